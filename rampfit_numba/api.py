@@ -1,0 +1,185 @@
+"""The Python function: check, prepare, run, and hand back the result."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.executors import run_rows
+from rampfit_numba.exposure import Exposure, as_array
+from rampfit_numba.kernels.rows import RowInputs, RowOutputs, count_rows, fit_rows
+from rampfit_numba.messages import RampFitWarning
+from rampfit_numba.options import FitOptions
+from rampfit_numba.prepare import make_plan
+from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+log = logging.getLogger(__name__)
+
+
+def fit_ramps(  # noqa: PLR0913  (the options of the method, all but three by keyword)
+    exposure: Exposure,
+    readnoise: ArrayLike,
+    gain: ArrayLike,
+    *,
+    algorithm: str = "ols",
+    suppress_one_group: bool = True,
+    firstgroup: int | None = None,
+    lastgroup: int | None = None,
+    save_opt: bool = False,
+    maximum_cores: str | int = "none",
+    executor: str | None = None,
+    progress: bool = False,
+    out: RampFit | None = None,
+) -> RampFit:
+    """Fit the ramps of an exposure: count rates per pixel and integration, with variances and flags.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Ramps in DN, flags, timing. Not modified.
+    readnoise : float or array_like, shape (nrows, ncols)
+        Read noise as reference files have it: that of the difference of two frames (CDS), in DN.
+    gain : float or array_like, shape (nrows, ncols)
+        In e-/DN.
+    algorithm : str
+        ``"ols"``: optimally weighted least squares; the pipeline's name ``"OLS_C"`` is accepted too.
+    suppress_one_group : bool
+        Treat a ramp with exactly one good group as having none.
+    firstgroup, lastgroup : int, optional
+        First and last group to use, 0-based and inclusive.
+    save_opt : bool
+        Also return the fits of the segments.
+    maximum_cores : str or int
+        ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
+    executor : {"processes", "threads"}, optional
+        Where the slices are fitted when there is more than one worker; None: processes. The results are the same to the bit.
+    progress : bool
+        Show a progress bar on stderr.
+    out : RampFit, optional
+        An earlier result of the same shape, whose rate and rateints arrays are overwritten and returned.
+
+    Returns
+    -------
+    RampFit
+        Rates in DN/s, variances in (DN/s)^2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is unusable; the message names it, what was expected and what came.
+    RuntimeError
+        A worker process was killed.
+
+    Warns
+    -----
+    RampFitWarning
+        No ramp of the exposure can be fitted: the rates are NaN and the flags say why.
+
+    Notes
+    -----
+    Optimal weights: Fixsen et al. 2000 (PASP 112, 1350). Combination of segments between cosmic rays: Robberto 2008
+    (JWST-STScI-0001490). Variances: Regan 2007 (JWST-STScI-001212).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rampfit_numba import Exposure, fit_ramps
+    >>> ramp = np.arange(10, dtype=np.float32).reshape(1, 10, 1, 1) * 30
+    >>> fit = fit_ramps(Exposure(ramp, None, group_time=3.0), readnoise=14.0, gain=5.5)
+    >>> float(fit.rate.data[0, 0])
+    10.0
+    """
+    if not isinstance(exposure, Exposure):
+        message = f"exposure: expected an Exposure; got {type(exposure).__name__}"
+        raise TypeError(message)
+    options = FitOptions(algorithm, suppress_one_group, firstgroup, lastgroup, save_opt)
+    if exposure.read_times is not None:
+        message = 'exposure: read_times are given, but algorithm "ols" needs evenly spaced groups; "likely" is made for them'
+        raise ValueError(message)
+    if executor not in (None, "processes", "threads"):
+        message = f"executor: expected None, 'processes' or 'threads'; got {executor!r}"
+        raise ValueError(message)
+    image = exposure.shape[2:]
+    noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
+    workers = count_workers(maximum_cores, exposure.nrows)
+    rate, rateints = _allocate(exposure, out)
+
+    start = time.perf_counter()
+    plan = make_plan(exposure, options)
+    if plan.nothing_to_fit:
+        message = f"no ramp can be fitted: {plan.nothing_to_fit}; all rates are NaN"
+        warnings.warn(message, RampFitWarning, stacklevel=2)
+    inputs = RowInputs(
+        data=exposure.data,
+        groupdq=exposure.groupdq,
+        readnoise=noise,
+        gain=electrons,
+        pixeldq=exposure.pixeldq,
+        dark=exposure.average_dark_current,
+        zeroframe=exposure.zeroframe if plan.use_zeroframe else None,
+    )
+    run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
+    fitopt = None
+    if options.save_opt:
+        counts = run(partial(count_rows, rules=plan.rules), inputs, None)
+        nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
+        fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image)
+    run(partial(fit_rows, rules=plan.rules), inputs, _outputs(rate, rateints, fitopt), progress=progress)
+    if plan.nothing_to_fit:
+        # CHARGELOSS leaves a read-noise variance on pixels without a slope; where there is no slope at all, it would mislead.
+        for plane in (rate.var_rnoise, rateints.var_rnoise):
+            plane[...] = 0
+    log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
+    return RampFit(rate, rateints, fitopt, exposure.header, options, plan.nothing_to_fit)
+
+
+def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.ndarray:  # noqa: ANN401
+    """Return a number or an array as an array of the detector's shape, without copying it."""
+    array = as_array(name, value, unit)
+    if array.shape not in ((), image):
+        message = f"{name}: expected a number or an array of shape {image}, the (nrows, ncols) of data; got shape {array.shape}"
+        raise ValueError(message)
+    return np.broadcast_to(array, image)
+
+
+def _allocate(exposure: Exposure, out: RampFit | None) -> tuple[Rate, RateInts]:
+    image, cube = exposure.shape[2:], (exposure.nints, *exposure.shape[2:])
+    if out is None:
+        return Rate.allocate(*image), RateInts.allocate(*cube)
+    if not isinstance(out, RampFit):
+        message = f"out: expected a RampFit; got {type(out).__name__}"
+        raise TypeError(message)
+    for planes, shape in ((out.rate, image), (out.rateints, cube)):
+        if planes.data.shape != shape:
+            message = f"out: expected arrays of shape {shape}, as the exposure has; got {planes.data.shape}"
+            raise ValueError(message)
+    return out.rate, out.rateints
+
+
+def _outputs(rate: Rate, rateints: RateInts, fitopt: FitOpt | None) -> RowOutputs:
+    planes = [
+        plane for fit in (rate, rateints) for plane in (fit.data, fit.err, fit.var_poisson, fit.var_rnoise, fit.dq)
+    ]
+    if fitopt is None:
+        return RowOutputs(*planes)
+    return RowOutputs(
+        *planes,
+        opt_slope=fitopt.slope,
+        opt_sigslope=fitopt.sigslope,
+        opt_var_poisson=fitopt.var_poisson,
+        opt_var_rnoise=fitopt.var_rnoise,
+        opt_yint=fitopt.yint,
+        opt_sigyint=fitopt.sigyint,
+        opt_weights=fitopt.weights,
+        opt_pedestal=fitopt.pedestal,
+        opt_crmag=fitopt.crmag,
+    )

@@ -1,0 +1,1 @@
+"""Rows and workers. Nothing here knows what a ramp is."""

@@ -1,0 +1,1 @@
+"""Compiled code: arrays and scalars only. Nothing here knows files, instruments or options, and nothing raises."""

@@ -1,0 +1,66 @@
+"""The one place that sets Numba's flags and the cache of machine code."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import llvmlite
+import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+#: Pixels that a kernel treats side by side; a multiple of 16, the widest vector of float32. Every block has all of its lanes
+#: (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice begins.
+#: Without compilation, blocks this long would make the tests crawl.
+LANES = 8 if numba.config.DISABLE_JIT else 64
+
+
+def jit(function: Function) -> Function:
+    """Compile `function` at its first call, without the GIL and with machine code kept on disk.
+
+    Arithmetic is IEEE (no fastmath): then a result cannot depend on the place of a pixel in a vector or a slice, and the
+    signal-to-noise classes, whose lower bounds are inclusive, fall as in the reference.
+    """
+    before = numba.config.CACHE_DIR
+    try:
+        # The cache's folder is read when the decorator runs: other users of Numba in this process keep theirs.
+        numba.config.CACHE_DIR = cache_folder()
+        return numba.njit(nogil=True, error_model="numpy", cache=bool(cache_folder()))(function)  # type: ignore[no-any-return]
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@cache
+def cache_folder() -> str:
+    """Return the folder for machine code, made if needed; empty where none can be written.
+
+    Its name holds a hash of all kernel sources and of the versions: Numba itself notices a change of the file that a function
+    stands in, but not of the functions that it calls in other files.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + source.read_bytes())
+    digest.update(f"{sys.version} {platform.machine()} {numba.__version__} {llvmlite.__version__}".encode())
+    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "rampfit_numba" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except (OSError, RuntimeError) as error:
+        log.info("Compiled code is not kept: the cache folder %s cannot be written (%s)", folder, error)
+        return ""
+    return str(folder)

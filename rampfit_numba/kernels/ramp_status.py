@@ -1,0 +1,144 @@
+"""What a ramp's flags say as a whole: usable at all, one good group only, rescued by its zeroframe.
+
+Source: section 2 of the rules in ``docs/algorithm.md``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit
+
+# A status is the OR of the group flags (low eight bits) and these:
+NO_USABLE_GROUP = np.uint16(1 << 8)  #: every group is DO_NOT_USE or SATURATED, or the ramp is suppressed
+ALL_SATURATED = np.uint16(1 << 9)  #: ... and every group is SATURATED
+FIRST_SATURATED = np.uint16(1 << 10)  #: group 0 is SATURATED: nothing after it counts
+SOLE_FIRST = np.uint16(1 << 11)  #: group 0 is the only good one; it stands for the time since the reset
+ZEROFRAME = np.uint16(1 << 12)  #: no good group: the zeroframe stands in for group 0
+FLAGGED = np.uint16(1 << 13)  #: not just n good groups, n > 1
+
+_D, _S = np.uint8(dq.DO_NOT_USE), np.uint8(dq.SATURATED)
+_NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
+_NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
+_ALL = np.uint8(0xFF)
+_EXPONENT = np.int32(0x7F800000)
+
+
+@jit
+def flag_non_finite(bits, flags, first):
+    """Add DO_NOT_USE to non-finite samples that are not SATURATED, and tell whether the block has any flag.
+
+    Parameters
+    ----------
+    bits : ndarray of int32, shape (ngroups, npixels)
+        The samples' bit patterns: infinities and NaNs are those with all exponent bits set.
+    flags : ndarray of uint8, shape (ngroups, npixels)
+        Modified in place.
+    first : int
+        First pixel of the block.
+    """
+    ngroups = flags.shape[0]
+    found = np.uint8(0)
+    bad = False
+    for g in range(ngroups):
+        here = flags[g, first : first + LANES]
+        sample = bits[g, first : first + LANES]
+        for k in range(LANES):
+            found |= here[k]
+            bad |= (sample[k] & _EXPONENT) == _EXPONENT
+    if bad:
+        for g in range(ngroups):
+            here = flags[g, first : first + LANES]
+            sample = bits[g, first : first + LANES]
+            for k in range(LANES):
+                if (sample[k] & _EXPONENT) == _EXPONENT and (here[k] & _S) == 0:
+                    here[k] |= _D
+    return found != 0 or bad
+
+
+@jit
+def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status):
+    """Find the status of one block of ramps.
+
+    Parameters
+    ----------
+    flags : ndarray of uint8, shape (ngroups, npixels)
+        Flags of one integration.
+    first : int
+        First pixel of the block.
+    zeroframe : ndarray of float32, shape (npixels,) or (0,)
+        Samples in DN, 0 or not finite where unusable; empty where there are none.
+    good_elsewhere : ndarray of uint8, shape (npixels,) or (0,)
+        Good groups among those that were dropped, which count for the suppression; empty where there are none.
+    settings : Settings
+    status : ndarray of uint16, shape (LANES,)
+        Result.
+    """
+    ngroups = flags.shape[0]
+    any_bits = np.zeros(LANES, np.uint8)
+    all_bits = np.full(LANES, _ALL)
+    all_unusable = np.full(LANES, np.uint8(1))
+    good = np.zeros(LANES, np.int32)
+    unflagged = np.zeros(LANES, np.int32)
+    for g in range(ngroups):
+        here = flags[g, first : first + LANES]
+        kept = _NOT_J if g == 0 and settings.clear_first_jump else _ALL
+        for k in range(LANES):
+            any_bits[k] |= here[k] & kept
+            all_bits[k] &= here[k]
+            all_unusable[k] &= here[k] | (here[k] >> 1)
+            # The reference suppresses before it voids the jump of the first kept group, and counts good groups afterwards.
+            good[k] += (here[k] & _NOT_P) == 0
+            unflagged[k] += (here[k] & kept) == 0
+    if good_elsewhere.size > 0:
+        for k in range(LANES):
+            good[k] += good_elsewhere[first + k]
+    first_flags = flags[0, first : first + LANES]
+    first_kept = _NOT_J if settings.clear_first_jump else _ALL
+    for k in range(LANES):
+        value = np.uint16(any_bits[k]) | FLAGGED
+        if (all_bits[k] & _S) != 0:
+            value |= ALL_SATURATED
+        if all_unusable[k] != 0:
+            value |= NO_USABLE_GROUP
+        first_saturated = (first_flags[k] & _S) != 0
+        if settings.suppress_one_group:
+            if good[k] == 1:
+                value |= NO_USABLE_GROUP
+        elif unflagged[k] == 1 and (first_flags[k] & first_kept) == 0:
+            value |= SOLE_FIRST
+        elif unflagged[k] == 0 and zeroframe.size > 0 and zeroframe[first + k] != 0 and np.isfinite(zeroframe[first + k]):
+            value = (value ^ (value & NO_USABLE_GROUP)) | ZEROFRAME
+            first_saturated = False
+        if first_saturated:
+            value |= FIRST_SATURATED
+        status[k] = value
+
+
+@jit
+def integration_dq(status, ngroups):
+    """Return the bits that a ramp of this status adds to its integration: those that count at once, and SATURATED for partial saturation.
+
+    Parameters
+    ----------
+    status : uint16
+    ngroups : int
+
+    Returns
+    -------
+    flags, late : uint32
+        `late` is SATURATED if any group is; it does not invalidate the slope and joins after the fit.
+    """
+    flags = np.uint32(status & np.uint16(dq.JUMP_DET | dq.PERSISTENCE))
+    saturated = (status & np.uint16(dq.SATURATED)) != 0
+    if (status & NO_USABLE_GROUP) != 0:
+        flags |= np.uint32(dq.DO_NOT_USE)
+        if (status & ALL_SATURATED) != 0:
+            flags |= np.uint32(dq.SATURATED)
+    if (status & FIRST_SATURATED) != 0:
+        flags |= np.uint32(dq.DO_NOT_USE | dq.SATURATED)
+    # A zeroframe that stands in for the only, saturated group leaves no saturated group behind.
+    if (status & ZEROFRAME) != 0 and (status & ALL_SATURATED) != 0 and ngroups == 1:
+        saturated = False
+    return flags, np.uint32(dq.SATURATED) if saturated else np.uint32(0)

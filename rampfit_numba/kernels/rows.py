@@ -1,0 +1,280 @@
+"""The engine's only entry to the kernels: fit or count the ramps of some rows, tile by tile.
+
+Here the arrays may have any dtype, byte order and strides. Each tile is copied into buffers of float32 and uint8 that stay in
+the cache, so the exposure itself is read once, in memory order, and never converted whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.median_network import middle_network
+from rampfit_numba.kernels.settings import Settings
+from rampfit_numba.kernels.tile import Tile, TileResult, count_tile, fit_tile
+from rampfit_numba.kernels.weights import segment_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Bytes of samples and flags that a tile may hold: a share of the second-level cache.
+TILE_BYTES = 1 << 20
+_SAMPLE_AND_FLAG = 5
+_MOST_PIXELS = 1 << 14
+
+
+class Rules(NamedTuple):
+    """What holds for every pixel of an exposure.
+
+    Attributes
+    ----------
+    settings : Settings
+    first_kept, stop_kept : int
+        Groups to load; those outside were dropped and leave no trace.
+    first_used, last_used : int
+        Groups outside this inclusive range count as DO_NOT_USE.
+    dropped_good : bool
+        A dropped group may hold the only good sample of a ramp, which then counts for the suppression.
+    """
+
+    settings: Settings
+    first_kept: int
+    stop_kept: int
+    first_used: int
+    last_used: int
+    dropped_good: bool
+
+
+class RowInputs(NamedTuple):
+    """Inputs of some rows, which are the last axis but one of every array.
+
+    Attributes
+    ----------
+    data, groupdq : ndarray, shape (nints, ngroups, nrows, ncols)
+        DN; flags of uint8.
+    readnoise, gain : ndarray, shape (nrows, ncols)
+        CDS noise in DN; e-/DN.
+    pixeldq, dark : ndarray, shape (nrows, ncols), or None
+        Flags; DN/s.
+    zeroframe : ndarray, shape (nints, nrows, ncols), or None
+        DN.
+    """
+
+    data: np.ndarray
+    groupdq: np.ndarray
+    readnoise: np.ndarray
+    gain: np.ndarray
+    pixeldq: np.ndarray | None
+    dark: np.ndarray | None
+    zeroframe: np.ndarray | None
+
+
+class RowOutputs(NamedTuple):
+    """Outputs of some rows: the planes of rate, rateints and (or None) fitopt, rows being the last axis but one."""
+
+    slope: np.ndarray
+    err: np.ndarray
+    var_poisson: np.ndarray
+    var_rnoise: np.ndarray
+    dq: np.ndarray
+    slope_ints: np.ndarray
+    err_ints: np.ndarray
+    var_poisson_ints: np.ndarray
+    var_rnoise_ints: np.ndarray
+    dq_ints: np.ndarray
+    opt_slope: np.ndarray | None = None
+    opt_sigslope: np.ndarray | None = None
+    opt_var_poisson: np.ndarray | None = None
+    opt_var_rnoise: np.ndarray | None = None
+    opt_yint: np.ndarray | None = None
+    opt_sigyint: np.ndarray | None = None
+    opt_weights: np.ndarray | None = None
+    opt_pedestal: np.ndarray | None = None
+    opt_crmag: np.ndarray | None = None
+
+
+def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
+    """Fit all ramps of `inputs` into `outputs`.
+
+    Parameters
+    ----------
+    inputs : RowInputs
+        Not modified.
+    outputs : RowOutputs
+        Written whole.
+    rules : Rules
+    """
+    loader = _TileLoader(inputs, rules)
+    ngroups = rules.stop_kept - rules.first_kept
+    weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
+    room = _ResultRoom(inputs.data.shape[0], loader.most_pixels, outputs)
+    for window in loader.windows():
+        tile = loader.load(window)
+        result = room.of(tile.pixeldq.size)
+        fit_tile(tile, rules.settings, weights, network, result)
+        room.store(result, outputs, window)
+
+
+def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:
+    """Return the largest number of segments and of jumps that any ramp of `inputs` has, as :func:`count_tile`."""
+    loader = _TileLoader(inputs, rules)
+    counts = [count_tile(loader.load(window), rules.settings) for window in loader.windows()]
+    return max(c[0] for c in counts), max(c[1] for c in counts)
+
+
+class _Window(NamedTuple):
+    """A tile's place: some whole rows, or a part of one row."""
+
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+
+class _TileLoader:
+    """Copies tiles of the inputs into buffers that are allocated once."""
+
+    def __init__(self, inputs: RowInputs, rules: Rules) -> None:
+        self._inputs = inputs
+        self._rules = rules
+        nints, _, self._nrows, self._ncols = inputs.data.shape
+        ngroups = rules.stop_kept - rules.first_kept
+        fitting = TILE_BYTES // (nints * ngroups * _SAMPLE_AND_FLAG)
+        self._pixels = min(max(fitting, 4 * LANES), _MOST_PIXELS, self._nrows * self._ncols)
+        if self._pixels >= self._ncols:
+            self._pixels -= self._pixels % self._ncols
+        self.most_pixels = _padded(self._pixels)
+        self._samples = np.empty(nints * ngroups * self.most_pixels, np.float32)
+        self._flags = np.empty(nints * ngroups * self.most_pixels, np.uint8)
+        self._shape = (nints, ngroups)
+
+    def windows(self) -> Iterator[_Window]:
+        """Yield the tiles' places in memory order."""
+        if self._pixels >= self._ncols:
+            height = self._pixels // self._ncols
+            for top in range(0, self._nrows, height):
+                yield _Window(slice(top, min(top + height, self._nrows)), slice(0, self._ncols))
+            return
+        for row in range(self._nrows):
+            for left in range(0, self._ncols, self._pixels):
+                yield _Window(slice(row, row + 1), slice(left, min(left + self._pixels, self._ncols)))
+
+    def load(self, window: _Window) -> Tile:
+        """Copy the inputs at `window`, with native byte order and with the flags that follow from the rules alone."""
+        inputs, rules = self._inputs, self._rules
+        nints, ngroups = self._shape
+        npixels = window.shape[0] * window.shape[1]
+        padded = _padded(npixels)
+        size = nints * ngroups * padded
+        samples = self._samples[:size].reshape(nints, ngroups, padded)
+        flags = self._flags[:size].reshape(nints, ngroups, padded)
+        kept = slice(rules.first_kept, rules.stop_kept)
+        _fill(samples, inputs.data[:, kept, window.rows, window.columns], 0)
+        _fill(flags, inputs.groupdq[:, kept, window.rows, window.columns], dq.DO_NOT_USE)
+        flags[:, : max(rules.first_used - rules.first_kept, 0)] |= dq.DO_NOT_USE
+        flags[:, max(rules.last_used + 1 - rules.first_kept, 0) :] |= dq.DO_NOT_USE
+        return Tile(
+            samples=samples,
+            bits=samples.view(np.int32),
+            flags=flags,
+            pixeldq=self._plane(inputs.pixeldq, window, padded, np.uint32, 0),
+            readnoise=self._plane(inputs.readnoise, window, padded, np.float32, 1),
+            gain=self._plane(inputs.gain, window, padded, np.float32, 1),
+            dark=self._plane(inputs.dark, window, padded, np.float32, 0),
+            zeroframe=self._cube(inputs.zeroframe, window, padded),
+            good_elsewhere=self._good_elsewhere(window, padded),
+        )
+
+    def _plane(
+        self, plane: np.ndarray | None, window: _Window, padded: int, dtype: type[np.generic], padding: int
+    ) -> np.ndarray:
+        values = np.full(padded, padding, dtype)
+        if plane is not None:
+            _fill(values, plane[window.rows, window.columns], padding)
+        return values
+
+    def _cube(self, cube: np.ndarray | None, window: _Window, padded: int) -> np.ndarray:
+        if cube is None:
+            return np.empty((self._shape[0], 0), np.float32)
+        values = np.empty((self._shape[0], padded), np.float32)
+        _fill(values, cube[:, window.rows, window.columns], 0)
+        return values
+
+    def _good_elsewhere(self, window: _Window, padded: int) -> np.ndarray:
+        """Count the good groups among the dropped ones, up to 2: more make no difference."""
+        rules, inputs = self._rules, self._inputs
+        if not rules.dropped_good:
+            return np.empty((self._shape[0], 0), np.uint8)
+        counts = np.zeros((self._shape[0], padded), np.uint8)
+        dropped = [g for g in range(inputs.data.shape[1]) if not rules.first_kept <= g < rules.stop_kept]
+        for g in dropped:
+            if rules.first_used <= g <= rules.last_used:
+                flags = inputs.groupdq[:, g, window.rows, window.columns]
+                good = ((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & np.isfinite(
+                    as_single(inputs.data[:, g, window.rows, window.columns])
+                )
+                here = counts[:, : window.shape[0] * window.shape[1]]
+                np.minimum(here + good.reshape(here.shape), 2, out=here)
+        return counts
+
+
+class _ResultRoom:
+    """Buffers for the results of one tile, allocated once."""
+
+    def __init__(self, nints: int, most_pixels: int, outputs: RowOutputs) -> None:
+        self._nints = nints
+        self._floats = np.empty(4 * (nints + 1) * most_pixels, np.float32)
+        self._dq = np.empty((nints + 1) * most_pixels, np.uint32)
+        self._segments = self._jumps = 0
+        self._want_segments = outputs.opt_slope is not None and outputs.opt_crmag is not None
+        if outputs.opt_slope is not None and outputs.opt_crmag is not None:
+            self._segments, self._jumps = outputs.opt_slope.shape[1], outputs.opt_crmag.shape[1]
+
+    def of(self, npixels: int) -> TileResult:
+        """Return room for `npixels` pixels."""
+        nints = self._nints
+        rate, rateints = 4 * npixels, 4 * nints * npixels
+        opt = npixels if self._want_segments else 0
+        return TileResult(
+            rate=self._floats[:rate].reshape(4, npixels),
+            rate_dq=self._dq[:npixels],
+            rateints=self._floats[rate : rate + rateints].reshape(4, nints, npixels),
+            rateints_dq=self._dq[npixels : npixels * (nints + 1)].reshape(nints, npixels),
+            segments=np.zeros((7, nints, self._segments, opt), np.float32),
+            pedestal=np.zeros((nints, opt), np.float32),
+            crmag=np.zeros((nints, self._jumps, opt), np.float32),
+        )
+
+    def store(self, result: TileResult, outputs: RowOutputs, window: _Window) -> None:
+        """Copy the results to their place in the outputs."""
+        planes = [*result.rate, result.rate_dq, *result.rateints, result.rateints_dq]
+        if self._want_segments:
+            planes += [*result.segments, result.pedestal, result.crmag]
+        npixels = window.shape[0] * window.shape[1]
+        for output, plane in zip(outputs, planes, strict=False):
+            if output is not None:
+                output[..., window.rows, window.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *window.shape)
+
+
+def as_single(values: np.ndarray) -> np.ndarray:
+    """Return `values` as float32; what is too large becomes infinite, silently."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32)
+
+
+def _padded(npixels: int) -> int:
+    return -(-npixels // LANES) * LANES
+
+
+def _fill(buffer: np.ndarray, window: np.ndarray, padding: int) -> None:
+    """Copy `window`, shape (..., rows, columns), to the front of `buffer`, shape (..., pixels), and pad the rest."""
+    npixels = window.shape[-2] * window.shape[-1]
+    front = buffer[..., :npixels].reshape(window.shape)  # a view: one axis of a contiguous row split in two
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.copyto(front, window, casting="unsafe")
+    buffer[..., npixels:] = padding

@@ -1,0 +1,125 @@
+"""What a fit returns: rate, rateints and, on request, fitopt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rampfit_numba.exposure import ExposureHeader
+    from rampfit_numba.options import FitOptions
+
+
+class _Planes:
+    """Behaviour shared by the groups of output arrays; the rows are always the last axis but one."""
+
+    def rows(self, start: int, stop: int) -> Self:
+        """Return views of rows ``start`` to ``stop`` of every array."""
+        return type(self)(*(getattr(self, field.name)[..., start:stop, :] for field in fields(self)))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class Rate(_Planes):
+    """Count rate of an exposure, all integrations together.
+
+    Attributes
+    ----------
+    data : ndarray of float32, shape (nrows, ncols)
+        Slope in DN/s; NaN where nothing can be used.
+    err : ndarray of float32, shape (nrows, ncols)
+        Standard deviation in DN/s.
+    dq : ndarray of uint32, shape (nrows, ncols)
+        Data-quality flags, see :mod:`rampfit_numba.dq`.
+    var_poisson, var_rnoise : ndarray of float32, shape (nrows, ncols)
+        Variance due to photon statistics and to read noise, in (DN/s)^2.
+    """
+
+    data: np.ndarray
+    err: np.ndarray
+    dq: np.ndarray
+    var_poisson: np.ndarray
+    var_rnoise: np.ndarray
+
+    @classmethod
+    def allocate(cls, *shape: int) -> Self:
+        """Return arrays of `shape` whose values are not set yet."""
+        single = [np.empty(shape, np.float32) for _ in range(4)]
+        return cls(data=single[0], err=single[1], dq=np.empty(shape, np.uint32), var_poisson=single[2], var_rnoise=single[3])
+
+
+@dataclass(frozen=True, eq=False)
+class RateInts(Rate):
+    """Count rate of each integration: the arrays of :class:`Rate` with a leading axis of nints."""
+
+
+@dataclass(frozen=True, eq=False)
+class FitOpt(_Planes):
+    """Fits of the single segments, in time order and filled up with zeros.
+
+    All arrays are float32. nsegments is the largest number of segments and njumps the largest number of flagged jumps
+    that any ramp of the exposure has; either may be 0.
+
+    Attributes
+    ----------
+    slope : ndarray, shape (nints, nsegments, nrows, ncols)
+        Slope in DN/s.
+    sigslope, sigyint : ndarray, shape (nints, nsegments, nrows, ncols)
+        Standard deviations of slope and intercept from read noise alone, in e-/group and e- (sic: as the pipeline has them).
+    var_poisson, var_rnoise : ndarray, shape (nints, nsegments, nrows, ncols)
+        Variances of the slope in (DN/s)^2.
+    yint : ndarray, shape (nints, nsegments, nrows, ncols)
+        The fitted line at the first fitted group of the exposure, in DN.
+    pedestal : ndarray, shape (nints, nrows, ncols)
+        Signal extrapolated towards the reset as the pipeline has it, in DN.
+    weights : ndarray, shape (nints, nsegments, nrows, ncols)
+        Weights of the segments in the combination, 1/var_rnoise, in (s/DN)^2.
+    crmag : ndarray, shape (nints, njumps, nrows, ncols)
+        Steps at the flagged jumps, in DN.
+    """
+
+    slope: np.ndarray
+    sigslope: np.ndarray
+    var_poisson: np.ndarray
+    var_rnoise: np.ndarray
+    yint: np.ndarray
+    sigyint: np.ndarray
+    pedestal: np.ndarray
+    weights: np.ndarray
+    crmag: np.ndarray
+
+    @classmethod
+    def allocate(cls, nints: int, nsegments: int, njumps: int, nrows: int, ncols: int) -> Self:
+        """Return arrays of zeros."""
+        depth = {"pedestal": (), "crmag": (njumps,)}
+        shapes = {field.name: (nints, *depth.get(field.name, (nsegments,)), nrows, ncols) for field in fields(cls)}
+        return cls(**{name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class RampFit:
+    """Result of :func:`rampfit_numba.fit_ramps`.
+
+    Attributes
+    ----------
+    rate : Rate
+        The exposure, shape (nrows, ncols).
+    rateints : RateInts
+        Its integrations, shape (nints, nrows, ncols).
+    fitopt : FitOpt or None
+        Its segments, where ``save_opt`` asked for them.
+    header : ExposureHeader or None
+        The exposure's header.
+    options : FitOptions
+        What was asked for.
+    nothing_to_fit : str
+        Empty, or the reason why no pixel of the exposure could be fitted; then all rates are NaN and the flags are set.
+    """
+
+    rate: Rate
+    rateints: RateInts
+    fitopt: FitOpt | None
+    header: ExposureHeader | None
+    options: FitOptions
+    nothing_to_fit: str = ""
