@@ -33,11 +33,24 @@ def jit(function: Function) -> Function:
     Arithmetic is IEEE (no fastmath): then a result cannot depend on the place of a pixel in a vector or a slice, and the
     signal-to-noise classes, whose lower bounds are inclusive, fall as in the reference.
     """
+    return _compiled(function)
+
+
+def jit_inline(function: Function) -> Function:
+    """Like :func:`jit`, for small functions that are called for every pixel or segment.
+
+    Arrays are handed over as eight or more words each: without inlining, a call costs more than the function does (a segment of
+    ten groups 180 ns instead of 30).
+    """
+    return _compiled(function, forceinline=True)
+
+
+def _compiled(function: Function, **flags: bool) -> Function:
     before = numba.config.CACHE_DIR
     try:
         # The cache's folder is read when the decorator runs: other users of Numba in this process keep theirs.
         numba.config.CACHE_DIR = cache_folder()
-        return numba.njit(nogil=True, error_model="numpy", cache=bool(cache_folder()))(function)  # type: ignore[no-any-return]
+        return numba.njit(nogil=True, error_model="numpy", cache=bool(cache_folder()), **flags)(function)  # type: ignore[no-any-return]
     finally:
         numba.config.CACHE_DIR = before
 

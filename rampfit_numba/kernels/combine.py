@@ -9,74 +9,83 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 
 #: Variances from here on count as unknown and are set to 0, in (DN/s)^2.
 LARGEST_VARIANCE = 1e6
+#: Rows of the float32 results of a pixel.
+SLOPE, ERR, VAR_POISSON, VAR_RNOISE = range(4)
 
-_D, _S = np.uint32(dq.DO_NOT_USE), np.uint32(dq.SATURATED)
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 
 
-@jit
+@jit_inline
 def bounded(variance):
     """Return `variance`, 0 where it is too large to mean anything; NaN stays."""
     return 0.0 if variance >= LARGEST_VARIANCE else variance
 
 
 @jit
-def combine_integration(segments, slope_sum, poisson_weight, read_weight, total_weight, invalid):
-    """Combine the segments of one integration of one pixel.
+def store(values, plane, first):
+    """Store a block of float64 `values` as float32 from pixel `first` of `plane` on."""
+    here = plane[first : first + LANES]
+    for k in range(LANES):
+        here[k] = values[k]
+
+
+@jit
+def combine_segments(sums, fitted, invalid, combined):
+    """Combine the segments of one integration, for a block of pixels.
 
     Parameters
     ----------
-    segments : int
-        Their number.
-    slope_sum : float
-        N = sum slope / var_rnoise.
-    poisson_weight, read_weight, total_weight : float
-        I_p = sum 1 / var_poisson over positive ones, I_r = sum 1 / var_rnoise, I_e = sum 1 / (var_poisson + var_rnoise).
-    invalid : bool
+    sums : ndarray of float64, shape (4, LANES)
+        N = sum slope / var_rnoise; I_p = sum 1 / var_poisson over positive ones; I_r = sum 1 / var_rnoise;
+        I_e = sum 1 / (var_poisson + var_rnoise).
+    fitted : ndarray of bool, shape (LANES,)
+        There is a segment.
+    invalid : ndarray of bool, shape (LANES,)
         The integration has DO_NOT_USE or SATURATED.
-
-    Returns
-    -------
-    slope, var_poisson, var_rnoise, err : float
-        In DN/s and (DN/s)^2.
+    combined : ndarray of float64, shape (4, LANES)
+        Results in DN/s and (DN/s)^2, rows SLOPE to VAR_RNOISE.
     """
-    if invalid:
-        return np.nan, 0.0, 0.0, 0.0
-    if segments == 0:
-        return 0.0, 0.0, 0.0, 0.0
-    var_poisson = bounded(1.0 / poisson_weight) if poisson_weight > 0 else 0.0
-    var_rnoise = bounded(1.0 / read_weight)
-    variance = 1.0 / total_weight
-    # The bound of err is exclusive, that of the variances inclusive.
-    err = 0.0 if variance > LARGEST_VARIANCE else np.sqrt(variance)
-    return slope_sum * var_rnoise, var_poisson, var_rnoise, err
+    slope, err = combined[SLOPE], combined[ERR]
+    var_poisson, var_rnoise = combined[VAR_POISSON], combined[VAR_RNOISE]
+    for k in range(LANES):
+        kept = fitted[k] and not invalid[k]
+        poisson = bounded(1.0 / sums[1, k]) if sums[1, k] > 0 else 0.0
+        read = bounded(1.0 / sums[2, k])
+        variance = 1.0 / sums[3, k]
+        # The bound of err is exclusive, that of the variances inclusive.
+        total = 0.0 if variance > LARGEST_VARIANCE else np.sqrt(variance)
+        fit = sums[0, k] * read if fitted[k] else 0.0
+        slope[k] = np.nan if invalid[k] else fit
+        err[k] = total if kept else 0.0
+        var_poisson[k] = poisson if kept else 0.0
+        var_rnoise[k] = read if kept else 0.0
 
 
 @jit
-def combine_exposure(slope_sum, poisson_weight, read_weight, invalid):
-    """Combine the integrations of one pixel; parameters and results are those of :func:`combine_integration`, summed."""
-    if invalid:
-        return np.nan, 0.0, 0.0, 0.0
-    var_poisson = bounded(1.0 / poisson_weight) if poisson_weight > 0 else 0.0
-    var_rnoise = bounded(1.0 / read_weight if read_weight > 0 else read_weight)
-    return slope_sum * var_rnoise, var_poisson, var_rnoise, np.sqrt(var_poisson + var_rnoise)
+def combine_integrations(totals, flags, combined):
+    """Combine the integrations, for a block of pixels.
 
-
-@jit
-def base_dq(pixel_flags, readnoise, gain):
-    """Return the flags that a pixel has in every integration.
-
-    A gain that is no positive number is DO_NOT_USE and NO_GAIN_VALUE; a read noise that is none is DO_NOT_USE (the reference
-    knows only the former).
+    Parameters
+    ----------
+    totals : ndarray of float64, shape (3, LANES)
+        The first three sums of :func:`combine_segments`, over all integrations.
+    flags : ndarray of uint32, shape (LANES,)
+        Flags of the exposure before partial saturation.
+    combined : ndarray of float64, shape (4, LANES)
+        Results.
     """
-    flags = pixel_flags
-    if not gain > 0:
-        flags |= np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
-    if not readnoise > 0:
-        flags |= _D
-    return flags
+    slope, err = combined[SLOPE], combined[ERR]
+    var_poisson, var_rnoise = combined[VAR_POISSON], combined[VAR_RNOISE]
+    for k in range(LANES):
+        invalid = (flags[k] & _DS) != 0
+        poisson = bounded(1.0 / totals[1, k]) if totals[1, k] > 0 else 0.0
+        read = bounded(1.0 / totals[2, k] if totals[2, k] > 0 else totals[2, k])
+        slope[k] = np.nan if invalid else totals[0, k] * read
+        err[k] = 0.0 if invalid else np.sqrt(poisson + read)
+        var_poisson[k] = 0.0 if invalid else poisson
+        var_rnoise[k] = 0.0 if invalid else read

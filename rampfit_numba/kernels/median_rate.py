@@ -14,7 +14,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 
 _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _S = np.uint8(dq.SATURATED)
@@ -127,7 +127,7 @@ def add_flagged_rate(samples, flags, first, status, zeroframe, settings, network
             size[k] += abs(np.float64(samples[0, first + k])) / settings.group_time
 
 
-@jit
+@jit_inline
 def cancels(rate, size):
     """Tell whether a sum of median rates lost so much of its size that the reference's rounding errors show."""
     return abs(rate) < _CANCELLATION * size
@@ -168,7 +168,7 @@ def exact_rate(tile, pixel, status, settings):
     return total
 
 
-@jit
+@jit_inline
 def _simple_rate(samples, flags, pixel, status, zeroframe, settings):
     """Return whether one ramp's rate is known without a median, and that rate in DN/s."""
     ngroups = samples.shape[0]

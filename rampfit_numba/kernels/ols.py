@@ -8,14 +8,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from rampfit_numba.kernels._jit import LANES, jit
-from rampfit_numba.kernels.weights import BOUNDS
+from rampfit_numba.kernels import ramp_status
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels.pixels import (
+    POISSON,
+    POISSON_WEIGHT,
+    READ,
+    READ_LONG,
+    READ_WEIGHT,
+    READ_WEIGHT_LONG,
+    UNFITTABLE,
+)
+from rampfit_numba.kernels.weights import BOUNDS, CUBIC, PER_CUBIC, PER_STEP, STEPS
 
 _CLASSES = len(BOUNDS) + 1
 _B1, _B2, _B3, _B4, _B5 = BOUNDS
+_SOLE_FIRST = ramp_status.SOLE_FIRST
+_ZEROFRAME = ramp_status.ZEROFRAME
+_FEW = 2
 
 
-@jit
+@jit_inline
 def signal_class(step, readnoise, gain):
     """Return the signal-to-noise class of a segment, 0 to 5 (table of section 5).
 
@@ -24,67 +37,42 @@ def signal_class(step, readnoise, gain):
     step : float
         Last sample minus first, in DN.
     readnoise : float
-        Noise of a group in e-.
+        Noise R of a group in e-.
     gain : float
-        In e-/DN.
+        G in e-/DN.
 
     Returns
     -------
     int
-        Class of SNR = step gain / sqrt(readnoise^2 + step gain); a NaN has the highest.
+        Class of step G / sqrt(R^2 + step G); NaN has the highest, no positive variance the lowest.
     """
     signal = step * gain
     variance = readnoise * readnoise + signal
-    snr = signal / np.sqrt(max(variance, 0.0))
-    found = int(snr >= _B1) + int(snr >= _B2) + int(snr >= _B3) + int(snr >= _B4) + int(snr >= _B5)
-    if variance <= 0 or gain == 0:
-        return 0
-    if np.isnan(variance) or np.isnan(snr):
-        return _CLASSES - 1
-    return found
+    # Squares instead of a quotient and a root, which take longer than all the rest of a short segment. Equality with a bound needs
+    # a perfect square, for which both ways are exact.
+    square = signal * signal if signal > 0 and variance > 0 else 0.0
+    found = (
+        int(square >= _B1 * _B1 * variance)
+        + int(square >= _B2 * _B2 * variance)
+        + int(square >= _B3 * _B3 * variance)
+        + int(square >= _B4 * _B4 * variance)
+        + int(square >= _B5 * _B5 * variance)
+    )
+    found = found if square > 0 else 0
+    return _CLASSES - 1 if np.isnan(variance) else found
 
 
-@jit
-def read_variance(length, time, readnoise, gain):
-    """Return the variance of a segment's slope due to read noise, in (DN/s)^2.
-
-    12 R^2 / (T^2 (n^3 - n) G^2), with n^3 - n = 6 for a single group (section 5).
-
-    Parameters
-    ----------
-    length : int
-        Number of groups n.
-    time : float
-        Time T between groups, for a single group the time that it stands for, in s.
-    readnoise, gain : float
-        R in e-, G in e-/DN.
-    """
-    if length > 2 and not gain > 0:  # noqa: PLR2004
-        return 0.0
-    n = np.float64(max(length, 2))
-    scaled = readnoise / time
-    return 12.0 * scaled * scaled / ((n * n * n - n) * gain * gain)
+@jit_inline
+def single_group_time(status, settings):
+    """Return the time in s that a segment of a single group stands for."""
+    if (status & _SOLE_FIRST) != 0:
+        return settings.one_group_time
+    if (status & _ZEROFRAME) != 0:
+        return settings.frame_time
+    return settings.group_time
 
 
-@jit
-def poisson_variance(length, time, rate, gain):
-    """Return the variance of a segment's slope due to the Poisson noise of the median rate (DN/s), in (DN/s)^2.
-
-    p / (T G (n - 1)), with n - 1 = 1 for a single group (section 5).
-    """
-    if length > 2:  # noqa: PLR2004
-        return rate / (time * gain * (length - 1))
-    return rate / (time * gain)
-
-
-@jit
-def unfittable(readnoise):
-    """Return 0, or NaN where the read noise leaves no finite weights."""
-    square = readnoise * readnoise
-    return (square * (1.0 / square)) * 0.0
-
-
-@jit
+@jit_inline
 def segment_slope(samples, pixel, begin, end, snr_class, weights):
     """Return the slope of one segment of two or more groups, in DN per group (formula in :mod:`weights`)."""
     length = end - begin
@@ -96,21 +84,66 @@ def segment_slope(samples, pixel, begin, end, snr_class, weights):
     return slope
 
 
-@jit
-def segment_intercept(samples, pixel, begin, end, snr_class, weights, slope):
-    """Return the value at group 0 of the line fitted to one segment of two or more groups, in DN.
+@jit_inline
+def sum_segments(samples, first, k, status, begins, ends, count, settings, weights, readnoise, gain, constants, sums):
+    """Fit the segments of one ramp and put what the combination needs into lane `k` of `sums`.
 
-    Parameters are those of :func:`segment_slope` and its result.
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (ngroups, npixels)
+        In DN.
+    first, k : int
+        First pixel of the block, and lane.
+    status : uint16
+    begins, ends : ndarray of int64
+        The segments, `count` of them.
+    settings : Settings
+    weights : Weights
+    readnoise, gain : float
+        In e- and e-/DN.
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+        See :mod:`pixels`.
+    sums : ndarray of float64, shape (4, LANES)
+        Results: sum slope / var_rnoise, sum 1 / var_poisson (positive ones), sum 1 / var_rnoise, sum 1 / var_err.
     """
-    length = end - begin
-    start = weights.start[length]
-    total = 0.0
-    for k in range(length // 2):
-        pair = np.float64(samples[end - 1 - k, pixel]) + np.float64(samples[begin + k, pixel])
-        total += weights.weight[snr_class, start + k] * pair
-    if length % 2 and snr_class == 0:
-        total += np.float64(samples[begin + length // 2, pixel])
-    return total / weights.total[snr_class, length] - slope * (begin + 0.5 * (length - 1))
+    pixel = first + k
+    if count == 1 and ends[0] - begins[0] == 1:
+        _sum_single_group(np.float64(samples[begins[0], pixel]), k, status, settings, constants, sums)
+        return
+    slope_sum, steps, read_weight, total_weight = 0.0, 0.0, 0.0, 0.0
+    for s in range(count):
+        begin, end = begins[s], ends[s]
+        length = end - begin
+        snr_class, lost = 0, 0.0
+        read, weight = constants[READ, k], constants[READ_WEIGHT, k]
+        if length > _FEW:
+            step = np.float64(samples[end - 1, pixel]) - np.float64(samples[begin, pixel])
+            snr_class = signal_class(step, readnoise, gain)
+            lost = constants[UNFITTABLE, k]
+            read, weight = constants[READ_LONG, k], constants[READ_WEIGHT_LONG, k]
+        weight *= weights.lengths[CUBIC, length]
+        slope_sum += (segment_slope(samples, pixel, begin, end, snr_class, weights) + lost) * weight
+        steps += weights.lengths[STEPS, length]
+        read_weight += weight
+        total_weight += 1.0 / (
+            constants[POISSON, k] * weights.lengths[PER_STEP, length] + read * weights.lengths[PER_CUBIC, length]
+        )
+    sums[0, k] = slope_sum / settings.group_time
+    sums[1, k] = steps * constants[POISSON_WEIGHT, k] if count > 0 else 0.0
+    sums[2, k] = read_weight
+    sums[3, k] = total_weight
+
+
+@jit_inline
+def _sum_single_group(sample, k, status, settings, constants, sums):
+    """Do what :func:`sum_segments` does for the only segment of a ramp, a single group."""
+    time = single_group_time(status, settings)
+    ratio = settings.group_time / time
+    var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
+    sums[0, k] = sample / time / var_rnoise
+    sums[1, k] = constants[POISSON_WEIGHT, k] / ratio
+    sums[2, k] = 1.0 / var_rnoise
+    sums[3, k] = 1.0 / (constants[POISSON, k] * ratio + var_rnoise)
 
 
 @jit
@@ -132,18 +165,19 @@ def clean_slopes(samples, first, readnoise, gain, weights, slope):
     ngroups = samples.shape[0]
     start = weights.start[ngroups]
     classes = np.empty(LANES, np.int64)
+    total = np.empty(LANES, np.float64)
     last = samples[ngroups - 1, first : first + LANES]
     opening = samples[0, first : first + LANES]
-    present = np.zeros(_CLASSES, np.bool_)
     for k in range(LANES):
         classes[k] = signal_class(np.float64(last[k]) - np.float64(opening[k]), readnoise[k], gain[k])
+    present = np.int64(0)
     for k in range(LANES):
-        present[classes[k]] = True
-    total = np.empty(LANES, np.float64)
+        present |= np.int64(1) << classes[k]
     for c in range(_CLASSES):
-        if not present[c]:
+        if (present >> c) & 1 == 0:
             continue
-        total[:] = 0.0
+        for k in range(LANES):
+            total[k] = 0.0
         for h in range(ngroups // 2):
             early = samples[h, first : first + LANES]
             late = samples[ngroups - 1 - h, first : first + LANES]
@@ -152,3 +186,16 @@ def clean_slopes(samples, first, readnoise, gain, weights, slope):
                 total[k] += factor * (np.float64(late[k]) - np.float64(early[k]))
         for k in range(LANES):
             slope[k] = total[k] if classes[k] == c else slope[k]
+
+
+@jit
+def clean_sums(ngroups, weights, constants, sums):
+    """Find what the unflagged ramps of a pixel share: rows 1 to 3 of `sums` as in :func:`sum_segments`."""
+    steps, cubic = weights.lengths[STEPS, ngroups], weights.lengths[CUBIC, ngroups]
+    read = constants[READ_LONG if ngroups > _FEW else READ]
+    read_weight = constants[READ_WEIGHT_LONG if ngroups > _FEW else READ_WEIGHT]
+    poisson, poisson_weight = constants[POISSON], constants[POISSON_WEIGHT]
+    for k in range(LANES):
+        sums[1, k] = poisson_weight[k] * steps
+        sums[2, k] = read_weight[k] * cubic
+        sums[3, k] = 1.0 / (poisson[k] / steps + read[k] / cubic)

@@ -19,6 +19,7 @@ ZEROFRAME = np.uint16(1 << 12)  #: no good group: the zeroframe stands in for gr
 FLAGGED = np.uint16(1 << 13)  #: not just n good groups, n > 1
 
 _D, _S = np.uint8(dq.DO_NOT_USE), np.uint8(dq.SATURATED)
+_DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PERSISTENCE)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
 _ALL = np.uint8(0xFF)
@@ -58,7 +59,7 @@ def flag_non_finite(bits, flags, first):
 
 
 @jit
-def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status):
+def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status, added, late):
     """Find the status of one block of ramps.
 
     Parameters
@@ -74,6 +75,9 @@ def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status):
     settings : Settings
     status : ndarray of uint16, shape (LANES,)
         Result.
+    added, late : ndarray of uint8, shape (LANES,)
+        Results: the bits that the integration gets. Those in `late` (SATURATED if any group is) join after the fit and do not
+        invalidate it.
     """
     ngroups = flags.shape[0]
     any_bits = np.zeros(LANES, np.uint8)
@@ -114,31 +118,12 @@ def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status):
         if first_saturated:
             value |= FIRST_SATURATED
         status[k] = value
-
-
-@jit
-def integration_dq(status, ngroups):
-    """Return the bits that a ramp of this status adds to its integration: those that count at once, and SATURATED for partial saturation.
-
-    Parameters
-    ----------
-    status : uint16
-    ngroups : int
-
-    Returns
-    -------
-    flags, late : uint32
-        `late` is SATURATED if any group is; it does not invalidate the slope and joins after the fit.
-    """
-    flags = np.uint32(status & np.uint16(dq.JUMP_DET | dq.PERSISTENCE))
-    saturated = (status & np.uint16(dq.SATURATED)) != 0
-    if (status & NO_USABLE_GROUP) != 0:
-        flags |= np.uint32(dq.DO_NOT_USE)
-        if (status & ALL_SATURATED) != 0:
-            flags |= np.uint32(dq.SATURATED)
-    if (status & FIRST_SATURATED) != 0:
-        flags |= np.uint32(dq.DO_NOT_USE | dq.SATURATED)
-    # A zeroframe that stands in for the only, saturated group leaves no saturated group behind.
-    if (status & ZEROFRAME) != 0 and (status & ALL_SATURATED) != 0 and ngroups == 1:
-        saturated = False
-    return flags, np.uint32(dq.SATURATED) if saturated else np.uint32(0)
+        bits = value & _JP
+        if (value & NO_USABLE_GROUP) != 0:
+            bits |= _DS if (value & ALL_SATURATED) != 0 else _D
+        if first_saturated:
+            bits |= _DS
+        added[k] = bits
+        # A zeroframe that stands in for the only, saturated group leaves no saturated group behind.
+        vanished = ngroups == 1 and (value & ZEROFRAME) != 0 and (value & ALL_SATURATED) != 0
+        late[k] = 0 if vanished else any_bits[k] & _S

@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.bits import trailing_zeros
 
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
+_NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
 _J = np.uint8(dq.JUMP_DET)
 _D = np.uint8(dq.DO_NOT_USE)
 _C = np.uint8(dq.CHARGELOSS)
@@ -61,7 +62,7 @@ def charge_loss_masks(flags, pixel, good, jump):
         jump[g // 64, 0] |= np.uint64(bits == _J) << shift
 
 
-@jit
+@jit_inline
 def list_segments(good, jump, lane, begins, ends):
     """List one ramp's segments in time order.
 
@@ -114,3 +115,11 @@ def list_segments(good, jump, lane, begins, ends):
             ends[used] = ends[r]
             used += 1
     return used, used
+
+
+@jit
+def clear_first_jump(flags, first, good, jump):
+    """Void the JUMP_DET of group 0 in the masks of a block: the parameters are those of :func:`group_masks`."""
+    for k in range(LANES):
+        jump[0, k] &= ~_ONE
+        good[0, k] |= np.uint64((flags[0, first + k] & _NOT_PJ) == 0)

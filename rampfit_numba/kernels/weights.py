@@ -32,6 +32,9 @@ class Weights(NamedTuple):
         w_k R^2 of the groups before the centre.
     total, spread : ndarray of float64, shape (6, ngroups + 1)
         sum w_k R^2 and sum w_k R^2 (k-c)^2 over all groups.
+    lengths : ndarray of float64, shape (4, ngroups + 1)
+        How variances and their inverses depend on the length: n - 1 and n^3 - n, with n = 2 for single groups, and the inverses of
+        both. Rows STEPS, CUBIC, PER_STEP, PER_CUBIC.
     """
 
     start: np.ndarray
@@ -39,6 +42,10 @@ class Weights(NamedTuple):
     weight: np.ndarray
     total: np.ndarray
     spread: np.ndarray
+    lengths: np.ndarray
+
+
+STEPS, CUBIC, PER_STEP, PER_CUBIC = range(4)
 
 
 @lru_cache(maxsize=8)
@@ -64,6 +71,9 @@ def segment_weights(ngroups: int) -> Weights:
             total[row, n] = 2 * w.sum() + (n % 2 if power == 0 else 0)
             spread[row, n] = 2 * (w * distance**2).sum()
             slope[row, here] = w * distance / spread[row, n]
-    for table in (slope, weight, total, spread, start):
+    at_least_two = np.maximum(lengths, 2.0)
+    steps, cubic = at_least_two - 1, at_least_two**3 - at_least_two
+    tables = Weights(start.astype(np.int64), slope, weight, total, spread, np.array([steps, cubic, 1 / steps, 1 / cubic]))
+    for table in tables:
         table.setflags(write=False)
-    return Weights(start.astype(np.int64), slope, weight, total, spread)
+    return tables
