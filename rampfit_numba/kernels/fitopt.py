@@ -9,45 +9,50 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
-from rampfit_numba.kernels._jit import LANES, jit
-from rampfit_numba.kernels.ols import segment_slope, signal_class, single_group_time
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels.ols import signal_class, single_group_time
 from rampfit_numba.kernels.pixels import POISSON, READ, READ_LONG, UNFITTABLE
+from rampfit_numba.kernels.weights import POWERS
 
 #: Rows of the float32 results of a segment.
 SLOPE, SIGSLOPE, VAR_POISSON, VAR_RNOISE, YINT, SIGYINT, WEIGHTS = range(7)
 #: The reference's value of sqrt(2), used for the uncertainties of segments of two groups.
 _SQRT2 = 1.41421356
 _FEW = 2
+_CLASSES = len(POWERS)
 _J, _S = np.uint8(dq.JUMP_DET), np.uint8(dq.SATURATED)
 _S32 = np.uint32(dq.SATURATED)
 _ZEROFRAME = ramp_status.ZEROFRAME
 
 
-@jit
-def segment_intercept(samples, pixel, begin, end, snr_class, weights, slope):
-    """Return the value at group 0 of the line fitted to one segment of two or more groups, in DN.
-
-    Parameters are those of :func:`segment_slope`, and its result in DN per group.
-    """
-    length = end - begin
-    start = weights.start[length]
+@jit_inline
+def weighted_sum(samples, pixel, begin, end, table, row):
+    """Return the sum of the samples of one segment, each multiplied with its entry of `table` from `row` on."""
     total = 0.0
-    for k in range(length // 2):
-        pair = np.float64(samples[end - 1 - k, pixel]) + np.float64(samples[begin + k, pixel])
-        total += weights.weight[snr_class, start + k] * pair
-    if length % 2 == 1 and snr_class == 0:
-        total += np.float64(samples[begin + length // 2, pixel])
-    return total / weights.total[snr_class, length] - slope * (begin + 0.5 * (length - 1))
+    for g in range(begin, end):
+        total += table[row + g - begin] * np.float64(samples[g, pixel])
+    return total
 
 
 @jit
 def store_segments(samples, first, k, status, begins, ends, count, settings, weights, readnoise, gain, constants, segments):
     """Store the fits of the segments of one ramp.
 
-    Parameters but the last are those of :func:`rampfit_numba.kernels.ols.sum_segments`.
-
     Parameters
     ----------
+    samples : ndarray of float32, shape (ngroups, npixels)
+        In DN.
+    first, k : int
+        First pixel of the block, and lane.
+    status : uint16
+    begins, ends : ndarray of int64
+        The segments, `count` of them.
+    settings : Settings
+    weights : Weights
+    readnoise, gain : float
+        In e- and e-/DN.
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+        See :mod:`pixels`.
     segments : ndarray of float32, shape (7, nsegments, npixels)
         Rows SLOPE to WEIGHTS of one integration: DN/s, e-/group, (DN/s)^2 twice, DN, e-, (s/DN)^2.
     """
@@ -79,11 +84,14 @@ def store_segments(samples, first, k, status, begins, ends, count, settings, wei
             else:
                 segments[SIGSLOPE, s, pixel] = _SQRT2 * readnoise
                 segments[SIGYINT, s, pixel] = _SQRT2 * readnoise
-            slope = segment_slope(samples, pixel, begin, end, snr_class, weights)
-            segments[SLOPE, s, pixel] = slope / settings.group_time + lost
-            segments[YINT, s, pixel] = lost + segment_intercept(samples, pixel, begin, end, snr_class, weights, slope)
+            cubic = n * n * n - n
+            row = snr_class * (weights.factors.size // _CLASSES) + length * (length - 1) // 2
+            slope = weighted_sum(samples, pixel, begin, end, weights.factors, row) / cubic + lost
+            mean = weighted_sum(samples, pixel, begin, end, weights.weights, row) / weights.total[snr_class, length]
+            segments[SLOPE, s, pixel] = slope / settings.group_time
+            segments[YINT, s, pixel] = mean - slope * (begin + 0.5 * (n - 1.0))
             segments[VAR_POISSON, s, pixel] = constants[POISSON, k] / (n - 1.0)
-            var_rnoise = constants[READ_LONG if length > _FEW else READ, k] / (n * n * n - n)
+            var_rnoise = constants[READ_LONG if length > _FEW else READ, k] / cubic
         segments[VAR_RNOISE, s, pixel] = var_rnoise
         segments[WEIGHTS, s, pixel] = 1.0 / var_rnoise
 

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.pixels import (
-    POISSON,
-    POISSON_WEIGHT,
-    READ,
-    READ_LONG,
-    READ_WEIGHT,
-    READ_WEIGHT_LONG,
-    UNFITTABLE,
-)
-from rampfit_numba.kernels.weights import BOUNDS, CUBIC, PER_CUBIC, PER_STEP, STEPS
+from rampfit_numba.kernels.pixels import POISSON, POISSON_WEIGHT, READ, READ_WEIGHT, UNFITTABLE
+from rampfit_numba.kernels.weights import BOUNDS
 
 _CLASSES = len(BOUNDS) + 1
 _B1, _B2, _B3, _B4, _B5 = BOUNDS
 _SOLE_FIRST = ramp_status.SOLE_FIRST
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
+_J = np.uint8(dq.JUMP_DET)
+_NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
+_NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
 
 
 @jit_inline
@@ -72,100 +68,140 @@ def single_group_time(status, settings):
     return settings.group_time
 
 
-@jit_inline
-def segment_slope(samples, pixel, begin, end, snr_class, weights):
-    """Return the slope of one segment of two or more groups, in DN per group (formula in :mod:`weights`)."""
-    length = end - begin
-    start = weights.start[length]
-    slope = 0.0
-    for k in range(length // 2):
-        step = np.float64(samples[end - 1 - k, pixel]) - np.float64(samples[begin + k, pixel])
-        slope += weights.slope[snr_class, start + k] * step
-    return slope
+@jit
+def find_reach(flags, first, clear_jump, reach):
+    """Find the segments of a block of ramps: how many groups each has up to and including every group.
+
+    A run of groups that are good but for PERSISTENCE is extended back over a pure JUMP_DET just before it (section 3).
+
+    Parameters
+    ----------
+    flags : ndarray of uint8, shape (ngroups, npixels)
+    first : int
+        First pixel of the block.
+    clear_jump : bool
+        Void the JUMP_DET of group 0.
+    reach : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
+        Result: 1 at the first group of a segment, its length at the last; 0 outside of segments, and behind the last group.
+    """
+    ngroups = flags.shape[0]
+    for g in range(ngroups):
+        kept = _NOT_PJ if g == 0 and clear_jump else _NOT_P
+        here = flags[g, first : first + LANES]
+        # The last group is its own follower: a jump there is not followed by a good group.
+        following = flags[min(g + 1, ngroups - 1), first : first + LANES]
+        # Row ngroups is 0 and stands for what is before the first group as well.
+        before = reach[g - 1 if g > 0 else ngroups]
+        now = reach[g]
+        if g == 0:
+            for k in range(LANES):
+                before[k] = 0
+        for k in range(LANES):
+            bits = here[k] & kept
+            opens = bits == _J and (following[k] & _NOT_P) == 0
+            now[k] = before[k] + 1 if bits == 0 else opens
 
 
-@jit_inline
-def sum_segments(samples, first, k, status, begins, ends, count, settings, weights, readnoise, gain, constants, sums):
-    """Fit the segments of one ramp and put what the combination needs into lane `k` of `sums`.
+@jit
+def sum_segments(
+    samples, first, settings, readnoise, gain, constants, weights, reach, lanes, rows, sums, count
+):
+    """Fit the segments of two or more groups of a block of ramps, and add up what their combination needs.
+
+    The groups are gone through from last to first. Where segments end, their lanes are listed without a branch, since a processor
+    cannot guess where that is; then every sample is added with the factor that its segment gives it.
 
     Parameters
     ----------
     samples : ndarray of float32, shape (ngroups, npixels)
         In DN.
-    first, k : int
-        First pixel of the block, and lane.
-    status : uint16
-    begins, ends : ndarray of int64
-        The segments, `count` of them.
+    first : int
+        First pixel of the block.
     settings : Settings
-    weights : Weights
-    readnoise, gain : float
+    readnoise, gain : ndarray of float64, shape (LANES,)
         In e- and e-/DN.
     constants : ndarray of float64, shape (CONSTANTS, LANES)
         See :mod:`pixels`.
+    weights : Weights
+    reach : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
+        See :func:`find_reach`.
+    lanes, rows : ndarray of int64, shape (LANES + 1,), (LANES,)
+        Room to work in.
     sums : ndarray of float64, shape (4, LANES)
         Results: sum slope / var_rnoise, sum 1 / var_poisson (positive ones), sum 1 / var_rnoise, sum 1 / var_err.
+    count : ndarray of int32, shape (LANES,)
+        Result: number of these segments.
     """
-    pixel = first + k
-    if count == 1 and ends[0] - begins[0] == 1:
-        _sum_single_group(np.float64(samples[begins[0], pixel]), k, status, settings, constants, sums)
-        return
-    slope_sum, steps, read_weight, total_weight = 0.0, 0.0, 0.0, 0.0
-    for s in range(count):
-        begin, end = begins[s], ends[s]
-        length = end - begin
-        snr_class, lost = 0, 0.0
-        read, weight = constants[READ, k], constants[READ_WEIGHT, k]
-        if length > _FEW:
-            step = np.float64(samples[end - 1, pixel]) - np.float64(samples[begin, pixel])
-            snr_class = signal_class(step, readnoise, gain)
-            lost = constants[UNFITTABLE, k]
-            read, weight = constants[READ_LONG, k], constants[READ_WEIGHT_LONG, k]
-        weight *= weights.lengths[CUBIC, length]
-        slope_sum += (segment_slope(samples, pixel, begin, end, snr_class, weights) + lost) * weight
-        steps += weights.lengths[STEPS, length]
-        read_weight += weight
-        total_weight += 1.0 / (
-            constants[POISSON, k] * weights.lengths[PER_STEP, length] + read * weights.lengths[PER_CUBIC, length]
-        )
-    sums[0, k] = slope_sum / settings.group_time
-    sums[1, k] = steps * constants[POISSON_WEIGHT, k] if count > 0 else 0.0
-    sums[2, k] = read_weight
-    sums[3, k] = total_weight
-
-
-@jit_inline
-def _sum_single_group(sample, k, status, settings, constants, sums):
-    """Do what :func:`sum_segments` does for the only segment of a ramp, a single group."""
-    time = single_group_time(status, settings)
-    ratio = settings.group_time / time
-    var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
-    sums[0, k] = sample / time / var_rnoise
-    sums[1, k] = constants[POISSON_WEIGHT, k] / ratio
-    sums[2, k] = 1.0 / var_rnoise
-    sums[3, k] = 1.0 / (constants[POISSON, k] * ratio + var_rnoise)
+    ngroups = samples.shape[0]
+    factors = weights.factors
+    entries = factors.size // _CLASSES
+    poisson, read, unfittable = constants[POISSON], constants[READ], constants[UNFITTABLE]
+    slope_sum, steps, cubics, total = sums[0], sums[1], sums[2], sums[3]
+    for k in range(LANES):
+        slope_sum[k] = steps[k] = cubics[k] = total[k] = 0.0
+        count[k] = 0
+    for g in range(ngroups - 1, -1, -1):
+        here = reach[g]
+        after = reach[g + 1]
+        ending = 0
+        for k in range(LANES):
+            lanes[ending] = k
+            ending += (here[k] > 1) & (after[k] < 2)
+        for e in range(ending):
+            k = lanes[e]
+            length = np.int64(here[k])
+            begin = g + 1 - length
+            step = np.float64(samples[g, first + k]) - np.float64(samples[begin, first + k])
+            # Segments of two groups have the same slope in every class.
+            rows[k] = signal_class(step, readnoise[k], gain[k]) * entries + length * (length - 1) // 2 - begin
+            n = np.float64(length)
+            cubic = n * n * n - n
+            count[k] += 1
+            steps[k] += n - 1.0
+            cubics[k] += cubic
+            # 1 / (POISSON / (n - 1) + READ / (n^3 - n)) with a single division
+            total[k] += cubic * (n - 1.0) / (poisson[k] * cubic + read[k] * (n - 1.0))
+            if length > _FEW:
+                slope_sum[k] += unfittable[k]
+        sample = samples[g, first : first + LANES]
+        for k in range(LANES):
+            inside = (here[k] > 1) | ((here[k] == 1) & (after[k] == _FEW))
+            factor = factors[rows[k] + g if inside else 0]
+            slope_sum[k] += factor * np.float64(sample[k]) if inside else 0.0
+    for k in range(LANES):
+        slope_sum[k] *= constants[READ_WEIGHT, k] / settings.group_time
+        steps[k] = steps[k] * constants[POISSON_WEIGHT, k] if count[k] > 0 else 0.0
+        cubics[k] = cubics[k] * constants[READ_WEIGHT, k] if count[k] > 0 else 0.0
 
 
 @jit
-def clean_slopes(samples, first, readnoise, gain, weights, slope):
-    """Fit a block of ramps whose groups are all good.
+def sum_single_group(samples, first, k, status, settings, constants, reach, sums, count):
+    """Do what :func:`sum_segments` does for the ramp in lane `k`, which has no segment of two or more groups.
 
-    Parameters
-    ----------
-    samples : ndarray of float32, shape (ngroups, npixels)
-        In DN, ngroups > 1.
-    first : int
-        First pixel of the block.
-    readnoise, gain : ndarray of float64, shape (LANES,)
-        Noise of a group in e-, and gain in e-/DN.
-    weights : Weights
-    slope : ndarray of float64, shape (LANES,)
-        Result, DN per group.
+    Then the first good group is the only segment, if there is one (section 3).
     """
     ngroups = samples.shape[0]
-    start = weights.start[ngroups]
+    for g in range(ngroups):
+        if reach[g, k] > 0:
+            time = single_group_time(status, settings)
+            ratio = settings.group_time / time
+            var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
+            sums[0, k] = np.float64(samples[g, first + k]) / time / var_rnoise
+            sums[1, k] = constants[POISSON_WEIGHT, k] / ratio
+            sums[2, k] = 1.0 / var_rnoise
+            sums[3, k] = 1.0 / (constants[POISSON, k] * ratio + var_rnoise)
+            count[k] = 1
+            return
+
+
+@jit
+def sum_clean(samples, first, settings, readnoise, gain, constants, weights, sums):
+    """Do what :func:`sum_segments` does for a block of ramps of two or more groups that are all good: only row 0 of `sums`."""
+    ngroups = samples.shape[0]
+    entries = weights.factors.size // _CLASSES
     classes = np.empty(LANES, np.int64)
     total = np.empty(LANES, np.float64)
+    slope_sum, read_weight, unfittable = sums[0], constants[READ_WEIGHT], constants[UNFITTABLE]
     last = samples[ngroups - 1, first : first + LANES]
     opening = samples[0, first : first + LANES]
     for k in range(LANES):
@@ -176,25 +212,30 @@ def clean_slopes(samples, first, readnoise, gain, weights, slope):
     for c in range(_CLASSES):
         if (present >> c) & 1 == 0:
             continue
+        row = c * entries + ngroups * (ngroups - 1) // 2
         for k in range(LANES):
             total[k] = 0.0
         for h in range(ngroups // 2):
+            # The factors of opposite groups differ in sign only.
             early = samples[h, first : first + LANES]
             late = samples[ngroups - 1 - h, first : first + LANES]
-            factor = weights.slope[c, start + h]
+            factor = weights.factors[row + ngroups - 1 - h]
             for k in range(LANES):
                 total[k] += factor * (np.float64(late[k]) - np.float64(early[k]))
         for k in range(LANES):
-            slope[k] = total[k] if classes[k] == c else slope[k]
+            slope_sum[k] = total[k] if classes[k] == c else slope_sum[k]
+    for k in range(LANES):
+        lost = unfittable[k] if ngroups > _FEW else 0.0
+        slope_sum[k] = slope_sum[k] * (read_weight[k] / settings.group_time) + lost
 
 
 @jit
-def clean_sums(ngroups, weights, constants, sums):
+def clean_weights(ngroups, constants, sums):
     """Find what the unflagged ramps of a pixel share: rows 1 to 3 of `sums` as in :func:`sum_segments`."""
-    steps, cubic = weights.lengths[STEPS, ngroups], weights.lengths[CUBIC, ngroups]
-    read = constants[READ_LONG if ngroups > _FEW else READ]
-    read_weight = constants[READ_WEIGHT_LONG if ngroups > _FEW else READ_WEIGHT]
+    n = np.float64(ngroups)
+    steps, cubic = n - 1.0, n * n * n - n
     poisson, poisson_weight = constants[POISSON], constants[POISSON_WEIGHT]
+    read, read_weight = constants[READ], constants[READ_WEIGHT]
     for k in range(LANES):
         sums[1, k] = poisson_weight[k] * steps
         sums[2, k] = read_weight[k] * cubic

@@ -110,11 +110,13 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
     loader = _TileLoader(inputs, rules)
     ngroups = rules.stop_kept - rules.first_kept
     weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
+    # Sixty-four lanes of bytes fit into one vector register; few exposures need more.
+    reach = np.zeros((ngroups + 1, LANES), np.uint8 if ngroups < np.iinfo(np.uint8).max else np.uint16)
     room = _ResultRoom(inputs.data.shape[0], loader.most_pixels, outputs)
     for window in loader.windows():
         tile = loader.load(window)
         result = room.of(tile.pixeldq.size)
-        fit_tile(tile, rules.settings, weights, network, result)
+        fit_tile(tile, rules.settings, weights, network, reach, result)
         room.store(result, outputs, window)
 
 

@@ -18,8 +18,8 @@ from rampfit_numba.kernels.charge_loss import has_charge_loss, recompute_read_va
 from rampfit_numba.kernels.combine import combine_integrations, combine_segments, store
 from rampfit_numba.kernels.fitopt import store_jumps, store_pedestals, store_segments
 from rampfit_numba.kernels.median_rate import add_clean_rate, add_flagged_rate, cancels, exact_rate
-from rampfit_numba.kernels.ols import clean_slopes, clean_sums, sum_segments
-from rampfit_numba.kernels.pixels import CONSTANTS, UNFITTABLE, find_constants, load_pixels
+from rampfit_numba.kernels.ols import clean_weights, find_reach, sum_clean, sum_segments, sum_single_group
+from rampfit_numba.kernels.pixels import CONSTANTS, find_constants, load_pixels
 from rampfit_numba.kernels.segments import clear_first_jump, group_masks, list_segments
 
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
@@ -28,7 +28,6 @@ _J8 = np.uint8(dq.JUMP_DET)
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
 _ZEROFRAME = ramp_status.ZEROFRAME
 _ONE = np.uint64(1)
-_FEW = 2
 
 
 class Tile(NamedTuple):
@@ -85,7 +84,7 @@ class TileResult(NamedTuple):
 
 
 @jit
-def fit_tile(tile, settings, weights, network, result):
+def fit_tile(tile, settings, weights, network, reach, result):
     """Fit all ramps of a tile (sections 2.9 to 8 of the rules in ``docs/algorithm.md``).
 
     Parameters
@@ -95,6 +94,8 @@ def fit_tile(tile, settings, weights, network, result):
     weights : Weights
     network : ndarray of int64, shape (exchanges, 3)
         See :func:`middle_network`.
+    reach : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
+        Room to work in; the type can count to ngroups.
     result : TileResult
     """
     nints, ngroups, npixels = tile.samples.shape
@@ -113,7 +114,9 @@ def fit_tile(tile, settings, weights, network, result):
     rate = np.empty(LANES, np.float64)
     constants = np.empty((CONSTANTS, LANES), np.float64)
     base = np.empty(LANES, np.uint32)
-    slope = np.zeros(LANES, np.float64)
+    lanes = np.empty(LANES + 1, np.int64)
+    rows = np.zeros(LANES, np.int64)
+    count = np.empty(LANES, np.int32)
     fitted = np.empty(LANES, np.bool_)
     invalid = np.empty(LANES, np.bool_)
     clean = np.empty((4, LANES), np.float64)
@@ -142,7 +145,7 @@ def fit_tile(tile, settings, weights, network, result):
             dq_all[k] = _DS
             dq_late[k] = 0
         if ngroups > 1:
-            clean_sums(ngroups, weights, constants, clean)
+            clean_weights(ngroups, constants, clean)
             for k in range(LANES):
                 clean[0, k] = 0.0
                 fitted[k] = True
@@ -151,37 +154,24 @@ def fit_tile(tile, settings, weights, network, result):
 
         for i in range(nints):
             samples, flags = tile.samples[i], tile.flags[i]
-            if ngroups > 1:
-                clean_slopes(samples, first, readnoise, gain, weights, slope)
-                for k in range(LANES):
-                    lost = constants[UNFITTABLE, k] if ngroups > _FEW else 0.0
-                    clean[0, k] = (slope[k] / settings.group_time + lost) * clean[2, k]
             if not flagged[i] and not want_segments:
-                _store_clean(clean, clean_combined, base, invalid, i, first, totals, dq_all, read_variances[i], result)
+                sum_clean(samples, first, settings, readnoise, gain, constants, weights, clean)
+                _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances[i], result)
                 continue
-            group_masks(flags, first, good, jump)
-            if settings.clear_first_jump:
-                clear_first_jump(flags, first, good, jump)
+            find_reach(flags, first, settings.clear_first_jump, reach)
+            sum_segments(
+                samples, first, settings, readnoise, gain, constants, weights, reach, lanes, rows, sums, count
+            )
             for k in range(LANES):
+                if count[k] == 0:
+                    sum_single_group(samples, first, k, status[i, k], settings, constants, reach, sums, count)
+            for k in range(LANES):
+                usable = (status[i, k] & _UNFITTED) == 0
                 dq_now[k] = base[k] | added[i, k]
                 invalid[k] = (dq_now[k] & _DS) != 0
-                fitted[k] = (status[i, k] & _UNFITTED) == 0
-                if not fitted[k]:
-                    sums[0, k] = sums[1, k] = sums[2, k] = sums[3, k] = 0.0
-                    continue
-                if status[i, k] == 0 and not want_segments:
-                    sums[0, k], sums[1, k], sums[2, k], sums[3, k] = clean[0, k], clean[1, k], clean[2, k], clean[3, k]
-                    continue
-                used, _ = list_segments(good, jump, k, begins, ends)
-                fitted[k] = used > 0
-                sum_segments(
-                    samples, first, k, status[i, k], begins, ends, used, settings, weights, readnoise[k], gain[k], constants, sums
-                )
-                if want_segments:
-                    store_segments(
-                        samples, first, k, status[i, k], begins, ends, used, settings, weights, readnoise[k], gain[k],
-                        constants, result.segments[:, i],
-                    )
+                fitted[k] = usable and count[k] > 0
+                for j in range(4):
+                    sums[j, k] = sums[j, k] if usable else 0.0
             combine_segments(sums, fitted, invalid, combined)
             for k in range(LANES):
                 totals[0, k] += sums[0, k]
@@ -195,6 +185,16 @@ def fit_tile(tile, settings, weights, network, result):
             for j in range(4):
                 store(combined[j], result.rateints[j, i], first)
             if want_segments:
+                group_masks(flags, first, good, jump)
+                if settings.clear_first_jump:
+                    clear_first_jump(flags, first, good, jump)
+                for k in range(LANES):
+                    if (status[i, k] & _UNFITTED) == 0:
+                        used, _ = list_segments(good, jump, k, begins, ends)
+                        store_segments(
+                            samples, first, k, status[i, k], begins, ends, used, settings, weights, readnoise[k], gain[k],
+                            constants, result.segments[:, i],
+                        )
                 store_pedestals(samples, first, settings, dq_now, combined[0], result.pedestal[i])
                 store_jumps(samples, flags, first, status[i], replaced_sample[i], replaced_flag[i], result.crmag[i])
 
@@ -299,7 +299,7 @@ def _find_rates(
 
 
 @jit
-def _store_clean(clean, clean_combined, base, invalid, i, first, totals, dq_all, read_variances, result):
+def _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances, result):
     """Store one integration of a block in which no ramp has flags, and add it to the totals."""
     slope = result.rateints[0, i, first : first + LANES]
     flags = result.rateints_dq[i, first : first + LANES]

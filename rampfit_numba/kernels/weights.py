@@ -2,9 +2,9 @@
 
 A segment of n groups at consecutive group indices x_k has its centre at c = (n-1)/2. A power P, chosen by the segment's
 signal-to-noise ratio, gives the weights w_k = |(k-c)/c|^P / R^2. They are symmetric about the centre, so the weighted
-least-squares slope needs only the differences of opposite groups, and the read noise R cancels:
+least-squares slope is a fixed sum of the samples, in which the read noise R cancels:
 
-    slope = sum_k a_k (y_{n-1-k} - y_k),  k < n/2,  a_k = w_k (c-k) / (2 sum_j w_j (c-j)^2)   [per group]
+    slope = sum_k a_k y_k,  a_k = w_k (k-c) / sum_j w_j (j-c)^2   [per group]
 """
 
 from __future__ import annotations
@@ -20,32 +20,23 @@ BOUNDS = (5.0, 10.0, 20.0, 50.0, 100.0)
 
 
 class Weights(NamedTuple):
-    """Tables for segments of up to ngroups groups; a class is a row, a segment's length n selects the part that counts.
+    """Tables for segments of up to ngroups groups.
 
     Attributes
     ----------
-    start : ndarray of int64, shape (ngroups + 1,)
-        Where the n // 2 entries of length n begin in `slope` and `weight`.
-    slope : ndarray of float64, shape (6, entries)
-        a_k of the formula above.
-    weight : ndarray of float64, shape (6, entries)
-        w_k R^2 of the groups before the centre.
+    factors : ndarray of float64, shape (6 * entries,)
+        What a segment's samples are multiplied with: the coefficient of each sample in the slope per group (the a_k above) times n^3 - n, the segment's relative weight. Class c, length n and group k stand at c * entries + n (n-1) / 2 + k,
+        where n (n-1) / 2 is the sum of the shorter lengths; single groups have factor 0.
+    weights : ndarray of float64, shape (6 * entries,)
+        w_k R^2 at the same places.
     total, spread : ndarray of float64, shape (6, ngroups + 1)
-        sum w_k R^2 and sum w_k R^2 (k-c)^2 over all groups.
-    lengths : ndarray of float64, shape (4, ngroups + 1)
-        How variances and their inverses depend on the length: n - 1 and n^3 - n, with n = 2 for single groups, and the inverses of
-        both. Rows STEPS, CUBIC, PER_STEP, PER_CUBIC.
+        sum w_k R^2 and sum w_k R^2 (k-c)^2.
     """
 
-    start: np.ndarray
-    slope: np.ndarray
-    weight: np.ndarray
+    factors: np.ndarray
+    weights: np.ndarray
     total: np.ndarray
     spread: np.ndarray
-    lengths: np.ndarray
-
-
-STEPS, CUBIC, PER_STEP, PER_CUBIC = range(4)
 
 
 @lru_cache(maxsize=8)
@@ -54,26 +45,21 @@ def segment_weights(ngroups: int) -> Weights:
 
     The power is taken in single precision and all else in double, as in the reference.
     """
-    lengths = np.arange(ngroups + 1)
-    start = np.concatenate([[0], np.cumsum(lengths // 2)[:-1]])
-    shape = (len(POWERS), int(start[-1] + ngroups // 2))
-    slope, weight = np.empty(shape), np.empty(shape)
-    total, spread = np.zeros((len(POWERS), ngroups + 1)), np.zeros((len(POWERS), ngroups + 1))
+    entries = ngroups * (ngroups + 1) // 2
+    factors, weights = np.zeros((len(POWERS), entries)), np.ones((len(POWERS), entries))
+    total, spread = np.ones((len(POWERS), ngroups + 1)), np.zeros((len(POWERS), ngroups + 1))
+    powers = np.array(POWERS, np.float32).astype(np.float64)[:, np.newaxis]
     for n in range(2, ngroups + 1):
         centre = (n - 1) / 2
-        distance = centre - np.arange(n // 2)
-        scaled = np.abs(-distance * (1 / centre)).astype(np.float32)
-        here = slice(start[n], start[n] + n // 2)
-        for row, power in enumerate(POWERS):
-            w = (scaled.astype(np.float64) ** np.float64(np.float32(power))).astype(np.float32).astype(np.float64)
-            weight[row, here] = w
-            # 0^0 = 1: with power 0 the centre of an odd segment counts as well; otherwise its weight is 0.
-            total[row, n] = 2 * w.sum() + (n % 2 if power == 0 else 0)
-            spread[row, n] = 2 * (w * distance**2).sum()
-            slope[row, here] = w * distance / spread[row, n]
-    at_least_two = np.maximum(lengths, 2.0)
-    steps, cubic = at_least_two - 1, at_least_two**3 - at_least_two
-    tables = Weights(start.astype(np.int64), slope, weight, total, spread, np.array([steps, cubic, 1 / steps, 1 / cubic]))
+        distance = np.arange(n) - centre
+        scaled = np.abs(distance * (1 / centre)).astype(np.float32).astype(np.float64)
+        w = (scaled**powers).astype(np.float32).astype(np.float64)  # 0^0 = 1
+        here = slice(n * (n - 1) // 2, n * (n + 1) // 2)
+        weights[:, here] = w
+        total[:, n] = w.sum(axis=1)
+        spread[:, n] = (w * distance**2).sum(axis=1)
+        factors[:, here] = w * distance / spread[:, n, np.newaxis] * (float(n) ** 3 - n)
+    tables = Weights(factors.ravel(), weights.ravel(), total, spread)
     for table in tables:
         table.setflags(write=False)
     return tables
