@@ -38,7 +38,8 @@ __all__ = [
     "write_products",
 ]
 
-# Where each public name lives: astropy and numba take half a second to import, so nothing is imported before it is used.
+# Where each public name lives: astropy and numba take half a second to import, so nothing is imported before it is
+# used.
 _MODULES = {
     "Exposure": "exposure",
     "ExposureHeader": "exposure",
@@ -61,9 +62,12 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (whatever the public name is)
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("rampfit_numba")
+        try:
+            return version("rampfit_numba")
+        except PackageNotFoundError:  # a source tree that is not installed
+            return "0+unknown"
     if name not in _MODULES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def fit_ramps(  # noqa: PLR0913  (the options of the method, all but three by keyword)
+def fit_ramps(
     exposure: Exposure,
     readnoise: ArrayLike,
     gain: ArrayLike,
@@ -61,7 +61,8 @@ def fit_ramps(  # noqa: PLR0913  (the options of the method, all but three by ke
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"}, optional
-        Where the slices are fitted when there is more than one worker; None: processes. The results are the same to the bit.
+        Where the slices are fitted when there is more than one worker; None: processes. The results are the same to the
+        bit.
     progress : bool
         Show a progress bar on stderr.
     out : RampFit, optional
@@ -103,7 +104,9 @@ def fit_ramps(  # noqa: PLR0913  (the options of the method, all but three by ke
         raise TypeError(message)
     options = FitOptions(algorithm, suppress_one_group, firstgroup, lastgroup, save_opt)
     if exposure.read_times is not None:
-        message = 'exposure: read_times are given, but algorithm "ols" needs evenly spaced groups; "likely" is made for them'
+        message = (
+            'exposure: read_times are given, but algorithm "ols" needs evenly spaced groups; "likely" is made for them'
+        )
         raise ValueError(message)
     if executor not in (None, "processes", "threads"):
         message = f"executor: expected None, 'processes' or 'threads'; got {executor!r}"
@@ -135,7 +138,8 @@ def fit_ramps(  # noqa: PLR0913  (the options of the method, all but three by ke
         fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image)
     run(partial(fit_rows, rules=plan.rules), inputs, _outputs(rate, rateints, fitopt), progress=progress)
     if plan.nothing_to_fit:
-        # CHARGELOSS leaves a read-noise variance on pixels without a slope; where there is no slope at all, it would mislead.
+        # CHARGELOSS leaves a read-noise variance on pixels without a slope; where there is no slope at all, it would
+        # mislead.
         for plane in (rate.var_rnoise, rateints.var_rnoise):
             plane[...] = 0
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
@@ -146,8 +150,9 @@ def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.n
     """Return a number or an array as an array of the detector's shape, without copying it."""
     array = as_array(name, value, unit)
     if array.shape not in ((), image):
-        message = f"{name}: expected a number or an array of shape {image}, the (nrows, ncols) of data; got shape {array.shape}"
-        raise ValueError(message)
+        raise ValueError(
+            f"{name}: expected a number or shape {image}, the (nrows, ncols) of data; got shape {array.shape}"
+        )
     return np.broadcast_to(array, image)
 
 
@@ -169,17 +174,7 @@ def _outputs(rate: Rate, rateints: RateInts, fitopt: FitOpt | None) -> RowOutput
     planes = [
         plane for fit in (rate, rateints) for plane in (fit.data, fit.err, fit.var_poisson, fit.var_rnoise, fit.dq)
     ]
-    if fitopt is None:
-        return RowOutputs(*planes)
-    return RowOutputs(
-        *planes,
-        opt_slope=fitopt.slope,
-        opt_sigslope=fitopt.sigslope,
-        opt_var_poisson=fitopt.var_poisson,
-        opt_var_rnoise=fitopt.var_rnoise,
-        opt_yint=fitopt.yint,
-        opt_sigyint=fitopt.sigyint,
-        opt_weights=fitopt.weights,
-        opt_pedestal=fitopt.pedestal,
-        opt_crmag=fitopt.crmag,
-    )
+    if fitopt is not None:
+        planes += [fitopt.slope, fitopt.sigslope, fitopt.var_poisson, fitopt.var_rnoise, fitopt.yint, fitopt.sigyint]
+        planes += [fitopt.weights, fitopt.pedestal, fitopt.crmag]
+    return RowOutputs(*planes)

@@ -1,7 +1,7 @@
 """Data-quality bits of JWST ramps and images.
 
-The values are those of the JWST calibration pipeline's public flag tables (``stdatamodels.dqflags``). The low eight bits
-stand in GROUPDQ (uint8) and in PIXELDQ (uint32) alike; the others in PIXELDQ only.
+The values are those of the JWST calibration pipeline's public flag tables (``stdatamodels.dqflags``). The low eight
+bits stand in GROUPDQ (uint8) and in PIXELDQ (uint32) alike; the others in PIXELDQ only.
 """
 
 from typing import Final

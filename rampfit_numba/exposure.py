@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -172,7 +173,7 @@ def as_array(name: str, value: Any, unit: str = "DN") -> np.ndarray:  # noqa: AN
         message = f"{name}: expected an array without a mask; got a masked array (set DO_NOT_USE in groupdq instead)"
         raise TypeError(message)
     try:
-        array = np.asanyarray(value)
+        array: np.ndarray = np.asanyarray(value)
     except ValueError as error:
         message = f"{name}: expected an array of numbers; got {type(value).__name__} ({error})"
         raise TypeError(message) from error
@@ -215,7 +216,7 @@ def _check_flags(
     if not np.can_cast(flags.dtype, dtype) and (int(flags.min()) < 0 or int(flags.max()) > top):
         message = f"{name}: expected flags between 0 and {top}; got {int(flags.min())} to {int(flags.max())}"
         raise ValueError(message)
-    return flags.astype(dtype)
+    return np.asarray(flags.astype(dtype))
 
 
 def _check_plane(name: str, value: Any, shape: tuple[int, ...], meaning: str) -> np.ndarray | None:  # noqa: ANN401
@@ -272,7 +273,7 @@ def _check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # no
         message = f"read_times: expected {ngroups} entries, one per group; got {len(groups)}"
         raise ValueError(message)
     times = [t for group in groups for t in group]
-    if not all(groups) or not all(math.isfinite(t) for t in times) or any(b <= a for a, b in zip(times, times[1:], strict=False)):
+    if not all(groups) or not all(math.isfinite(t) for t in times) or any(b <= a for a, b in pairwise(times)):
         message = f"read_times: expected finite, strictly rising times, at least one per group; got {groups!r}"
         raise ValueError(message)
     return groups

@@ -1,7 +1,7 @@
-"""What concerns the exposure as a whole, found before any ramp is fitted: which groups count, times, and whether anything can be fitted.
+"""What concerns the exposure as a whole: which groups count, times, and whether anything can be fitted.
 
-Source: sections 2.1 to 2.8 of the rules in ``docs/algorithm.md``. Only scalars come out. The scans look at the flags row by row
-and stop at the first pixel that decides, so that they cost nothing for an ordinary exposure.
+Source: sections 2.1 to 2.8 of the rules in ``docs/algorithm.md``. Only scalars come out. The scans look at the flags
+row by row and stop at the first pixel that decides, so that they cost nothing for an ordinary exposure.
 """
 
 from __future__ import annotations
@@ -66,9 +66,8 @@ def make_plan(exposure: Exposure, options: FitOptions) -> Plan:
         if first < stop and scan.nothing_usable(stop - 1):
             stop -= 1
         if stop - first < _LEAST_GROUPS:
-            reason = (
-                f"only {max(stop - first, 0)} of {ngroups} groups are left without the edge groups that are DO_NOT_USE everywhere"
-            )
+            left = max(stop - first, 0)
+            reason = f"without the edge groups that are DO_NOT_USE everywhere, {left} of {ngroups} groups are left"
         elif first > 0 or stop < ngroups:
             log.info("MIRI: %d leading and %d trailing groups are dropped", first, ngroups - stop)
     if not reason and scan.all_saturated(first):
@@ -119,7 +118,7 @@ class _Scan:
         self.dropped_good = False
 
     def nothing_usable(self, group: int) -> bool:
-        """Tell whether every sample of `group` is DO_NOT_USE, by its flag, its value, the group range, or suppression."""
+        """Tell whether `group` is DO_NOT_USE everywhere: by flag, value, the range of groups, or suppression."""
         first_used, last_used = self._range
         if not first_used <= group <= last_used:
             return True
@@ -133,7 +132,10 @@ class _Scan:
                     continue
                 if not self._suppress:
                     return False
-                good = sum(self._good(i, g, rows).astype(np.int32) for g in range(first_used, min(last_used + 1, exposure.ngroups)))
+                good = sum(
+                    self._good(i, g, rows).astype(np.int32)
+                    for g in range(first_used, min(last_used + 1, exposure.ngroups))
+                )
                 if (usable & (good != 1)).any():
                     return False
                 only_suppressed = True
@@ -152,12 +154,12 @@ class _Scan:
         return True
 
     def _usable(self, i: int, group: int, rows: slice) -> np.ndarray:
-        """Samples without DO_NOT_USE: those that are not finite have it, unless they are SATURATED."""
+        """Find the samples without DO_NOT_USE: those that are not finite have it, unless they are SATURATED."""
         flags = self._exposure.groupdq[i, group, rows]
         finite = np.isfinite(as_single(np.asarray(self._exposure.data[i, group, rows])))
-        return ((flags & dq.DO_NOT_USE) == 0) & (finite | ((flags & dq.SATURATED) != 0))
+        return np.asarray(((flags & dq.DO_NOT_USE) == 0) & (finite | ((flags & dq.SATURATED) != 0)))
 
     def _good(self, i: int, group: int, rows: slice) -> np.ndarray:
-        """Samples that count as good for the suppression: no flag but PERSISTENCE."""
+        """Find the samples that count as good for the suppression: no flag but PERSISTENCE."""
         flags = self._exposure.groupdq[i, group, rows]
-        return ((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & self._usable(i, group, rows)
+        return np.asarray(((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & self._usable(i, group, rows))

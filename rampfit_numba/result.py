@@ -17,7 +17,8 @@ class _Planes:
 
     def rows(self, start: int, stop: int) -> Self:
         """Return views of rows ``start`` to ``stop`` of every array."""
-        return type(self)(*(getattr(self, field.name)[..., start:stop, :] for field in fields(self)))  # type: ignore[arg-type]
+        planes = (getattr(self, field.name)[..., start:stop, :] for field in fields(self))  # type: ignore[arg-type]
+        return type(self)(*planes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,9 @@ class Rate(_Planes):
     def allocate(cls, *shape: int) -> Self:
         """Return arrays of `shape` whose values are not set yet."""
         single = [np.empty(shape, np.float32) for _ in range(4)]
-        return cls(data=single[0], err=single[1], dq=np.empty(shape, np.uint32), var_poisson=single[2], var_rnoise=single[3])
+        return cls(
+            data=single[0], err=single[1], dq=np.empty(shape, np.uint32), var_poisson=single[2], var_rnoise=single[3]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +69,8 @@ class FitOpt(_Planes):
     slope : ndarray, shape (nints, nsegments, nrows, ncols)
         Slope in DN/s.
     sigslope, sigyint : ndarray, shape (nints, nsegments, nrows, ncols)
-        Standard deviations of slope and intercept from read noise alone, in e-/group and e- (sic: as the pipeline has them).
+        Standard deviations of slope and intercept from read noise alone, in e-/group and e- (sic: as the pipeline has
+        them).
     var_poisson, var_rnoise : ndarray, shape (nints, nsegments, nrows, ncols)
         Variances of the slope in (DN/s)^2.
     yint : ndarray, shape (nints, nsegments, nrows, ncols)

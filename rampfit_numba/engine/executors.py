@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import signal
+import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -42,7 +44,8 @@ def run_rows(
     task : callable
         Called as ``task(inputs, outputs)`` with the arrays of a slice; it writes the outputs whole. Can be pickled.
     inputs, outputs : named tuple of arrays
-        Rows are the last axis but one of every array; entries may be None. Outputs of None: the task only returns something.
+        Rows are the last axis but one of every array; entries may be None. Outputs of None: the task only returns
+        something.
     nrows : int
         Number of rows of the arrays.
     workers : int
@@ -62,7 +65,10 @@ def run_rows(
     RuntimeError
         A worker process died.
     """
-    slices = row_slices(nrows, workers * _STEPS if progress else workers)
+    # Threads share their slices out as they go: small ones, so that Ctrl-C need not wait for long. Processes get one
+    # each.
+    kind = _usable_kind(executor) if workers > 1 else ""
+    slices = row_slices(nrows, workers * _STEPS if progress or kind == "threads" else workers)
     results: list[Any] = [None] * len(slices)
     with _bar(len(slices), shown=progress) as advance:
         if workers == 1:
@@ -70,7 +76,6 @@ def run_rows(
                 results[number] = task(take_rows(inputs, rows), _rows_of(outputs, rows))
                 advance()
             return results
-        kind = _usable_kind(executor)
         log.info("Fitting %d slices of rows in %d %s", len(slices), workers, kind)
         if kind == "threads":
             with ThreadPoolExecutor(workers) as pool:
@@ -84,7 +89,7 @@ def run_rows(
     return results
 
 
-def _run_in_processes(  # noqa: PLR0913  (internal: the state of run_rows)
+def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     task: Callable[[Any, Any], Any],
     inputs: tuple[Any, ...],
     outputs: tuple[Any, ...] | None,
@@ -96,12 +101,14 @@ def _run_in_processes(  # noqa: PLR0913  (internal: the state of run_rows)
     from loky import get_reusable_executor
     from loky.process_executor import TerminatedWorkerError
 
-    pool = get_reusable_executor(workers, timeout=_IDLE)
-    try:
+    _start_trackers()
+    with _without_interrupts():
+        pool = get_reusable_executor(workers, timeout=_IDLE)
         futures = {
             pool.submit(_run_slice, task, take_rows(inputs, rows), _shapes(outputs, rows)): number
             for number, rows in enumerate(slices)
         }
+    try:
         returned: list[Any] = [None] * len(slices)
         _collect(pool, futures, returned, advance)
     except TerminatedWorkerError as error:
@@ -121,6 +128,33 @@ def _run_in_processes(  # noqa: PLR0913  (internal: the state of run_rows)
                     output[...] = array
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold back Ctrl-C until the end: processes that start meanwhile never see it, this one ends them."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_trackers() -> None:
+    """Start the processes that clean up behind others: they must not see Ctrl-C either.
+
+    Python 3.11's own tracker lets signals through again when it has started, so that comes before the workers start.
+    """
+    from multiprocessing import resource_tracker
+
+    from loky.backend import resource_tracker as loky_tracker
+
+    with _without_interrupts():
+        resource_tracker.ensure_running()
+        loky_tracker.ensure_running()
+
+
 def _run_slice(task: Callable[[Any, Any], Any], inputs: Any, shapes: Any) -> tuple[Any, Any]:  # noqa: ANN401
     """Run `task` in a worker process: allocate the outputs here and send them back."""
     outputs = None
@@ -132,7 +166,7 @@ def _run_slice(task: Callable[[Any, Any], Any], inputs: Any, shapes: Any) -> tup
 def _shapes(outputs: tuple[Any, ...] | None, rows: slice) -> Any:  # noqa: ANN401
     if outputs is None:
         return None
-    views = take_rows(outputs, rows)
+    views: Any = take_rows(outputs, rows)
     return type(views)(*(None if view is None else (view.shape, view.dtype) for view in views))
 
 

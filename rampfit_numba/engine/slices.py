@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, TypeVar
 
 Arrays = TypeVar("Arrays", bound=tuple[Any, ...])
@@ -20,9 +21,10 @@ def row_slices(nrows: int, count: int) -> list[slice]:
     edges = [0]
     for number in range(count):
         edges.append(edges[-1] + height + (number < larger))
-    return [slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def take_rows(arrays: Arrays, rows: slice) -> Arrays:
     """Return the same named tuple with views of `rows` (the last axis but one) of every array; None stays."""
-    return type(arrays)(*(None if array is None else array[..., rows, :] for array in arrays))
+    views: Any = (None if array is None else array[..., rows, :] for array in arrays)
+    return type(arrays)(*views)

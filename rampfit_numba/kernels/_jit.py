@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import platform
 import sys
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import llvmlite
 import numba
@@ -17,12 +16,10 @@ import numba
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-log = logging.getLogger(__name__)
-
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
-#: Pixels that a kernel treats side by side; a multiple of 16, the widest vector of float32. Every block has all of its lanes
-#: (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice begins.
+#: Pixels that a kernel treats side by side; a multiple of 16, the widest vector of float32. Every block has all of its
+#: lanes (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice begins.
 #: Without compilation, blocks this long would make the tests crawl.
 LANES = 8 if numba.config.DISABLE_JIT else 64
 
@@ -30,8 +27,8 @@ LANES = 8 if numba.config.DISABLE_JIT else 64
 def jit(function: Function) -> Function:
     """Compile `function` at its first call, without the GIL and with machine code kept on disk.
 
-    Arithmetic is IEEE (no fastmath): then a result cannot depend on the place of a pixel in a vector or a slice, and the
-    signal-to-noise classes, whose lower bounds are inclusive, fall as in the reference.
+    Arithmetic is IEEE (no fastmath): then a result cannot depend on the place of a pixel in a vector or a slice, and
+    the signal-to-noise classes, whose lower bounds are inclusive, fall as in the reference.
     """
     return _compiled(function)
 
@@ -39,8 +36,8 @@ def jit(function: Function) -> Function:
 def jit_inline(function: Function) -> Function:
     """Like :func:`jit`, for small functions that are called for every pixel or segment.
 
-    Arrays are handed over as eight or more words each: without inlining, a call costs more than the function does (a segment of
-    ten groups 180 ns instead of 30).
+    Arrays are handed over as eight or more words each: without inlining, a call costs more than the function does (a
+    segment of ten groups 180 ns instead of 30).
     """
     return _compiled(function, forceinline=True)
 
@@ -50,17 +47,18 @@ def _compiled(function: Function, **flags: bool) -> Function:
     try:
         # The cache's folder is read when the decorator runs: other users of Numba in this process keep theirs.
         numba.config.CACHE_DIR = cache_folder()
-        return numba.njit(nogil=True, error_model="numpy", cache=bool(cache_folder()), **flags)(function)  # type: ignore[no-any-return]
+        compiled = numba.njit(nogil=True, error_model="numpy", cache=bool(cache_folder()), **flags)(function)
     finally:
         numba.config.CACHE_DIR = before
+    return cast("Function", compiled)
 
 
 @cache
 def cache_folder() -> str:
     """Return the folder for machine code, made if needed; empty where none can be written.
 
-    Its name holds a hash of all kernel sources and of the versions: Numba itself notices a change of the file that a function
-    stands in, but not of the functions that it calls in other files.
+    Its name holds a hash of all kernel sources and of the versions: Numba itself notices a change of the file that a
+    function stands in, but not of the functions that it calls in other files.
     """
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
@@ -73,7 +71,6 @@ def cache_folder() -> str:
         probe = folder / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
-    except (OSError, RuntimeError) as error:
-        log.info("Compiled code is not kept: the cache folder %s cannot be written (%s)", folder, error)
+    except (OSError, RuntimeError):
         return ""
     return str(folder)

@@ -15,7 +15,7 @@ def trailing_zeros(word: Any) -> int:  # noqa: ANN401  (uint64, compiled or not)
     return (value & -value).bit_length() - 1
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _cttz(_context: Any, _word: Any) -> Any:  # noqa: ANN401
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))

@@ -1,4 +1,4 @@
-"""Read-noise variance of pixels with charge loss, from the ramps as they were before the charge-loss step (end of section 6)."""
+"""Read-noise variance of pixels with charge loss, as if the charge-loss step had not been (end of section 6)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Combination of segments into integrations, and of integrations into the exposure.
 
-Source: sections 6 and 7 of the rules in ``docs/algorithm.md``; Robberto 2008 (JWST-STScI-0001490). Segments and integrations
-are weighted by their read-noise variances alone.
+Source: sections 6 and 7 of the rules in ``docs/algorithm.md``; Robberto 2008 (JWST-STScI-0001490). Segments and
+integrations are weighted by their read-noise variances alone.
 """
 
 from __future__ import annotations

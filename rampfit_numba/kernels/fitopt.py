@@ -35,7 +35,9 @@ def weighted_sum(samples, pixel, begin, end, table, row):
 
 
 @jit
-def store_segments(samples, first, k, status, begins, ends, count, settings, weights, readnoise, gain, constants, segments):
+def store_segments(
+    samples, first, k, status, begins, ends, count, settings, weights, readnoise, gain, constants, segments
+):
     """Store the fits of the segments of one ramp.
 
     Parameters

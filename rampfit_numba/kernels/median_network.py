@@ -11,9 +11,9 @@ import numpy as np
 def middle_network(length: int) -> np.ndarray:
     """Return the exchanges that bring the two middle ranks of `length` values to their places.
 
-    The middle ranks are (length // 2 - 1, length // 2), for odd lengths the median and its lower neighbour. The network is
-    Batcher's merge exchange (Knuth, The Art of Computer Programming 3, algorithm 5.2.2 M) without the exchanges, and the
-    halves of exchanges, on which no middle output depends.
+    The middle ranks are (length // 2 - 1, length // 2), for odd lengths the median and its lower neighbour. The network
+    is Batcher's merge exchange (Knuth, The Art of Computer Programming 3, algorithm 5.2.2 M) without the exchanges, and
+    the halves of exchanges, on which no middle output depends.
 
     Returns
     -------

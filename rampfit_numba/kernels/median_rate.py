@@ -1,11 +1,11 @@
 """Median rate of a pixel, which stands for its signal in the Poisson variance.
 
-Source: section 4 of the rules in ``docs/algorithm.md``. The median is that of the differences of neighbouring groups, and is
-found for many pixels side by side with a sorting network. Differences that must not count become +inf and -inf in turn, so
-that the middle stays the middle.
+Source: section 4 of the rules in ``docs/algorithm.md``. The median is that of the differences of neighbouring groups,
+and is found for many pixels side by side with a sorting network. Differences that must not count become +inf and -inf
+in turn, so that the middle stays the middle.
 
-Where medians cancel almost wholly, what is left is the rounding error of the reference's quotients. Such pixels, about one in a
-million, are done again in the reference's order of operations.
+Where medians cancel almost wholly, what is left is the rounding error of the reference's quotients. Such pixels, about
+one in a million, are done again in the reference's order of operations.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CANCELLATION = 1e-9
 
 @jit
 def bring_to_middle(values, network):
-    """Exchange rows of `values`, shape (length, LANES), until the middle ranks of each column are in the middle rows."""
+    """Exchange rows of `values`, shape (length, LANES), until each column has its middle ranks in the middle rows."""
     for e in range(network.shape[0]):
         low = values[network[e, 0]]
         high = values[network[e, 1]]
@@ -38,18 +38,18 @@ def bring_to_middle(values, network):
             for k in range(LANES):
                 a = low[k]
                 b = high[k]
-                low[k] = a if a < b else b
-                high[k] = b if a < b else a
+                low[k] = a if a < b else b  # noqa: FURB136  (min() also asks for NaN)
+                high[k] = b if a < b else a  # noqa: FURB136  (the same)
         elif network[e, 2] == _SMALLER:
             for k in range(LANES):
                 a = low[k]
                 b = high[k]
-                low[k] = a if a < b else b
+                low[k] = a if a < b else b  # noqa: FURB136  (min() also asks for NaN)
         else:
             for k in range(LANES):
                 a = low[k]
                 b = high[k]
-                high[k] = b if a < b else a
+                high[k] = b if a < b else a  # noqa: FURB136  (the same)
 
 
 @jit
@@ -110,7 +110,7 @@ def add_flagged_rate(samples, flags, first, status, zeroframe, settings, network
         bring_to_middle(differences, network)
     middle = length // 2
     for k in range(LANES):
-        kind = _simple_rate(samples, flags, first + k, status[k], zeroframe, settings)
+        kind = _simple_rate(samples, first + k, status[k], zeroframe, settings)
         if kind[0]:
             rate[k] += kind[1]
             size[k] += abs(kind[1])
@@ -149,7 +149,7 @@ def exact_rate(tile, pixel, status, settings):
     total = 0.0
     for i in range(nints):
         samples, flags = tile.samples[i], tile.flags[i]
-        kind = _simple_rate(samples, flags, pixel, status[i], tile.zeroframe[i], settings)
+        kind = _simple_rate(samples, pixel, status[i], tile.zeroframe[i], settings)
         if kind[0]:
             total += kind[1]
             continue
@@ -169,7 +169,7 @@ def exact_rate(tile, pixel, status, settings):
 
 
 @jit_inline
-def _simple_rate(samples, flags, pixel, status, zeroframe, settings):
+def _simple_rate(samples, pixel, status, zeroframe, settings):
     """Return whether one ramp's rate is known without a median, and that rate in DN/s."""
     ngroups = samples.shape[0]
     first_sample = np.float64(samples[0, pixel])

@@ -1,7 +1,7 @@
 """Weighted straight-line fits of segments.
 
-Source: section 5 of the rules in ``docs/algorithm.md``; Fixsen et al. 2000 (PASP 112, 1350) for the weights, Robberto 2008
-(JWST-STScI-0001490) and Regan 2007 (JWST-STScI-001212) for the variances.
+Source: section 5 of the rules in ``docs/algorithm.md``; Fixsen et al. 2000 (PASP 112, 1350) for the weights, Robberto
+2008 (JWST-STScI-0001490) and Regan 2007 (JWST-STScI-001212) for the variances.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def signal_class(step, readnoise, gain):
     """
     signal = step * gain
     variance = readnoise * readnoise + signal
-    # Squares instead of a quotient and a root, which take longer than all the rest of a short segment. Equality with a bound needs
-    # a perfect square, for which both ways are exact.
+    # Squares instead of a quotient and a root, which take longer than all the rest of a short segment. Equality with a
+    # bound needs a perfect square, for which both ways are exact.
     square = signal * signal if signal > 0 and variance > 0 else 0.0
     found = (
         int(square >= _B1 * _B1 * variance)
@@ -82,7 +82,8 @@ def find_reach(flags, first, clear_jump, reach):
     clear_jump : bool
         Void the JUMP_DET of group 0.
     reach : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
-        Result: 1 at the first group of a segment, its length at the last; 0 outside of segments, and behind the last group.
+        Result: 1 at the first group of a segment, its length at the last; 0 outside of segments, and behind the last
+        group.
     """
     ngroups = flags.shape[0]
     for g in range(ngroups):
@@ -103,13 +104,11 @@ def find_reach(flags, first, clear_jump, reach):
 
 
 @jit
-def sum_segments(
-    samples, first, settings, readnoise, gain, constants, weights, reach, lanes, rows, sums, count
-):
+def sum_segments(samples, first, settings, readnoise, gain, constants, weights, reach, lanes, rows, sums, count):
     """Fit the segments of two or more groups of a block of ramps, and add up what their combination needs.
 
-    The groups are gone through from last to first. Where segments end, their lanes are listed without a branch, since a processor
-    cannot guess where that is; then every sample is added with the factor that its segment gives it.
+    The groups are gone through from last to first. Where segments end, their lanes are listed without a branch, since a
+    processor cannot guess where that is; then every sample is added with the factor that its segment gives it.
 
     Parameters
     ----------
@@ -196,7 +195,7 @@ def sum_single_group(samples, first, k, status, settings, constants, reach, sums
 
 @jit
 def sum_clean(samples, first, settings, readnoise, gain, constants, weights, sums):
-    """Do what :func:`sum_segments` does for a block of ramps of two or more groups that are all good: only row 0 of `sums`."""
+    """Do what :func:`sum_segments` does for a block of ramps without flags, ngroups > 1: only row 0 of `sums`."""
     ngroups = samples.shape[0]
     entries = weights.factors.size // _CLASSES
     classes = np.empty(LANES, np.int64)

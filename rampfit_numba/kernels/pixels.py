@@ -1,4 +1,4 @@
-"""What a pixel brings to every one of its ramps: flags, noise and gain, and the variances of segments but for their length.
+"""What a pixel brings to all of its ramps: flags, noise and gain, and variances of segments but for their length.
 
 Source: sections 2.4, 2.9 and 5 of the rules in ``docs/algorithm.md``.
 """
@@ -10,9 +10,9 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit
 
-#: Rows of the array of constants. A segment of n groups has var_poisson = POISSON / (n - 1), var_rnoise = READ / (n^3 - n) and
-#: 1 / var_rnoise = (n^3 - n) READ_WEIGHT; the reference treats bad gains of longer segments (n > 2) apart. POISSON_WEIGHT is
-#: 1 / POISSON, or 0 where that is not positive: such segments do not count.
+#: Rows of the array of constants. A segment of n groups has var_poisson = POISSON / (n - 1), var_rnoise = READ / (n^3 -
+#: n) and 1 / var_rnoise = (n^3 - n) READ_WEIGHT; the reference treats bad gains of longer segments (n > 2) apart.
+#: POISSON_WEIGHT is 1 / POISSON, or 0 where that is not positive: such segments do not count.
 POISSON, POISSON_WEIGHT, READ, READ_WEIGHT, READ_LONG, READ_WEIGHT_LONG, UNFITTABLE = range(7)
 CONSTANTS = 7
 
@@ -34,8 +34,8 @@ def load_pixels(tile, first, settings, readnoise, gain, base):
     readnoise, gain : ndarray of float64, shape (LANES,)
         Results: noise of a group in e-, rounded to single precision as in the reference; e-/DN.
     base : ndarray of uint32, shape (LANES,)
-        Result: PIXELDQ, with DO_NOT_USE and NO_GAIN_VALUE where the gain is no positive number, and DO_NOT_USE where the read
-        noise is none (which the reference does not notice).
+        Result: PIXELDQ, with DO_NOT_USE and NO_GAIN_VALUE where the gain is no positive number, and DO_NOT_USE where
+        the read noise is none (which the reference does not notice).
     """
     noise_in = tile.readnoise[first : first + LANES]
     gain_in = tile.gain[first : first + LANES]
@@ -50,7 +50,7 @@ def load_pixels(tile, first, settings, readnoise, gain, base):
 
 @jit
 def find_constants(settings, readnoise, gain, rate, constants):
-    """Find the constants of a block of pixels, `constants` of shape (CONSTANTS, LANES), from their median rates in DN/s."""
+    """Find `constants`, shape (CONSTANTS, LANES), of a block of pixels from their median rates in DN/s."""
     poisson, poisson_weight = constants[POISSON], constants[POISSON_WEIGHT]
     read, read_weight = constants[READ], constants[READ_WEIGHT]
     read_long, read_weight_long = constants[READ_LONG], constants[READ_WEIGHT_LONG]

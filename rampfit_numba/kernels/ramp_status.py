@@ -76,8 +76,8 @@ def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status, added
     status : ndarray of uint16, shape (LANES,)
         Result.
     added, late : ndarray of uint8, shape (LANES,)
-        Results: the bits that the integration gets. Those in `late` (SATURATED if any group is) join after the fit and do not
-        invalidate it.
+        Results: the bits that the integration gets. Those in `late` (SATURATED if any group is) join after the fit and
+        do not invalidate it.
     """
     ngroups = flags.shape[0]
     any_bits = np.zeros(LANES, np.uint8)
@@ -92,7 +92,8 @@ def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status, added
             any_bits[k] |= here[k] & kept
             all_bits[k] &= here[k]
             all_unusable[k] &= here[k] | (here[k] >> 1)
-            # The reference suppresses before it voids the jump of the first kept group, and counts good groups afterwards.
+            # The reference suppresses before it voids the jump of the first kept group, and counts good groups
+            # afterwards.
             good[k] += (here[k] & _NOT_P) == 0
             unflagged[k] += (here[k] & kept) == 0
     if good_elsewhere.size > 0:
@@ -112,7 +113,9 @@ def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status, added
                 value |= NO_USABLE_GROUP
         elif unflagged[k] == 1 and (first_flags[k] & first_kept) == 0:
             value |= SOLE_FIRST
-        elif unflagged[k] == 0 and zeroframe.size > 0 and zeroframe[first + k] != 0 and np.isfinite(zeroframe[first + k]):
+        elif (
+            unflagged[k] == 0 and zeroframe.size > 0 and zeroframe[first + k] != 0 and np.isfinite(zeroframe[first + k])
+        ):
             value = (value ^ (value & NO_USABLE_GROUP)) | ZEROFRAME
             first_saturated = False
         if first_saturated:

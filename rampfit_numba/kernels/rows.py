@@ -1,7 +1,7 @@
 """The engine's only entry to the kernels: fit or count the ramps of some rows, tile by tile.
 
-Here the arrays may have any dtype, byte order and strides. Each tile is copied into buffers of float32 and uint8 that stay in
-the cache, so the exposure itself is read once, in memory order, and never converted whole.
+Here the arrays may have any dtype, byte order and strides. Each tile is copied into buffers of float32 and uint8 that
+stay in the cache, so the exposure itself is read once, in memory order, and never converted whole.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.median_network import middle_network
-from rampfit_numba.kernels.settings import Settings
 from rampfit_numba.kernels.tile import Tile, TileResult, count_tile, fit_tile
 from rampfit_numba.kernels.weights import segment_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rampfit_numba.kernels.settings import Settings
 
 #: Bytes of samples and flags that a tile may hold: a share of the second-level cache.
 TILE_BYTES = 1 << 20
@@ -260,7 +261,9 @@ class _ResultRoom:
         npixels = window.shape[0] * window.shape[1]
         for output, plane in zip(outputs, planes, strict=False):
             if output is not None:
-                output[..., window.rows, window.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *window.shape)
+                output[..., window.rows, window.columns] = plane[..., :npixels].reshape(
+                    *plane.shape[:-1], *window.shape
+                )
 
 
 def as_single(values: np.ndarray) -> np.ndarray:

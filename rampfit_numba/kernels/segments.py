@@ -46,10 +46,10 @@ def group_masks(flags, first, good, jump):
 
 @jit
 def charge_loss_masks(flags, pixel, good, jump):
-    """Gather one ramp's masks into lane 0 with DO_NOT_USE inverted and CHARGELOSS taken away wherever CHARGELOSS is set.
+    """Gather one ramp's masks into lane 0, with DO_NOT_USE inverted and CHARGELOSS cleared where CHARGELOSS is set.
 
-    The parameters are those of :func:`group_masks`. Before, CHARGELOSS groups are marked DO_NOT_USE; where one is not, it
-    becomes so, as in the reference.
+    The parameters are those of :func:`group_masks`. Before, CHARGELOSS groups are marked DO_NOT_USE; where one is not,
+    it becomes so, as in the reference.
     """
     good[:] = 0
     jump[:] = 0
@@ -66,8 +66,8 @@ def charge_loss_masks(flags, pixel, good, jump):
 def list_segments(good, jump, lane, begins, ends):
     """List one ramp's segments in time order.
 
-    A run of good groups is extended back over a jump just before it. Runs of a single group count only where there is no
-    longer one; then the first of them is used.
+    A run of good groups is extended back over a jump just before it. Runs of a single group count only where there is
+    no longer one; then the first of them is used.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Fit of one tile: a few thousand ramps whose samples and flags stand together in memory.
 
-A tile is treated block by block: LANES pixels with all their integrations and groups, which then are in the nearest cache. The
-group index runs outside and the pixel index inside, so that the compiler can use vectors. Most ramps have no flag and take a
-short path; the others are cut into segments.
+A tile is treated block by block: LANES pixels with all their integrations and groups, which then are in the nearest
+cache. The group index runs outside and the pixel index inside, so that the compiler can use vectors. Most ramps have no
+flag and take a short path; the others are cut into segments.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Tile(NamedTuple):
 
 
 class TileResult(NamedTuple):
-    """Outputs of one tile, in DN/s and (DN/s)^2; the first axis of the float32 arrays is SLOPE, ERR, VAR_POISSON, VAR_RNOISE.
+    """Outputs of one tile, in DN/s and (DN/s)^2; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE.
 
     Attributes
     ----------
@@ -136,7 +136,18 @@ def fit_tile(tile, settings, weights, network, reach, result):
     for first in range(0, npixels, LANES):
         load_pixels(tile, first, settings, readnoise, gain, base)
         any_flagged = _find_rates(
-            tile, first, settings, network, differences, status, added, late, flagged, replaced_sample, replaced_flag, rate
+            tile,
+            first,
+            settings,
+            network,
+            differences,
+            status,
+            added,
+            late,
+            flagged,
+            replaced_sample,
+            replaced_flag,
+            rate,
         )
         find_constants(settings, readnoise, gain, rate, constants)
         for k in range(LANES):
@@ -159,9 +170,7 @@ def fit_tile(tile, settings, weights, network, reach, result):
                 _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances[i], result)
                 continue
             find_reach(flags, first, settings.clear_first_jump, reach)
-            sum_segments(
-                samples, first, settings, readnoise, gain, constants, weights, reach, lanes, rows, sums, count
-            )
+            sum_segments(samples, first, settings, readnoise, gain, constants, weights, reach, lanes, rows, sums, count)
             for k in range(LANES):
                 if count[k] == 0:
                     sum_single_group(samples, first, k, status[i, k], settings, constants, reach, sums, count)
@@ -192,8 +201,19 @@ def fit_tile(tile, settings, weights, network, reach, result):
                     if (status[i, k] & _UNFITTED) == 0:
                         used, _ = list_segments(good, jump, k, begins, ends)
                         store_segments(
-                            samples, first, k, status[i, k], begins, ends, used, settings, weights, readnoise[k], gain[k],
-                            constants, result.segments[:, i],
+                            samples,
+                            first,
+                            k,
+                            status[i, k],
+                            begins,
+                            ends,
+                            used,
+                            settings,
+                            weights,
+                            readnoise[k],
+                            gain[k],
+                            constants,
+                            result.segments[:, i],
                         )
                 store_pedestals(samples, first, settings, dq_now, combined[0], result.pedestal[i])
                 store_jumps(samples, flags, first, status[i], replaced_sample[i], replaced_flag[i], result.crmag[i])
@@ -207,7 +227,15 @@ def fit_tile(tile, settings, weights, network, reach, result):
             result.rate_dq[first + k] = dq_now[k] | dq_late[k]
         if any_flagged and has_charge_loss(status):
             recompute_read_variances(
-                tile.flags, first, settings, status, replaced_flag, constants, read_variances, result.rateints, result.rate
+                tile.flags,
+                first,
+                settings,
+                status,
+                replaced_flag,
+                constants,
+                read_variances,
+                result.rateints,
+                result.rate,
             )
 
 
@@ -261,7 +289,7 @@ def count_tile(tile, settings):
 def _find_rates(
     tile, first, settings, network, differences, status, added, late, flagged, replaced_sample, replaced_flag, rate
 ):
-    """Find the status of a block's ramps, put zeroframe samples in the place of group 0, and find the rate of the Poisson noise.
+    """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0.
 
     Returns whether any ramp has flags.
     """
@@ -279,9 +307,7 @@ def _find_rates(
             late[i] = 0
             add_clean_rate(samples, first, settings, network, differences, rate, size)
             continue
-        ramp_status.ramp_status(
-            flags, first, zeroframe, tile.good_elsewhere[i], settings, status[i], added[i], late[i]
-        )
+        ramp_status.ramp_status(flags, first, zeroframe, tile.good_elsewhere[i], settings, status[i], added[i], late[i])
         add_flagged_rate(samples, flags, first, status[i], zeroframe, settings, network, differences, rate, size)
         for k in range(LANES):
             if (status[i, k] & _ZEROFRAME) != 0:

@@ -1,4 +1,6 @@
-"""Optimal weights of a segment's groups, as tables (Fixsen et al. 2000, PASP 112, 1350, table 1; Regan 2007, JWST-STScI-001212).
+"""Optimal weights of a segment's groups, as tables.
+
+Source: Fixsen et al. 2000 (PASP 112, 1350), table 1; Regan 2007 (JWST-STScI-001212).
 
 A segment of n groups at consecutive group indices x_k has its centre at c = (n-1)/2. A power P, chosen by the segment's
 signal-to-noise ratio, gives the weights w_k = |(k-c)/c|^P / R^2. They are symmetric about the centre, so the weighted
@@ -25,8 +27,9 @@ class Weights(NamedTuple):
     Attributes
     ----------
     factors : ndarray of float64, shape (6 * entries,)
-        What a segment's samples are multiplied with: the coefficient of each sample in the slope per group (the a_k above) times n^3 - n, the segment's relative weight. Class c, length n and group k stand at c * entries + n (n-1) / 2 + k,
-        where n (n-1) / 2 is the sum of the shorter lengths; single groups have factor 0.
+        What a segment's samples are multiplied with: the coefficient of each sample in the slope per group (the a_k
+        above) times n^3 - n, the segment's relative weight. Class c, length n and group k stand at c * entries + n
+        (n-1) / 2 + k, where n (n-1) / 2 is the sum of the shorter lengths; single groups have factor 0.
     weights : ndarray of float64, shape (6 * entries,)
         w_k R^2 at the same places.
     total, spread : ndarray of float64, shape (6, ngroups + 1)

@@ -1,0 +1,112 @@
+"""Log lines, warnings and failures, as a user of a terminal wants them: on standard error, one line each."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PACKAGE = "rampfit_numba"
+_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def console_log(*, quiet: bool, verbose: bool) -> Iterator[None]:
+    """Send the package's log lines and warnings to standard error while the block runs.
+
+    Warnings of this package are log lines; those of others are for developers and show with `verbose` only.
+    """
+    from rampfit_numba.messages import RampFitWarning
+
+    def show(*details: Any, **_: Any) -> None:  # noqa: ANN401  (the arguments of warnings.showwarning)
+        message, category, filename, lineno = details[:4]
+        if issubclass(category, RampFitWarning):
+            logger.warning("%s", one_line(message))
+        else:
+            logger.debug("%s:%d: %s: %s", filename, lineno, category.__name__, one_line(message))
+
+    package = logging.getLogger(_PACKAGE)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    before = package.level
+    package.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    package.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", RampFitWarning)
+            warnings.showwarning = show
+            yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(before)
+
+
+def one_line(message: object) -> str:
+    """Return `message` as text without line breaks."""
+    return " ".join(str(message).split())
+
+
+def log_failure(error: Exception, path: Path | None = None) -> None:
+    """Log one line about what failed, naming the file, and the traceback where everything is to be shown."""
+    message = one_line(error)
+    if isinstance(error, MemoryError):
+        message = f"not enough memory {message}".rstrip()
+    elif not _is_expected(error):
+        message = (
+            f"internal error, {type(error).__name__}: {message}; please report it, with what the same command prints "
+            "with --verbose"
+        )
+    # Messages about files begin with the file.
+    where = f"{path}: " if path is not None and path.name not in message else ""
+    logger.error("%s%s", where, message)
+    logger.debug("Traceback", exc_info=error)
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether the message is for the user: a bad file or value, a full disk, a worker that was killed."""
+    # RuntimeError itself is what a killed worker raises; its subclasses (RecursionError ...) are mistakes.
+    return isinstance(error, ValueError | OSError | MemoryError) or type(error) is RuntimeError
+
+
+class OutputError(Exception):
+    """Standard output cannot be written; the cause is an OSError."""
+
+
+def say(text: str) -> None:
+    """Print a line of the command's result on standard output.
+
+    Raises
+    ------
+    OutputError
+        Nobody reads it, or it is a file on a full disk.
+    """
+    if sys.stdout is None:  # closed before the start
+        return
+    try:
+        sys.stdout.write(f"{text}\n")
+    except OSError as error:
+        raise OutputError from error
+
+
+def flush() -> None:
+    """Hand on what was said; raises OutputError as `say` does."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputError from error
+
+
+def give_up_output() -> None:
+    """Let what was said go nowhere: the interpreter flushes once more at its end, and would complain once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,68 @@
+"""The entry of the command: from arguments to an exit status."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rampfit_numba.cli import arguments, console
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+_FAILED, _INTERRUPTED, _NOBODY_READS = 1, 130, 141  # the last two: 128 + SIGINT, 128 + SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command ``rampfit``.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name. None: those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted, 141 standard output was closed.
+
+    Examples
+    --------
+    >>> main(["--version"])  # doctest: +SKIP
+    rampfit 0.1.0
+    0
+    """
+    try:
+        try:
+            status = _run(arguments.parse(list(sys.argv[1:] if argv is None else argv)))
+        except SystemExit as end:  # argparse has said what there is to say
+            status = end.code if isinstance(end.code, int) else 0
+        console.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nrampfit: interrupted; files are whole or absent\n")
+        return _INTERRUPTED
+    except console.OutputError as error:
+        console.give_up_output()
+        if isinstance(error.__cause__, BrokenPipeError):
+            return _NOBODY_READS
+        sys.stderr.write(f"rampfit: error: standard output cannot be written ({error.__cause__})\n")
+        return _FAILED
+    return status
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    with console.console_log(quiet=chosen.quiet, verbose=chosen.verbose):
+        try:
+            if chosen.command == "fit":
+                from rampfit_numba.cli.fit import run
+            elif chosen.command == "simulate":
+                from rampfit_numba.cli.simulate import run
+            else:
+                from rampfit_numba.cli.demo import run
+            return run(chosen)
+        except console.OutputError:
+            raise
+        except Exception as error:  # noqa: BLE001  (the last resort: a user gets a line, not a traceback)
+            console.log_failure(error)
+            return _FAILED

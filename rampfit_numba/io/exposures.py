@@ -1,0 +1,223 @@
+"""Ramp files to exposures."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rampfit_numba.exposure import Exposure, ExposureHeader
+from rampfit_numba.io import hdus
+from rampfit_numba.messages import RampFileError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from astropy.io import fits
+
+_KEPT = frozenset({"SCI", "GROUPDQ", "PIXELDQ", "ZEROFRAME", "AVDRKCUR", "INT_TIMES", "ASDF"})
+
+# Which keyword or extension an argument of Exposure comes from: its complaints are passed on under these names.
+_ORIGINS = {
+    "data": "extension SCI",
+    "groupdq": "extension GROUPDQ",
+    "pixeldq": "extension PIXELDQ",
+    "zeroframe": "extension ZEROFRAME",
+    "average_dark_current": "extension AVDRKCUR",
+    "group_time": "keyword TGROUP",
+    "frame_time": "keyword TFRAME",
+    "nframes": "keyword NFRAMES",
+    "groupgap": "keyword GROUPGAP",
+    "drop_frames1": "keyword DRPFRMS1",
+    "instrument": "keyword INSTRUME",
+    "read_times": "meta.exposure.read_times in extension ASDF",
+}
+
+_RATE_MODELS = frozenset({"ImageModel", "CubeModel", "IFUImageModel", "RampFitOutputModel"})
+_NDIM = 4
+
+# Data models write an empty list where there are no explicit read times: that is as good as none.
+_READ_TIMES = re.compile(rb"\bread_times['\"]?\s*:\s*(\[\s*\]|null\b|~)?")
+
+
+def read_exposure(path: str | os.PathLike[str]) -> Exposure:
+    """Return the exposure in a jump-step (or ramp) file; its ramps stay in the file and are mapped.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS file, may be gzip-compressed. SCI (nints, ngroups, nrows, ncols) in DN, GROUPDQ, and the primary header's
+        TGROUP, TFRAME (both in s) and NFRAMES are required; PIXELDQ, ZEROFRAME, AVDRKCUR, INT_TIMES, GROUPGAP,
+        DRPFRMS1 and INSTRUME are used where present. NINTS and NGROUPS are not: a segment of a time series holds fewer
+        integrations than its exposure.
+
+    Returns
+    -------
+    Exposure
+        `data` is a read-only big-endian ``np.memmap`` where the file is neither compressed nor scaled; it holds the
+        file's map, and the file itself is closed.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be used; the message says which part of it, why, and what to do.
+
+    Examples
+    --------
+    >>> exposure = read_exposure("jw01234001001_02101_00001_nrca1_jump.fits")  # doctest: +SKIP
+    >>> exposure.shape  # doctest: +SKIP
+    (2, 20, 2048, 2048)
+    """
+    path = Path(path)
+    found = hdus.scan(path, _KEPT)
+    primary = found[0].header
+    _refuse_stripes(path, primary)
+    sci, groupdq = _required(path, found, "SCI"), _required(path, found, "GROUPDQ")
+    hdus.check_image(path, sci)
+    _check_shapes(path, found, sci.shape)
+
+    keywords = _Keywords(path, primary)
+    try:
+        return Exposure(
+            hdus.physical_image(path, sci),
+            hdus.physical_image(path, groupdq),
+            keywords.number("TGROUP", "the time from group to group in s"),
+            pixeldq=_optional(path, found, "PIXELDQ"),
+            frame_time=keywords.number("TFRAME", "the time from frame to frame in s"),
+            nframes=keywords.integer("NFRAMES"),
+            groupgap=keywords.integer("GROUPGAP", 0),
+            drop_frames1=keywords.integer("DRPFRMS1", 0),
+            read_times=_read_times(path, found),
+            average_dark_current=_optional(path, found, "AVDRKCUR"),
+            zeroframe=_optional(path, found, "ZEROFRAME"),
+            instrument=keywords.text("INSTRUME"),
+            header=ExposureHeader(primary, sci.header, _int_times(path, found), path.name),
+        )
+    except RampFileError:
+        raise
+    except (TypeError, ValueError) as error:
+        argument, _, complaint = str(error).partition(": ")
+        raise RampFileError(f"{path}: {_ORIGINS.get(argument, argument)}: {complaint}") from error
+
+
+def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
+    model = hdus.text(found[0].header, "DATAMODL")
+    hdu = hdus.find(found, name)
+    if model in _RATE_MODELS or (hdus.find(found, "VAR_RNOISE") is not None and hdus.find(found, "GROUPDQ") is None):
+        kind = f"a product of ramp fitting ({model})" if model else "a product of ramp fitting"
+        raise RampFileError(f"{path}: is {kind}, its ramps are gone; give the jump-step or ramp file it was made from")
+    if hdu is not None:
+        return hdu
+    if name == "GROUPDQ" and model == "Level1bModel":
+        advice = "it is an uncalibrated file: run the pipeline up to and with the jump step first"
+    else:
+        names = ", ".join(hdu.name or "(no name)" for hdu in found)
+        advice = f"it has {names}; give a jump-step or ramp file"
+    raise RampFileError(f"{path}: extension {name} is missing; {advice}")
+
+
+def _refuse_stripes(path: Path, primary: fits.Header) -> None:
+    where = "the primary header"
+    keywords = [name for name in ("SSTR_NST", "MSTR_RD1") if hdus.keyword(path, primary, name, where, 0) > 0]
+    if hdus.text(primary, "DATAMODL") == "SuperstripeRampModel":
+        keywords.append("DATAMODL")
+    if keywords:
+        raise RampFileError(
+            f"{path}: was read out in stripes ({', '.join(keywords)} = {primary[keywords[0]]}), "
+            "which is out of scope here; use the JWST pipeline"
+        )
+
+
+def _check_shapes(path: Path, found: Sequence[hdus.Hdu], shape: tuple[int, ...]) -> None:
+    if len(shape) != _NDIM:
+        raise RampFileError(
+            f"{path}: extension SCI must have 4 axes (columns, rows, groups, integrations); it has {len(shape)}; "
+            "give a jump-step or ramp file"
+        )
+    nints, _, nrows, ncols = shape
+    expected = {
+        "GROUPDQ": shape,
+        "PIXELDQ": (nrows, ncols),
+        "ZEROFRAME": (nints, nrows, ncols),
+        "AVDRKCUR": (nrows, ncols),
+    }
+    for name, wanted in expected.items():
+        hdu = hdus.find(found, name)
+        if hdu is not None and hdu.shape and hdu.shape != wanted:
+            raise RampFileError(
+                f"{path}: extension {name} must have shape {wanted} to go with SCI {shape}; it has {hdu.shape}; "
+                "the file contradicts itself, make it anew"
+            )
+
+
+def _optional(path: Path, found: Sequence[hdus.Hdu], name: str) -> np.ndarray | None:
+    hdu = hdus.find(found, name)
+    # An extension without data is as good as none.
+    return hdus.physical_image(path, hdu) if hdu is not None and hdu.shape else None
+
+
+def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:
+    hdu = hdus.find(found, "INT_TIMES")
+    return hdus.table(path, hdu) if hdu is not None and hdu.nbytes else None
+
+
+class _Keywords:
+    """The primary header's keywords, checked for their types."""
+
+    def __init__(self, path: Path, primary: fits.Header) -> None:
+        self._path = path
+        self._primary = primary
+
+    def number(self, name: str, meaning: str) -> float:
+        value = self._value(name)
+        if value is None:
+            raise RampFileError(f"{self._path}: the primary header has no keyword {name}; add it ({meaning})")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RampFileError(f"{self._path}: keyword {name} must be a number ({meaning}); it is {value!r}")
+        return float(value)
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        return hdus.keyword(self._path, self._primary, name, "the primary header", default)
+
+    def text(self, name: str) -> str:
+        value = self._value(name)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise RampFileError(f"{self._path}: keyword {name} must be a string; it is {value!r}")
+        return value
+
+    def _value(self, name: str) -> object:
+        return hdus.keyword_value(self._path, self._primary, name, "the primary header")
+
+
+def _read_times(path: Path, found: Sequence[hdus.Hdu]) -> Any:  # noqa: ANN401  (what the file holds; Exposure checks it)
+    """Return the explicit read times, which no FITS keyword holds, or None.
+
+    The package asdf is asked only where the extension's text mentions some: most installations need not have it.
+    """
+    hdu = hdus.find(found, "ASDF")
+    if hdu is None:
+        return None
+    content = hdus.data_bytes(path, hdu)
+    if all(match.group(1) for match in _READ_TIMES.finditer(content)):
+        return None
+    try:
+        import asdf
+    except ImportError as error:
+        raise RampFileError(
+            f"{path}: extension ASDF holds explicit read times, and reading them needs the package asdf; "
+            "install it (pip install 'rampfit_numba[asdf]')"
+        ) from error
+    try:
+        with asdf.open(io.BytesIO(content), ignore_unrecognized_tag=True, ignore_missing_extensions=True) as file:
+            times = file.tree.get("meta", {}).get("exposure", {}).get("read_times")
+            return [np.asarray(group, float).ravel().tolist() for group in times] or None if times is not None else None
+    except Exception as error:  # asdf, yaml and jsonschema each have their own classes
+        raise RampFileError(
+            f"{path}: extension ASDF mentions read times but cannot be understood ({hdus.one_line(error)})"
+        ) from error

@@ -1,0 +1,323 @@
+"""Where the HDUs of a FITS file stand.
+
+The headers are walked here, and not by ``astropy.io.fits.open``, for three reasons: a file that is shorter than its
+headers say is refused before any of it is mapped (touching a map beyond the end of its file kills the process), nothing
+stays open but the maps themselves, and a compressed file is read once, from front to back.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import stat
+import zlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, NoReturn, TypeAlias
+
+import numpy as np
+from astropy.io import fits
+
+from rampfit_numba.messages import RampFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+_File: TypeAlias = IO[bytes] | gzip.GzipFile
+
+_BLOCK = 2880
+_CARD = 80
+_GZIP_MAGIC = b"\x1f\x8b"
+# No header of an observation comes near 20,000 blocks (720,000 cards); a file of noise that begins like FITS may.
+_MAX_HEADER_BLOCKS = 20_000
+# FITS allows nothing else in headers, and astropy could not write it again.
+_PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
+_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+
+@dataclass(frozen=True, eq=False)
+class Hdu:
+    """One HDU: its header and where its data stand.
+
+    Attributes
+    ----------
+    name : str
+        EXTNAME in capitals, ``"PRIMARY"`` for the first HDU.
+    header : astropy.io.fits.Header
+        The header as the file has it.
+    shape : tuple of int
+        NAXISn in NumPy's order; empty where there are no data.
+    offset, nbytes : int
+        Position and length of the data in the (decompressed) file, without padding.
+    content : bytes or None
+        The data themselves where the file is compressed and they were asked for.
+    """
+
+    name: str
+    header: fits.Header
+    shape: tuple[int, ...]
+    offset: int
+    nbytes: int
+    content: bytes | None = None
+
+
+def scan(path: Path, keep: Collection[str]) -> tuple[Hdu, ...]:
+    """Return the HDUs of a FITS file; of a gzip-compressed one also the data of those named in `keep`.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be opened, is no FITS file, is truncated, or has a header without sense.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "a directory" if path.is_dir() else "no regular file"
+            raise RampFileError(f"{path}: is {kind}; give the name of a FITS file")
+        with path.open("rb") as file:
+            magic = file.read(len(_GZIP_MAGIC))
+            file.seek(0)
+            if magic != _GZIP_MAGIC:
+                return tuple(_walk(path, file, path.stat().st_size, ()))
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                return tuple(_walk(path, unpacked, None, keep))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise RampFileError(f"{path}: the compressed file is truncated or damaged ({error}); fetch it again") from error
+    except FileNotFoundError as error:
+        raise RampFileError(f"{path}: no such file") from error
+    except OSError as error:
+        raise RampFileError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _walk(path: Path, file: _File, size: int | None, keep: Collection[str]) -> list[Hdu]:
+    hdus: list[Hdu] = []
+    while (header := _read_header(path, file, first=not hdus)) is not None:
+        name = text(header, "EXTNAME").upper() if hdus else "PRIMARY"
+        where = f"extension {name or len(hdus)}" if hdus else "the primary HDU"
+        shape, nbytes = _data_size(path, header, where)
+        offset = file.tell()
+        end = offset + nbytes
+        if size is not None and end > size:
+            _raise_truncated(path, f"{where} ends at byte {end}, the file at byte {size}")
+        content = _read_exactly(path, file, nbytes, where) if name in keep else None
+        file.seek(offset + -(-nbytes // _BLOCK) * _BLOCK)
+        # A decompressing file cannot know its size: it stops where the stream ends. (The last padding may be missing.)
+        if size is None and file.tell() < end:
+            _raise_truncated(path, f"{where} ends at byte {end}, the decompressed file at byte {file.tell()}")
+        hdus.append(Hdu(name, header, shape, offset, nbytes, content))
+    return hdus
+
+
+def _read_header(path: Path, file: _File, *, first: bool) -> fits.Header | None:
+    """Return the next header, or None where no further HDU follows (what may follow then is nobody's business)."""
+    block = file.read(_BLOCK)
+    if first and not block:
+        raise RampFileError(f"{path}: the file is empty; fetch it again")
+    begin = b"SIMPLE  =" if first else b"XTENSION"
+    if not block.startswith(begin):
+        if first:
+            raise RampFileError(f"{path}: is no FITS file (it does not begin with 'SIMPLE  =')")
+        if not block or len(block) == _BLOCK or not begin.startswith(block[: len(begin)]):
+            return None
+    blocks = [block]
+    while not _holds_end(blocks[-1]):
+        if len(blocks[-1]) < _BLOCK:
+            _raise_truncated(path, "it ends within a header")
+        if len(blocks) == _MAX_HEADER_BLOCKS:
+            raise RampFileError(f"{path}: is no FITS file (a header without END)")
+        blocks.append(file.read(_BLOCK))
+    try:
+        return fits.Header.fromstring(b"".join(blocks).translate(_PRINTABLE))
+    except (ValueError, fits.VerifyError) as error:
+        raise RampFileError(f"{path}: a header cannot be understood ({one_line(error)})") from error
+
+
+def _holds_end(block: bytes) -> bool:
+    return b"END" in block and any(block[i : i + _CARD].rstrip() == b"END" for i in range(0, len(block), _CARD))
+
+
+def _data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, ...], int]:
+    bitpix = keyword(path, header, "BITPIX", where)
+    axes = [keyword(path, header, f"NAXIS{i + 1}", where) for i in range(keyword(path, header, "NAXIS", where))]
+    pcount, gcount = (keyword(path, header, name, where, default) for name, default in (("PCOUNT", 0), ("GCOUNT", 1)))
+    if bitpix not in _DTYPES or min(axes, default=0) < 0 or pcount < 0 or gcount < 0:
+        sizes = f"BITPIX = {bitpix}, axes {axes}, PCOUNT = {pcount}, GCOUNT = {gcount}"
+        raise RampFileError(f"{path}: {where} is damaged: {sizes}; fetch the file again")
+    # NAXIS1 = 0 with GROUPS marks random groups, the first format of radio interferometers.
+    counted = axes[1:] if axes and axes[0] == 0 and header.get("GROUPS") is True else axes
+    nbytes = (pcount + math.prod(counted)) * gcount * abs(bitpix) // 8 if axes else 0
+    return tuple(reversed(axes)), nbytes
+
+
+def keyword(path: Path, header: fits.Header, name: str, where: str, default: int | None = None) -> int:
+    """Return an integer keyword.
+
+    Parameters
+    ----------
+    where : str
+        What the header belongs to, for the message.
+    default : int, optional
+        Value where the keyword is absent or empty; None: it must be there.
+
+    Raises
+    ------
+    RampFileError
+        The keyword is missing or no integer.
+    """
+    value = keyword_value(path, header, name, where)
+    if value is None:
+        if default is None:
+            raise RampFileError(f"{path}: {where} has no keyword {name}; add it (an integer)")
+        return default
+    # Some writers store whole numbers as 1.0.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+        raise RampFileError(f"{path}: keyword {name} of {where} must be an integer; it is {value!r}")
+    return int(value)
+
+
+def keyword_value(path: Path, header: fits.Header, name: str, where: str) -> object:
+    """Return a keyword's value, None where it is absent or empty.
+
+    Raises
+    ------
+    RampFileError
+        The card does not follow FITS.
+    """
+    try:
+        value = header.get(name)
+    except fits.VerifyError as error:
+        raise RampFileError(f"{path}: keyword {name} of {where} cannot be understood; correct its card") from error
+    return None if isinstance(value, fits.card.Undefined) else value
+
+
+def text(header: fits.Header, name: str) -> str:
+    """Return a keyword as text without blanks at its ends, empty where it is absent or its card breaks the standard."""
+    try:
+        value = header.get(name, "")
+    except fits.VerifyError:
+        return ""
+    return "" if isinstance(value, fits.card.Undefined) else str(value).strip()
+
+
+def _read_exactly(path: Path, file: _File, nbytes: int, where: str) -> bytes:
+    try:
+        content = file.read(nbytes)
+    except (MemoryError, OverflowError) as error:
+        raise RampFileError(f"{path}: {where} ({nbytes} bytes) does not fit in memory; decompress the file") from error
+    if len(content) < nbytes:
+        _raise_truncated(path, f"{where} has {len(content)} of its {nbytes} bytes")
+    return content
+
+
+def _raise_truncated(path: Path, what: str) -> NoReturn:
+    raise RampFileError(f"{path}: the file is truncated ({what}); fetch it again")
+
+
+def find(hdus: Sequence[Hdu], name: str) -> Hdu | None:
+    """Return the first HDU of that name, None where there is none."""
+    return next((hdu for hdu in hdus if hdu.name == name), None)
+
+
+def check_image(path: Path, hdu: Hdu) -> None:
+    """Refuse an HDU that holds no image.
+
+    Raises
+    ------
+    RampFileError
+        It is a table, a tile-compressed image, or without data.
+    """
+    if text(hdu.header, "XTENSION") != "IMAGE":
+        compressed = text(hdu.header, "ZIMAGE") == "True"
+        hint = "is tile-compressed; decompress the file with funpack" if compressed else "is a table, not an image"
+        raise RampFileError(f"{path}: extension {hdu.name} {hint}")
+    if not hdu.nbytes:
+        raise RampFileError(f"{path}: extension {hdu.name} holds no data")
+
+
+def image(path: Path, hdu: Hdu) -> np.ndarray:
+    """Return the stored values of an image: mapped, read-only and big-endian; in memory where the file is compressed.
+
+    Raises
+    ------
+    RampFileError
+        The HDU holds no image, or the file changed since it was scanned.
+    """
+    check_image(path, hdu)
+    dtype = _DTYPES[hdu.header["BITPIX"]]
+    if hdu.content is not None:
+        return np.frombuffer(hdu.content, dtype).reshape(hdu.shape)
+    try:
+        return np.memmap(path, dtype, "r", hdu.offset, hdu.shape)
+    except (OSError, ValueError) as error:
+        raise RampFileError(f"{path}: cannot be mapped ({error}); has it changed in the meantime?") from error
+
+
+def data_bytes(path: Path, hdu: Hdu) -> bytes:
+    """Return the data of an HDU as they are stored."""
+    if hdu.content is not None:
+        return hdu.content
+    with path.open("rb") as file:
+        file.seek(hdu.offset)
+        return _read_exactly(path, file, hdu.nbytes, f"extension {hdu.name}")
+
+
+def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
+    """Return the rows of a binary table, in memory.
+
+    Raises
+    ------
+    RampFileError
+        The HDU holds no binary table, or one without sense.
+    """
+    if text(hdu.header, "XTENSION") != "BINTABLE":
+        raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
+    whole = hdu.header.tostring().encode("ascii") + data_bytes(path, hdu)
+    try:
+        return fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % _BLOCK)).data
+    except Exception as error:  # astropy meets descriptions without sense in many ways
+        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error of another package says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def physical_image(path: Path, hdu: Hdu) -> np.ndarray:
+    """Return an image's physical values: :func:`image` as it is where BSCALE, BZERO and BLANK do nothing.
+
+    Integers stored with the offset that FITS uses for unsigned types (and for signed bytes) become these types, native;
+    other scaled images become float32, with NaN for BLANK.
+
+    Raises
+    ------
+    RampFileError
+        As :func:`image`, or a scaling keyword is no number.
+    """
+    stored = image(path, hdu)
+    scale, zero = (_number(path, hdu, name, default) for name, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
+    integer = stored.dtype.kind in "iu"
+    # FITS defines BLANK for integers alone.
+    blank = hdu.header.get("BLANK") if integer else None
+    if scale == 1 and zero == 0 and blank is None:
+        return stored
+    half = 1 << (8 * stored.dtype.itemsize - 1)
+    if integer and scale == 1 and blank is None and zero == (-half if stored.dtype.kind == "u" else half):
+        # Adding half the range is flipping the highest bit.
+        unsigned = stored.astype(f"=u{stored.dtype.itemsize}")
+        unsigned ^= unsigned.dtype.type(half)
+        return unsigned.view("i1") if stored.dtype.kind == "u" else unsigned
+    values = np.empty(stored.shape, np.float32)
+    for plane, raw in zip(values.reshape(-1, *stored.shape[-2:]), stored.reshape(-1, *stored.shape[-2:]), strict=True):
+        plane[...] = raw * scale + zero
+        if blank is not None:
+            plane[raw == blank] = np.nan
+    return values
+
+
+def _number(path: Path, hdu: Hdu, name: str, default: float) -> float:
+    value = keyword_value(path, hdu.header, name, f"extension {hdu.name}")
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RampFileError(f"{path}: keyword {name} of extension {hdu.name} must be a number; it is {value!r}")
+    return float(value)

@@ -1,0 +1,299 @@
+"""Names of the products, and how they are written: all of an exposure's, whole, or none."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rampfit_numba.io.products import Provenance, fitopt_hdulist, rate_hdulist, rateints_hdulist
+from rampfit_numba.messages import RampFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import BinaryIO
+
+    from astropy.io import fits
+
+    from rampfit_numba.result import RampFit
+
+# What the pipeline appends to the names of files that a ramp fit can start from, or that a product's name can end in.
+_SUFFIXES = (
+    "uncal|ramp|jump|rate|rateints|fitopt|cal|calints|dark|ramp_fit|ramp_fitting|rampfitstep|jumpstep|dq_init|dqinitstep"
+    "|group_scale|groupscalestep|saturation|saturationstep|ipc|ipcstep|superbias|superbiasstep|refpix|refpixstep|rscd|rscdstep"
+    "|firstframe|firstframestep|lastframe|lastframestep|linearity|linearitystep|dark_current|darkcurrentstep|emicorr"
+    "|emicorrstep|reset|resetstep|persistence|persistencestep|charge_migration|chargemigrationstep|clean_flicker_noise"
+    "|cleanflickernoisestep|picture_frame|pictureframestep|gain_scale|gainscalestep|guider_cds|guidercdsstep"
+)
+_BASE = re.compile(rf"(?P<base>.+?)(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
+_BLOCK = 2880
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def product_paths(
+    basename: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    *,
+    save_opt: bool = False,
+    int_name: str = "",
+    opt_name: str = "",
+) -> dict[str, Path]:
+    """Return the paths of the products of an exposure, by kind.
+
+    Parameters
+    ----------
+    basename : path-like
+        Name (or path) of the exposure's file: its folder, its extension and a known suffix like ``_jump`` are left out.
+    output_dir : path-like
+        Folder of the products.
+    save_opt : bool
+        Whether there is a fitopt product.
+    int_name, opt_name : str
+        Names to use in place of `basename` for rateints and fitopt; treated in the same way.
+
+    Raises
+    ------
+    ValueError
+        A name is empty or contains a folder.
+
+    Examples
+    --------
+    >>> product_paths("data/jw01_nrca1_jump.fits", "out")["rate"].as_posix()
+    'out/jw01_nrca1_rate.fits'
+    """
+    for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
+        if Path(name).name != name:
+            raise ValueError(
+                f"{argument}: expected a file name without a folder (output_dir is for that); got {name!r}"
+            )
+    names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
+    if save_opt:
+        names["fitopt"] = opt_name or Path(basename).name
+    return {kind: Path(output_dir) / f"{_base(name)}_{kind}.fits" for kind, name in names.items()}
+
+
+def _base(name: str) -> str:
+    match = _BASE.fullmatch(name)
+    if match is None:
+        raise ValueError(f"basename: expected a file name; got {name!r}")
+    return match["base"]
+
+
+def check_outputs(
+    paths: Iterable[Path], *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> None:
+    """Refuse outputs that could not or must not be written; to be called before a long fit.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        The files to write.
+    overwrite : bool
+        Whether they may exist.
+    inputs : iterable of path-like
+        Files that must not be overwritten in any case.
+
+    Raises
+    ------
+    RampFileError
+        An output exists, is an input, or its folder cannot be written to.
+    """
+    protected = [Path(file) for file in inputs]
+    for path in paths:
+        for file in protected:
+            if path.exists() and file.exists() and path.samefile(file):
+                raise RampFileError(f"{path}: would overwrite the input {file}; choose another output_dir or name")
+        if path.is_dir():
+            raise RampFileError(f"{path}: is a directory; choose another output_dir or name")
+        if path.exists() and not overwrite:
+            raise RampFileError(f"{path}: exists; allow overwriting (overwrite=True, --overwrite) or move it away")
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if not folder.is_dir():
+            raise RampFileError(f"{path}: cannot be written, {folder} is no directory")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise RampFileError(f"{path}: no permission to write in {folder}; choose another output_dir")
+
+
+def write_products(
+    fit: RampFit,
+    output_dir: str | os.PathLike[str],
+    basename: str | os.PathLike[str],
+    *,
+    readnoise_name: str = "",
+    gain_name: str = "",
+    gain_factor: float | None = None,
+    overwrite: bool = False,
+    int_name: str = "",
+    opt_name: str = "",
+    history: Sequence[str] = (),
+    inputs: Iterable[str | os.PathLike[str]] = (),
+) -> list[Path]:
+    """Write rate, rateints and, where the fit has it, fitopt: all of them, whole, or none.
+
+    Parameters
+    ----------
+    fit : RampFit
+        Result of a fit.
+    output_dir : path-like
+        Folder of the products; made where it does not exist.
+    basename : path-like
+        Name of the exposure's file, see :func:`product_paths`.
+    readnoise_name, gain_name, gain_factor, history
+        What the headers say about the references, see :class:`~rampfit_numba.io.products.Provenance`.
+    overwrite : bool
+        Whether existing products are replaced.
+    int_name, opt_name : str
+        Names to use in place of `basename` for rateints and fitopt.
+    inputs : iterable of path-like
+        Files that must not be overwritten in any case.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    RampFileError
+        A product exists (without `overwrite`), is one of `inputs`, or cannot be written.
+
+    Examples
+    --------
+    >>> write_products(fit, "out", "jw01_nrca1_jump.fits")  # doctest: +SKIP
+    [PosixPath('out/jw01_nrca1_rate.fits'), PosixPath('out/jw01_nrca1_rateints.fits')]
+    """
+    provenance = Provenance(readnoise_name, gain_name, gain_factor, tuple(history))
+    paths = product_paths(basename, output_dir, save_opt=fit.fitopt is not None, int_name=int_name, opt_name=opt_name)
+    check_outputs(paths.values(), overwrite=overwrite, inputs=inputs)
+    builders = {"rate": rate_hdulist, "rateints": rateints_hdulist, "fitopt": fitopt_hdulist}
+    write_all([(path, builders[kind](fit, path.name, provenance)) for kind, path in paths.items()], overwrite=overwrite)
+    return list(paths.values())
+
+
+def write_all(files: Sequence[tuple[Path, fits.HDUList]], *, overwrite: bool = False) -> None:
+    """Write several FITS files, all of them or none, each under its name only when it is whole and on disk.
+
+    Whatever stops it, an interrupt included, what was there before is there again and nothing else. Of two processes
+    that write the same files at once each leaves whole ones, and the last one's stay.
+
+    Raises
+    ------
+    RampFileError
+        A file cannot be written, or exists (without `overwrite`).
+    """
+    writings = [_Writing(path, hdulist) for path, hdulist in files]
+    path = Path()
+    try:
+        for path in {writing.path.parent: None for writing in writings}:
+            path.mkdir(parents=True, exist_ok=True)
+        for writing in writings:
+            path = writing.path
+            writing.write()
+        for writing in writings:
+            path = writing.path
+            writing.place(overwrite=overwrite)
+        for folder in {writing.path.parent for writing in writings}:
+            _sync_folder(folder)
+    except BaseException as error:
+        # Old products beside new ones would be worse than none.
+        for writing in writings:
+            writing.undo()
+        if isinstance(error, FileExistsError):
+            raise RampFileError(f"{path}: has come to exist during the fit; nothing was written") from error
+        if isinstance(error, OSError):
+            raise RampFileError(f"{path}: cannot be written ({error.strerror or error}); nothing is kept") from error
+        raise
+    finally:
+        for writing in writings:
+            writing.clean()
+
+
+class _Writing:
+    """One file on its way: written under a temporary name, put into place, taken back."""
+
+    def __init__(self, path: Path, hdulist: fits.HDUList) -> None:
+        self.path = path
+        self._hdulist = hdulist
+        # Its own for every file and process, in the same folder, and short: `path` may be as long as names can be.
+        unique = uuid.uuid4().hex
+        self._temporary = path.with_name(f".{unique}.tmp")
+        self._backup = path.with_name(f".{unique}.old")
+        self._placing = False
+
+    def write(self) -> None:
+        # os.open applies the umask, which the functions of tempfile do not.
+        descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            _allocate(file, sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in self._hdulist))
+            self._hdulist.writeto(_Stream(file), output_verify="silentfix+ignore")
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+
+    def place(self, *, overwrite: bool) -> None:
+        self._placing = True
+        if overwrite:
+            # Second names cost nothing; where the file system has none, a failure from here on can lose the old file.
+            with contextlib.suppress(OSError):
+                os.link(self.path, self._backup)
+            self._temporary.replace(self.path)
+            return
+        try:
+            os.link(self._temporary, self.path)  # unlike a renaming, this fails where the file exists by now
+        except FileExistsError:
+            raise
+        except OSError:
+            if self.path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path)) from None
+            self._temporary.replace(self.path)
+
+    def undo(self) -> None:
+        if self._backup.exists():
+            self._backup.replace(self.path)
+        elif self._placing and self.path.exists() and self._is_placed():
+            self.path.unlink()
+
+    def _is_placed(self) -> bool:
+        return not self._temporary.exists() or self.path.samefile(self._temporary)
+
+    def clean(self) -> None:
+        self._temporary.unlink(missing_ok=True)
+        self._backup.unlink(missing_ok=True)
+
+
+class _Stream:
+    """What astropy may see of a file: given the file itself, it refuses one whose space is allocated as not empty."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
+        self.tell = file.tell
+
+
+def _allocate(file: BinaryIO, size: int) -> None:
+    """Claim the disk space first, so that a full disk is an error before anything is written."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        # Other errors mean that the file system cannot do this: writing then shows whether the space is enough.
+        if error.errno in _FULL_DISK:
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new names to disk, where the system lets a folder be opened."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

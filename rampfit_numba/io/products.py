@@ -1,0 +1,245 @@
+"""Fits to the HDU lists of rate, rateints and fitopt files.
+
+The HDUs, their names and their order are those of the pipeline's data models ImageModel (IFUImageModel), CubeModel and
+RampFitOutputModel, which open them. Differences, all on purpose:
+
+- The ASDF extension is empty. The input's must not be copied: its tree describes the ramp, and refers to extensions
+  that a product does not have. Nothing need stand there: data models fill their metadata from the FITS keywords, and
+  in a ramp file only explicit read times, which mean nothing any more after the fit, exist in ASDF alone. But the
+  extension must be there: later pipeline steps (``Step.call`` with a file name) refuse files without it.
+- Cards that no data model knows are carried over too, and so are comments and history.
+- An axis of length 0 (fitopt, where no ramp has a segment or a jump) is stored as such: FITS allows NAXISn = 0, the
+  extension has no data then, and astropy and the data models return an array of that shape.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+import textwrap
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.io import fits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rampfit_numba.result import RampFit, Rate
+
+logger = logging.getLogger(__name__)
+
+# Cards that belong to the input's arrays, HDUs or bytes, not to the observation.
+_STRUCTURE = re.compile(
+    r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|NEXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|DATAMAX|DATAMIN"
+    r"|EXTNAME|EXTVER|EXTLEVEL|BUNIT|CHECKSUM|DATASUM|ZHECKSUM|ZDATASUM|END)"
+)
+# A text, or a value under a keyword; CONTINUE alone is the rest of a string whose beginning is gone.
+_CARD = re.compile(r"( {8}|COMMENT |HISTORY |HIERARCH |(?!CONTINUE)(?=[A-Z0-9_-]+ *= )[A-Z0-9_ -]{8}= )")
+_IFU_TYPES = frozenset({"NRS_IFU", "MIR_MRS"})
+_IFU_LAMP_TYPES = frozenset({"NRS_AUTOWAVE", "NRS_LAMP"})
+_HISTORY_WIDTH = 72
+_EMPTY_ASDF = (
+    b"#ASDF 1.0.0\n#ASDF_STANDARD 1.5.0\n%YAML 1.1\n%TAG ! tag:stsci.edu:asdf/\n--- !core/asdf-1.1.0\n{}\n...\n"
+)
+_RATE_UNIT = "DN/s"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a fit's references came from, for the headers of its products.
+
+    Attributes
+    ----------
+    readnoise_name, gain_name : str
+        R_READNO and R_GAIN; empty: the input's cards stay as they are.
+    gain_factor : float or None
+        GAINFACT; None: the input's card stays as it is.
+    history : sequence of str
+        Lines for HISTORY, after the software's own.
+    """
+
+    readnoise_name: str = ""
+    gain_name: str = ""
+    gain_factor: float | None = None
+    history: Sequence[str] = field(default=())
+
+
+def rate_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
+    """Return the rate product: SCI, ERR, DQ, VAR_POISSON, VAR_RNOISE of shape (nrows, ncols).
+
+    Parameters
+    ----------
+    fit : RampFit
+        Result of a fit; the HDUs hold read-only views of its arrays.
+    filename : str
+        FILENAME, the base name of the file to come.
+    provenance : Provenance, optional
+        What the headers say about the references.
+
+    Examples
+    --------
+    >>> rate_hdulist(fit)["SCI"].header["BUNIT"]  # doctest: +SKIP
+    'DN/s'
+    """
+    primary = _primary(fit, "IFUImageModel" if _is_ifu(fit) else "ImageModel", filename, provenance, fitted=True)
+    return fits.HDUList([primary, *_rate_images(fit, fit.rate), _empty_asdf()])
+
+
+def rateints_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
+    """Return the rateints product: the images of :func:`rate_hdulist` with a leading axis of nints, and INT_TIMES.
+
+    Parameters are those of :func:`rate_hdulist`; INT_TIMES is there where the input had it.
+    """
+    images = _rate_images(fit, fit.rateints)
+    if fit.header is not None and fit.header.int_times is not None:
+        # A copy, since astropy may change the rows that it writes.
+        times = fits.BinTableHDU(fit.header.int_times.copy(), name="INT_TIMES")
+        times.ver = 1
+        images.insert(3, times)
+    return fits.HDUList([_primary(fit, "CubeModel", filename, provenance, fitted=True), *images, _empty_asdf()])
+
+
+def fitopt_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
+    """Return the fitopt product: SLOPE, SIGSLOPE, VAR_POISSON, VAR_RNOISE, YINT, SIGYINT, PEDESTAL, WEIGHTS, CRMAG.
+
+    Parameters are those of :func:`rate_hdulist`. What the input's SCI header says stands in an SCI HDU without data, as
+    the pipeline writes it: there the data models look for the times and the pointing of any product.
+
+    Raises
+    ------
+    ValueError
+        The fit has no ``fitopt``.
+    """
+    if fit.fitopt is None:
+        raise ValueError("fit: expected one with fitopt; it was made with save_opt=False")
+    # The pipeline marks rate and rateints as fitted (S_RAMP), not this one.
+    hdulist = fits.HDUList([_primary(fit, "RampFitOutputModel", filename, provenance, fitted=False)])
+    cards = _carried(fit.header.sci) if fit.header is not None else fits.Header()
+    if len(cards):
+        hdulist.append(_image("SCI", None, cards))
+    hdulist.extend(_image(plane.name.upper(), getattr(fit.fitopt, plane.name)) for plane in fields(fit.fitopt))
+    hdulist.append(_empty_asdf())
+    return hdulist
+
+
+def _is_ifu(fit: RampFit) -> bool:
+    if fit.header is None:
+        return False
+    kind = _text(fit.header.primary, "EXP_TYPE")
+    return kind in _IFU_TYPES or (kind in _IFU_LAMP_TYPES and _text(fit.header.primary, "OPMODE") == "IFU")
+
+
+def _text(header: fits.Header, key: str) -> str:
+    try:
+        return str(header.get(key, ""))
+    except fits.VerifyError:  # a card that breaks the standard says nothing
+        return ""
+
+
+def _rate_images(fit: RampFit, rate: Rate) -> list[fits.ImageHDU | fits.BinTableHDU]:
+    sci = _carried(fit.header.sci) if fit.header is not None else fits.Header()
+    unit = fits.Header([("BUNIT", _RATE_UNIT, "physical units of the array values")])
+    sci.update(unit)
+    return [
+        _image("SCI", rate.data, sci),
+        _image("ERR", rate.err, unit),
+        _image("DQ", rate.dq),
+        _image("VAR_POISSON", rate.var_poisson),
+        _image("VAR_RNOISE", rate.var_rnoise),
+    ]
+
+
+def _image(name: str, values: np.ndarray | None, header: fits.Header | None = None) -> fits.ImageHDU:
+    """Return an image HDU of a read-only view: astropy would swap the bytes of a writable array in place to write it.
+
+    uint32 is stored as FITS and JWST files have it: int32 with BZERO = 2^31.
+    """
+    if values is not None:
+        values = np.ascontiguousarray(values).view()
+        values.flags.writeable = False
+    hdu = fits.ImageHDU(values, header, name=name)
+    hdu.ver = 1
+    return hdu
+
+
+def _empty_asdf() -> fits.BinTableHDU:
+    content = np.frombuffer(_EMPTY_ASDF, np.uint8)[None]
+    column = fits.Column("ASDF_METADATA", f"{content.size}B", array=content)
+    return fits.BinTableHDU.from_columns([column], name="ASDF")
+
+
+def _carried(header: fits.Header) -> fits.Header:
+    """Return a copy without the cards of structure: comments, section titles and history stay, in their order."""
+    carried = fits.Header()
+    for card in map(copy.copy, header.cards):
+        if _STRUCTURE.fullmatch(card.keyword):
+            continue
+        if _mend(card):
+            carried.append(card, end=True)
+        else:
+            logger.warning("A card of the input's header is beyond understanding and is left out: %s", card.keyword)
+    return carried
+
+
+def _mend(card: fits.Card) -> bool:
+    """Make a card follow the standard, its value a string if it must be; return whether that was possible.
+
+    A fault of the input's header must not cost the fit, nor make a product unreadable.
+    """
+    try:
+        card.verify("silentfix+ignore")
+        image = str(card)
+    except (ValueError, TypeError, fits.VerifyError):
+        return False
+    return _CARD.match(image) is not None
+
+
+def _primary(
+    fit: RampFit, model: str, filename: str, provenance: Provenance | None, *, fitted: bool
+) -> fits.PrimaryHDU:
+    provenance = provenance or Provenance()
+    header = _carried(fit.header.primary) if fit.header is not None else fits.Header()
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    _set(header, "DATE", now, "UTC date file created")
+    if filename:
+        _set(header, "FILENAME", filename, "Name of the file")
+    _set(header, "DATAMODL", model, "Type of data model")
+    if fitted:
+        _set(header, "S_RAMP", "COMPLETE", "Ramp Fitting", section="S_")
+    if provenance.gain_name:
+        _set(header, "R_GAIN", provenance.gain_name, "Gain reference file name", section="R_")
+    if provenance.readnoise_name:
+        _set(header, "R_READNO", provenance.readnoise_name, "Read noise reference file name", section="R_")
+    if provenance.gain_factor is not None:
+        _set(header, "GAINFACT", provenance.gain_factor, "Gain scale factor")
+    for line in (*_history(fit), *provenance.history):
+        # A card holds 72 characters; astropy would go on in the next one in the middle of a word.
+        for part in textwrap.wrap(line, _HISTORY_WIDTH, subsequent_indent="  "):
+            header.add_history(part)
+    return fits.PrimaryHDU(header=header)
+
+
+def _set(header: fits.Header, key: str, value: str | float, comment: str, section: str = "") -> None:
+    """Set a card where it stands; a new one goes behind the last of its section."""
+    same = [card.keyword for card in header.cards if section and card.keyword.startswith(section)]
+    if key not in header and same:
+        header.set(key, value, comment, after=same[-1])
+    else:
+        header.set(key, value, comment)
+
+
+def _history(fit: RampFit) -> list[str]:
+    try:
+        software = f"rampfit_numba {version('rampfit_numba')}"
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        software = "rampfit_numba (not installed, version unknown)"
+    options = ", ".join(f"{option.name}={getattr(fit.options, option.name)}" for option in fields(fit.options))
+    lines = [f"{software}: ramp fitting", f"rampfit_numba parameters: {options}"]
+    if fit.nothing_to_fit:
+        lines.append(f"rampfit_numba: no pixel could be fitted: {fit.nothing_to_fit}")
+    return lines

@@ -1,0 +1,248 @@
+"""Gain and read noise: from a file, a number or an array, cut to the exposure's subarray."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rampfit_numba.exposure import as_array
+from rampfit_numba.io import hdus
+from rampfit_numba.messages import RampFileError
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+    from rampfit_numba.exposure import Exposure
+
+logger = logging.getLogger(__name__)
+
+_UNITS = {"readnoise": "DN", "gain": "electron / DN"}
+# NIRSpec's IRS2 readout interleaves reference pixels: its arrays have 3200 rows where SUBSIZE2 says 2048.
+_IRS2_ROWS = (2048, 3200)
+_FULL_FRAME = (2048, 2048)
+_MIRI_FULL_FRAME = (1024, 1032)
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceImage:
+    """A reference, ready for the fit.
+
+    Attributes
+    ----------
+    data : ndarray of float32, shape (nrows, ncols), or float
+        Read noise (CDS) in DN or gain in e-/DN.
+    source : str
+        Base name of the file; what it was where there was none.
+    gain_factor : float or None
+        GAINFACT of the file, for a later calibration step to apply; None where it has none.
+    """
+
+    data: np.ndarray | float
+    source: str
+    gain_factor: float | None = None
+
+
+class _Subarray(NamedTuple):
+    """Where an array stands on the detector: SUBSTRT2, SUBSTRT1 (1-based), SUBSIZE2, SUBSIZE1."""
+
+    first_row: int
+    first_col: int
+    nrows: int
+    ncols: int
+
+
+_SUBARRAY_KEYWORDS = ("SUBSTRT2", "SUBSTRT1", "SUBSIZE2", "SUBSIZE1")
+
+
+def read_reference(reference: Any, exposure: Exposure, name: str) -> ReferenceImage:  # noqa: ANN401
+    """Return read noise or gain for an exposure.
+
+    Parameters
+    ----------
+    reference : path-like, number, or array_like of shape (nrows, ncols)
+        A FITS file (extension SCI), cut to the exposure's subarray where the two differ; a number for all pixels, also
+        as a string where no file has this name; or an array (or Quantity), which must fit as it is.
+    exposure : Exposure
+        Its shape, and SUBSTRT1, SUBSTRT2, SUBSIZE1, SUBSIZE2 of its primary header say what to cut.
+    name : {"readnoise", "gain"}
+        What it is: read noise (CDS) in DN, or gain in e-/DN.
+
+    Returns
+    -------
+    ReferenceImage
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be used or does not cover the exposure.
+    TypeError, ValueError
+        A number that is not positive, an array of the wrong shape or type, or an unknown `name`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rampfit_numba import Exposure
+    >>> read_reference(5.5, Exposure(np.zeros((1, 5, 2, 2)), None, 2.775), "gain").source
+    'value 5.5'
+    """
+    if name not in _UNITS:
+        raise ValueError(f"name: expected 'readnoise' or 'gain'; got {name!r}")
+    if isinstance(reference, str):
+        reference = _number_or_path(reference)
+    if isinstance(reference, os.PathLike):
+        return _from_file(Path(reference), exposure, name)
+    return _from_values(reference, exposure, name)
+
+
+def _number_or_path(text: str) -> float | Path:
+    if not Path(text).exists():
+        try:
+            return float(text)
+        except ValueError:
+            pass
+    return Path(text)
+
+
+def _from_values(reference: Any, exposure: Exposure, name: str) -> ReferenceImage:  # noqa: ANN401
+    if isinstance(reference, Real) and not isinstance(reference, bool | np.bool_):
+        value = float(reference)
+    else:
+        values = as_array(name, reference, _UNITS[name])
+        if values.ndim:
+            shape = (exposure.nrows, exposure.ncols)
+            if values.shape != shape:
+                raise ValueError(f"{name}: expected a number or an array of shape {shape}; got shape {values.shape}")
+            return ReferenceImage(np.ascontiguousarray(values, np.float32), "array")
+        value = float(values)
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: expected a finite number > 0; got {value}")
+    return ReferenceImage(value, f"value {value:g}")
+
+
+def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
+    found = hdus.scan(path, ("SCI",))
+    primary = found[0].header
+    _check_kind(path, primary, exposure, name)
+    sci = hdus.find(found, "SCI")
+    if sci is None:
+        raise RampFileError(f"{path}: extension SCI is missing; give a {name} reference file")
+    if len(sci.shape) != 2:  # noqa: PLR2004
+        raise RampFileError(f"{path}: extension SCI must have 2 axes (columns, rows); it has {len(sci.shape)}")
+    stored = hdus.physical_image(path, sci)
+    rows, cols = _cut(path, primary, sci.shape, exposure, name)
+    values = np.array(stored[rows, cols], np.float32, order="C")
+    if values.shape != (exposure.nrows, exposure.ncols):
+        raise RampFileError(
+            f"{path}: its part for the exposure has shape {values.shape}, not {(exposure.nrows, exposure.ncols)}; "
+            "give a reference file of the same detector and readout mode"
+        )
+    return ReferenceImage(values, path.name, _gain_factor(path, primary) if name == "gain" else None)
+
+
+def _check_kind(path: Path, primary: fits.Header, exposure: Exposure, name: str) -> None:
+    """Refuse a gain file given as read noise and the reverse; warn where the detectors differ."""
+    kind = hdus.text(primary, "REFTYPE").lower()
+    if kind in _UNITS and kind != name:
+        raise RampFileError(f"{path}: is a {kind} reference file (REFTYPE), not {name}; were the two swapped?")
+    if exposure.header is None:
+        return
+    for keyword in ("INSTRUME", "DETECTOR"):
+        ours, theirs = (hdus.text(header, keyword).upper() for header in (exposure.header.primary, primary))
+        # "N/A" and "ANY" mark references for more than one detector.
+        if ours and theirs and ours != theirs and theirs not in {"N/A", "ANY"}:
+            logger.warning("%s: %s is %s, the exposure's is %s", path, keyword, theirs, ours)
+
+
+def _cut(
+    path: Path, primary: fits.Header, shape: tuple[int, ...], exposure: Exposure, name: str
+) -> tuple[slice, slice]:
+    """Return the rows and columns of a reference array that the exposure covers.
+
+    The rule is the pipeline's: the whole array where both subarrays are the same, with sizes that contradict the arrays
+    put right first; else a slice as the science keywords have it, whatever the size of the science array.
+    """
+    reference = _reference_subarray(path, primary, shape, exposure)
+    science_name = "the exposure"
+    science: _Subarray | list[str] = list(_SUBARRAY_KEYWORDS)
+    if exposure.header is not None:
+        science_name = exposure.header.filename or science_name
+        science = _read_subarray(Path(science_name), exposure.header.primary)
+    if isinstance(science, list):
+        raise RampFileError(
+            f"{science_name}: {', '.join(science)} missing in the primary header, so the part of {path} that it covers "
+            f"is unknown; add the keyword(s), or give {name} as a number or an array"
+        )
+    _check_corner(science_name, science)
+    if reference == _true_size(science_name, science, exposure.shape[2:]):
+        return slice(None), slice(None)
+    logger.info("Extracting %s subarray to match science data", name)
+    row, col = science.first_row - reference.first_row, science.first_col - reference.first_col
+    if row < 0 or col < 0 or row + science.nrows > shape[0] or col + science.ncols > shape[1]:
+        raise RampFileError(
+            f"{path}: does not cover the exposure: it begins at (SUBSTRT1, SUBSTRT2) = "
+            f"({reference.first_col}, {reference.first_row}) and has {shape[1]} columns x {shape[0]} rows, "
+            f"{science_name} begins at ({science.first_col}, {science.first_row}) and has {science.ncols} columns x "
+            f"{science.nrows} rows; give a {name} reference file of the full frame or of this subarray"
+        )
+    return slice(row, row + science.nrows), slice(col, col + science.ncols)
+
+
+def _reference_subarray(path: Path, primary: fits.Header, shape: tuple[int, ...], exposure: Exposure) -> _Subarray:
+    found = _read_subarray(path, primary)
+    if isinstance(found, list):
+        instrument = hdus.text(primary, "INSTRUME").upper() or exposure.instrument
+        full_frame = _MIRI_FULL_FRAME if instrument == "MIRI" else _FULL_FRAME
+        if shape != full_frame:
+            raise RampFileError(
+                f"{path}: {', '.join(found)} missing in the primary header, and {shape[0]} rows x {shape[1]} columns "
+                f"are no full frame ({full_frame[0]} x {full_frame[1]}): its place on the detector is unknown; add them"
+            )
+        logger.warning("%s: SUBSTRT or SUBSIZE keywords missing; taken as the full frame", path)
+        found = _Subarray(1, 1, *full_frame)
+    _check_corner(str(path), found)
+    return _true_size(str(path), found, shape)
+
+
+def _read_subarray(path: Path, primary: fits.Header) -> _Subarray | list[str]:
+    """Return the subarray that a header names, or the keywords that it lacks."""
+    where = "the primary header"
+    missing = [key for key in _SUBARRAY_KEYWORDS if hdus.keyword_value(path, primary, key, where) is None]
+    return missing or _Subarray(*(hdus.keyword(path, primary, key, where) for key in _SUBARRAY_KEYWORDS))
+
+
+def _check_corner(name: str, subarray: _Subarray) -> None:
+    if subarray.first_row < 1 or subarray.first_col < 1:
+        raise RampFileError(
+            f"{name}: SUBSTRT1 = {subarray.first_col}, SUBSTRT2 = {subarray.first_row}: both count from 1; correct them"
+        )
+
+
+def _true_size(name: str, subarray: _Subarray, shape: tuple[int, ...]) -> _Subarray:
+    nrows, ncols = shape
+    if subarray.ncols != ncols:
+        logger.warning("%s: SUBSIZE1 = %d, but the array has %d columns; using the latter", name, subarray.ncols, ncols)
+    if (subarray.nrows, nrows) == _IRS2_ROWS:
+        nrows = subarray.nrows
+    elif subarray.nrows != nrows:
+        logger.warning("%s: SUBSIZE2 = %d, but the array has %d rows; using the latter", name, subarray.nrows, nrows)
+    return subarray._replace(nrows=nrows, ncols=ncols)
+
+
+def _gain_factor(path: Path, primary: fits.Header) -> float | None:
+    value = hdus.keyword_value(path, primary, "GAINFACT", "the primary header")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RampFileError(f"{path}: keyword GAINFACT must be a number; it is {value!r}")
+    if value != 1:
+        logger.warning(
+            "%s: GAINFACT = %g is passed on in the products' headers, for a later step to apply", path, value
+        )
+    return float(value)

@@ -1,0 +1,523 @@
+"""The command: what may be typed, what is printed, what is written, and the exit status."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from rampfit_numba import fit_ramps, read_exposure
+from rampfit_numba.cli import arguments, main
+from rampfit_numba.messages import RampFileError, RampFitWarning
+from rampfit_numba.simulate import SimulationOptions, simulate_exposure, write_simulation
+
+LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - rampfit_numba\S* - [A-Z]+ - .+$")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Paths of a small exposure and its gain and readnoise files."""
+    folder = tmp_path_factory.mktemp("simulated")
+    simulation = simulate_exposure(2, 6, 9, 11, seed=1, hit_rate=0.1, bad_pixels=0.1, saturated_fraction=0.1)
+    return write_simulation(simulation, folder / "star_jump.fits")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def references(files):
+    return ["--readnoise", str(files[2]), "--gain", str(files[1])]
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Replace fit_file by a list of its calls."""
+    calls = []
+    monkeypatch.setattr("rampfit_numba.files.fit_file", lambda *args, **kwargs: calls.append((args, kwargs)) or [])
+    return calls
+
+
+def run(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-W", "error", *words], capture_output=True, text=True, timeout=120, check=False, **options
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- the fit
+def test_fit_writes_what_the_function_computes(files, folder):
+    assert main(["fit", str(files[0]), *references(files), "--save-opt"]) == 0
+    assert names(folder) == ["star_fitopt.fits", "star_rate.fits", "star_rateints.fits"]
+    fit = fit_ramps(read_exposure(files[0]), fits.getdata(files[2]), fits.getdata(files[1]), save_opt=True)
+    np.testing.assert_array_equal(fits.getdata("star_rate.fits", "SCI"), fit.rate.data)
+    np.testing.assert_array_equal(fits.getdata("star_rate.fits", "DQ"), fit.rate.dq)
+    np.testing.assert_array_equal(fits.getdata("star_rateints.fits", "ERR"), fit.rateints.err)
+    np.testing.assert_array_equal(fits.getdata("star_fitopt.fits", "SLOPE"), fit.fitopt.slope)
+
+
+def test_log_tells_what_happens_on_standard_error(files, folder, capsys):
+    assert main([str(files[0]), *references(files)]) == 0
+    printed = capsys.readouterr()
+    assert not printed.out
+    lines = printed.err.splitlines()
+    assert all(LOG_LINE.match(line) for line in lines)
+    for word in ("star_readnoise.fits", "star_gain.fits", "ols", "star_rate.fits", "star_rateints.fits"):
+        assert word in printed.err
+    assert str(folder) in printed.err
+
+
+def test_shorthand_dashes_and_underscores_mean_the_same(files, recorded):
+    first, *rest = [
+        str(files[0]),
+        *references(files),
+        "--maximum-cores",
+        "half",
+        "--save-opt",
+        "--no-suppress-one-group",
+    ]
+    second = [word.replace("--maximum-cores", "--maximum_cores").replace("--save-opt", "--save_opt") for word in rest]
+    second = [word.replace("--no-suppress-one-group", "--no_suppress_one_group") for word in second]
+    for words in (["fit", first, *rest], [first, *rest], [*rest, first], [first, *second], ["fit", *second, first]):
+        assert main(words) == 0
+    assert len(recorded) == 5
+    assert all(call == recorded[0] for call in recorded)
+    (args, options) = recorded[0]
+    assert args == (files[0], files[2], files[1])
+    assert options["maximum_cores"] == "half"
+    assert options["save_opt"] is True
+    assert options["suppress_one_group"] is False
+
+
+def test_values_keep_their_underscores(files, folder, recorded):
+    words = ["--readnoise=5.5", "--gain=2", "--output_dir=my_out", "--opt_name", "a_b", "--int-name=c_d", "--save_opt"]
+    assert main([str(files[0]), *words]) == 0
+    (_, readnoise, gain), options = recorded[0]
+    assert (readnoise, gain) == (5.5, 2.0)
+    assert (options["output_dir"].name, options["opt_name"], options["int_name"]) == ("my_out", "a_b", "c_d")
+    assert not names(folder)
+
+
+def test_defaults_are_those_of_the_function(files, recorded):
+    assert main([str(files[0]), *references(files)]) == 0
+    options = recorded[0][1]
+    assert options == {
+        "output_dir": None,
+        "overwrite": False,
+        "int_name": "",
+        "opt_name": "",
+        "maximum_cores": "none",
+        "executor": None,
+        "progress": False,
+        "algorithm": "ols",
+        "suppress_one_group": True,
+        "firstgroup": None,
+        "lastgroup": None,
+        "save_opt": False,
+    }
+
+
+def test_every_option_reaches_the_fit(files, recorded):
+    words = ["--algorithm", "OLS_C", "--firstgroup", "-1", "--lastgroup", "4", "--executor", "threads", "--overwrite"]
+    assert main([str(files[0]), *references(files), *words, "--maximum-cores", "3"]) == 0
+    options = recorded[0][1]
+    expected = {"algorithm": "OLS_C", "firstgroup": -1, "lastgroup": 4, "executor": "threads", "overwrite": True}
+    assert {name: options[name] for name in expected} == expected
+    assert options["maximum_cores"] == "3"
+
+
+def test_workers_change_nothing(files, folder):
+    for name, words in (("one", []), ("two", ["--maximum-cores", "2", "--executor", "threads"])):
+        assert main([str(files[0]), *references(files), "--output-dir", name, "--save-opt", *words]) == 0
+    for product, planes in (("rate", 5), ("rateints", 5), ("fitopt", 9)):
+        with fits.open(f"one/star_{product}.fits") as one, fits.open(f"two/star_{product}.fits") as two:
+            compared = [hdu.name for hdu in one if isinstance(hdu, fits.ImageHDU)]
+            assert len(compared) >= planes
+            for plane in compared:
+                np.testing.assert_array_equal(one[plane].data, two[plane].data)
+    assert names(folder) == ["one", "two"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_for_terminals(files, recorded, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    assert main([str(files[0]), *references(files)]) == 0
+    assert main([str(files[0]), *references(files), "--quiet"]) == 0
+    assert [options["progress"] for _, options in recorded] == [terminal, False]
+
+
+# ------------------------------------------------------------------------------------------------------ wrong usage: 2
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "expected a FILE or a command: fit, simulate, demo"),
+        (["simulat"], "'simulat' is neither a file nor a command"),
+        (["fit"], "the following arguments are required: FILE, --readnoise, --gain"),
+        (["x.fits", "--gain", "2"], "the following arguments are required: --readnoise"),
+        (["x.fits", "--readnoise", "0", "--gain", "2"], "--readnoise: expected a number above 0, got 0"),
+        (["x.fits", "--readnoise", "nan", "--gain", "2"], "--readnoise: expected a number above 0"),
+        (["x.fits", "--readnoise", "5", "--gain", "no.fits"], "--gain: 'no.fits' is neither a number nor a file"),
+        (["x.fits", "--maximum-cores", "0"], "--maximum-cores: expected none, quarter, half, all or a number above 0"),
+        (["x.fits", "--maximum_cores", "most"], "--maximum-cores: expected none, quarter, half, all"),
+        (["x.fits", "--maximum-cores=-2"], "--maximum-cores: expected none"),
+        (["x.fits", "--maximum-cores", "1.5"], "--maximum-cores: expected none"),
+        (["x.fits", "--executor", "gpu"], "--executor: invalid choice: 'gpu'"),
+        (["x.fits", "--firstgroup", "two"], "--firstgroup: invalid int value: 'two'"),
+        (["x.fits", "--quiet", "--verbose"], "--verbose: not allowed with argument --quiet"),
+        (["x.fits", "--readnoise", "5", "--gain", "2", "--speed", "9"], "unrecognized arguments: --speed 9"),
+        (["x.fits", "--readnoise", "5", "--gain", "2", "--max", "half"], "unrecognized arguments: --max half"),
+        (["x.fits", "--readnoise", "5", "--gain", "2", "--algorithm", "magic"], "algorithm: expected one of"),
+        (["a.fits", "b.fits", "--readnoise", "5", "--gain", "2", "--int-name", "c"], "--int-name names one product"),
+        (["a.fits", "b.fits", "--readnoise", "5", "--gain", "2", "--opt_name", "c"], "--opt-name names one product"),
+        (["x.fits", "--readnoise", "5", "--gain", "2", "--int-name", "a/b"], "expected a file name without a folder"),
+        (
+            ["a/x_jump.fits", "b/x_jump.fits", "--readnoise", "5", "--gain", "2"],
+            "a/x_jump.fits and b/x_jump.fits would both be written to x_rate.fits",
+        ),
+        (["x_ramp.fits", "x_jump.fits", "--readnoise", "5", "--gain", "2"], "would both be written to x_rate.fits"),
+        (["simulate"], "the following arguments are required: OUT_jump.fits"),
+        (["simulate", "x.fits", "--shape", "2x3x4"], "--shape: expected four numbers above 0 like 2x20x1024x1032"),
+        (["simulate", "x.fits", "--shape", "2x0x4x4"], "--shape: expected four numbers above 0"),
+        (["simulate", "x.fits", "--seed", "-1"], "--seed: expected"),
+        (["simulate", "x.fits", "--hit-rate", "2"], "hit_rate: expected a value between 0 and 1; got 2.0"),
+        (["simulate", "x.fits", "--source_flux", "3"], "--source-flux: expected 2 arguments"),
+        (["simulate", "x.fits", "--source_flux", "3", "2"], "source_flux: expected two numbers"),
+        (["demo", "one", "two"], "unrecognized arguments: two"),
+    ],
+)
+def test_wrong_usage_is_one_line(words, message, folder, capsys):
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    (line,) = printed.err.splitlines()
+    assert line.startswith("rampfit")
+    assert message in line
+    assert "--help)" in line
+    assert not names(folder)
+
+
+def test_output_folder_that_is_a_file_is_wrong_usage(files, folder, capsys):
+    (folder / "out").write_text("here first")
+    assert main([str(files[0]), *references(files), "--output-dir", "out"]) == 2
+    assert "--output-dir: out is no folder" in capsys.readouterr().err
+
+
+# -------------------------------------------------------------------------------------------------- what goes wrong: 1
+def test_failed_files_do_not_stop_the_others(files, folder, capsys):
+    (folder / "noise_jump.fits").write_text("no FITS")
+    assert main(["noise_jump.fits", "missing_jump.fits", str(files[0]), *references(files)]) == 1
+    assert names(folder) == ["noise_jump.fits", "star_rate.fits", "star_rateints.fits"]
+    printed = capsys.readouterr().err
+    errors = [line for line in printed.splitlines() if " - ERROR - " in line]
+    assert len(errors) == 3
+    assert "noise_jump.fits: " in errors[0]
+    assert "missing_jump.fits: " in errors[1]
+    assert errors[2].endswith("2 of 3 files failed: noise_jump.fits, missing_jump.fits")
+    assert "Traceback" not in printed
+    assert all(LOG_LINE.match(line) for line in printed.splitlines())
+
+
+def test_quiet_prints_errors_only(files, folder, capsys):
+    assert main([str(files[0]), *references(files), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(["missing_jump.fits", *references(files), "--quiet"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "missing_jump.fits" in line
+    assert len(names(folder)) == 2
+
+
+def test_verbose_shows_the_traceback_of_a_failure(files, folder, capsys):
+    assert main(["missing_jump.fits", *references(files), "--verbose"]) == 1
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+    assert not names(folder)
+
+
+def test_existing_products_are_kept_unless_asked(files, folder, capsys):
+    (folder / "star_rateints.fits").write_text("precious")
+    assert main([str(files[0]), *references(files)]) == 1
+    assert "star_rateints.fits" in capsys.readouterr().err
+    assert names(folder) == ["star_rateints.fits"]
+    assert (folder / "star_rateints.fits").read_text() == "precious"
+    assert main([str(files[0]), *references(files), "--overwrite"]) == 0
+    assert fits.getdata("star_rateints.fits", "SCI").shape == (2, 9, 11)
+
+
+@pytest.mark.parametrize(
+    ("error", "reported", "message"),
+    [
+        (RampFileError("x_jump.fits: is\n broken"), False, "x_jump.fits: is broken"),
+        (ValueError("gain: expected\nanother shape"), False, "x_jump.fits: gain: expected another shape"),
+        (OSError(28, "No space left on device"), False, "x_jump.fits: [Errno 28] No space left on device"),
+        (MemoryError(), False, "x_jump.fits: not enough memory"),
+        (RuntimeError("a worker process was killed"), False, "x_jump.fits: a worker process was killed"),
+        (TypeError("oops"), True, "x_jump.fits: internal error, TypeError: oops; please report it"),
+        (RecursionError("deep"), True, "x_jump.fits: internal error, RecursionError: deep; please report it"),
+    ],
+)
+def test_failures_are_one_line_and_mistakes_are_to_be_reported(monkeypatch, capsys, error, reported, message):
+    def fail(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr("rampfit_numba.files.fit_file", fail)
+    words = ["x_jump.fits", "--readnoise", "5", "--gain", "2"]
+    assert main([*words, "--quiet"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f" - ERROR - {message}" in line
+    assert ("please report it" in line) is reported
+    assert main([*words, "--verbose"]) == 1
+    assert f"{type(error).__name__}" in capsys.readouterr().err.split("Traceback (most recent call last)")[1]
+
+
+def test_mistakes_outside_of_a_file_are_one_line_too(monkeypatch, folder, capsys):
+    def fail(*_args, **_kwargs):
+        raise KeyError("oops")
+
+    monkeypatch.setattr("rampfit_numba.simulate.simulate_exposure", fail)
+    assert main(["simulate", "x_jump.fits", "--quiet"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "internal error, KeyError: 'oops'; please report it" in line
+    assert not names(folder)
+
+
+def test_nothing_to_fit_is_a_warning(folder, capsys):
+    simulation = simulate_exposure(1, 4, 6, 7, saturation=1.0, true_rate=5000.0)
+    jump, gain, readnoise = write_simulation(simulation, folder / "full_jump.fits")
+    assert main([str(jump), "--readnoise", str(readnoise), "--gain", str(gain)]) == 0
+    printed = capsys.readouterr().err
+    assert len([line for line in printed.splitlines() if " - WARNING - " in line]) == 1
+    assert all(LOG_LINE.match(line) for line in printed.splitlines())
+    assert np.isnan(fits.getdata("full_rate.fits", "SCI")).all()
+
+
+def test_warnings_of_others_are_for_developers(monkeypatch, capsys):
+    def warn(*_args, **_kwargs):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("of interest\nto many", RampFitWarning, stacklevel=1)
+            warnings.warn("of interest to few", DeprecationWarning, stacklevel=1)
+        return []
+
+    monkeypatch.setattr("rampfit_numba.files.fit_file", warn)
+    words = ["x_jump.fits", "--readnoise", "5", "--gain", "2"]
+    assert main(words) == 0
+    printed = capsys.readouterr().err
+    assert " - WARNING - of interest to many\n" in printed
+    assert "of interest to few" not in printed
+    assert main([*words, "--verbose"]) == 0
+    assert "DeprecationWarning: of interest to few" in capsys.readouterr().err
+
+
+def test_fitopt_name_without_fitopt_is_a_warning(files, recorded, capsys):
+    assert main([str(files[0]), *references(files), "--opt-name", "segments"]) == 0
+    assert "WARNING - --opt-name has no effect without --save-opt" in capsys.readouterr().err
+    assert len(recorded) == 1
+
+
+def test_log_is_left_as_it_was(files, recorded):
+    package = logging.getLogger("rampfit_numba")
+    before = (package.level, list(package.handlers), warnings.showwarning)
+    assert main([str(files[0]), *references(files), "--verbose"]) == 0
+    assert (package.level, list(package.handlers), warnings.showwarning) == before
+    assert len(recorded) == 1
+
+
+# -------------------------------------------------------------------------------------------- interruptions, pipes
+def test_interruption_has_its_status(files, folder, monkeypatch, capsys):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rampfit_numba.files.fit_ramps", interrupt)
+    assert main([str(files[0]), *references(files)]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "rampfit: interrupted; files are whole or absent"
+    assert not names(folder)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("delay", "words"), [(0.1, []), (0.1, ["--maximum-cores", "2"]), (1.5, ["--maximum-cores", "2"])]
+)
+def test_control_c_ends_everything(tmp_path, delay, words):
+    # 72 million samples: the first delay meets the kernels' or the workers' start, the second the workers' fits.
+    code = """
+import sys
+import numpy as np
+from rampfit_numba import Exposure, files
+from rampfit_numba.cli import main
+data = np.broadcast_to(np.float32(1), (30, 60, 200, 200))
+flags = np.broadcast_to(np.uint8(0), data.shape)
+files.read_exposure = lambda path: print("reading", flush=True) or Exposure(data, flags, 3.0)
+sys.exit(main(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", code, "x_jump.fits", "--readnoise", "5", "--gain", "2", *words]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
+    )
+    assert process.stdout.readline() == "reading\n"
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, printed = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in printed
+    assert not names(tmp_path)
+    # The whole session is gone, workers included, at once or as soon as they have noticed.
+    for _ in range(100):
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("a worker outlived the command")
+
+
+@pytest.mark.parametrize("words", [["demo", "--shape", "1x5x8x8", "--quiet"], ["--version"]])
+def test_nobody_needs_to_listen(words):
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-W", "error", "-m", "rampfit_numba", *words]
+    closed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+def test_reader_that_leaves_is_no_error():
+    code = "import os, sys; os.close(0); from rampfit_numba.cli import console, main\n"
+    code += "import rampfit_numba.cli.demo as demo\n"
+    code += "demo.run = lambda chosen: [console.say('line' * 100) for _ in range(1000)] and 0\n"
+    code += "sys.exit(main(['demo']))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")  # noqa: PTH110
+def test_full_disk_under_standard_output_is_an_error():
+    code = "import sys; from rampfit_numba.cli import console, main\n"
+    code += "import rampfit_numba.cli.demo as demo\n"
+    code += "demo.run = lambda chosen: console.say('line') or 0\n"
+    code += "sys.exit(main(['demo']))"
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        process = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert process.returncode == 1
+    assert process.stderr.startswith("rampfit: error: standard output cannot be written")
+    assert len(process.stderr.splitlines()) == 1
+
+
+# ------------------------------------------------------------------------------------------------------ help, version
+def test_help_is_cheap_and_complete():
+    code = """
+import sys
+from rampfit_numba.cli import main
+status = main(sys.argv[1:])
+loaded = {"numba", "astropy", "numpy", "loky", "tqdm"} & set(sys.modules)
+sys.exit(f"imported {loaded}" if loaded else status)
+"""
+    for words in (["--help"], ["fit", "--help"], ["simulate", "--help"], ["demo", "--help"]):
+        result = run("-c", code, *words)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith("usage: rampfit")
+
+
+def test_help_names_every_option(capsys):
+    assert main(["fit", "--help"]) == 0
+    printed = capsys.readouterr().out
+    options = "readnoise gain save-opt opt-name int-name suppress-one-group no-suppress-one-group firstgroup lastgroup "
+    options += "maximum-cores executor algorithm output-dir overwrite quiet verbose"
+    for option in options.split():
+        assert f"--{option} " in printed.replace(",", " ").replace("]", " ")
+
+
+def test_version_and_module():
+    result = run("-m", "rampfit_numba", "--version")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.fullmatch(r"rampfit \d+\.\d+\.\d+\S*\n", result.stdout)
+
+
+# ------------------------------------------------------------------------------------------------------------ simulate
+def test_simulate_writes_what_the_function_makes(folder, capsys):
+    words = ["--shape", "2x4X5x6", "--seed", "7", "--hit_rate", "0.2", "--nframes=2", "--source-flux", "5", "50"]
+    assert main(["simulate", "x_jump.fits", *words, "--zeroframe"]) == 0
+    assert names(folder) == ["x_gain.fits", "x_jump.fits", "x_readnoise.fits"]
+    simulation = simulate_exposure(2, 4, 5, 6, seed=7, hit_rate=0.2, nframes=2, source_flux=(5.0, 50.0), zeroframe=True)
+    np.testing.assert_array_equal(fits.getdata("x_jump.fits", "SCI"), simulation.exposure.data)
+    np.testing.assert_array_equal(fits.getdata("x_jump.fits", "ZEROFRAME"), simulation.exposure.zeroframe)
+    np.testing.assert_array_equal(fits.getdata("x_gain.fits", "SCI"), simulation.gain)
+    printed = capsys.readouterr().err
+    for name in names(folder):
+        assert name in printed
+
+
+def test_simulate_refuses_existing_files_before_the_work(folder, monkeypatch, capsys):
+    monkeypatch.setattr("rampfit_numba.simulate.simulate_exposure", lambda *_args, **_kwargs: pytest.fail("worked"))
+    (folder / "x_readnoise.fits").write_text("precious")
+    assert main(["simulate", "x_jump.fits"]) == 1
+    assert "x_readnoise.fits: exists already" in capsys.readouterr().err
+    assert names(folder) == ["x_readnoise.fits"]
+    assert main(["simulate", "nowhere/x_jump.fits"]) == 1
+    assert main(["simulate", "x_jump.txt"]) == 1
+
+
+def test_simulate_offers_options_that_exist():
+    offered = {name for name, _, _ in arguments.SIMULATION} | {"source_flux", "zeroframe"}
+    assert offered <= set(SimulationOptions.names())
+    parsed = arguments.parse(["simulate", "x.fits"])
+    assert arguments.simulation_settings(parsed) == {}
+
+
+# ---------------------------------------------------------------------------------------------------------------- demo
+def test_demo_passes_and_keeps_its_files_where_asked(folder, capsys):
+    assert main(["demo", "kept", "--shape", "2x8x24x24"]) == 0
+    printed = capsys.readouterr().out
+    assert "Self check passed" in printed
+    assert len(re.findall(r"^(?:rate|rateints), .+ \d+ ", printed, flags=re.MULTILINE)) == 8
+    kept = ["demo_fitopt.fits", "demo_gain.fits", "demo_jump.fits", "demo_rate.fits", "demo_rateints.fits"]
+    assert names(folder / "kept") == [*kept, "demo_readnoise.fits"]
+    for name in names(folder / "kept"):
+        assert name in printed
+    assert main(["demo", "kept", "--shape", "2x8x24x24"]) == 1
+    assert main(["demo", "kept", "--shape", "2x8x24x24", "--overwrite"]) == 0
+
+
+def test_demo_leaves_nothing_in_the_temporary_folder(folder, monkeypatch, capsys):
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    assert main(["demo", "--shape", "1x5x8x8", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert not names(folder)
+
+
+@pytest.mark.parametrize("wrong", ["rate", "err"])
+def test_demo_fails_where_the_numbers_are_wrong(monkeypatch, capsys, wrong):
+    import rampfit_numba.files
+
+    right = rampfit_numba.files.fit_file
+
+    def spoil(*args, **kwargs):
+        products = right(*args, **kwargs)
+        with fits.open(products[0], mode="update") as hdulist:
+            if wrong == "rate":
+                hdulist["SCI"].data += 0.5 * hdulist["ERR"].data
+            else:
+                hdulist["ERR"].data *= 1.7
+        return products
+
+    monkeypatch.setattr("rampfit_numba.files.fit_file", spoil)
+    assert main(["demo", "--shape", "2x8x32x32", "--quiet"]) == 1
+    assert "Self check FAILED: rate, all that could be fitted; rate, no flags" in capsys.readouterr().out

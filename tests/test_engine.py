@@ -1,0 +1,470 @@
+"""Workers: how many, which rows, and that neither they nor their end are ever noticed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rampfit_numba
+from rampfit_numba import Exposure, fit_ramps
+from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.slices import row_slices
+from tests.cases import plain, run_engine
+from tests.random_exposures import random_case
+
+PACKAGE_FOLDER = str(Path(rampfit_numba.__file__).parents[1])
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (not a temporary file of ours: we look for what is left there)
+LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
+
+
+# --------------------------------------------------------------------------------------------------------------- cores
+@pytest.mark.parametrize(
+    ("maximum_cores", "available", "workers"),
+    [
+        ("none", 8, 1),
+        ("none", 1, 1),
+        ("quarter", 8, 2),
+        ("quarter", 7, 1),
+        ("quarter", 3, 1),
+        ("quarter", 1, 1),
+        ("half", 8, 4),
+        ("half", 7, 3),
+        ("half", 2, 1),
+        ("half", 1, 1),
+        ("all", 8, 8),
+        ("all", 1, 1),
+        (1, 8, 1),
+        (3, 8, 3),
+        ("3", 8, 3),
+        (np.int64(3), 8, 3),
+        (100, 8, 8),
+        ("100", 8, 8),
+        (10**30, 8, 8),
+    ],
+)
+def test_number_of_workers(maximum_cores, available, workers):
+    assert count_workers(maximum_cores, 1024, available) == workers
+
+
+@pytest.mark.parametrize(("nrows", "workers"), [(1, 1), (3, 3), (8, 8), (9, 8)])
+def test_never_more_workers_than_rows(nrows, workers):
+    assert count_workers("all", nrows, 8) == workers
+    assert count_workers(8, nrows, 8) == workers
+
+
+WRONG_CORES = [
+    ("", ValueError),
+    ("0", ValueError),
+    ("-1", ValueError),
+    ("+2", ValueError),
+    ("1.5", ValueError),
+    ("2 cores", ValueError),
+    ("two", ValueError),
+    ("halves", ValueError),
+    ("²", ValueError),
+    (0, ValueError),
+    (-1, ValueError),
+    (1.0, TypeError),
+    (1.5, TypeError),
+    (True, TypeError),
+    (False, TypeError),
+    (None, TypeError),
+    (["half"], TypeError),
+    (b"half", TypeError),
+]
+
+
+@pytest.mark.parametrize(("maximum_cores", "error"), WRONG_CORES, ids=repr)
+def test_wrong_number_of_workers(maximum_cores, error):
+    with pytest.raises(error) as caught:
+        count_workers(maximum_cores, 1024, 8)
+    message = str(caught.value)
+    assert message.startswith("maximum_cores")
+    assert all(word in message for word in ("none", "quarter", "half", "all", "positive integer"))
+    assert repr(maximum_cores) in message
+
+
+def test_wrong_number_of_workers_is_refused_by_the_fit():
+    exposure = Exposure(np.zeros((1, 3, 1, 1), np.float32), None, 1.0)
+    for maximum_cores, error in WRONG_CORES:
+        with pytest.raises(error, match="maximum_cores"):
+            fit_ramps(exposure, 10.0, 1.0, maximum_cores=maximum_cores)
+
+
+def test_cores_are_those_of_this_process(monkeypatch):
+    monkeypatch.setattr("loky.cpu_count", lambda: 6)
+    assert count_workers("all", 1024) == 6
+    assert count_workers("half", 1024) == 3
+    assert count_workers(4, 1024) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_cores_heed_affinity(tmp_path):
+    code = """
+        import os
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        from rampfit_numba.engine.cores import count_workers
+        print(count_workers("all", 1024), count_workers(7, 1024))
+    """
+    assert finished(started(tmp_path, code)).split() == ["1", "1"]
+
+
+# -------------------------------------------------------------------------------------------------------------- slices
+@pytest.mark.parametrize("nrows", [1, 2, 3, 7, 64, 1024, 2048])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 5000])
+def test_slices_cover_all_rows_once(nrows, count):
+    slices = row_slices(nrows, count)
+    assert len(slices) == min(nrows, count)
+    assert [row for part in slices for row in range(nrows)[part]] == list(range(nrows))
+    heights = [part.stop - part.start for part in slices]
+    assert max(heights) - min(heights) <= 1
+    assert heights == sorted(heights, reverse=True)
+
+
+# ----------------------------------------------------------------------------------------------------------- executors
+def same_bits(one, other):
+    """Check that all planes of two results are equal bit for bit, shapes and types included."""
+    first, second = plain(one), plain(other)
+    assert (first.fitopt is None) == (second.fitopt is None)
+    for mine, theirs in zip(vars(first).values(), vars(second).values(), strict=True):
+        for name in mine or ():
+            assert mine[name].dtype == theirs[name].dtype, name
+            assert mine[name].shape == theirs[name].shape, name
+            assert mine[name].tobytes() == theirs[name].tobytes(), name
+
+
+@pytest.fixture
+def four_cores(monkeypatch):
+    """Let the engine believe in four cores, so that pools are used on any machine."""
+    monkeypatch.setattr("loky.cpu_count", lambda *_, **__: 4)
+
+
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize("executor", ["processes", "threads", None])
+@pytest.mark.parametrize("seed", [5, 6, 7])
+def test_executors_give_the_same_bits(executor, seed):
+    case = random_case(seed)
+    alone = run_engine(case, maximum_cores="none")
+    for maximum_cores in ("half", "all", 3, "4"):
+        same_bits(run_engine(case, maximum_cores=maximum_cores, executor=executor), alone)
+
+
+def ramps(nrows, ncols=33):
+    """Make an exposure of noisy ramps with a few flags of every kind."""
+    rng = np.random.default_rng(nrows)
+    shape = (2, 9, nrows, ncols)
+    data = np.cumsum(rng.poisson(60.0, shape), axis=1).astype(np.float32)
+    groupdq = rng.choice(np.array([0, 1, 2, 4], np.uint8), shape, p=[0.91, 0.03, 0.03, 0.03])
+    return data, groupdq
+
+
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize("executor", ["processes", "threads"])
+@pytest.mark.parametrize("nrows", [1, 2, 3, 5, 97])
+def test_few_rows(executor, nrows):
+    exposure = Exposure(*ramps(nrows), 3.0)
+    alone = fit_ramps(exposure, 12.0, 2.0, save_opt=True)
+    same_bits(fit_ramps(exposure, 12.0, 2.0, save_opt=True, maximum_cores="all", executor=executor), alone)
+
+
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize("executor", ["processes", "threads"])
+def test_forms_of_input_reach_the_workers(executor, tmp_path):
+    data, groupdq = ramps(21)
+    pixeldq = np.zeros(data.shape[2:], np.uint32)
+    pixeldq[3] = 1
+    readnoise = np.linspace(5, 20, pixeldq.size).reshape(pixeldq.shape)
+    alone = fit_ramps(Exposure(data, groupdq, 3.0, pixeldq=pixeldq), readnoise, 2.0)
+    data.astype(">f4").tofile(tmp_path / "ramps")
+    mapped = np.memmap(tmp_path / "ramps", dtype=">f4", mode="r", shape=data.shape)
+    read_only = data.copy()
+    read_only.flags.writeable = False
+    for form in (mapped, read_only, data.astype(np.float64), np.asfortranarray(data), data[..., ::-1][..., ::-1]):
+        exposure = Exposure(form, groupdq, 3.0, pixeldq=pixeldq)
+        before = form.tobytes(), groupdq.tobytes(), pixeldq.tobytes(), readnoise.tobytes()
+        same_bits(fit_ramps(exposure, readnoise, 2.0, maximum_cores=3, executor=executor), alone)
+        assert (form.tobytes(), groupdq.tobytes(), pixeldq.tobytes(), readnoise.tobytes()) == before
+
+
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize("executor", ["processes", "threads"])
+def test_several_threads_may_fit_at_once(executor):
+    exposures = [Exposure(*ramps(nrows), 3.0) for nrows in (5, 8, 13, 21)]
+    wanted = [fit_ramps(exposure, 12.0, 2.0) for exposure in exposures]
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda one: fit_ramps(one, 12.0, 2.0, maximum_cores=2, executor=executor), exposures * 3)
+        for one, other in zip(found, wanted * 3, strict=True):
+            same_bits(one, other)
+
+
+@pytest.mark.parametrize("executor", ["mpi", "", "PROCESSES ", 2, True])
+@pytest.mark.parametrize("maximum_cores", ["none", "all"])
+def test_wrong_executor(executor, maximum_cores):
+    exposure = Exposure(np.zeros((1, 3, 2, 2), np.float32), None, 1.0)
+    with pytest.raises((TypeError, ValueError)) as caught:
+        fit_ramps(exposure, 10.0, 1.0, executor=executor, maximum_cores=maximum_cores)
+    message = str(caught.value)
+    assert message.startswith("executor")
+    assert "processes" in message
+    assert "threads" in message
+    assert repr(executor) in message
+
+
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize("executor", ["processes", "threads"])
+@pytest.mark.parametrize("maximum_cores", ["none", "all"])
+def test_progress_changes_nothing_but_the_screen(executor, maximum_cores, capfd):
+    exposure = Exposure(*ramps(40), 3.0)
+    quiet = fit_ramps(exposure, 12.0, 2.0, maximum_cores=maximum_cores, executor=executor)
+    assert capfd.readouterr() == ("", "")
+    same_bits(fit_ramps(exposure, 12.0, 2.0, maximum_cores=maximum_cores, executor=executor, progress=True), quiet)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "100%" in shown.err
+
+
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize("options", [{}, {"maximum_cores": 3, "executor": "threads"}, {"maximum_cores": 3}], ids=str)
+def test_out_is_filled(options):
+    exposure = Exposure(*ramps(30), 3.0)
+    wanted = fit_ramps(exposure, 12.0, 2.0)
+    out = fit_ramps(exposure, 99.0, 1.0)
+    assert out.rate.data.tobytes() != wanted.rate.data.tobytes()
+    fit = fit_ramps(exposure, 12.0, 2.0, out=out, **options)
+    assert np.shares_memory(fit.rate.data, out.rate.data)
+    assert np.shares_memory(fit.rateints.err, out.rateints.err)
+    same_bits(fit, wanted)
+    same_bits(out, wanted)
+
+
+# ------------------------------------------------------------------------------------------------ scripts and their end
+PREAMBLE = """
+    import os, signal, sys, threading, time
+    import loky
+    loky.cpu_count = lambda *_, **__: 2  # two workers on any machine
+    import numpy as np
+    from rampfit_numba import Exposure, fit_ramps
+
+    rng = np.random.default_rng(1)
+    data = np.cumsum(rng.poisson(60.0, (2, 9, 64, 64)), axis=1).astype(np.float32)
+    exposure = Exposure(data, None, 3.0)
+"""
+
+FIT = """
+    print("started", flush=True)
+    fit = fit_ramps(exposure, 12.0, 2.0, maximum_cores="all", executor="processes")
+    alone = fit_ramps(exposure, 12.0, 2.0)
+    print("equal", fit.rate.data.tobytes() == alone.rate.data.tobytes(), flush=True)
+"""
+
+WARM_WORKERS = """
+    from pathlib import Path
+
+    def find_workers():
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == os.getpid() and b"popen_loky" in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:  # it has ended meanwhile
+                pass
+        return sorted(found)
+
+    fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="processes")
+    workers = find_workers()
+    assert len(workers) == 2, workers
+"""
+
+
+class Script:
+    """A Python process of its own session whose descendants can be told by a variable of their environment."""
+
+    def __init__(self, arguments, cwd, **options):
+        self.mark = f"RAMPFIT_TEST_MARK={uuid.uuid4().hex}"
+        self.shared_before = shared_memory()
+        name, value = self.mark.split("=")
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env=os.environ | {"PYTHONPATH": PACKAGE_FOLDER, "PYTHONWARNINGS": "error", name: value},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+
+    def alive(self):
+        """Return the processes that carry the mark."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                marked = self.mark.encode() in (folder / "environ").read_bytes()
+            except OSError:
+                continue
+            if marked:
+                found.append(int(folder.name))
+        return found
+
+    def wait_for(self, word, timeout=120):
+        """Read output up to a line that begins with `word`."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            line = self.process.stdout.readline()
+            if line.startswith(word):
+                return line
+            if not line:
+                break
+        pytest.fail(f"{word!r} never came; {self.process.communicate()}")
+
+    def leaves_nothing(self, timeout=20):
+        """Check that no process and no shared memory outlives the script."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            processes, memory = self.alive(), shared_memory() - self.shared_before
+            if not processes and not memory:
+                return
+            time.sleep(0.1)
+        for process in processes:
+            os.kill(process, signal.SIGKILL)
+        pytest.fail(f"left: processes {processes}, shared memory {memory}")
+
+
+def shared_memory():
+    """Return the names in /dev/shm that no living process has mapped: others may be at work on this machine."""
+    if not SHARED_MEMORY.is_dir():
+        return set()
+    names = {path.name for path in SHARED_MEMORY.iterdir()}
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        if not names:
+            break
+        try:
+            text = maps.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if str(SHARED_MEMORY) in text:
+            names = {name for name in names if f"{SHARED_MEMORY}/{name}" not in text}
+    return names
+
+
+def started(folder, *pieces, how="file"):
+    """Start a script from a file, from the command line's -c, or from standard input as a notebook's shell would."""
+    code = "\n".join(textwrap.dedent(piece) for piece in pieces)
+    if how == "file":
+        path = folder / "script.py"
+        path.write_text(code, encoding="utf-8")
+        return Script([str(path)], folder)
+    if how == "-c":
+        return Script(["-c", code], folder)
+    script = Script(["-"], folder, stdin=subprocess.PIPE)
+    script.process.stdin.write(code)
+    script.process.stdin.close()
+    script.process.stdin = None
+    return script
+
+
+def finished(script, code=0):
+    """Return what a script printed, and check its exit status and that it left nothing."""
+    output, errors = script.process.communicate(timeout=200)
+    assert script.process.returncode == code, f"{output}\n{errors}"
+    if code == 0:
+        assert errors == ""
+    script.leaves_nothing()
+    return output
+
+
+@LINUX
+@pytest.mark.parametrize("how", ["file", "-c", "stdin"])
+def test_unguarded_scripts_work(how, tmp_path):
+    output = finished(started(tmp_path, PREAMBLE, FIT, how=how))
+    assert output.splitlines() == ["started", "equal True"]
+
+
+@LINUX
+def test_scripts_with_threads_work(tmp_path):
+    output = finished(started(tmp_path, PREAMBLE, FIT.replace("processes", "threads")))
+    assert output.splitlines() == ["started", "equal True"]
+
+
+@LINUX
+def test_the_pool_is_reused(tmp_path):
+    code = """
+        for _ in range(5):
+            fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="processes")
+            print(find_workers() == workers, len(workers))
+    """
+    assert finished(started(tmp_path, PREAMBLE, WARM_WORKERS, code)).splitlines() == ["True 2"] * 5
+
+
+# Workers that are stopped cannot finish before the signal comes: the test does not depend on how fast the machine is.
+STOPPED_WORKERS = """
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+"""
+
+
+@LINUX
+def test_killed_worker_is_an_error_and_the_next_fit_works(tmp_path):
+    code = """
+    def kill():
+        time.sleep(1)
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+    threading.Thread(target=kill).start()
+    try:
+        fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="processes")
+    except Exception as error:
+        print("error", type(error).__name__, isinstance(error, RuntimeError), str(error).replace("\\n", " "))
+    """
+    lines = finished(started(tmp_path, PREAMBLE, WARM_WORKERS, STOPPED_WORKERS, code, FIT)).splitlines()
+    assert lines[1:] == ["started", "equal True"]
+    _, _, is_runtime_error, message = lines[0].split(maxsplit=3)
+    assert is_runtime_error == "True"
+    assert "worker" in message
+    assert any(word in message for word in ("memory", "killed", "died", "terminated")), message
+
+
+@LINUX
+@pytest.mark.parametrize("to_all", [True, False], ids=["terminal", "parent-only"])
+@pytest.mark.parametrize("executor", ["processes", "threads"])
+def test_interrupt_leaves_nothing(executor, to_all, tmp_path):
+    code = f"""
+        for turn in range(100000):
+            fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="{executor}")
+            if turn == 3:
+                print("running", flush=True)
+    """
+    script = started(tmp_path, PREAMBLE, code)
+    script.wait_for("running")
+    time.sleep(0.2)
+    (os.killpg if to_all else os.kill)(script.process.pid, signal.SIGINT)  # a terminal signals the whole group
+    _, errors = script.process.communicate(timeout=30)
+    assert script.process.returncode in (-signal.SIGINT, 130, 1), errors
+    assert "KeyboardInterrupt" in errors
+    script.leaves_nothing()
+
+
+@LINUX
+def test_interrupt_while_workers_hang(tmp_path):
+    code = """
+        print("stopped", flush=True)
+        fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="processes")
+    """
+    script = started(tmp_path, PREAMBLE, WARM_WORKERS, STOPPED_WORKERS, code)
+    script.wait_for("stopped")
+    time.sleep(0.5)
+    os.kill(script.process.pid, signal.SIGINT)
+    _, errors = script.process.communicate(timeout=30)
+    assert "KeyboardInterrupt" in errors
+    script.leaves_nothing()
