@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
+from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rampfit_numba.engine.cores import count_workers
-from rampfit_numba.engine.executors import run_rows
+from rampfit_numba.engine.executors import run_rows, usable_kind
+from rampfit_numba.engine.shared import output_allocator
 from rampfit_numba.exposure import Exposure, as_array
 from rampfit_numba.kernels.rows import RowInputs, RowOutputs, count_rows, fit_rows
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions
 from rampfit_numba.prepare import make_plan
 from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts
+from rampfit_numba.sources import file_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike
 
 log = logging.getLogger(__name__)
+
+#: Bytes of a value, and arrays in a rate (or rateints) and in a fitopt.
+_SAMPLE, _RATE_ARRAYS, _FITOPT_ARRAYS = 4, 5, 9
 
 
 def fit_ramps(
@@ -36,7 +45,7 @@ def fit_ramps(
     lastgroup: int | None = None,
     save_opt: bool = False,
     maximum_cores: str | int = "none",
-    executor: str | None = None,
+    executor: str | Executor | None = None,
     progress: bool = False,
     out: RampFit | None = None,
 ) -> RampFit:
@@ -60,9 +69,9 @@ def fit_ramps(
         Also return the fits of the segments.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
-    executor : {"processes", "threads"}, optional
-        Where the slices are fitted when there is more than one worker; None: processes. The results are the same to the
-        bit.
+    executor : {"processes", "threads"} or concurrent.futures.Executor, optional
+        Where the slices are fitted when there is more than one worker; None: processes. With an Executor
+        `maximum_cores` only sets the number of slices. The results are the same to the bit.
     progress : bool
         Show a progress bar on stderr.
     out : RampFit, optional
@@ -108,22 +117,23 @@ def fit_ramps(
             'exposure: read_times are given, but algorithm "ols" needs evenly spaced groups; "likely" is made for them'
         )
         raise ValueError(message)
-    if executor not in (None, "processes", "threads"):
-        message = f"executor: expected None, 'processes' or 'threads'; got {executor!r}"
-        raise ValueError(message)
+    if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
+        raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     image = exposure.shape[2:]
     noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
-    workers = count_workers(maximum_cores, exposure.nrows)
-    rate, rateints = _allocate(exposure, out)
+    workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
+    allocator = output_allocator if usable_kind(executor, workers) == "processes" else _ordinary_allocator
+    rate, rateints = _allocate(exposure, out, allocator)
 
     start = time.perf_counter()
-    plan = make_plan(exposure, options)
+    data, groupdq = file_source(exposure.data), file_source(exposure.groupdq)
+    plan = make_plan(exposure, options, data, groupdq)
     if plan.nothing_to_fit:
         message = f"no ramp can be fitted: {plan.nothing_to_fit}; all rates are NaN"
         warnings.warn(message, RampFitWarning, stacklevel=2)
     inputs = RowInputs(
-        data=exposure.data,
-        groupdq=exposure.groupdq,
+        data=data,
+        groupdq=groupdq,
         readnoise=noise,
         gain=electrons,
         pixeldq=exposure.pixeldq,
@@ -135,7 +145,9 @@ def fit_ramps(
     if options.save_opt:
         counts = run(partial(count_rows, rules=plan.rules), inputs, None)
         nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
-        fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image)
+        planes = exposure.nints * (7 * nsegments + njumps + 1)
+        empty = allocator(planes * math.prod(image) * _SAMPLE, _FITOPT_ARRAYS)
+        fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image, empty=empty)
     run(partial(fit_rows, rules=plan.rules), inputs, _outputs(rate, rateints, fitopt), progress=progress)
     if plan.nothing_to_fit:
         # CHARGELOSS leaves a read-noise variance on pixels without a slope; where there is no slope at all, it would
@@ -156,10 +168,17 @@ def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.n
     return np.broadcast_to(array, image)
 
 
-def _allocate(exposure: Exposure, out: RampFit | None) -> tuple[Rate, RateInts]:
+def _ordinary_allocator(_nbytes: int, _arrays: int) -> Callable[..., np.ndarray]:
+    return np.empty
+
+
+def _allocate(
+    exposure: Exposure, out: RampFit | None, allocator: Callable[[int, int], Callable[..., np.ndarray]]
+) -> tuple[Rate, RateInts]:
     image, cube = exposure.shape[2:], (exposure.nints, *exposure.shape[2:])
     if out is None:
-        return Rate.allocate(*image), RateInts.allocate(*cube)
+        empty = allocator((1 + exposure.nints) * _RATE_ARRAYS * math.prod(image) * _SAMPLE, 2 * _RATE_ARRAYS)
+        return Rate.allocate(*image, empty=empty), RateInts.allocate(*cube, empty=empty)
     if not isinstance(out, RampFit):
         message = f"out: expected a RampFit; got {type(out).__name__}"
         raise TypeError(message)

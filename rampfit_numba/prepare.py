@@ -15,10 +15,14 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels.rows import Rules, as_single
 from rampfit_numba.kernels.settings import Settings
+from rampfit_numba.sources import take_plane
 
 if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
+    from rampfit_numba.sources import FileArray
+
+    Source = np.ndarray | FileArray
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +46,15 @@ class Plan(NamedTuple):
     nothing_to_fit: str
 
 
-def make_plan(exposure: Exposure, options: FitOptions) -> Plan:
+def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: Source) -> Plan:
     """Decide which groups count.
 
     Parameters
     ----------
     exposure : Exposure
     options : FitOptions
+    data, groupdq : ndarray or FileArray
+        The exposure's arrays, or where they stand.
 
     Returns
     -------
@@ -57,7 +63,7 @@ def make_plan(exposure: Exposure, options: FitOptions) -> Plan:
     ngroups = exposure.ngroups
     suppress = options.suppress_one_group and ngroups > 1
     first_used, last_used = _group_range(options, ngroups)
-    scan = _Scan(exposure, first_used, last_used, suppress=suppress)
+    scan = _Scan(exposure.shape, data, groupdq, first_used, last_used, suppress=suppress)
     first, stop = 0, ngroups
     reason = ""
     if exposure.instrument == "MIRI" and ngroups > 1:
@@ -110,8 +116,19 @@ def _group_range(options: FitOptions, ngroups: int) -> tuple[int, int]:
 class _Scan:
     """Looks for pixels that keep a group from being dropped."""
 
-    def __init__(self, exposure: Exposure, first_used: int, last_used: int, *, suppress: bool) -> None:
-        self._exposure = exposure
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int],
+        data: Source,
+        groupdq: Source,
+        first_used: int,
+        last_used: int,
+        *,
+        suppress: bool,
+    ) -> None:
+        self._nints, self._ngroups, self._nrows, _ = shape
+        self._data = data
+        self._groupdq = groupdq
         self._range = (first_used, last_used)
         self._suppress = suppress
         #: A group was found without usable samples only because ramps with one good group are suppressed.
@@ -123,9 +140,8 @@ class _Scan:
         if not first_used <= group <= last_used:
             return True
         only_suppressed = False
-        exposure = self._exposure
-        for i in range(exposure.nints):
-            for top in range(0, exposure.nrows, _ROWS):
+        for i in range(self._nints):
+            for top in range(0, self._nrows, _ROWS):
                 rows = slice(top, top + _ROWS)
                 usable = self._usable(i, group, rows)
                 if not usable.any():
@@ -134,7 +150,7 @@ class _Scan:
                     return False
                 good = sum(
                     self._good(i, g, rows).astype(np.int32)
-                    for g in range(first_used, min(last_used + 1, exposure.ngroups))
+                    for g in range(first_used, min(last_used + 1, self._ngroups))
                 )
                 if (usable & (good != 1)).any():
                     return False
@@ -144,22 +160,22 @@ class _Scan:
 
     def all_saturated(self, group: int) -> bool:
         """Tell whether every sample of `group` is SATURATED."""
-        groupdq = self._exposure.groupdq
-        if group >= self._exposure.ngroups:
+        if group >= self._ngroups:
             return False
-        for i in range(self._exposure.nints):
-            for top in range(0, self._exposure.nrows, _ROWS):
-                if not (groupdq[i, group, top : top + _ROWS] & dq.SATURATED).all():
+        for i in range(self._nints):
+            for top in range(0, self._nrows, _ROWS):
+                flags = take_plane(self._groupdq, i, group, rows=slice(top, top + _ROWS))
+                if not (flags & dq.SATURATED).all():
                     return False
         return True
 
     def _usable(self, i: int, group: int, rows: slice) -> np.ndarray:
         """Find the samples without DO_NOT_USE: those that are not finite have it, unless they are SATURATED."""
-        flags = self._exposure.groupdq[i, group, rows]
-        finite = np.isfinite(as_single(np.asarray(self._exposure.data[i, group, rows])))
+        flags = take_plane(self._groupdq, i, group, rows=rows)
+        finite = np.isfinite(as_single(take_plane(self._data, i, group, rows=rows)))
         return np.asarray(((flags & dq.DO_NOT_USE) == 0) & (finite | ((flags & dq.SATURATED) != 0)))
 
     def _good(self, i: int, group: int, rows: slice) -> np.ndarray:
         """Find the samples that count as good for the suppression: no flag but PERSISTENCE."""
-        flags = self._exposure.groupdq[i, group, rows]
+        flags = take_plane(self._groupdq, i, group, rows=rows)
         return np.asarray(((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & self._usable(i, group, rows))

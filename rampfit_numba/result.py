@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rampfit_numba.exposure import ExposureHeader
     from rampfit_numba.options import FitOptions
 
@@ -44,11 +46,11 @@ class Rate(_Planes):
     var_rnoise: np.ndarray
 
     @classmethod
-    def allocate(cls, *shape: int) -> Self:
-        """Return arrays of `shape` whose values are not set yet."""
-        single = [np.empty(shape, np.float32) for _ in range(4)]
+    def allocate(cls, *shape: int, empty: Callable[..., np.ndarray] = np.empty) -> Self:
+        """Return arrays of `shape` whose values are not set yet, made by `empty` (that of NumPy, or one like it)."""
+        single = [empty(shape, np.float32) for _ in range(4)]
         return cls(
-            data=single[0], err=single[1], dq=np.empty(shape, np.uint32), var_poisson=single[2], var_rnoise=single[3]
+            data=single[0], err=single[1], dq=empty(shape, np.uint32), var_poisson=single[2], var_rnoise=single[3]
         )
 
 
@@ -94,11 +96,19 @@ class FitOpt(_Planes):
     crmag: np.ndarray
 
     @classmethod
-    def allocate(cls, nints: int, nsegments: int, njumps: int, nrows: int, ncols: int) -> Self:
-        """Return arrays of zeros."""
+    def allocate(  # noqa: PLR0917  (a shape)
+        cls,
+        nints: int,
+        nsegments: int,
+        njumps: int,
+        nrows: int,
+        ncols: int,
+        empty: Callable[..., np.ndarray] = np.empty,
+    ) -> Self:
+        """Return arrays whose values are not set yet, made by `empty`."""
         depth = {"pedestal": (), "crmag": (njumps,)}
         shapes = {field.name: (nints, *depth.get(field.name, (nsegments,)), nrows, ncols) for field in fields(cls)}
-        return cls(**{name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
+        return cls(**{name: empty(shape, np.float32) for name, shape in shapes.items()})
 
 
 @dataclass(frozen=True, eq=False)

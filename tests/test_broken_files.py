@@ -103,7 +103,7 @@ def test_sizes_without_sense(tmp_path):
         ramp_refused(path, "truncated" if number == 1 else "damaged", "SCI")
 
 
-def test_damaged_headers_are_read_or_ramp_refused(tmp_path):
+def test_damaged_headers_are_read_or_refused(tmp_path):
     content = bytearray(to_bytes(ramp_hdulist(optional=True)))
     starts = [0, *(i for i in range(0, len(content), 2880) if content.startswith(b"XTENSION", i))]
     random = np.random.default_rng(5)

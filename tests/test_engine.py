@@ -326,7 +326,22 @@ class Script:
                 return line
             if not line:
                 break
+        self.kill()
         pytest.fail(f"{word!r} never came; {self.process.communicate()}")
+
+    def end(self, timeout):
+        """Wait for the end and return both outputs."""
+        try:
+            return self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            output, errors = self.process.communicate()
+            pytest.fail(f"did not end within {timeout} s\n{output}\n{errors}")
+
+    def kill(self):
+        """End every process that carries the mark."""
+        for process in self.alive():
+            os.kill(process, signal.SIGKILL)
 
     def leaves_nothing(self, timeout=20):
         """Check that no process and no shared memory outlives the script."""
@@ -336,8 +351,7 @@ class Script:
             if not processes and not memory:
                 return
             time.sleep(0.1)
-        for process in processes:
-            os.kill(process, signal.SIGKILL)
+        self.kill()
         pytest.fail(f"left: processes {processes}, shared memory {memory}")
 
 
@@ -376,7 +390,7 @@ def started(folder, *pieces, how="file"):
 
 def finished(script, code=0):
     """Return what a script printed, and check its exit status and that it left nothing."""
-    output, errors = script.process.communicate(timeout=200)
+    output, errors = script.end(200)
     assert script.process.returncode == code, f"{output}\n{errors}"
     if code == 0:
         assert errors == ""
@@ -449,7 +463,7 @@ def test_interrupt_leaves_nothing(executor, to_all, tmp_path):
     script.wait_for("running")
     time.sleep(0.2)
     (os.killpg if to_all else os.kill)(script.process.pid, signal.SIGINT)  # a terminal signals the whole group
-    _, errors = script.process.communicate(timeout=30)
+    _, errors = script.end(30)
     assert script.process.returncode in (-signal.SIGINT, 130, 1), errors
     assert "KeyboardInterrupt" in errors
     script.leaves_nothing()
@@ -465,6 +479,6 @@ def test_interrupt_while_workers_hang(tmp_path):
     script.wait_for("stopped")
     time.sleep(0.5)
     os.kill(script.process.pid, signal.SIGINT)
-    _, errors = script.process.communicate(timeout=30)
+    _, errors = script.end(30)
     assert "KeyboardInterrupt" in errors
     script.leaves_nothing()

@@ -8,7 +8,7 @@ from numbers import Integral
 _SHARES = {"quarter": 4, "half": 2, "all": 1}
 
 
-def count_workers(maximum_cores: str | int, nrows: int, available: int | None = None) -> int:
+def count_workers(maximum_cores: str | int, nrows: int, available: int | None = None, *, limited: bool = True) -> int:
     """Return the number of workers.
 
     Parameters
@@ -19,6 +19,8 @@ def count_workers(maximum_cores: str | int, nrows: int, available: int | None = 
         Rows to share out: there are never more workers.
     available : int, optional
         Cores that this process may use; None asks the system, affinity and container limits included.
+    limited : bool
+        No more workers than cores; not so where the work is done elsewhere.
 
     Returns
     -------
@@ -51,4 +53,4 @@ def count_workers(maximum_cores: str | int, nrows: int, available: int | None = 
 
         available = cpu_count()
     wanted = available // _SHARES[word] if word in _SHARES else int(word)
-    return max(1, min(wanted, nrows, available))
+    return max(1, min(wanted, nrows, available if limited else wanted))

@@ -1,4 +1,4 @@
-"""Where slices run: here, in threads, or in worker processes."""
+"""Where slices run: here, in threads, in worker processes, or in somebody's executor."""
 
 from __future__ import annotations
 
@@ -6,35 +6,37 @@ import logging
 import multiprocessing
 import signal
 import threading
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.engine import lending, shared
+from rampfit_numba.engine.bands import run_bands
 from rampfit_numba.engine.slices import row_slices, take_rows
+from rampfit_numba.sources import FileArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 log = logging.getLogger(__name__)
 
-#: Slices per worker where a progress bar wants to move.
+#: Slices per worker: small ones even out what disturbs a worker, move the bar, and let Ctrl-C through.
+_SLICES_PER_WORKER = 4
 _STEPS = 16
-#: Seconds after which idle worker processes end.
-_IDLE = 300
-
-Task = "Callable[[Any, Any], Any]"
+#: Seconds after which idle worker processes end, and the memory that they share with this one is freed.
+_IDLE = 120.0
 
 
 def run_rows(
     task: Callable[[Any, Any], Any],
-    inputs: tuple[Any, ...],
-    outputs: tuple[Any, ...] | None,
+    inputs: Any,  # noqa: ANN401  (a named tuple of arrays)
+    outputs: Any,  # noqa: ANN401
     *,
     nrows: int,
     workers: int,
-    executor: str | None = None,
+    executor: str | Executor | None = None,
     progress: bool = False,
 ) -> list[Any]:
     """Run `task` on slices of rows until all are done.
@@ -42,15 +44,15 @@ def run_rows(
     Parameters
     ----------
     task : callable
-        Called as ``task(inputs, outputs)`` with the arrays of a slice; it writes the outputs whole. Can be pickled.
+        Called as ``task(inputs, outputs)`` with the arrays of some rows; it writes the outputs whole. Can be pickled.
     inputs, outputs : named tuple of arrays
-        Rows are the last axis but one of every array; entries may be None. Outputs of None: the task only returns
-        something.
+        Rows are the last axis but one of every array; entries may be None, and inputs may be :class:`FileArray`.
+        Outputs of None: the task only returns something.
     nrows : int
         Number of rows of the arrays.
     workers : int
-        How many slices run at once; 1 runs here.
-    executor : {"processes", "threads"}, optional
+        How many slices run at once; 1 runs here, unless `executor` is an Executor.
+    executor : {"processes", "threads"} or concurrent.futures.Executor, optional
         Where more than one worker runs; None: processes.
     progress : bool
         Show a bar.
@@ -58,74 +60,156 @@ def run_rows(
     Returns
     -------
     list
-        What the task returned for each slice, in the order of rows.
+        What the task returned, in the order of rows.
 
     Raises
     ------
     RuntimeError
         A worker process died.
     """
-    # Threads share their slices out as they go: small ones, so that Ctrl-C need not wait for long. Processes get one
-    # each.
-    kind = _usable_kind(executor) if workers > 1 else ""
-    slices = row_slices(nrows, workers * _STEPS if progress or kind == "threads" else workers)
-    results: list[Any] = [None] * len(slices)
+    kind = usable_kind(executor, workers)
+    if isinstance(executor, Executor):
+        slices = row_slices(nrows, workers)
+    else:
+        per_worker = _STEPS if progress else 1 if kind == "here" else _SLICES_PER_WORKER
+        slices = row_slices(nrows, workers * per_worker)
     with _bar(len(slices), shown=progress) as advance:
-        if workers == 1:
-            for number, rows in enumerate(slices):
-                results[number] = task(take_rows(inputs, rows), _rows_of(outputs, rows))
+        if kind == "here":
+            results = []
+            for rows in slices:
+                results.append(run_bands(task, take_rows(inputs, rows), take_rows(outputs, rows)))
                 advance()
-            return results
-        log.info("Fitting %d slices of rows in %d %s", len(slices), workers, kind)
-        if kind == "threads":
-            with ThreadPoolExecutor(workers) as pool:
-                futures = {
-                    pool.submit(task, take_rows(inputs, rows), _rows_of(outputs, rows)): number
-                    for number, rows in enumerate(slices)
-                }
-                _collect(pool, futures, results, advance)
-            return results
-        _run_in_processes(task, inputs, outputs, slices, workers, results, advance)
-    return results
+        elif kind == "threads":
+            results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance)
+        elif kind == "processes":
+            results = _run_in_processes(task, inputs, outputs, slices, workers, advance)
+        else:
+            results = _run_elsewhere(task, inputs, outputs, slices, executor, advance)  # type: ignore[arg-type]
+    return [result for slice_results in results for result in slice_results]
+
+
+def usable_kind(executor: str | Executor | None, workers: int) -> str:
+    """Return where the slices run: "here", "threads", "processes", or "elsewhere"."""
+    if isinstance(executor, ThreadPoolExecutor):
+        return "threads"
+    if isinstance(executor, Executor):
+        return "elsewhere"
+    if workers == 1:
+        return "here"
+    if executor == "threads":
+        return "threads"
+    if multiprocessing.current_process().daemon:
+        log.warning("A daemonic process may not start processes: the slices are fitted in threads")
+        return "threads"
+    return "processes"
+
+
+def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
+    task: Callable[[Any, Any], Any],
+    inputs: Any,  # noqa: ANN401
+    outputs: Any,  # noqa: ANN401
+    slices: list[slice],
+    workers: int,
+    executor: Any,  # noqa: ANN401
+    advance: Callable[[], None],
+) -> list[Any]:
+    def submit(pool: Executor) -> list[Any]:
+        futures = [pool.submit(run_bands, task, take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
+        return _collect(futures, advance)
+
+    if isinstance(executor, ThreadPoolExecutor):
+        return submit(executor)
+    with ThreadPoolExecutor(workers, thread_name_prefix="rampfit") as pool:
+        return submit(pool)
 
 
 def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     task: Callable[[Any, Any], Any],
-    inputs: tuple[Any, ...],
-    outputs: tuple[Any, ...] | None,
+    inputs: Any,  # noqa: ANN401
+    outputs: Any,  # noqa: ANN401
     slices: list[slice],
     workers: int,
-    results: list[Any],
     advance: Callable[[], None],
-) -> None:
+) -> list[Any]:
     from loky import get_reusable_executor
-    from loky.process_executor import TerminatedWorkerError
 
+    pool = None
     _start_trackers()
-    with _without_interrupts():
-        pool = get_reusable_executor(workers, timeout=_IDLE)
-        futures = {
-            pool.submit(_run_slice, task, take_rows(inputs, rows), _shapes(outputs, rows)): number
-            for number, rows in enumerate(slices)
-        }
     try:
-        returned: list[Any] = [None] * len(slices)
-        _collect(pool, futures, returned, advance)
-    except TerminatedWorkerError as error:
-        message = (
+        with _without_interrupts():
+            pool = get_reusable_executor(workers, timeout=_IDLE)
+        if not shared.available():
+            return _run_elsewhere(task, inputs, outputs, slices, pool, advance)
+        with lending.lender([(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices], _IDLE) as lend:
+            futures = []
+            for rows in slices:
+                loan = lend(take_rows(inputs, rows), take_rows(outputs, rows))
+                # Workers start with the first task.
+                with _without_interrupts():
+                    futures.append(pool.submit(lending.run_lent, task, loan))
+            return _collect(futures, advance)
+    except BrokenExecutor as error:
+        raise RuntimeError(
             "a worker process was killed, perhaps because memory ran out: use fewer workers (maximum_cores) or "
             f"executor='threads' ({error})"
-        )
-        raise RuntimeError(message) from error
+        ) from error
     except KeyboardInterrupt:
-        pool.shutdown(wait=True, kill_workers=True)
+        if pool is not None:
+            pool.shutdown(wait=True, kill_workers=True)
         raise
-    for number, rows in enumerate(slices):
-        results[number], arrays = returned[number]
-        if outputs is not None:
-            for output, array in zip(_rows_of(outputs, rows) or (), arrays, strict=True):
-                if output is not None:
-                    output[...] = array
+
+
+def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
+    task: Callable[[Any, Any], Any],
+    inputs: Any,  # noqa: ANN401
+    outputs: Any,  # noqa: ANN401
+    slices: list[slice],
+    executor: Executor,
+    advance: Callable[[], None],
+) -> list[Any]:
+    """Send the arrays themselves: the executor's workers may be anywhere."""
+    futures = []
+    with _without_interrupts():
+        for rows in slices:
+            arrays = [a.read() if isinstance(a, FileArray) else a for a in take_rows(inputs, rows)]
+            futures.append(executor.submit(_run_slice, task, type(inputs)(*arrays), _forms(take_rows(outputs, rows))))
+    results = []
+    for rows, (result, planes) in zip(slices, _collect(futures, advance), strict=True):
+        results.append(result)
+        for output, plane in zip(take_rows(outputs, rows) or (), planes or (), strict=True):
+            if output is not None:
+                output[...] = plane
+    return results
+
+
+def _run_slice(task: Callable[[Any, Any], Any], inputs: Any, forms: Any) -> tuple[list[Any], Any]:  # noqa: ANN401
+    """Run `task` somewhere else: allocate the outputs there and send them back."""
+    outputs = None
+    if forms is not None:
+        planes: Any = (None if form is None else np.empty(*form) for form in forms)
+        outputs = type(forms)(*planes)
+    return run_bands(task, inputs, outputs), outputs
+
+
+def _forms(outputs: Any) -> Any:  # noqa: ANN401
+    """Return shape and dtype of every output."""
+    if outputs is None:
+        return None
+    forms: Any = (None if output is None else (output.shape, output.dtype) for output in outputs)
+    return type(outputs)(*forms)
+
+
+def _collect(futures: list[Future[Any]], advance: Callable[[], None]) -> list[Any]:
+    """Wait for all futures; after a failure, Ctrl-C included, no further one is started."""
+    try:
+        for future in as_completed(futures):
+            future.result()
+            advance()
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+    return [future.result() for future in futures]
 
 
 @contextmanager
@@ -153,48 +237,6 @@ def _start_trackers() -> None:
     with _without_interrupts():
         resource_tracker.ensure_running()
         loky_tracker.ensure_running()
-
-
-def _run_slice(task: Callable[[Any, Any], Any], inputs: Any, shapes: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """Run `task` in a worker process: allocate the outputs here and send them back."""
-    outputs = None
-    if shapes is not None:
-        outputs = type(shapes)(*(None if entry is None else np.empty(*entry) for entry in shapes))
-    return task(inputs, outputs), outputs
-
-
-def _shapes(outputs: tuple[Any, ...] | None, rows: slice) -> Any:  # noqa: ANN401
-    if outputs is None:
-        return None
-    views: Any = take_rows(outputs, rows)
-    return type(views)(*(None if view is None else (view.shape, view.dtype) for view in views))
-
-
-def _rows_of(outputs: tuple[Any, ...] | None, rows: slice) -> tuple[Any, ...] | None:
-    return None if outputs is None else take_rows(outputs, rows)
-
-
-def _collect(pool: Executor, futures: dict[Future[Any], int], results: list[Any], advance: Callable[[], None]) -> None:
-    """Wait for all futures; on any failure, Ctrl-C included, the others are not started any more."""
-    try:
-        for future in as_completed(futures):
-            results[futures[future]] = future.result()
-            advance()
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        if isinstance(pool, ThreadPoolExecutor):
-            pool.shutdown(wait=True, cancel_futures=True)
-        raise
-
-
-def _usable_kind(executor: str | None) -> str:
-    if executor == "threads":
-        return "threads"
-    if multiprocessing.current_process().daemon:
-        log.warning("A daemonic process may not start processes: the slices are fitted in threads")
-        return "threads"
-    return "processes"
 
 
 @contextmanager

@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, TypeVar
 
-Arrays = TypeVar("Arrays", bound=tuple[Any, ...])
+import numpy as np
+
+Arrays = TypeVar("Arrays", bound=tuple[Any, ...] | None)
 
 
 def row_slices(nrows: int, count: int) -> list[slice]:
@@ -26,5 +28,13 @@ def row_slices(nrows: int, count: int) -> list[slice]:
 
 def take_rows(arrays: Arrays, rows: slice) -> Arrays:
     """Return the same named tuple with views of `rows` (the last axis but one) of every array; None stays."""
-    views: Any = (None if array is None else array[..., rows, :] for array in arrays)
+    if arrays is None:
+        return arrays
+    views: Any = (_rows(array, rows) for array in arrays)
     return type(arrays)(*views)
+
+
+def _rows(array: Any, rows: slice) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)
+    if array is None:
+        return None
+    return array[..., rows, :] if isinstance(array, np.ndarray) else array.rows(rows)

@@ -178,7 +178,7 @@ def write_all(files: Sequence[tuple[Path, fits.HDUList]], *, overwrite: bool = F
     """Write several FITS files, all of them or none, each under its name only when it is whole and on disk.
 
     Whatever stops it, an interrupt included, what was there before is there again and nothing else. Of two processes
-    that write the same files at once each leaves whole ones, and the last one's stay.
+    that write the same file at once each puts a whole one there, and the last one's stays.
 
     Raises
     ------

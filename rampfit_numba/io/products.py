@@ -20,7 +20,6 @@ import re
 import textwrap
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -234,12 +233,10 @@ def _set(header: fits.Header, key: str, value: str | float, comment: str, sectio
 
 
 def _history(fit: RampFit) -> list[str]:
-    try:
-        software = f"rampfit_numba {version('rampfit_numba')}"
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        software = "rampfit_numba (not installed, version unknown)"
+    from rampfit_numba import __version__
+
     options = ", ".join(f"{option.name}={getattr(fit.options, option.name)}" for option in fields(fit.options))
-    lines = [f"{software}: ramp fitting", f"rampfit_numba parameters: {options}"]
+    lines = [f"rampfit_numba {__version__}: ramp fitting", f"rampfit_numba parameters: {options}"]
     if fit.nothing_to_fit:
         lines.append(f"rampfit_numba: no pixel could be fitted: {fit.nothing_to_fit}")
     return lines

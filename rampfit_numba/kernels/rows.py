@@ -6,7 +6,7 @@ stay in the cache, so the exposure itself is read once, in memory order, and nev
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -64,8 +64,8 @@ class RowInputs(NamedTuple):
         DN.
     """
 
-    data: np.ndarray
-    groupdq: np.ndarray
+    data: Any
+    groupdq: Any
     readnoise: np.ndarray
     gain: np.ndarray
     pixeldq: np.ndarray | None

@@ -1,0 +1,117 @@
+"""Slices of arrays, handed to worker processes and taken back without going through a pipe.
+
+Inputs are copied into shared memory that is kept for the next call, unless they are in some already, in a file, or one
+number for all pixels. Outputs are written where they stand if that is shared memory, and copied from there if it is
+not.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rampfit_numba.engine import shared
+from rampfit_numba.engine.bands import run_bands
+from rampfit_numba.engine.shared import SharedArray, SharedMemory, padded, shared_source
+from rampfit_numba.sources import FileArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Loan(NamedTuple):
+    """What a worker needs to find the arrays of a slice."""
+
+    input_type: Any
+    inputs: list[Any]
+    output_type: Any
+    outputs: list[Any]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An array whose elements are all the same one."""
+
+    value: Any
+    shape: tuple[int, ...]
+
+    def attach(self) -> np.ndarray:
+        """Return the array."""
+        return np.broadcast_to(self.value, self.shape)
+
+
+@contextmanager
+def lender(slices: list[tuple[Any, Any]], keep: float) -> Iterator[Callable[[Any, Any], Loan]]:
+    """Give a function that lends slices, and copy the outputs back at the end, if all went well.
+
+    Parameters
+    ----------
+    slices : list of (inputs, outputs)
+        Named tuples of the arrays of every slice that will be lent; outputs may be None.
+    keep : float
+        Seconds for which to keep the memory for another call.
+
+    Yields
+    ------
+    callable
+        Takes the inputs and outputs of a slice, returns a :class:`Loan`.
+    """
+    size = sum(
+        padded(array.nbytes) for pair in slices for arrays in pair for array in arrays or () if _must_be_copied(array)
+    )
+    memory = shared.spare.take(size)
+    returning: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def lend(inputs: Any, outputs: Any) -> Loan:  # noqa: ANN401
+        lent_inputs = [_lend(array, memory) for array in inputs]
+        for array, (_, copy) in zip(inputs, lent_inputs, strict=True):
+            if copy is not None:
+                np.copyto(copy, array)
+        lent_outputs = [_lend(array, memory) for array in outputs or ()]
+        returning.extend(
+            (array, copy) for array, (_, copy) in zip(outputs or (), lent_outputs, strict=True) if copy is not None
+        )
+        places = [[place for place, _ in lent] for lent in (lent_inputs, lent_outputs)]
+        return Loan(type(inputs), places[0], None if outputs is None else type(outputs), places[1])
+
+    try:
+        yield lend
+        for array, copy in returning:
+            array[...] = copy
+    finally:
+        shared.spare.give_back(memory, keep)
+
+
+def run_lent(task: Callable[[Any, Any], Any], loan: Loan) -> list[Any]:
+    """Run `task` in a worker process on the arrays of a slice; the result is that of :func:`run_bands`."""
+    inputs = loan.input_type(*map(_attach, loan.inputs))
+    outputs = None if loan.output_type is None else loan.output_type(*map(_attach, loan.outputs))
+    return run_bands(task, inputs, outputs)
+
+
+def _must_be_copied(array: Any) -> bool:  # noqa: ANN401  (an array, an array in a file, or None)
+    return isinstance(array, np.ndarray) and not _is_constant(array) and shared_source(array) is None
+
+
+def _is_constant(array: np.ndarray) -> bool:
+    return array.size > 1 and not any(array.strides)
+
+
+def _lend(array: Any, memory: SharedMemory) -> tuple[Any, np.ndarray | None]:  # noqa: ANN401
+    """Return what to send for `array`, and the array in shared memory that stands for it if there must be one."""
+    if array is None or isinstance(array, FileArray):
+        return array, None
+    if _is_constant(array):
+        return Constant(array[(0,) * array.ndim], array.shape), None
+    place = shared_source(array)
+    if place is not None:
+        return place, None
+    copy = memory.empty(array.shape, array.dtype)
+    return shared_source(copy, kept=True), copy
+
+
+def _attach(place: Any) -> Any:  # noqa: ANN401
+    return place.attach() if isinstance(place, SharedArray | Constant) else place
