@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rampfit_numba.api import fit_ramps
+    from rampfit_numba.compilation import warm_up
     from rampfit_numba.exposure import Exposure, ExposureHeader
     from rampfit_numba.files import fit_file, fit_files
     from rampfit_numba.io.fits import read_exposure, write_products
@@ -35,6 +36,7 @@ __all__ = [
     "read_exposure",
     "read_reference",
     "simulate_exposure",
+    "warm_up",
     "write_products",
 ]
 
@@ -56,6 +58,7 @@ _MODULES = {
     "read_exposure": "io.fits",
     "read_reference": "io.references",
     "simulate_exposure": "simulate",
+    "warm_up": "compilation",
     "write_products": "io.fits",
 }
 

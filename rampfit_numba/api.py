@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.compilation import announce, warm_up
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
 from rampfit_numba.engine.shared import output_allocator
@@ -122,9 +123,13 @@ def fit_ramps(
     image = exposure.shape[2:]
     noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
-    allocator = output_allocator if usable_kind(executor, workers) == "processes" else _ordinary_allocator
+    kind = usable_kind(executor, workers)
+    allocator = output_allocator if kind == "processes" else _ordinary_allocator
     rate, rateints = _allocate(exposure, out, allocator)
 
+    # Workers must find the kernels compiled, not each compile its own.
+    if announce() and kind != "here":
+        warm_up()
     start = time.perf_counter()
     data, groupdq = file_source(exposure.data), file_source(exposure.groupdq)
     plan = make_plan(exposure, options, data, groupdq)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from rampfit_numba.cli.console import say
 
-COMMANDS = ("fit", "simulate", "demo")
+COMMANDS = ("fit", "simulate", "demo", "warmup")
 
 _DESCRIPTION = "Fit ramps of infrared detectors as the JWST pipeline's ramp_fit step does, many times faster."
 _EPILOG = """\
@@ -95,6 +95,7 @@ def _make_parser() -> Parser:
         ("fit", _add_fit, "fit exposures: _jump.fits in; _rate.fits, _rateints.fits (and _fitopt.fits) out"),
         ("simulate", _add_simulate, "write a simulated exposure and its gain and readnoise files"),
         ("demo", _add_demo, "simulate a small exposure, fit it, and compare the rates with the truth"),
+        ("warmup", _add_warmup, "compile the kernels, so that the first fit need not"),
     ):
         parser = commands.add_parser(
             command, help=summary, description=summary[0].upper() + summary[1:] + ".", allow_abbrev=False
@@ -181,6 +182,10 @@ def _add_demo(parser: Parser) -> None:
     _add_shape(parser, "2x20x128x128")
     _add_workers(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace existing files in FOLDER")
+
+
+def _add_warmup(_parser: Parser) -> None:
+    """Nothing can be chosen."""
 
 
 def _add_shape(parser: Parser, default: str) -> None:

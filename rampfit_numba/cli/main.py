@@ -58,6 +58,8 @@ def _run(chosen: argparse.Namespace) -> int:
                 from rampfit_numba.cli.fit import run
             elif chosen.command == "simulate":
                 from rampfit_numba.cli.simulate import run
+            elif chosen.command == "warmup":
+                from rampfit_numba.cli.warmup import run
             else:
                 from rampfit_numba.cli.demo import run
             return run(chosen)

@@ -53,6 +53,18 @@ def _compiled(function: Function, **flags: bool) -> Function:
     return cast("Function", compiled)
 
 
+def is_cold() -> bool:
+    """Tell whether no kernel has been compiled yet, in this process or on this disk."""
+    if numba.config.DISABLE_JIT or _compiled_here():
+        return False
+    return not cache_folder() or not any(Path(cache_folder()).rglob("*.nbi"))
+
+
+def _compiled_here() -> bool:
+    tile = sys.modules.get(f"{__package__}.tile")
+    return tile is not None and bool(tile.fit_tile.signatures)
+
+
 @cache
 def cache_folder() -> str:
     """Return the folder for machine code, made if needed; empty where none can be written.
