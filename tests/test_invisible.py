@@ -255,3 +255,27 @@ def test_warns_where_nothing_can_be_fitted_and_only_there(recwarn: pytest.Warnin
     assert not recwarn.list
     with pytest.warns(RampFitWarning):
         fit_ramps(Exposure(good, np.full(good.shape, SATURATED, np.uint8), 1.0), 5.0, 2.0)
+
+
+# -------------------------------------------------------------------------------------------------- neighbours
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("ngroups", [2, 3, 10, 11])
+def test_flags_of_neighbours(ngroups):
+    """Ramps without flags take a short path where none nearby has any: the same bits must come out of the long one."""
+    rng = np.random.default_rng(ngroups)
+    shape = (2, ngroups, 8, fewer(4000, 64))
+    steps = rng.poisson(rng.lognormal(3, 2, shape[2:]), shape) + rng.normal(0, 7, shape)
+    data = (3e7 + np.cumsum(steps, axis=1)).astype(
+        np.float32
+    )  # the larger the pedestal, the more an order of sums shows
+    flagged = rng.random(shape[2:]) < 0.01
+    groupdq = np.zeros(shape, np.uint8)
+    groupdq[:, -1, flagged] = SATURATED
+    alone, together = (fit_ramps(Exposure(data, flags, 2.5), 14.0, 1.8) for flags in (None, groupdq))
+    assert 0 < flagged.sum() < flagged.size / 2
+    for one, other in ((alone.rate, together.rate), (alone.rateints, together.rateints)):
+        for field in fields(one):
+            left, right = (getattr(planes, field.name)[..., ~flagged] for planes in (one, other))
+            assert left.tobytes() == right.tobytes(), field.name

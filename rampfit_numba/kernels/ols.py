@@ -168,7 +168,7 @@ def sum_segments(samples, first, settings, readnoise, gain, constants, weights, 
             factor = factors[rows[k] + g if inside else 0]
             slope_sum[k] += factor * np.float64(sample[k]) if inside else 0.0
     for k in range(LANES):
-        slope_sum[k] *= constants[READ_WEIGHT, k] / settings.group_time
+        slope_sum[k] = slope_sum[k] * (constants[READ_WEIGHT, k] / settings.group_time)
         steps[k] = steps[k] * constants[POISSON_WEIGHT, k] if count[k] > 0 else 0.0
         cubics[k] = cubics[k] * constants[READ_WEIGHT, k] if count[k] > 0 else 0.0
 
@@ -195,7 +195,10 @@ def sum_single_group(samples, first, k, status, settings, constants, reach, sums
 
 @jit
 def sum_clean(samples, first, settings, readnoise, gain, constants, weights, sums):
-    """Do what :func:`sum_segments` does for a block of ramps without flags, ngroups > 1: only row 0 of `sums`."""
+    """Do what :func:`sum_segments` does for a block of ramps without flags, ngroups > 1: only row 0 of `sums`.
+
+    The steps are the same in the same order: whether a neighbour in the block has flags must not change a bit.
+    """
     ngroups = samples.shape[0]
     entries = weights.factors.size // _CLASSES
     classes = np.empty(LANES, np.int64)
@@ -214,18 +217,16 @@ def sum_clean(samples, first, settings, readnoise, gain, constants, weights, sum
         row = c * entries + ngroups * (ngroups - 1) // 2
         for k in range(LANES):
             total[k] = 0.0
-        for h in range(ngroups // 2):
-            # The factors of opposite groups differ in sign only.
-            early = samples[h, first : first + LANES]
-            late = samples[ngroups - 1 - h, first : first + LANES]
-            factor = weights.factors[row + ngroups - 1 - h]
+        for g in range(ngroups - 1, -1, -1):
+            sample = samples[g, first : first + LANES]
+            factor = weights.factors[row + g]
             for k in range(LANES):
-                total[k] += factor * (np.float64(late[k]) - np.float64(early[k]))
+                total[k] += factor * np.float64(sample[k])
         for k in range(LANES):
             slope_sum[k] = total[k] if classes[k] == c else slope_sum[k]
     for k in range(LANES):
         lost = unfittable[k] if ngroups > _FEW else 0.0
-        slope_sum[k] = slope_sum[k] * (read_weight[k] / settings.group_time) + lost
+        slope_sum[k] = (slope_sum[k] + lost) * (read_weight[k] / settings.group_time)
 
 
 @jit
@@ -238,4 +239,4 @@ def clean_weights(ngroups, constants, sums):
     for k in range(LANES):
         sums[1, k] = poisson_weight[k] * steps
         sums[2, k] = read_weight[k] * cubic
-        sums[3, k] = 1.0 / (poisson[k] / steps + read[k] / cubic)
+        sums[3, k] = cubic * steps / (poisson[k] * cubic + read[k] * steps)

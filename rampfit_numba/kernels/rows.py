@@ -13,7 +13,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.median_network import middle_network
-from rampfit_numba.kernels.tile import Tile, TileResult, count_tile, fit_tile
+from rampfit_numba.kernels.tile import Tile, TileFitOpt, TileResult, count_tile, fit_tile
 from rampfit_numba.kernels.weights import segment_weights
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
     room = _ResultRoom(inputs.data.shape[0], loader.most_pixels, outputs)
     for window in loader.windows():
         tile = loader.load(window)
-        result = room.of(tile.pixeldq.size)
-        fit_tile(tile, rules.settings, weights, network, reach, result)
-        room.store(result, outputs, window)
+        result, fitopt = room.of(tile.pixeldq.size)
+        fit_tile(tile, rules.settings, weights, network, reach, result, fitopt)
+        room.store(result, fitopt, outputs, window)
 
 
 def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:
@@ -233,31 +233,35 @@ class _ResultRoom:
         self._nints = nints
         self._floats = np.empty(4 * (nints + 1) * most_pixels, np.float32)
         self._dq = np.empty((nints + 1) * most_pixels, np.uint32)
-        self._segments = self._jumps = 0
-        self._want_segments = outputs.opt_slope is not None and outputs.opt_crmag is not None
+        self._depths = None
         if outputs.opt_slope is not None and outputs.opt_crmag is not None:
-            self._segments, self._jumps = outputs.opt_slope.shape[1], outputs.opt_crmag.shape[1]
+            self._depths = outputs.opt_slope.shape[1], outputs.opt_crmag.shape[1]
 
-    def of(self, npixels: int) -> TileResult:
-        """Return room for `npixels` pixels."""
+    def of(self, npixels: int) -> tuple[TileResult, TileFitOpt | None]:
+        """Return room for `npixels` pixels, and for their optional results if somebody wants them."""
         nints = self._nints
         rate, rateints = 4 * npixels, 4 * nints * npixels
-        opt = npixels if self._want_segments else 0
-        return TileResult(
+        result = TileResult(
             rate=self._floats[:rate].reshape(4, npixels),
             rate_dq=self._dq[:npixels],
             rateints=self._floats[rate : rate + rateints].reshape(4, nints, npixels),
             rateints_dq=self._dq[npixels : npixels * (nints + 1)].reshape(nints, npixels),
-            segments=np.zeros((7, nints, self._segments, opt), np.float32),
-            pedestal=np.zeros((nints, opt), np.float32),
-            crmag=np.zeros((nints, self._jumps, opt), np.float32),
+        )
+        if self._depths is None:
+            return result, None
+        segments, jumps = self._depths
+        return result, TileFitOpt(
+            segments=np.zeros((7, nints, segments, npixels), np.float32),
+            pedestal=np.zeros((nints, npixels), np.float32),
+            crmag=np.zeros((nints, jumps, npixels), np.float32),
         )
 
-    def store(self, result: TileResult, outputs: RowOutputs, window: _Window) -> None:
+    @staticmethod
+    def store(result: TileResult, fitopt: TileFitOpt | None, outputs: RowOutputs, window: _Window) -> None:
         """Copy the results to their place in the outputs."""
         planes = [*result.rate, result.rate_dq, *result.rateints, result.rateints_dq]
-        if self._want_segments:
-            planes += [*result.segments, result.pedestal, result.crmag]
+        if fitopt is not None:
+            planes += [*fitopt.segments, fitopt.pedestal, fitopt.crmag]
         npixels = window.shape[0] * window.shape[1]
         for output, plane in zip(outputs, planes, strict=False):
             if output is not None:

@@ -68,23 +68,32 @@ class TileResult(NamedTuple):
     ----------
     rate, rate_dq : ndarray, shapes (4, npixels), (npixels,)
     rateints, rateints_dq : ndarray, shapes (4, nints, npixels), (nints, npixels)
-    segments : ndarray of float32, shape (7, nints, nsegments, npixels)
-        Zeroed by the caller; npixels is 0 where nobody wants them. The first axis is that of :mod:`fitopt`.
-    pedestal : ndarray of float32, shape (nints, npixels)
-    crmag : ndarray of float32, shape (nints, njumps, npixels)
     """
 
     rate: np.ndarray
     rate_dq: np.ndarray
     rateints: np.ndarray
     rateints_dq: np.ndarray
+
+
+class TileFitOpt(NamedTuple):
+    """Optional outputs of one tile, zeroed by the caller.
+
+    Attributes
+    ----------
+    segments : ndarray of float32, shape (7, nints, nsegments, npixels)
+        The first axis is that of :mod:`fitopt`.
+    pedestal : ndarray of float32, shape (nints, npixels)
+    crmag : ndarray of float32, shape (nints, njumps, npixels)
+    """
+
     segments: np.ndarray
     pedestal: np.ndarray
     crmag: np.ndarray
 
 
 @jit
-def fit_tile(tile, settings, weights, network, reach, result):
+def fit_tile(tile, settings, weights, network, reach, result, fitopt):
     """Fit all ramps of a tile (sections 2.9 to 8 of the rules in ``docs/algorithm.md``).
 
     Parameters
@@ -97,9 +106,10 @@ def fit_tile(tile, settings, weights, network, reach, result):
     reach : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
         Room to work in; the type can count to ngroups.
     result : TileResult
+    fitopt : TileFitOpt or None
+        With None, the code for the optional results is not even compiled.
     """
     nints, ngroups, npixels = tile.samples.shape
-    want_segments = result.segments.shape[3] > 0
     # State of a block: one value a lane, or a lane and integration.
     status = np.empty((nints, LANES), np.uint16)
     added = np.empty((nints, LANES), np.uint8)
@@ -165,7 +175,7 @@ def fit_tile(tile, settings, weights, network, reach, result):
 
         for i in range(nints):
             samples, flags = tile.samples[i], tile.flags[i]
-            if not flagged[i] and not want_segments:
+            if not flagged[i] and fitopt is None:
                 sum_clean(samples, first, settings, readnoise, gain, constants, weights, clean)
                 _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances[i], result)
                 continue
@@ -193,7 +203,7 @@ def fit_tile(tile, settings, weights, network, reach, result):
                 read_variances[i, k] = combined[3, k]
             for j in range(4):
                 store(combined[j], result.rateints[j, i], first)
-            if want_segments:
+            if fitopt is not None:
                 group_masks(flags, first, good, jump)
                 if settings.clear_first_jump:
                     clear_first_jump(flags, first, good, jump)
@@ -213,10 +223,10 @@ def fit_tile(tile, settings, weights, network, reach, result):
                             readnoise[k],
                             gain[k],
                             constants,
-                            result.segments[:, i],
+                            fitopt.segments[:, i],
                         )
-                store_pedestals(samples, first, settings, dq_now, combined[0], result.pedestal[i])
-                store_jumps(samples, flags, first, status[i], replaced_sample[i], replaced_flag[i], result.crmag[i])
+                store_pedestals(samples, first, settings, dq_now, combined[0], fitopt.pedestal[i])
+                store_jumps(samples, flags, first, status[i], replaced_sample[i], replaced_flag[i], fitopt.crmag[i])
 
         for k in range(LANES):
             dq_now[k] = dq_any[k] | dq_all[k]
