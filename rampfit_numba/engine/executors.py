@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import signal
-import threading
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ import numpy as np
 
 from rampfit_numba.engine import lending, shared
 from rampfit_numba.engine.bands import run_bands
+from rampfit_numba.engine.pool import IDLE, pool, without_interrupts
 from rampfit_numba.engine.slices import row_slices, take_rows
 from rampfit_numba.sources import FileArray
 
@@ -25,8 +24,6 @@ log = logging.getLogger(__name__)
 #: Slices per worker: small ones even out what disturbs a worker, move the bar, and let Ctrl-C through.
 _SLICES_PER_WORKER = 4
 _STEPS = 16
-#: Seconds after which idle worker processes end, and the memory that they share with this one is freed.
-_IDLE = 120.0
 
 
 def run_rows(
@@ -119,8 +116,12 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
 
     if isinstance(executor, ThreadPoolExecutor):
         return submit(executor)
-    with ThreadPoolExecutor(workers, thread_name_prefix="rampfit") as pool:
-        return submit(pool)
+    with ThreadPoolExecutor(workers, thread_name_prefix="rampfit") as threads:
+        try:
+            return submit(threads)
+        except BaseException:  # Ctrl-C too: what has not begun is left
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
@@ -131,31 +132,38 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     workers: int,
     advance: Callable[[], None],
 ) -> list[Any]:
-    from loky import get_reusable_executor
-
-    pool = None
-    _start_trackers()
+    executor, size = pool.get(workers)
     try:
-        with _without_interrupts():
-            pool = get_reusable_executor(workers, timeout=_IDLE)
         if not shared.available():
-            return _run_elsewhere(task, inputs, outputs, slices, pool, advance)
-        with lending.lender([(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices], _IDLE) as lend:
-            futures = []
-            for rows in slices:
-                loan = lend(take_rows(inputs, rows), take_rows(outputs, rows))
-                # Workers start with the first task.
-                with _without_interrupts():
-                    futures.append(pool.submit(lending.run_lent, task, loan))
+            return _run_elsewhere(task, inputs, outputs, slices, executor, advance)
+        parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
+        with lending.lender(parts, IDLE) as lend:
+            futures: list[Future[Any]] = []
+            for part in parts:
+                loan = lend(*part)
+                if size > workers and len(futures) >= workers:
+                    # A larger pool, from another call, must not do more at once than was asked for.
+                    wait([future for future in futures if not future.done()] or futures, return_when=FIRST_COMPLETED)
+                with without_interrupts():  # workers start with the first task
+                    try:
+                        future = executor.submit(lending.run_lent, task, loan)
+                    except BrokenExecutor:
+                        if futures:
+                            raise
+                        # An idle worker was killed since the last call: that is nobody's loss.
+                        pool.drop(executor)
+                        executor, size = pool.get(workers)
+                        future = executor.submit(lending.run_lent, task, loan)
+                futures.append(future)
             return _collect(futures, advance)
     except BrokenExecutor as error:
+        pool.drop(executor)
         raise RuntimeError(
             "a worker process was killed, perhaps because memory ran out: use fewer workers (maximum_cores) or "
             f"executor='threads' ({error})"
         ) from error
     except KeyboardInterrupt:
-        if pool is not None:
-            pool.shutdown(wait=True, kill_workers=True)
+        pool.drop(executor, kill=True)
         raise
 
 
@@ -169,7 +177,7 @@ def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
 ) -> list[Any]:
     """Send the arrays themselves: the executor's workers may be anywhere."""
     futures = []
-    with _without_interrupts():
+    with without_interrupts():
         for rows in slices:
             arrays = [a.read() if isinstance(a, FileArray) else a for a in take_rows(inputs, rows)]
             futures.append(executor.submit(_run_slice, task, type(inputs)(*arrays), _forms(take_rows(outputs, rows))))
@@ -200,43 +208,16 @@ def _forms(outputs: Any) -> Any:  # noqa: ANN401
 
 
 def _collect(futures: list[Future[Any]], advance: Callable[[], None]) -> list[Any]:
-    """Wait for all futures; after a failure, Ctrl-C included, no further one is started."""
+    """Wait for all futures; after a failure no further one is started."""
     try:
         for future in as_completed(futures):
             future.result()
             advance()
-    except BaseException:
+    except Exception:
         for future in futures:
             future.cancel()
         raise
     return [future.result() for future in futures]
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Hold back Ctrl-C until the end: processes that start meanwhile never see it, this one ends them."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_trackers() -> None:
-    """Start the processes that clean up behind others: they must not see Ctrl-C either.
-
-    Python 3.11's own tracker lets signals through again when it has started, so that comes before the workers start.
-    """
-    from multiprocessing import resource_tracker
-
-    from loky.backend import resource_tracker as loky_tracker
-
-    with _without_interrupts():
-        resource_tracker.ensure_running()
-        loky_tracker.ensure_running()
 
 
 @contextmanager

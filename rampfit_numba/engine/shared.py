@@ -152,7 +152,8 @@ def _register(entry: tuple[int, int, int, int, int]) -> None:
 
 def _forget(entry: tuple[int, int, int, int, int]) -> None:
     with _LOCK:
-        _ENTRIES.remove(entry)
+        if entry in _ENTRIES:
+            _ENTRIES.remove(entry)
     if entry[2] == os.getpid():
         os.close(entry[3])
 
@@ -198,3 +199,15 @@ class _Spare:
 
 
 spare = _Spare()
+
+
+def _begin_anew() -> None:
+    """Forget in a forked child what is the parent's."""
+    global _LOCK, spare  # noqa: PLW0603  (what the parent's other threads held at the fork)
+    _LOCK = threading.RLock()
+    _ENTRIES.clear()
+    spare = _Spare()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

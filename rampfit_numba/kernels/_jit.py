@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import llvmlite
 import numba
+import numpy as np
+
+from rampfit_numba import dq
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,16 +72,18 @@ def _compiled_here() -> bool:
 def cache_folder() -> str:
     """Return the folder for machine code, made if needed; empty where none can be written.
 
-    Its name holds a hash of all kernel sources and of the versions: Numba itself notices a change of the file that a
-    function stands in, but not of the functions that it calls in other files.
+    Its name holds a hash of all sources that kernels are made of, the versions and flags: Numba itself notices a change
+    of the file that a function stands in, but not of the functions that it calls in other files.
     """
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in [Path(dq.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
         digest.update(source.name.encode() + source.read_bytes())
-    digest.update(f"{sys.version} {platform.machine()} {numba.__version__} {llvmlite.__version__}".encode())
-    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "rampfit_numba" / digest.hexdigest()[:16]
+    versions = (sys.version, platform.machine(), numba.__version__, llvmlite.__version__, np.__version__)
+    flags = (numba.config.BOUNDSCHECK, numba.config.OPT, numba.config.CPU_NAME, numba.config.CPU_FEATURES)
+    digest.update(repr((versions, flags)).encode())
     try:
+        base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(base) / "rampfit_numba" / digest.hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"
         probe.touch()

@@ -1,0 +1,103 @@
+"""The worker processes: one pool of this package's own, kept from call to call.
+
+loky needs no ``__main__`` guard, notices killed workers and lets idle ones end. Its ready-made reusable executor is one
+for the whole process: other code that uses it, with other options, would find its own shut down.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from loky.process_executor import ProcessPoolExecutor
+
+#: Seconds after which idle workers end.
+IDLE = 120.0
+#: Seconds between two looks of a worker at whether its parent still lives.
+_WATCH = 5.0
+
+
+class _Pool:
+    """The pool of this process, if there is one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ProcessPoolExecutor | None = None
+        self._workers = 0
+
+    def get(self, workers: int) -> tuple[ProcessPoolExecutor, int]:
+        """Return a pool of at least so many workers, and how many it has."""
+        from loky.process_executor import ProcessPoolExecutor
+
+        _start_trackers()
+        with self._lock:
+            if self._executor is None or self._workers < workers:
+                if self._executor is not None:
+                    self._executor.shutdown(wait=False)  # what it has begun for another thread, it finishes
+                self._executor = ProcessPoolExecutor(
+                    workers, timeout=IDLE, initializer=_watch_parent, initargs=(os.getpid(),)
+                )
+                self._workers = workers
+            return self._executor, self._workers
+
+    def drop(self, executor: ProcessPoolExecutor, *, kill: bool = False) -> None:
+        """Do not use `executor` any more; end its workers at once if `kill`."""
+        with self._lock:
+            if self._executor is executor:
+                self._executor = None
+        executor.shutdown(wait=True, kill_workers=kill)
+
+    def forget(self) -> None:
+        """Begin anew in a forked child: the workers are the parent's."""
+        self._lock = threading.Lock()
+        self._executor = None
+
+
+pool = _Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pool.forget)
+
+
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Hold back Ctrl-C until the end: processes that start meanwhile never see it, this one ends them."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_trackers() -> None:
+    """Start the processes that clean up behind others: they must not see Ctrl-C either.
+
+    Python 3.11's own tracker lets signals through again when it has started, so that comes before the workers start.
+    """
+    from multiprocessing import resource_tracker
+
+    from loky.backend import resource_tracker as loky_tracker
+
+    with without_interrupts():
+        resource_tracker.ensure_running()
+        loky_tracker.ensure_running()
+
+
+def _watch_parent(parent: int) -> None:
+    """End this worker when its parent was killed: nobody else would for a while."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="rampfit-parent").start()
