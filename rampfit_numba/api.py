@@ -7,6 +7,7 @@ import math
 import time
 import warnings
 from concurrent.futures import Executor
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
 from rampfit_numba.engine.shared import output_allocator
 from rampfit_numba.exposure import Exposure, as_array
-from rampfit_numba.kernels.rows import RowInputs, RowOutputs, count_rows, fit_rows
+from rampfit_numba.kernels.rows import RowInputs, RowOutputs, as_single, count_rows, fit_rows
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions
 from rampfit_numba.prepare import make_plan
@@ -110,14 +111,10 @@ def fit_ramps(
     10.0
     """
     if not isinstance(exposure, Exposure):
-        message = f"exposure: expected an Exposure; got {type(exposure).__name__}"
-        raise TypeError(message)
+        raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
     options = FitOptions(algorithm, suppress_one_group, firstgroup, lastgroup, save_opt)
-    if exposure.read_times is not None:
-        message = (
-            'exposure: read_times are given, but algorithm "ols" needs evenly spaced groups; "likely" is made for them'
-        )
-        raise ValueError(message)
+    if not exposure.evenly_read:
+        raise ValueError("read_times: OLS needs evenly spaced groups, and these are not; use the pipeline's LIKELY")
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     image = exposure.shape[2:]
@@ -170,6 +167,8 @@ def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.n
         raise ValueError(
             f"{name}: expected a number or shape {image}, the (nrows, ncols) of data; got shape {array.shape}"
         )
+    if array.ndim == 0 and not (np.isfinite(single := as_single(array)) and single > 0):
+        raise ValueError(f"{name}: expected a number above 0 that single precision can hold; got {array}")
     return np.broadcast_to(array, image)
 
 
@@ -185,12 +184,15 @@ def _allocate(
         empty = allocator((1 + exposure.nints) * _RATE_ARRAYS * math.prod(image) * _SAMPLE, 2 * _RATE_ARRAYS)
         return Rate.allocate(*image, empty=empty), RateInts.allocate(*cube, empty=empty)
     if not isinstance(out, RampFit):
-        message = f"out: expected a RampFit; got {type(out).__name__}"
-        raise TypeError(message)
-    for planes, shape in ((out.rate, image), (out.rateints, cube)):
-        if planes.data.shape != shape:
-            message = f"out: expected arrays of shape {shape}, as the exposure has; got {planes.data.shape}"
-            raise ValueError(message)
+        raise TypeError(f"out: expected a RampFit; got {type(out).__name__}")
+    for kind, planes, shape in (("rate", out.rate, image), ("rateints", out.rateints, cube)):
+        for field in fields(planes):
+            plane, dtype = getattr(planes, field.name), np.dtype(np.uint32 if field.name == "dq" else np.float32)
+            if plane.shape != shape or plane.dtype != dtype or not plane.flags.writeable:
+                raise ValueError(
+                    f"out.{kind}.{field.name}: expected a writeable array of {dtype}, shape {shape} as the exposure; "
+                    f"got {plane.dtype}, shape {plane.shape}"
+                )
     return out.rate, out.rateints
 
 

@@ -6,7 +6,6 @@ bits stand in GROUPDQ (uint8) and in PIXELDQ (uint32) alike; the others in PIXEL
 
 from typing import Final
 
-GOOD: Final = 0
 DO_NOT_USE: Final = 1 << 0
 SATURATED: Final = 1 << 1
 JUMP_DET: Final = 1 << 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from astropy.io import fits
+    from numpy.typing import ArrayLike
+
+#: Larger counts of frames are mistakes, and too large for arithmetic with times.
+_LARGEST_COUNT = 2**31 - 1
+#: Characters of a value that a message shows.
+_LONGEST = 60
+#: Relative differences between time steps that still count as even: files hold rounded times.
+_EVEN = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +45,7 @@ class ExposureHeader:
     filename: str = ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)  # its own __init__: what it takes is wider than what it holds
 class Exposure:
     """One exposure: its ramps, flags and timing. Arrays are kept as given and never modified.
 
@@ -55,13 +65,14 @@ class Exposure:
     nframes, groupgap, drop_frames1 : int
         Frames averaged per group, skipped after each group, and dropped before the first group.
     read_times : sequence, optional
-        Explicit read times of the groups, in s: a number or a sequence of numbers per group.
+        Explicit read times of the groups, in s: a number or a sequence of numbers per group. OLS takes evenly spaced
+        ones.
     average_dark_current : array_like, shape (nrows, ncols), optional
         Average dark current, used as the reference does: in DN/s. None: zero.
     zeroframe : array_like, shape (nints, nrows, ncols), optional
         First frame of each integration in DN; 0 and non-finite values are unusable.
     instrument : str
-        Only ``"MIRI"`` makes a difference: its fully flagged edge groups are dropped.
+        Only exactly ``"MIRI"`` makes a difference: its fully flagged edge groups are dropped.
     header : ExposureHeader or astropy.io.fits.Header, optional
         Carried over to the products; a plain header counts as the primary one.
 
@@ -81,44 +92,59 @@ class Exposure:
     data: np.ndarray
     groupdq: np.ndarray
     group_time: float
-    _: KW_ONLY
-    pixeldq: np.ndarray | None = None
-    frame_time: float | None = None
-    nframes: int = 1
-    groupgap: int = 0
-    drop_frames1: int = 0
-    read_times: tuple[Any, ...] | None = None
-    average_dark_current: np.ndarray | None = None
-    zeroframe: np.ndarray | None = None
-    instrument: str = ""
-    header: ExposureHeader | None = field(default=None, repr=False)
+    pixeldq: np.ndarray | None
+    frame_time: float
+    nframes: int
+    groupgap: int
+    drop_frames1: int
+    read_times: tuple[tuple[float, ...], ...] | None
+    average_dark_current: np.ndarray | None
+    zeroframe: np.ndarray | None
+    instrument: str
+    header: ExposureHeader | None = field(repr=False)
 
-    def __post_init__(self) -> None:
-        checked: dict[str, Any] = {}
-        data = checked["data"] = _check_data(self.data)
-        image, cube = data.shape[2:], (data.shape[0], *data.shape[2:])
-        groupdq = _check_flags("groupdq", self.groupdq, data.shape, "shape of data", np.uint8)
-        # All good: a read-only view of one byte, whatever the shape.
-        checked["groupdq"] = np.broadcast_to(np.uint8(0), data.shape) if groupdq is None else groupdq
-        checked["pixeldq"] = _check_flags("pixeldq", self.pixeldq, image, "(nrows, ncols) of data", np.uint32)
-        checked["average_dark_current"] = _check_plane(
-            "average_dark_current", self.average_dark_current, image, "(nrows, ncols) of data"
-        )
-        checked["zeroframe"] = _check_plane("zeroframe", self.zeroframe, cube, "(nints, nrows, ncols) of data")
-        checked["nframes"] = _check_count("nframes", self.nframes, 1)
-        checked["groupgap"] = _check_count("groupgap", self.groupgap, 0)
-        checked["drop_frames1"] = _check_count("drop_frames1", 0 if self.drop_frames1 is None else self.drop_frames1, 0)
-        group_time = checked["group_time"] = _check_time("group_time", self.group_time)
-        if self.frame_time is None:
-            checked["frame_time"] = group_time / (checked["nframes"] + checked["groupgap"])
-        else:
-            checked["frame_time"] = _check_time("frame_time", self.frame_time)
-        checked["read_times"] = _check_read_times(self.read_times, data.shape[1])
-        if not isinstance(self.instrument, str):
-            message = f"instrument: expected a string; got {self.instrument!r}"
-            raise TypeError(message)
-        checked["instrument"] = self.instrument.strip().upper()
-        checked["header"] = _check_header(self.header)
+    def __init__(
+        self,
+        data: ArrayLike,
+        groupdq: ArrayLike | None,
+        group_time: float,
+        *,
+        pixeldq: ArrayLike | None = None,
+        frame_time: float | None = None,
+        nframes: int = 1,
+        groupgap: int = 0,
+        drop_frames1: int | None = 0,
+        read_times: Sequence[Any] | None = None,
+        average_dark_current: ArrayLike | None = None,
+        zeroframe: ArrayLike | None = None,
+        instrument: str = "",
+        header: ExposureHeader | fits.Header | None = None,
+    ) -> None:
+        samples = _check_data(data)
+        image, cube = samples.shape[2:], (samples.shape[0], *samples.shape[2:])
+        flags = _check_flags("groupdq", groupdq, samples.shape, "shape of data", np.uint8)
+        time = _check_time("group_time", group_time)
+        frames, gap = _check_count("nframes", nframes, 1), _check_count("groupgap", groupgap, 0)
+        if not isinstance(instrument, str):
+            raise TypeError(f"instrument: expected a string; got {instrument!r}")
+        checked = {
+            "data": samples,
+            # All good: a read-only view of one byte, whatever the shape.
+            "groupdq": np.broadcast_to(np.uint8(0), samples.shape) if flags is None else flags,
+            "group_time": time,
+            "pixeldq": _check_flags("pixeldq", pixeldq, image, "(nrows, ncols) of data", np.uint32),
+            "frame_time": time / (frames + gap) if frame_time is None else _check_time("frame_time", frame_time),
+            "nframes": frames,
+            "groupgap": gap,
+            "drop_frames1": _check_count("drop_frames1", 0 if drop_frames1 is None else drop_frames1, 0),
+            "read_times": _check_read_times(read_times, samples.shape[1]),
+            "average_dark_current": _check_plane(
+                "average_dark_current", average_dark_current, image, "(nrows, ncols) of data", "DN / s"
+            ),
+            "zeroframe": _check_plane("zeroframe", zeroframe, cube, "(nints, nrows, ncols) of data", "DN"),
+            "instrument": instrument.strip(),
+            "header": _check_header(header),
+        }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -127,6 +153,17 @@ class Exposure:
         """(nints, ngroups, nrows, ncols)."""
         nints, ngroups, nrows, ncols = self.data.shape
         return nints, ngroups, nrows, ncols
+
+    @property
+    def evenly_read(self) -> bool:
+        """Whether every group has as many reads as the others, and the same time between their means."""
+        if self.read_times is None:
+            return True
+        means = [sum(group) / len(group) for group in self.read_times]
+        steps = [after - before for before, after in pairwise(means)]
+        return len({len(group) for group in self.read_times}) == 1 and all(
+            math.isclose(step, steps[0], rel_tol=_EVEN) for step in steps
+        )
 
     @property
     def nints(self) -> int:
@@ -166,31 +203,27 @@ def as_array(name: str, value: Any, unit: str = "DN") -> np.ndarray:  # noqa: AN
         if isinstance(value, units.Quantity):
             wanted = units.Unit(unit)
             if value.unit != wanted:
-                message = f"{name}: expected a Quantity in {wanted}; got one in {value.unit}"
-                raise ValueError(message)
+                raise ValueError(f"{name}: expected a Quantity in {wanted}; got one in {value.unit}")
             value = value.value
     if isinstance(value, np.ma.MaskedArray):
-        message = f"{name}: expected an array without a mask; got a masked array (set DO_NOT_USE in groupdq instead)"
-        raise TypeError(message)
+        raise TypeError(
+            f"{name}: expected an array without a mask; got a masked array (set DO_NOT_USE in groupdq instead)"
+        )
     try:
         array: np.ndarray = np.asanyarray(value)
     except ValueError as error:
-        message = f"{name}: expected an array of numbers; got {type(value).__name__} ({error})"
-        raise TypeError(message) from error
+        raise TypeError(f"{name}: expected an array of numbers; got {type(value).__name__} ({error})") from error
     if array.dtype.kind not in "fiu":
-        message = f"{name}: expected an array of real numbers; got dtype {array.dtype}"
-        raise TypeError(message)
+        raise TypeError(f"{name}: expected an array of real numbers; got dtype {array.dtype}")
     return array
 
 
 def _check_data(value: Any) -> np.ndarray:  # noqa: ANN401
     data = as_array("data", value)
     if data.ndim != 4:  # noqa: PLR2004
-        message = f"data: expected 4 dimensions (nints, ngroups, nrows, ncols); got shape {data.shape}"
-        raise ValueError(message)
+        raise ValueError(f"data: expected 4 dimensions (nints, ngroups, nrows, ncols); got shape {data.shape}")
     if 0 in data.shape:
-        message = f"data: expected at least one integration, group, row and column; got shape {data.shape}"
-        raise ValueError(message)
+        raise ValueError(f"data: expected at least one integration, group, row and column; got shape {data.shape}")
     return data
 
 
@@ -203,39 +236,39 @@ def _check_flags(
 ) -> np.ndarray | None:
     if value is None:
         return None
-    flags = as_array(name, value)
+    flags = as_array(name, value, "")
     if flags.dtype.kind == "f":
-        message = f"{name}: expected an array of integers; got dtype {flags.dtype}"
-        raise TypeError(message)
+        raise TypeError(f"{name}: expected an array of integers; got dtype {flags.dtype}")
     if flags.shape != shape:
-        message = f"{name}: expected shape {shape}, the {meaning}; got {flags.shape}"
-        raise ValueError(message)
+        raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {flags.shape}")
     if flags.dtype == dtype:
         return flags
     top = int(np.iinfo(dtype).max)
     if not np.can_cast(flags.dtype, dtype) and (int(flags.min()) < 0 or int(flags.max()) > top):
-        message = f"{name}: expected flags between 0 and {top}; got {int(flags.min())} to {int(flags.max())}"
-        raise ValueError(message)
+        raise ValueError(f"{name}: expected flags between 0 and {top}; got {int(flags.min())} to {int(flags.max())}")
     return np.asarray(flags.astype(dtype))
 
 
-def _check_plane(name: str, value: Any, shape: tuple[int, ...], meaning: str) -> np.ndarray | None:  # noqa: ANN401
+def _check_plane(
+    name: str,
+    value: Any,  # noqa: ANN401
+    shape: tuple[int, ...],
+    meaning: str,
+    unit: str,
+) -> np.ndarray | None:
     if value is None:
         return None
-    plane = as_array(name, value)
+    plane = as_array(name, value, unit)
     if plane.shape != shape:
-        message = f"{name}: expected shape {shape}, the {meaning}; got {plane.shape}"
-        raise ValueError(message)
+        raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {plane.shape}")
     return plane
 
 
 def _check_count(name: str, value: Any, least: int) -> int:  # noqa: ANN401
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        message = f"{name}: expected an integer >= {least}; got {value!r}"
-        raise TypeError(message)
-    if value < least:
-        message = f"{name}: expected an integer >= {least}; got {value}"
-        raise ValueError(message)
+        raise TypeError(f"{name}: expected an integer >= {least}; got {value!r}")
+    if not least <= int(value) <= _LARGEST_COUNT:
+        raise ValueError(f"{name}: expected an integer from {least} to {_LARGEST_COUNT}; got {value}")
     return int(value)
 
 
@@ -247,17 +280,14 @@ def _check_time(name: str, value: Any) -> float:  # noqa: ANN401
             try:
                 value = float(value.to_value(units.s))
             except (units.UnitConversionError, TypeError) as error:
-                message = f"{name}: expected a time; got {value!r}"
-                raise ValueError(message) from error
+                raise ValueError(f"{name}: expected a time; got {value!r}") from error
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        message = f"{name}: expected a number of seconds > 0; got {value!r}"
-        raise TypeError(message)
+        raise TypeError(f"{name}: expected a number of seconds > 0; got {value!r}")
     # The reference keeps times in single precision: what that cannot hold would be 0 or infinite there.
     with np.errstate(over="ignore"):
         single = float(np.float32(value))
     if not (math.isfinite(single) and single > 0):
-        message = f"{name}: expected a finite number of seconds > 0; got {value!r}"
-        raise ValueError(message)
+        raise ValueError(f"{name}: expected a finite number of seconds > 0; got {value!r}")
     return float(value)
 
 
@@ -267,16 +297,22 @@ def _check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # no
     try:
         groups = tuple(tuple(float(t) for t in np.atleast_1d(group)) for group in value)
     except (TypeError, ValueError) as error:
-        message = f"read_times: expected a number or a sequence of numbers per group; got {value!r}"
-        raise TypeError(message) from error
+        raise TypeError(
+            f"read_times: expected a number or a sequence of numbers per group; got {_short(value)}"
+        ) from error
     if len(groups) != ngroups:
-        message = f"read_times: expected {ngroups} entries, one per group; got {len(groups)}"
-        raise ValueError(message)
+        raise ValueError(f"read_times: expected {ngroups} entries, one per group; got {len(groups)}")
     times = [t for group in groups for t in group]
     if not all(groups) or not all(math.isfinite(t) for t in times) or any(b <= a for a, b in pairwise(times)):
-        message = f"read_times: expected finite, strictly rising times, at least one per group; got {groups!r}"
-        raise ValueError(message)
+        raise ValueError(
+            f"read_times: expected finite, strictly rising times, at least one per group; got {_short(groups)}"
+        )
     return groups
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _check_header(value: Any) -> ExposureHeader | None:  # noqa: ANN401
@@ -286,5 +322,4 @@ def _check_header(value: Any) -> ExposureHeader | None:  # noqa: ANN401
 
     if isinstance(value, fits.Header):
         return ExposureHeader(primary=value, sci=fits.Header())
-    message = f"header: expected an ExposureHeader or an astropy.io.fits.Header; got {type(value).__name__}"
-    raise TypeError(message)
+    raise TypeError(f"header: expected an ExposureHeader or an astropy.io.fits.Header; got {type(value).__name__}")

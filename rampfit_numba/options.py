@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Integral
 
+import numpy as np
+
 #: Accepted spellings of ``algorithm`` and what they mean.
 ALGORITHMS = {"ols": "ols", "ols_c": "ols"}
 
@@ -45,23 +47,19 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, str):
-            message = f"algorithm: expected a string, one of {sorted(ALGORITHMS)}; got {self.algorithm!r}"
-            raise TypeError(message)
+            raise TypeError(f"algorithm: expected a string, one of {sorted(ALGORITHMS)}; got {self.algorithm!r}")
         if self.algorithm.lower() not in ALGORITHMS:
-            message = f"algorithm: expected one of {sorted(ALGORITHMS)} (any case); got {self.algorithm!r}"
-            raise ValueError(message)
+            raise ValueError(f"algorithm: expected one of {sorted(ALGORITHMS)} (any case); got {self.algorithm!r}")
         object.__setattr__(self, "algorithm", ALGORITHMS[self.algorithm.lower()])
         for name in ("suppress_one_group", "save_opt"):
             value = getattr(self, name)
-            if value not in (True, False) or isinstance(value, str):
-                message = f"{name}: expected True or False; got {value!r}"
-                raise TypeError(message)
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"{name}: expected True or False; got {value!r}")
             object.__setattr__(self, name, bool(value))
         for name in ("firstgroup", "lastgroup"):
             value = getattr(self, name)
             if value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, Integral):
-                message = f"{name}: expected an integer or None; got {value!r}"
-                raise TypeError(message)
+                raise TypeError(f"{name}: expected an integer or None; got {value!r}")
             object.__setattr__(self, name, int(value))

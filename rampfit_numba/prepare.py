@@ -1,7 +1,7 @@
 """What concerns the exposure as a whole: which groups count, times, and whether anything can be fitted.
 
-Source: sections 2.1 to 2.8 of the rules in ``docs/algorithm.md``. Only scalars come out. The scans look at the flags
-row by row and stop at the first pixel that decides, so that they cost nothing for an ordinary exposure.
+Source: sections 2.1 to 2.8 of the rules in ``docs/algorithm.md``. Only scalars come out. The scans look at
+a few rows at a time and stop at the first pixel that decides: only groups that are flagged everywhere are read whole.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _group_range(options: FitOptions, ngroups: int) -> tuple[int, int]:
     if options.lastgroup is not None and last >= ngroups:
         log.warning("lastgroup %d is beyond the %d groups: it has no effect", last, ngroups)
     if (options.firstgroup, options.lastgroup) != (None, None) and first >= last:
-        log.warning("firstgroup %d is not before lastgroup %d: both are ignored", first, last)
+        log.warning("No group range from %d to %d: firstgroup and lastgroup are ignored", first, last)
         return 0, ngroups - 1
     return first, last
 

@@ -14,17 +14,8 @@ if TYPE_CHECKING:
     from rampfit_numba.options import FitOptions
 
 
-class _Planes:
-    """Behaviour shared by the groups of output arrays; the rows are always the last axis but one."""
-
-    def rows(self, start: int, stop: int) -> Self:
-        """Return views of rows ``start`` to ``stop`` of every array."""
-        planes = (getattr(self, field.name)[..., start:stop, :] for field in fields(self))  # type: ignore[arg-type]
-        return type(self)(*planes)
-
-
 @dataclass(frozen=True, eq=False)
-class Rate(_Planes):
+class Rate:
     """Count rate of an exposure, all integrations together.
 
     Attributes
@@ -60,7 +51,7 @@ class RateInts(Rate):
 
 
 @dataclass(frozen=True, eq=False)
-class FitOpt(_Planes):
+class FitOpt:
     """Fits of the single segments, in time order and filled up with zeros.
 
     All arrays are float32. nsegments is the largest number of segments and njumps the largest number of flagged jumps

@@ -39,14 +39,12 @@ def count_workers(maximum_cores: str | int, nrows: int, available: int | None = 
     """
     expected = "maximum_cores: expected 'none', 'quarter', 'half', 'all' or a positive integer"
     if isinstance(maximum_cores, bool) or not isinstance(maximum_cores, str | Integral):
-        message = f"{expected}; got {maximum_cores!r}"
-        raise TypeError(message)
+        raise TypeError(f"{expected}; got {maximum_cores!r}")
     word = str(maximum_cores).strip().lower()
     if word == "none":
         return 1
     if word not in _SHARES and not (re.fullmatch(r"[0-9]+", word) and int(word) > 0):
-        message = f"{expected}; got {maximum_cores!r}"
-        raise ValueError(message)
+        raise ValueError(f"{expected}; got {maximum_cores!r}")
     if available is None:
         # Imported here: loky takes a tenth of a second, and one worker needs none of it.
         from loky import cpu_count

@@ -95,8 +95,9 @@ def usable_kind(executor: str | Executor | None, workers: int) -> str:
         return "here"
     if executor == "threads":
         return "threads"
-    if multiprocessing.current_process().daemon:
-        log.warning("A daemonic process may not start processes: the slices are fitted in threads")
+    if multiprocessing.parent_process() is not None:
+        # A daemonic process may not start any, and any other would wait for idle workers when it ends.
+        log.info("In a worker process already: the slices are fitted in threads")
         return "threads"
     return "processes"
 

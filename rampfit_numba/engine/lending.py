@@ -32,6 +32,18 @@ class Loan(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Nothing:
+    """An array without elements: it has no place in memory."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def attach(self) -> np.ndarray:
+        """Return the array."""
+        return np.empty(self.shape, self.dtype)
+
+
+@dataclass(frozen=True)
 class Constant:
     """An array whose elements are all the same one."""
 
@@ -93,7 +105,7 @@ def run_lent(task: Callable[[Any, Any], Any], loan: Loan) -> list[Any]:
 
 
 def _must_be_copied(array: Any) -> bool:  # noqa: ANN401  (an array, an array in a file, or None)
-    return isinstance(array, np.ndarray) and not _is_constant(array) and shared_source(array) is None
+    return isinstance(array, np.ndarray) and array.size > 0 and not _is_constant(array) and shared_source(array) is None
 
 
 def _is_constant(array: np.ndarray) -> bool:
@@ -104,6 +116,8 @@ def _lend(array: Any, memory: SharedMemory) -> tuple[Any, np.ndarray | None]:  #
     """Return what to send for `array`, and the array in shared memory that stands for it if there must be one."""
     if array is None or isinstance(array, FileArray):
         return array, None
+    if array.size == 0:
+        return Nothing(array.shape, array.dtype), None
     if _is_constant(array):
         return Constant(array[(0,) * array.ndim], array.shape), None
     place = shared_source(array)
@@ -114,4 +128,4 @@ def _lend(array: Any, memory: SharedMemory) -> tuple[Any, np.ndarray | None]:  #
 
 
 def _attach(place: Any) -> Any:  # noqa: ANN401
-    return place.attach() if isinstance(place, SharedArray | Constant) else place
+    return place.attach() if isinstance(place, SharedArray | Constant | Nothing) else place

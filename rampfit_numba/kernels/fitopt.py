@@ -26,12 +26,25 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 
 
 @jit_inline
-def weighted_sum(samples, pixel, begin, end, table, row):
-    """Return the sum of the samples of one segment, each multiplied with its entry of `table` from `row` on."""
-    total = 0.0
+def fit_line(samples, pixel, begin, end, snr_class, weights):
+    """Return slope and weighted mean of one segment of two or more groups, in DN per group and DN."""
+    length = end - begin
+    n = np.float64(length)
+    cubic = n * n * n - n
+    row = snr_class * (weights.factors.size // _CLASSES) + length * (length - 1) // 2
+    # A factor is w_k (k-c) (n^3 - n) / spread: that gives w_k back, but for the centre.
+    unit = weights.spread[snr_class, length] / cubic
+    slope, mean = 0.0, 0.0
     for g in range(begin, end):
-        total += table[row + g - begin] * np.float64(samples[g, pixel])
-    return total
+        sample = np.float64(samples[g, pixel])
+        factor = weights.factors[row + g - begin]
+        distance = np.float64(g - begin) - 0.5 * (n - 1.0)
+        slope += factor * sample
+        if distance != 0.0:
+            mean += factor * unit / distance * sample
+        elif snr_class == 0:
+            mean += sample
+    return slope / cubic, mean / weights.total[snr_class, length]
 
 
 @jit
@@ -86,14 +99,12 @@ def store_segments(
             else:
                 segments[SIGSLOPE, s, pixel] = _SQRT2 * readnoise
                 segments[SIGYINT, s, pixel] = _SQRT2 * readnoise
-            cubic = n * n * n - n
-            row = snr_class * (weights.factors.size // _CLASSES) + length * (length - 1) // 2
-            slope = weighted_sum(samples, pixel, begin, end, weights.factors, row) / cubic + lost
-            mean = weighted_sum(samples, pixel, begin, end, weights.weights, row) / weights.total[snr_class, length]
+            slope, mean = fit_line(samples, pixel, begin, end, snr_class, weights)
+            slope += lost
             segments[SLOPE, s, pixel] = slope / settings.group_time
             segments[YINT, s, pixel] = mean - slope * (begin + 0.5 * (n - 1.0))
             segments[VAR_POISSON, s, pixel] = constants[POISSON, k] / (n - 1.0)
-            var_rnoise = constants[READ_LONG if length > _FEW else READ, k] / cubic
+            var_rnoise = constants[READ_LONG if length > _FEW else READ, k] / (n * n * n - n)
         segments[VAR_RNOISE, s, pixel] = var_rnoise
         segments[WEIGHTS, s, pixel] = 1.0 / var_rnoise
 

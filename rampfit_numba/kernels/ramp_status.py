@@ -16,7 +16,6 @@ ALL_SATURATED = np.uint16(1 << 9)  #: ... and every group is SATURATED
 FIRST_SATURATED = np.uint16(1 << 10)  #: group 0 is SATURATED: nothing after it counts
 SOLE_FIRST = np.uint16(1 << 11)  #: group 0 is the only good one; it stands for the time since the reset
 ZEROFRAME = np.uint16(1 << 12)  #: no good group: the zeroframe stands in for group 0
-FLAGGED = np.uint16(1 << 13)  #: not just n good groups, n > 1
 
 _D, _S = np.uint8(dq.DO_NOT_USE), np.uint8(dq.SATURATED)
 _DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PERSISTENCE)
@@ -59,7 +58,7 @@ def flag_non_finite(bits, flags, first):
 
 
 @jit
-def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status, added, late):
+def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, late):
     """Find the status of one block of ramps.
 
     Parameters
@@ -70,8 +69,8 @@ def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status, added
         First pixel of the block.
     zeroframe : ndarray of float32, shape (npixels,) or (0,)
         Samples in DN, 0 or not finite where unusable; empty where there are none.
-    good_elsewhere : ndarray of uint8, shape (npixels,) or (0,)
-        Good groups among those that were dropped, which count for the suppression; empty where there are none.
+    suppressed : ndarray of bool, shape (npixels,) or (0,)
+        Ramps whose only good group is among those that were dropped; empty where there are none.
     settings : Settings
     status : ndarray of uint16, shape (LANES,)
         Result.
@@ -96,13 +95,13 @@ def ramp_status(flags, first, zeroframe, good_elsewhere, settings, status, added
             # afterwards.
             good[k] += (here[k] & _NOT_P) == 0
             unflagged[k] += (here[k] & kept) == 0
-    if good_elsewhere.size > 0:
+    if suppressed.size > 0:
         for k in range(LANES):
-            good[k] += good_elsewhere[first + k]
+            good[k] += suppressed[first + k]
     first_flags = flags[0, first : first + LANES]
     first_kept = _NOT_J if settings.clear_first_jump else _ALL
     for k in range(LANES):
-        value = np.uint16(any_bits[k]) | FLAGGED
+        value = np.uint16(any_bits[k])
         if (all_bits[k] & _S) != 0:
             value |= ALL_SATURATED
         if all_unusable[k] != 0:

@@ -140,7 +140,7 @@ class _Window(NamedTuple):
 
 
 class _TileLoader:
-    """Copies tiles of the inputs into buffers that are allocated once."""
+    """Copies tiles of the inputs into buffers; those for samples and flags are allocated once."""
 
     def __init__(self, inputs: RowInputs, rules: Rules) -> None:
         self._inputs = inputs
@@ -190,7 +190,7 @@ class _TileLoader:
             gain=self._plane(inputs.gain, window, padded, np.float32, 1),
             dark=self._plane(inputs.dark, window, padded, np.float32, 0),
             zeroframe=self._cube(inputs.zeroframe, window, padded),
-            good_elsewhere=self._good_elsewhere(window, padded),
+            suppressed=self._suppressed(window, padded),
         )
 
     def _plane(
@@ -208,26 +208,25 @@ class _TileLoader:
         _fill(values, cube[:, window.rows, window.columns], 0)
         return values
 
-    def _good_elsewhere(self, window: _Window, padded: int) -> np.ndarray:
-        """Count the good groups among the dropped ones, up to 2: more make no difference."""
+    def _suppressed(self, window: _Window, padded: int) -> np.ndarray:
+        """Find the ramps whose only good group was dropped: a group can be dropped because they are suppressed."""
         rules, inputs = self._rules, self._inputs
         if not rules.dropped_good:
-            return np.empty((self._shape[0], 0), np.uint8)
-        counts = np.zeros((self._shape[0], padded), np.uint8)
-        dropped = [g for g in range(inputs.data.shape[1]) if not rules.first_kept <= g < rules.stop_kept]
-        for g in dropped:
-            if rules.first_used <= g <= rules.last_used:
-                flags = inputs.groupdq[:, g, window.rows, window.columns]
-                good = ((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & np.isfinite(
-                    as_single(inputs.data[:, g, window.rows, window.columns])
-                )
-                here = counts[:, : window.shape[0] * window.shape[1]]
-                np.minimum(here + good.reshape(here.shape), 2, out=here)
-        return counts
+            return np.empty((self._shape[0], 0), np.bool_)
+        found = np.zeros((self._shape[0], padded), np.bool_)
+        here = found[:, : window.shape[0] * window.shape[1]]
+        for g in range(inputs.data.shape[1]):
+            if rules.first_kept <= g < rules.stop_kept or not rules.first_used <= g <= rules.last_used:
+                continue
+            flags = inputs.groupdq[:, g, window.rows, window.columns]
+            samples = as_single(inputs.data[:, g, window.rows, window.columns])
+            good = ((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & np.isfinite(samples)
+            here |= good.reshape(here.shape)
+        return found
 
 
 class _ResultRoom:
-    """Buffers for the results of one tile, allocated once."""
+    """Buffers for the results of one tile; those of rate and rateints are allocated once."""
 
     def __init__(self, nints: int, most_pixels: int, outputs: RowOutputs) -> None:
         self._nints = nints

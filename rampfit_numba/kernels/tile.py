@@ -46,7 +46,7 @@ class Tile(NamedTuple):
         CDS noise in DN, e-/DN, DN/s.
     zeroframe : ndarray of float32, shape (nints, npixels) or (nints, 0)
         In DN.
-    good_elsewhere : ndarray of uint8, shape (nints, npixels) or (nints, 0)
+    suppressed : ndarray of bool, shape (nints, npixels) or (nints, 0)
         See :func:`ramp_status.ramp_status`.
     """
 
@@ -58,7 +58,7 @@ class Tile(NamedTuple):
     gain: np.ndarray
     dark: np.ndarray
     zeroframe: np.ndarray
-    good_elsewhere: np.ndarray
+    suppressed: np.ndarray
 
 
 class TileResult(NamedTuple):
@@ -272,9 +272,7 @@ def count_tile(tile, settings):
             if not ramp_status.flag_non_finite(tile.bits[i], flags, first):
                 most_segments = max(most_segments, 1)
                 continue
-            ramp_status.ramp_status(
-                flags, first, tile.zeroframe[i], tile.good_elsewhere[i], settings, status, added, late
-            )
+            ramp_status.ramp_status(flags, first, tile.zeroframe[i], tile.suppressed[i], settings, status, added, late)
             jumps[:] = 0
             for g in range(1, ngroups):
                 here = flags[g, first : first + LANES]
@@ -317,7 +315,7 @@ def _find_rates(
             late[i] = 0
             add_clean_rate(samples, first, settings, network, differences, rate, size)
             continue
-        ramp_status.ramp_status(flags, first, zeroframe, tile.good_elsewhere[i], settings, status[i], added[i], late[i])
+        ramp_status.ramp_status(flags, first, zeroframe, tile.suppressed[i], settings, status[i], added[i], late[i])
         add_flagged_rate(samples, flags, first, status[i], zeroframe, settings, network, differences, rate, size)
         for k in range(LANES):
             if (status[i, k] & _ZEROFRAME) != 0:
