@@ -24,7 +24,7 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 #: Pixels that a kernel treats side by side; a multiple of 16, the widest vector of float32. Every block has all of its
 #: lanes (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice begins.
 #: Without compilation, blocks this long would make the tests crawl.
-LANES = 8 if numba.config.DISABLE_JIT else 64
+LANES = 8 if numba.config.DISABLE_JIT else 128
 
 
 def jit(function: Function) -> Function:

@@ -104,8 +104,10 @@ def find_reach(flags, first, clear_jump, reach):
 
 
 @jit
-def sum_segments(samples, first, settings, readnoise, gain, constants, weights, reach, lanes, rows, sums, count):
-    """Fit the segments of two or more groups of a block of ramps, and add up what their combination needs.
+def sum_segments(
+    samples, first, settings, readnoise, gain, constants, weights, reach, active, nactive, lanes, rows, sums, count
+):
+    """Fit the segments of two or more groups of some ramps of a block, and add up what their combination needs.
 
     The groups are gone through from last to first. Where segments end, their lanes are listed without a branch, since a
     processor cannot guess where that is; then every sample is added with the factor that its segment gives it.
@@ -124,7 +126,10 @@ def sum_segments(samples, first, settings, readnoise, gain, constants, weights, 
     weights : Weights
     reach : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
         See :func:`find_reach`.
-    lanes, rows : ndarray of int64, shape (LANES + 1,), (LANES,)
+    active : ndarray of uint32, or None
+        The lanes to fit, `nactive` of them; None: all of them, in order, which is compiled apart and twice as quick a
+        lane.
+    lanes, rows : ndarray of uint32 and int64, shape (LANES + 1,), (LANES,)
         Room to work in.
     sums : ndarray of float64, shape (4, LANES)
         Results: sum slope / var_rnoise, sum 1 / var_poisson (positive ones), sum 1 / var_rnoise, sum 1 / var_err.
@@ -136,14 +141,16 @@ def sum_segments(samples, first, settings, readnoise, gain, constants, weights, 
     entries = factors.size // _CLASSES
     poisson, read, unfittable = constants[POISSON], constants[READ], constants[UNFITTABLE]
     slope_sum, steps, cubics, total = sums[0], sums[1], sums[2], sums[3]
-    for k in range(LANES):
+    for a in range(nactive):
+        k = a if active is None else active[a]
         slope_sum[k] = steps[k] = cubics[k] = total[k] = 0.0
         count[k] = 0
     for g in range(ngroups - 1, -1, -1):
         here = reach[g]
         after = reach[g + 1]
         ending = 0
-        for k in range(LANES):
+        for a in range(nactive):
+            k = a if active is None else active[a]
             lanes[ending] = k
             ending += (here[k] > 1) & (after[k] < 2)
         for e in range(ending):
@@ -163,11 +170,13 @@ def sum_segments(samples, first, settings, readnoise, gain, constants, weights, 
             if length > _FEW:
                 slope_sum[k] += unfittable[k]
         sample = samples[g, first : first + LANES]
-        for k in range(LANES):
+        for a in range(nactive):
+            k = a if active is None else active[a]
             inside = (here[k] > 1) | ((here[k] == 1) & (after[k] == _FEW))
             factor = factors[rows[k] + g if inside else 0]
             slope_sum[k] += factor * np.float64(sample[k]) if inside else 0.0
-    for k in range(LANES):
+    for a in range(nactive):
+        k = a if active is None else active[a]
         slope_sum[k] = slope_sum[k] * (constants[READ_WEIGHT, k] / settings.group_time)
         steps[k] = steps[k] * constants[POISSON_WEIGHT, k] if count[k] > 0 else 0.0
         cubics[k] = cubics[k] * constants[READ_WEIGHT, k] if count[k] > 0 else 0.0
@@ -194,8 +203,8 @@ def sum_single_group(samples, first, k, status, settings, constants, reach, sums
 
 
 @jit
-def sum_clean(samples, first, settings, readnoise, gain, constants, weights, sums):
-    """Do what :func:`sum_segments` does for a block of ramps without flags, ngroups > 1: only row 0 of `sums`.
+def sum_clean(samples, first, status, settings, readnoise, gain, constants, weights, sums):
+    """Do what :func:`sum_segments` does for the ramps without flags (status 0) of a block: only row 0 of `sums`.
 
     The steps are the same in the same order: whether a neighbour in the block has flags must not change a bit.
     """
@@ -210,7 +219,7 @@ def sum_clean(samples, first, settings, readnoise, gain, constants, weights, sum
         classes[k] = signal_class(np.float64(last[k]) - np.float64(opening[k]), readnoise[k], gain[k])
     present = np.int64(0)
     for k in range(LANES):
-        present |= np.int64(1) << classes[k]
+        present |= np.int64(status[k] == 0) << classes[k]
     for c in range(_CLASSES):
         if (present >> c) & 1 == 0:
             continue

@@ -102,6 +102,9 @@ def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, la
     first_kept = _NOT_J if settings.clear_first_jump else _ALL
     for k in range(LANES):
         value = np.uint16(any_bits[k])
+        if value == 0 and good[k] == ngroups and ngroups > 1:
+            status[k], added[k], late[k] = 0, 0, 0
+            continue
         if (all_bits[k] & _S) != 0:
             value |= ALL_SATURATED
         if all_unusable[k] != 0:

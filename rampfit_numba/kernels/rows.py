@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from rampfit_numba.kernels.settings import Settings
 
-#: Bytes of samples and flags that a tile may hold: a share of the second-level cache.
-TILE_BYTES = 1 << 20
+#: Bytes of samples and flags that a tile may hold. Every tile costs 50 us in Python; much larger ones leave the cache.
+TILE_BYTES = 1 << 21
 _SAMPLE_AND_FLAG = 5
 _MOST_PIXELS = 1 << 14
 

@@ -124,12 +124,13 @@ def fit_tile(tile, settings, weights, network, reach, result, fitopt):
     rate = np.empty(LANES, np.float64)
     constants = np.empty((CONSTANTS, LANES), np.float64)
     base = np.empty(LANES, np.uint32)
-    lanes = np.empty(LANES + 1, np.int64)
+    active = np.empty(LANES + 1, np.uint32)
+    lanes = np.empty(LANES + 1, np.uint32)
     rows = np.zeros(LANES, np.int64)
     count = np.empty(LANES, np.int32)
     fitted = np.empty(LANES, np.bool_)
     invalid = np.empty(LANES, np.bool_)
-    clean = np.empty((4, LANES), np.float64)
+    clean = np.zeros((4, LANES), np.float64)
     clean_combined = np.empty((4, LANES), np.float64)
     sums = np.empty((4, LANES), np.float64)
     combined = np.empty((4, LANES), np.float64)
@@ -176,18 +177,62 @@ def fit_tile(tile, settings, weights, network, reach, result, fitopt):
         for i in range(nints):
             samples, flags = tile.samples[i], tile.flags[i]
             if not flagged[i] and fitopt is None:
-                sum_clean(samples, first, settings, readnoise, gain, constants, weights, clean)
+                sum_clean(samples, first, status[i], settings, readnoise, gain, constants, weights, clean)
                 _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances[i], result)
                 continue
             find_reach(flags, first, settings.clear_first_jump, reach)
-            sum_segments(samples, first, settings, readnoise, gain, constants, weights, reach, lanes, rows, sums, count)
+            nactive = 0
             for k in range(LANES):
+                active[nactive] = k
+                nactive += (status[i, k] & _UNFITTED) == 0 and status[i, k] != 0
+            if 2 * nactive > LANES:
+                sum_segments(
+                    samples,
+                    first,
+                    settings,
+                    readnoise,
+                    gain,
+                    constants,
+                    weights,
+                    reach,
+                    None,
+                    LANES,
+                    lanes,
+                    rows,
+                    sums,
+                    count,
+                )
+            else:
+                if ngroups > 1:
+                    sum_clean(samples, first, status[i], settings, readnoise, gain, constants, weights, clean)
+                for k in range(LANES):
+                    for j in range(4):
+                        sums[j, k] = clean[j, k]
+                    count[k] = 1
+                sum_segments(
+                    samples,
+                    first,
+                    settings,
+                    readnoise,
+                    gain,
+                    constants,
+                    weights,
+                    reach,
+                    active,
+                    nactive,
+                    lanes,
+                    rows,
+                    sums,
+                    count,
+                )
+            for a in range(nactive):
+                k = active[a]
                 if count[k] == 0:
                     sum_single_group(samples, first, k, status[i, k], settings, constants, reach, sums, count)
             for k in range(LANES):
-                usable = (status[i, k] & _UNFITTED) == 0
                 dq_now[k] = base[k] | added[i, k]
                 invalid[k] = (dq_now[k] & _DS) != 0
+                usable = (status[i, k] & _UNFITTED) == 0
                 fitted[k] = usable and count[k] > 0
                 for j in range(4):
                     sums[j, k] = sums[j, k] if usable else 0.0
