@@ -160,12 +160,24 @@ def exact_rate(tile, pixel, status, settings):
                 differences[valid] = np.float64(samples[g + 1, pixel]) / settings.group_time - before
                 valid += 1
         if valid > 0:
-            ordered = np.sort(differences[:valid])
+            _sort(differences, valid)
             middle = valid // 2
-            total += ordered[middle] if valid % 2 == 1 else (ordered[middle - 1] + ordered[middle]) / 2.0
+            total += differences[middle] if valid % 2 == 1 else (differences[middle - 1] + differences[middle]) / 2.0
         elif (flags[0, pixel] & _DS) == 0:
             total += np.float64(samples[0, pixel]) / settings.group_time
     return total
+
+
+@jit
+def _sort(values, count):
+    """Sort the first `count` values in place, one by one: so rarely that NumPy's sort is not worth a second of compiling."""
+    for i in range(1, count):
+        value = values[i]
+        j = i
+        while j > 0 and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
 
 
 @jit_inline
