@@ -1,4 +1,4 @@
-"""Fit detector ramps "up the ramp" with Numba: count rates equal to the JWST pipeline's, many times faster."""
+"""Fit detector ramps "up the ramp" with Numba: count rates equal to the JWST pipeline's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rampfit_numba._version import __version__
     from rampfit_numba.api import fit_ramps
     from rampfit_numba.compilation import warm_up
     from rampfit_numba.exposure import Exposure, ExposureHeader
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts
     from rampfit_numba.simulate import simulate_exposure
-
-    __version__: str
 
 __all__ = [
     "Exposure",
@@ -52,6 +51,7 @@ _MODULES = {
     "RampFitWarning": "messages",
     "Rate": "result",
     "RateInts": "result",
+    "__version__": "_version",
     "fit_file": "files",
     "fit_files": "files",
     "fit_ramps": "api",
@@ -64,16 +64,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (whatever the public name is)
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return version("rampfit_numba")
-        except PackageNotFoundError:  # a source tree that is not installed
-            return "0+unknown"
     if name not in _MODULES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value

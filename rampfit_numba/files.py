@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
+from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.io.fits import check_outputs, product_paths, read_exposure, write_products
-from rampfit_numba.io.references import read_reference
+from rampfit_numba.io.references import read_reference, resolve_reference
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class FitKeywords(TypedDict, total=False):
@@ -29,7 +32,7 @@ class FitKeywords(TypedDict, total=False):
     lastgroup: int | None
     save_opt: bool
     maximum_cores: int | str
-    executor: str | None
+    executor: str | Executor | None
     progress: bool
 
 
@@ -103,8 +106,8 @@ def fit_file(
     >>> fit_file("jw01_nrca1_jump.fits", "readnoise.fits", "gain.fits", output_dir="out")  # doctest: +SKIP
     [PosixPath('out/jw01_nrca1_rate.fits'), PosixPath('out/jw01_nrca1_rateints.fits')]
     """
-    outputs = _Outputs(Path.cwd() if output_dir is None else Path(output_dir), overwrite, int_name, opt_name)
-    return _fit_file(Path(path), {"readnoise": readnoise, "gain": gain}, outputs, options, ())
+    job = _Job.checked([Path(path)], readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
+    return _fit_file(Path(path), job)
 
 
 def fit_files(
@@ -116,7 +119,7 @@ def fit_files(
     overwrite: bool = False,
     int_name: str = "",
     opt_name: str = "",
-    on_error: Literal["raise", "continue"] = "raise",
+    on_error: Literal["raise", "continue"] | Callable[[FileResult], None] = "raise",
     **options: Unpack[FitKeywords],
 ) -> list[FileResult]:
     """Fit the exposures in several files, one after the other, with the same references and options.
@@ -124,9 +127,11 @@ def fit_files(
     Parameters
     ----------
     paths : iterable of path-like
-        The exposures' files; `int_name` and `opt_name` can name the products of one file only.
-    on_error : {"raise", "continue"}
-        Whether a file that fails stops the run, or is noted in its result while the others are done.
+        The exposures' files; `int_name` and `opt_name` can name the products of one file only. None of them is
+        overwritten by the product of another.
+    on_error : {"raise", "continue"} or callable
+        Whether a file that fails stops the run, or is noted in its result while the others are done. "continue" logs
+        the error; a function is called with the result instead.
     readnoise, gain, output_dir, overwrite, int_name, opt_name, **options
         As for :func:`fit_file`.
 
@@ -140,7 +145,8 @@ def fit_files(
     TypeError, ValueError
         An argument is unusable, or two files would have the same products; nothing was fitted then.
     RampFileError
-        A file cannot be read or written, with ``on_error="raise"``.
+        There is no such reference file (nothing was fitted then); a file cannot be read or written, with
+        ``on_error="raise"``.
 
     Examples
     --------
@@ -150,90 +156,123 @@ def fit_files(
     """
     if isinstance(paths, str | os.PathLike):
         raise TypeError(f"paths: expected several paths; got one, {os.fspath(paths)!r} (fit_file is for one)")
-    if on_error not in ("raise", "continue"):
-        raise ValueError(f"on_error: expected 'raise' or 'continue'; got {on_error!r}")
+    if on_error not in ("raise", "continue") and not callable(on_error):
+        raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
     files = [Path(path) for path in paths]
-    for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
-        if name and len(files) > 1:
-            raise ValueError(f"{argument}: can name the products of one file only; got {len(files)} files")
-    _refuse_same_products(files)
-    _check_options(options)
+    job = _Job.checked(files, readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
 
-    outputs = _Outputs(Path.cwd() if output_dir is None else Path(output_dir), overwrite, int_name, opt_name)
     results = []
-    for path in files:
+    for number, path in enumerate(files, 1):
+        if len(files) > 1:
+            log.info("File %d of %d: %s", number, len(files), path)
         try:
-            products = _fit_file(path, {"readnoise": readnoise, "gain": gain}, outputs, options, files)
+            result = FileResult(path, tuple(_fit_file(path, job)))
         except Exception as error:
             if on_error == "raise":
                 raise
-            logger.error("%s", error if isinstance(error, RampFileError) else f"{path}: {error}")  # noqa: TRY400
-            results.append(FileResult(path, error=error))
-        else:
-            results.append(FileResult(path, tuple(products)))
+            result = FileResult(path, error=error)
+            if callable(on_error):
+                on_error(result)
+            else:
+                log.error("%s", error if isinstance(error, RampFileError) else f"{path}: {error}")  # noqa: TRY400
+        results.append(result)
     return results
 
 
-class _Outputs(NamedTuple):
-    """Where the products go."""
+@dataclass(frozen=True)
+class _Job:
+    """What is asked for, checked as far as that is possible before a file is read."""
 
+    references: dict[str, Any]
     folder: Path
     overwrite: bool
     int_name: str
     opt_name: str
+    options: FitKeywords
+    algorithm: str
+    inputs: tuple[Path, ...]
+
+    @classmethod
+    def checked(  # noqa: PLR0917  (those of fit_files)
+        cls,
+        files: Sequence[Path],
+        readnoise: Any,  # noqa: ANN401
+        gain: Any,  # noqa: ANN401
+        output_dir: str | os.PathLike[str] | None,
+        overwrite: bool,  # noqa: FBT001
+        int_name: str,
+        opt_name: str,
+        options: FitKeywords,
+    ) -> _Job:
+        """Check the arguments of fit_file and fit_files; raises as they say."""
+        fit_options = _check_options(options)
+        for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
+            if name and len(files) > 1:
+                raise ValueError(f"{argument}: can name the products of one file only; got {len(files)} files")
+        _refuse_same_products(files, int_name, opt_name)
+        folder = Path.cwd() if output_dir is None else Path(output_dir)
+        if folder.exists() and not folder.is_dir():
+            raise RampFileError(f"output_dir: {folder} is no folder")
+        references = {"readnoise": readnoise, "gain": gain}
+        references = {name: resolve_reference(reference, name) for name, reference in references.items()}
+        inputs = (*files, *(reference for reference in references.values() if isinstance(reference, Path)))
+
+        log.info("rampfit_numba %s", __version__)
+        if opt_name and not fit_options.save_opt:
+            log.warning("opt_name has no effect without save_opt")
+        return cls(references, folder, overwrite, int_name, opt_name, options, fit_options.algorithm, inputs)
 
 
-def _fit_file(
-    path: Path,
-    references: dict[str, Any],
-    outputs: _Outputs,
-    options: FitKeywords,
-    others: Iterable[Path],
-) -> list[Path]:
-    """Do what :func:`fit_file` says; `others` are further files that must not be overwritten."""
-    algorithm = _check_options(options).algorithm
-    folder, overwrite, int_name, opt_name = outputs
-    inputs = [path, *others, *(Path(name) for name in references.values() if isinstance(name, str | os.PathLike))]
-    planned = product_paths(path, folder, save_opt=bool(options.get("save_opt")), int_name=int_name, opt_name=opt_name)
-    check_outputs(planned.values(), overwrite=overwrite, inputs=inputs)
+def _fit_file(path: Path, job: _Job) -> list[Path]:
+    save_opt = bool(job.options.get("save_opt"))
+    planned = product_paths(path, job.folder, save_opt=save_opt, int_name=job.int_name, opt_name=job.opt_name)
+    check_outputs(planned.values(), overwrite=job.overwrite, inputs=job.inputs)
 
     exposure = read_exposure(path)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
-    logger.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
-    images = {name: read_reference(reference, exposure, name) for name, reference in references.items()}
+    log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
+    images = {name: read_reference(reference, exposure, name) for name, reference in job.references.items()}
     noise, conversion = images["readnoise"], images["gain"]
-    logger.info("Using READNOISE reference: %s", noise.source)
-    logger.info("Using GAIN reference: %s", conversion.source)
-    logger.info("Using algorithm = %s, weighting = optimal", algorithm)
-    fit = fit_ramps(exposure, noise.data, conversion.data, **options)
+    log.info("Using READNOISE reference: %s", noise.source)
+    log.info("Using GAIN reference: %s", conversion.source)
+    log.info("Using algorithm = %s, weighting = optimal", job.algorithm)
+    fit = fit_ramps(exposure, noise.data, conversion.data, **job.options)
     products = write_products(
         fit,
-        folder,
+        job.folder,
         path,
         readnoise_name=noise.source,
         gain_name=conversion.source,
         gain_factor=conversion.gain_factor,
-        overwrite=overwrite,
-        int_name=int_name,
-        opt_name=opt_name,
-        inputs=inputs,
+        overwrite=job.overwrite,
+        int_name=job.int_name,
+        opt_name=job.opt_name,
+        inputs=job.inputs,
     )
     for product in products:
-        logger.info("Saved %s", product)
+        log.info("Saved %s", product)
     return products
 
 
 def _check_options(options: FitKeywords) -> FitOptions:
     """Return what the fit will be asked for; refuses bad options before a file is read."""
+    known = FitKeywords.__annotations__
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{name}: unknown option; expected some of {', '.join(known)}")
+    count_workers(options.get("maximum_cores", "none"), 1, available=1)
+    executor = options.get("executor")
+    if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
+        raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     names = {option.name for option in fields(FitOptions)}
     return FitOptions(**{name: value for name, value in options.items() if name in names})  # type: ignore[arg-type]
 
 
-def _refuse_same_products(files: list[Path]) -> None:
+def _refuse_same_products(files: Sequence[Path], int_name: str, opt_name: str) -> None:
     sources: dict[Path, Path] = {}
     for path in files:
-        rate = product_paths(path, "")["rate"]
+        rate = product_paths(path, "", int_name=int_name, opt_name=opt_name)["rate"]
         if rate in sources:
             raise ValueError(f"paths: {sources[rate]} and {path} would both be written to {rate}; fit them one by one")
         sources[rate] = path

@@ -9,6 +9,7 @@ import numpy as np
 
 #: Accepted spellings of ``algorithm`` and what they mean.
 ALGORITHMS = {"ols": "ols", "ols_c": "ols"}
+_KNOWN = "'ols' (or 'OLS_C', its name in the pipeline)"
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, str):
-            raise TypeError(f"algorithm: expected a string, one of {sorted(ALGORITHMS)}; got {self.algorithm!r}")
+            raise TypeError(f"algorithm: expected {_KNOWN}; got {self.algorithm!r}")
         if self.algorithm.lower() not in ALGORITHMS:
-            raise ValueError(f"algorithm: expected one of {sorted(ALGORITHMS)} (any case); got {self.algorithm!r}")
+            raise ValueError(f"algorithm: expected {_KNOWN}; got {self.algorithm!r}")
         object.__setattr__(self, "algorithm", ALGORITHMS[self.algorithm.lower()])
         for name in ("suppress_one_group", "save_opt"):
             value = getattr(self, name)

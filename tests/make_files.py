@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import importlib
 import io
 import os
 from pathlib import Path
@@ -138,6 +139,13 @@ def some_fit(header=None, shape=SHAPE, *, segments=None, jumps=0, seed=3):
             array[...] = random.normal(size=array.shape)
     rate, rateints = planes(Rate, nrows, ncols), planes(RateInts, nints, nrows, ncols)
     return RampFit(rate, rateints, fitopt, header, FitOptions(save_opt=fitopt is not None))
+
+
+def pipeline_datamodels():
+    """Return the pipeline's data models; without them the test is skipped, or fails where they were promised."""
+    name = "stdatamodels.jwst.datamodels"
+    promised = os.environ.get("RAMPFIT_REQUIRE_JWST") == "1"
+    return importlib.import_module(name) if promised else pytest.importorskip(name)
 
 
 def open_files():

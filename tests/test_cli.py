@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,9 +49,9 @@ def references(files):
 
 @pytest.fixture
 def recorded(monkeypatch):
-    """Replace fit_file by a list of its calls."""
+    """Replace fit_files by a list of its calls."""
     calls = []
-    monkeypatch.setattr("rampfit_numba.files.fit_file", lambda *args, **kwargs: calls.append((args, kwargs)) or [])
+    monkeypatch.setattr("rampfit_numba.files.fit_files", lambda *args, **kwargs: calls.append((args, kwargs)) or [])
     return calls
 
 
@@ -98,7 +99,7 @@ def test_shorthand_dashes_and_underscores_mean_the_same(files, recorded):
     assert len(recorded) == 5
     assert all(call == recorded[0] for call in recorded)
     (args, options) = recorded[0]
-    assert args == (files[0], files[2], files[1])
+    assert args == ([files[0]], files[2], files[1])
     assert options["maximum_cores"] == "half"
     assert options["save_opt"] is True
     assert options["suppress_one_group"] is False
@@ -116,6 +117,7 @@ def test_values_keep_their_underscores(files, folder, recorded):
 def test_defaults_are_those_of_the_function(files, recorded):
     assert main([str(files[0]), *references(files)]) == 0
     options = recorded[0][1]
+    assert callable(options.pop("on_error"))
     assert options == {
         "output_dir": None,
         "overwrite": False,
@@ -169,21 +171,36 @@ def test_progress_is_for_terminals(files, recorded, monkeypatch, terminal):
         (["simulat"], "'simulat' is neither a file nor a command"),
         (["fit"], "the following arguments are required: FILE, --readnoise, --gain"),
         (["x.fits", "--gain", "2"], "the following arguments are required: --readnoise"),
-        (["x.fits", "--readnoise", "0", "--gain", "2"], "--readnoise: expected a number above 0, got 0"),
-        (["x.fits", "--readnoise", "nan", "--gain", "2"], "--readnoise: expected a number above 0"),
-        (["x.fits", "--readnoise", "5", "--gain", "no.fits"], "--gain: 'no.fits' is neither a number nor a file"),
-        (["x.fits", "--maximum-cores", "0"], "--maximum-cores: expected none, quarter, half, all or a number above 0"),
-        (["x.fits", "--maximum_cores", "most"], "--maximum-cores: expected none, quarter, half, all"),
-        (["x.fits", "--maximum-cores=-2"], "--maximum-cores: expected none"),
-        (["x.fits", "--maximum-cores", "1.5"], "--maximum-cores: expected none"),
+        (["x.fits", "--readnoise", "0", "--gain", "2"], "--readnoise: expected a finite number > 0; got 0"),
+        (["x.fits", "--readnoise", "nan", "--gain", "2"], "--readnoise: expected a finite number > 0; got nan"),
+        (["x.fits", "--readnoise", "1e-50", "--gain", "2"], "expected a number that single precision can hold"),
+        (["x.fits", "--readnoise", "5", "--gain", "no.fits"], "--gain: no.fits: no such file, and no number"),
+        (["x.fits", "--readnoise", "5", "--gain", "."], "--gain: .: is a directory, and no number"),
+        (["x.fits", "--readnoise", "5", "--gain", ""], "--gain: '': is a directory, and no number"),
+        (["x.fits", "--readnoise", "5", "--gain", "x" * 400], "--gain: " + "x" * 300 + "...: cannot be the name"),
+        (
+            ["x.fits", "--maximum-cores", "0"],
+            "--maximum-cores: expected 'none', 'quarter', 'half', 'all' or a positive",
+        ),
+        (["x.fits", "--maximum_cores", "most"], "--maximum-cores: expected 'none'"),
+        (["x.fits", "--maximum-cores=-2"], "--maximum-cores: expected 'none'"),
+        (["x.fits", "--maximum-cores", "1.5"], "--maximum-cores: expected 'none'"),
+        (["x.fits", "--maximum-cores", "\uff13"], "--maximum-cores: expected 'none'"),  # a full-width 3
+        (["demo", "--maximum-cores", "\uff13"], "--maximum-cores: expected 'none'"),
         (["x.fits", "--executor", "gpu"], "--executor: invalid choice: 'gpu'"),
         (["x.fits", "--firstgroup", "two"], "--firstgroup: invalid int value: 'two'"),
         (["x.fits", "--quiet", "--verbose"], "--verbose: not allowed with argument --quiet"),
         (["x.fits", "--readnoise", "5", "--gain", "2", "--speed", "9"], "unrecognized arguments: --speed 9"),
         (["x.fits", "--readnoise", "5", "--gain", "2", "--max", "half"], "unrecognized arguments: --max half"),
         (["x.fits", "--readnoise", "5", "--gain", "2", "--algorithm", "magic"], "algorithm: expected one of"),
-        (["a.fits", "b.fits", "--readnoise", "5", "--gain", "2", "--int-name", "c"], "--int-name names one product"),
-        (["a.fits", "b.fits", "--readnoise", "5", "--gain", "2", "--opt_name", "c"], "--opt-name names one product"),
+        (
+            ["a.fits", "b.fits", "--readnoise", "5", "--gain", "2", "--int-name", "c"],
+            "--int-name: can name the products",
+        ),
+        (
+            ["a.fits", "b.fits", "--readnoise", "5", "--gain", "2", "--opt_name", "c"],
+            "--opt-name: can name the products",
+        ),
         (["x.fits", "--readnoise", "5", "--gain", "2", "--int-name", "a/b"], "expected a file name without a folder"),
         (
             ["a/x_jump.fits", "b/x_jump.fits", "--readnoise", "5", "--gain", "2"],
@@ -194,7 +211,7 @@ def test_progress_is_for_terminals(files, recorded, monkeypatch, terminal):
         (["simulate", "x.fits", "--shape", "2x3x4"], "--shape: expected four numbers above 0 like 2x20x1024x1032"),
         (["simulate", "x.fits", "--shape", "2x0x4x4"], "--shape: expected four numbers above 0"),
         (["simulate", "x.fits", "--seed", "-1"], "--seed: expected"),
-        (["simulate", "x.fits", "--hit-rate", "2"], "hit_rate: expected a value between 0 and 1; got 2.0"),
+        (["simulate", "x.fits", "--hit-rate", "2"], "hit_rate: expected a number between 0 and 1; got 2.0"),
         (["simulate", "x.fits", "--source_flux", "3"], "--source-flux: expected 2 arguments"),
         (["simulate", "x.fits", "--source_flux", "3", "2"], "source_flux: expected two numbers"),
         (["demo", "one", "two"], "unrecognized arguments: two"),
@@ -214,7 +231,32 @@ def test_wrong_usage_is_one_line(words, message, folder, capsys):
 def test_output_folder_that_is_a_file_is_wrong_usage(files, folder, capsys):
     (folder / "out").write_text("here first")
     assert main([str(files[0]), *references(files), "--output-dir", "out"]) == 2
-    assert "--output-dir: out is no folder" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--output-dir: out is no folder" in line
+
+
+def test_file_that_is_called_like_a_number_is_a_file(files, folder, recorded):
+    (folder / "14").symlink_to(files[2])
+    (folder / "2").mkdir()
+    assert main([str(files[0]), "--readnoise", "14", "--gain", "2"]) == 0
+    assert recorded[0][0][1:] == (Path("14"), 2.0)
+
+
+def test_no_input_is_overwritten_by_the_product_of_another(folder, capsys):
+    simulation = simulate_exposure(1, 4, 5, 6)
+    first, gain, readnoise = write_simulation(simulation, folder / "a_jump.fits")
+    second = write_simulation(simulation, folder / "b_jump.fits")[0].rename(folder / "a_rate.fits")
+    before = second.read_bytes()
+    words = [str(first), str(second), "--readnoise", str(readnoise), "--gain", str(gain), "--overwrite"]
+    assert main([*words, "--int-name", "c"]) == 2  # one file only
+    assert main([*words, "--output-dir", "."]) == 2  # both would be a_rate.fits
+    second = second.rename(folder / "c_jump.fits")
+    (folder / "a_rate.fits").symlink_to(second)
+    words[1] = str(second)
+    assert main(words) == 1
+    assert "a_rate.fits: would overwrite the input" in capsys.readouterr().err
+    assert second.read_bytes() == before
+    assert (folder / "c_rate.fits").exists()
 
 
 # -------------------------------------------------------------------------------------------------- what goes wrong: 1
@@ -273,7 +315,7 @@ def test_failures_are_one_line_and_mistakes_are_to_be_reported(monkeypatch, caps
     def fail(*_args, **_kwargs):
         raise error
 
-    monkeypatch.setattr("rampfit_numba.files.fit_file", fail)
+    monkeypatch.setattr("rampfit_numba.files.read_exposure", fail)
     words = ["x_jump.fits", "--readnoise", "5", "--gain", "2"]
     assert main([*words, "--quiet"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -312,7 +354,7 @@ def test_warnings_of_others_are_for_developers(monkeypatch, capsys):
             warnings.warn("of interest to few", DeprecationWarning, stacklevel=1)
         return []
 
-    monkeypatch.setattr("rampfit_numba.files.fit_file", warn)
+    monkeypatch.setattr("rampfit_numba.files.fit_files", warn)
     words = ["x_jump.fits", "--readnoise", "5", "--gain", "2"]
     assert main(words) == 0
     printed = capsys.readouterr().err
@@ -322,10 +364,10 @@ def test_warnings_of_others_are_for_developers(monkeypatch, capsys):
     assert "DeprecationWarning: of interest to few" in capsys.readouterr().err
 
 
-def test_fitopt_name_without_fitopt_is_a_warning(files, recorded, capsys):
+def test_fitopt_name_without_fitopt_is_a_warning(files, folder, capsys):
     assert main([str(files[0]), *references(files), "--opt-name", "segments"]) == 0
-    assert "WARNING - --opt-name has no effect without --save-opt" in capsys.readouterr().err
-    assert len(recorded) == 1
+    assert "WARNING - opt_name has no effect without save_opt" in capsys.readouterr().err
+    assert names(folder) == ["star_rate.fits", "star_rateints.fits"]
 
 
 def test_log_is_left_as_it_was(files, recorded):
@@ -351,8 +393,9 @@ def test_interruption_has_its_status(files, folder, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("delay", "words"), [(0.1, []), (0.1, ["--maximum-cores", "2"]), (1.5, ["--maximum-cores", "2"])]
 )
-def test_control_c_ends_everything(tmp_path, delay, words):
-    # 72 million samples: the first delay meets the kernels' or the workers' start, the second the workers' fits.
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_control_c_and_termination_end_everything(tmp_path, delay, words, number):
+    # 72 million samples a file: the first delay meets the kernels' or the workers' start, the second the workers' fits.
     code = """
 import sys
 import numpy as np
@@ -363,17 +406,24 @@ flags = np.broadcast_to(np.uint8(0), data.shape)
 files.read_exposure = lambda path: print("reading", flush=True) or Exposure(data, flags, 3.0)
 sys.exit(main(sys.argv[1:]))
 """
-    command = [sys.executable, "-c", code, "x_jump.fits", "--readnoise", "5", "--gain", "2", *words]
+    many = [f"{i}_jump.fits" for i in range(100)]
+    command = [sys.executable, "-c", code, *many, "--readnoise", "5", "--gain", "2", *words]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
     )
     assert process.stdout.readline() == "reading\n"
     time.sleep(delay)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: to the workers too
+    else:
+        process.terminate()  # as a batch system does
     _, printed = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number, printed
     assert "Traceback" not in printed
-    assert not names(tmp_path)
+    # One file or the other may have been done before; what there is, is whole.
+    done = len(names(tmp_path)) // 2
+    assert done < 50
+    assert names(tmp_path) == sorted(f"{i}_{kind}.fits" for i in range(done) for kind in ("rate", "rateints"))
     # The whole session is gone, workers included, at once or as soon as they have noticed.
     for _ in range(100):
         try:
@@ -383,6 +433,67 @@ sys.exit(main(sys.argv[1:]))
         time.sleep(0.1)
     else:
         pytest.fail("a worker outlived the command")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("command", ["fit", "simulate"])
+def test_termination_while_writing_leaves_no_temporary_file(files, tmp_path, command):
+    code = """
+import os, sys, time
+from rampfit_numba.cli import main
+os.fsync = lambda descriptor: print("writing", flush=True) or time.sleep(60)
+sys.exit(main(sys.argv[1:]))
+"""
+    words = {"fit": [str(files[0]), *references(files)], "simulate": ["x_jump.fits", "--shape", "1x3x4x5"]}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, command, *words[command]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert process.stdout.readline() == "writing\n"
+    assert names(tmp_path)
+    process.terminate()
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert printed.splitlines()[-1] == "rampfit: terminated; files are whole or absent"
+    assert "Traceback" not in printed
+    assert not names(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupts_that_python_drops_come_again(tmp_path, number):
+    code = """
+import ctypes, os, sys, time
+from rampfit_numba import files
+from rampfit_numba.cli import main
+number = int(sys.argv.pop(1))
+callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), number))
+files.read_exposure = lambda path: callback() or time.sleep(60)
+sys.exit(main(sys.argv[1:]))
+"""
+    words = ["x_jump.fits", "--readnoise", "5", "--gain", "2", "--quiet"]
+    result = run("-c", code, str(int(number)), *words, cwd=tmp_path)
+    said = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
+    assert result.stderr == f"\nrampfit: {said}; files are whole or absent\n"
+    assert result.returncode == 128 + number
+    assert not names(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_handlers_of_a_caller_are_left_alone(recorded):
+    words = ["x_jump.fits", "--readnoise", "5", "--gain", "2"]
+    before = signal.getsignal(signal.SIGTERM)
+    for handler in (signal.SIG_DFL, signal.SIG_IGN, lambda *_: None):
+        signal.signal(signal.SIGTERM, handler)
+        try:
+            assert main(words) == 0
+            assert signal.getsignal(signal.SIGTERM) is handler
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    assert len(recorded) == 3
 
 
 @pytest.mark.parametrize("words", [["demo", "--shape", "1x5x8x8", "--quiet"], ["--version"]])
@@ -465,11 +576,28 @@ def test_simulate_writes_what_the_function_makes(folder, capsys):
         assert name in printed
 
 
+def test_simulate_writes_the_truth_where_asked(folder, capsys):
+    words = ["simulate", "x_jump.fits", "--shape", "2x4x5x6", "--seed", "7", "--hit-rate", "0.2", "--truth"]
+    assert main(words) == 0
+    assert names(folder) == ["x_gain.fits", "x_jump.fits", "x_readnoise.fits", "x_truth.fits"]
+    simulation = simulate_exposure(2, 4, 5, 6, seed=7, hit_rate=0.2)
+    with fits.open("x_truth.fits") as truth:
+        assert [hdu.name for hdu in truth] == ["PRIMARY", "RATE", "JUMPS"]
+        np.testing.assert_array_equal(truth["RATE"].data, simulation.true_rate)
+        np.testing.assert_array_equal(truth["JUMPS"].data, simulation.hits)
+        assert truth["RATE"].header["BUNIT"] == "DN/s"
+        assert truth[0].header["FILENAME"] == "x_truth.fits"
+        assert any("seed 7" in line for line in truth[0].header["HISTORY"])
+    assert "x_truth.fits" in capsys.readouterr().err
+    (folder / "x_jump.fits").unlink()
+    assert main(words) == 1
+
+
 def test_simulate_refuses_existing_files_before_the_work(folder, monkeypatch, capsys):
     monkeypatch.setattr("rampfit_numba.simulate.simulate_exposure", lambda *_args, **_kwargs: pytest.fail("worked"))
     (folder / "x_readnoise.fits").write_text("precious")
     assert main(["simulate", "x_jump.fits"]) == 1
-    assert "x_readnoise.fits: exists already" in capsys.readouterr().err
+    assert "x_readnoise.fits: exists" in capsys.readouterr().err
     assert names(folder) == ["x_readnoise.fits"]
     assert main(["simulate", "nowhere/x_jump.fits"]) == 1
     assert main(["simulate", "x_jump.txt"]) == 1

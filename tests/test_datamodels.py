@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 
 from rampfit_numba import FitOpt, read_exposure, write_products
-from tests.make_files import ramp_hdulist, save, some_fit
+from tests.make_files import pipeline_datamodels, ramp_hdulist, save, some_fit
 
 pytestmark = pytest.mark.jwst
 
@@ -30,7 +31,7 @@ MODELS = ("ImageModel", "CubeModel", "RampFitOutputModel")
 
 
 def compare(source, folder, fit, models=MODELS):
-    datamodels = pytest.importorskip("stdatamodels.jwst.datamodels")
+    datamodels = pipeline_datamodels()
     paths = write_products(fit, folder, source.name, readnoise_name="rn.fits", gain_name="g.fits", gain_factor=1.5)
     for path, kind in zip(paths, models, strict=True):
         # What a pipeline step hands on to its product.
@@ -64,6 +65,18 @@ def compare(source, folder, fit, models=MODELS):
             assert model.meta.bunit_data == model.meta.bunit_err == "DN/s"
             if kind == "CubeModel" and fit.header.int_times is not None:
                 assert list(model.int_times["integration_number"]) == [1, 2]
+
+
+def test_missing_data_models_fail_where_they_are_promised(monkeypatch):
+    monkeypatch.setitem(sys.modules, "stdatamodels", None)
+    for name in [name for name in sys.modules if name.startswith("stdatamodels.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delenv("RAMPFIT_REQUIRE_JWST", raising=False)
+    with pytest.raises(pytest.skip.Exception):
+        pipeline_datamodels()
+    monkeypatch.setenv("RAMPFIT_REQUIRE_JWST", "1")
+    with pytest.raises(ImportError):
+        pipeline_datamodels()
 
 
 @pytest.mark.parametrize("segments", [0, 2])

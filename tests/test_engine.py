@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import rampfit_numba
 from rampfit_numba import Exposure, fit_ramps
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.slices import row_slices
 from tests.cases import plain, run_engine
 from tests.random_exposures import random_case
-
-PACKAGE_FOLDER = str(Path(rampfit_numba.__file__).parents[1])
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (not a temporary file of ours: we look for what is left there)
-LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
+from tests.scripts import FIT, LINUX, PREAMBLE, STOPPED_WORKERS, WARM_WORKERS, finished, started
 
 
 # --------------------------------------------------------------------------------------------------------------- cores
@@ -248,156 +239,6 @@ def test_out_is_filled(options):
 
 
 # ------------------------------------------------------------------------------------------------ scripts and their end
-PREAMBLE = """
-    import os, signal, sys, threading, time
-    import loky
-    loky.cpu_count = lambda *_, **__: 2  # two workers on any machine
-    import numpy as np
-    from rampfit_numba import Exposure, fit_ramps
-
-    rng = np.random.default_rng(1)
-    data = np.cumsum(rng.poisson(60.0, (2, 9, 64, 64)), axis=1).astype(np.float32)
-    exposure = Exposure(data, None, 3.0)
-"""
-
-FIT = """
-    print("started", flush=True)
-    fit = fit_ramps(exposure, 12.0, 2.0, maximum_cores="all", executor="processes")
-    alone = fit_ramps(exposure, 12.0, 2.0)
-    print("equal", fit.rate.data.tobytes() == alone.rate.data.tobytes(), flush=True)
-"""
-
-WARM_WORKERS = """
-    from pathlib import Path
-
-    def find_workers():
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == os.getpid() and b"popen_loky" in (folder / "cmdline").read_bytes():
-                    found.append(int(folder.name))
-            except OSError:  # it has ended meanwhile
-                pass
-        return sorted(found)
-
-    fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="processes")
-    workers = find_workers()
-    assert len(workers) == 2, workers
-"""
-
-
-class Script:
-    """A Python process of its own session whose descendants can be told by a variable of their environment."""
-
-    def __init__(self, arguments, cwd, **options):
-        self.mark = f"RAMPFIT_TEST_MARK={uuid.uuid4().hex}"
-        self.shared_before = shared_memory()
-        name, value = self.mark.split("=")
-        self.process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=cwd,
-            env=os.environ | {"PYTHONPATH": PACKAGE_FOLDER, "PYTHONWARNINGS": "error", name: value},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            **options,
-        )
-
-    def alive(self):
-        """Return the processes that carry the mark."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                marked = self.mark.encode() in (folder / "environ").read_bytes()
-            except OSError:
-                continue
-            if marked:
-                found.append(int(folder.name))
-        return found
-
-    def wait_for(self, word, timeout=120):
-        """Read output up to a line that begins with `word`."""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            line = self.process.stdout.readline()
-            if line.startswith(word):
-                return line
-            if not line:
-                break
-        self.kill()
-        pytest.fail(f"{word!r} never came; {self.process.communicate()}")
-
-    def end(self, timeout):
-        """Wait for the end and return both outputs."""
-        try:
-            return self.process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            output, errors = self.process.communicate()
-            pytest.fail(f"did not end within {timeout} s\n{output}\n{errors}")
-
-    def kill(self):
-        """End every process that carries the mark."""
-        for process in self.alive():
-            os.kill(process, signal.SIGKILL)
-
-    def leaves_nothing(self, timeout=20):
-        """Check that no process and no shared memory outlives the script."""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            processes, memory = self.alive(), shared_memory() - self.shared_before
-            if not processes and not memory:
-                return
-            time.sleep(0.1)
-        self.kill()
-        pytest.fail(f"left: processes {processes}, shared memory {memory}")
-
-
-def shared_memory():
-    """Return the names in /dev/shm that no living process has mapped: others may be at work on this machine."""
-    if not SHARED_MEMORY.is_dir():
-        return set()
-    names = {path.name for path in SHARED_MEMORY.iterdir()}
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        if not names:
-            break
-        try:
-            text = maps.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        if str(SHARED_MEMORY) in text:
-            names = {name for name in names if f"{SHARED_MEMORY}/{name}" not in text}
-    return names
-
-
-def started(folder, *pieces, how="file"):
-    """Start a script from a file, from the command line's -c, or from standard input as a notebook's shell would."""
-    code = "\n".join(textwrap.dedent(piece) for piece in pieces)
-    if how == "file":
-        path = folder / "script.py"
-        path.write_text(code, encoding="utf-8")
-        return Script([str(path)], folder)
-    if how == "-c":
-        return Script(["-c", code], folder)
-    script = Script(["-"], folder, stdin=subprocess.PIPE)
-    script.process.stdin.write(code)
-    script.process.stdin.close()
-    script.process.stdin = None
-    return script
-
-
-def finished(script, code=0):
-    """Return what a script printed, and check its exit status and that it left nothing."""
-    output, errors = script.end(200)
-    assert script.process.returncode == code, f"{output}\n{errors}"
-    if code == 0:
-        assert errors == ""
-    script.leaves_nothing()
-    return output
-
-
 @LINUX
 @pytest.mark.parametrize("how", ["file", "-c", "stdin"])
 def test_unguarded_scripts_work(how, tmp_path):
@@ -419,13 +260,6 @@ def test_the_pool_is_reused(tmp_path):
             print(find_workers() == workers, len(workers))
     """
     assert finished(started(tmp_path, PREAMBLE, WARM_WORKERS, code)).splitlines() == ["True 2"] * 5
-
-
-# Workers that are stopped cannot finish before the signal comes: the test does not depend on how fast the machine is.
-STOPPED_WORKERS = """
-    for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
-"""
 
 
 @LINUX

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -252,13 +253,43 @@ class TestSeveralFiles:
             (["a_jump.fits", "b_jump.fits"], {"int_name": "x"}, "int_name: can name the products of one file only"),
             (["a_jump.fits", "b_jump.fits"], {"opt_name": "x"}, "opt_name: can name the products of one file only"),
             (["a_jump.fits", "other/a_ramp.fits"], {}, "would both be written to a_rate.fits"),
-            (["a_jump.fits"], {"on_error": "ignore"}, "on_error: expected 'raise' or 'continue'"),
+            (["a_jump.fits"], {"on_error": "ignore"}, "on_error: expected 'raise', 'continue' or a function"),
             (["a_jump.fits"], {"algorithm": "best"}, "algorithm"),
+            (["a_jump.fits"], {"maximum_cores": "x"}, "maximum_cores: expected"),
+            (["a_jump.fits"], {"maximum_cores": "\uff13"}, "maximum_cores: expected"),
+            (["a_jump.fits"], {"executor": "magic"}, "executor: expected"),
+            (["a_jump.fits"], {"speed": 9}, "speed: unknown option"),
+            (["a_jump.fits"], {"out": None}, "out: unknown option"),
+            (["a_jump.fits"], {"int_name": "a/b"}, "int_name: expected a file name without a folder"),
+            (["a_jump.fits"], {"opt_name": "a/b"}, "opt_name: expected a file name without a folder"),
+            (["a_jump.fits", ""], {}, "basename: expected a file name"),
+            (["a_jump.fits"], {"output_dir": __file__}, "output_dir: .* is no folder"),
+            (["a_jump.fits"], {"readnoise": 0}, "readnoise: expected a finite number > 0; got 0"),
+            (["a_jump.fits"], {"gain": "no.fits"}, "no.fits: no such file, and no number"),
+            (["a_jump.fits"], {"gain": Path("5")}, "5: no such file"),
+            (["a_jump.fits"], {"gain": "a\0b"}, "cannot be the name of a file, and no number"),
+            (["a_jump.fits"], {"gain": None}, "gain: expected"),
         ],
     )
-    def test_refused_before_any_fit(self, names, options, says):
-        with pytest.raises(ValueError, match=says):
-            fit_files(names, 10, 2, **{"on_error": "continue", **options})
+    def test_refused_before_any_fit(self, names, options, says, tmp_path, monkeypatch):
+        monkeypatch.setattr("rampfit_numba.files.read_exposure", lambda _path: pytest.fail("read"))
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises((TypeError, ValueError), match=says):
+            fit_files(names, **{"on_error": "continue", "readnoise": 10, "gain": 2, **options})
+        assert not listing(tmp_path)
+
+    def test_function_for_errors(self, tmp_path, paths, caplog):
+        failed = []
+        results = fit_files(paths, 10, 2, output_dir=tmp_path / "out", on_error=failed.append)
+        assert failed == [results[1]]
+        assert isinstance(failed[0].error, RampFileError)
+        assert "b_jump" not in caplog.text
+        assert len(listing(tmp_path / "out")) == 4
+
+    def test_executor_of_the_caller(self, tmp_path, paths):
+        with ThreadPoolExecutor(2) as executor:
+            (result,) = fit_files(paths[:1], 10, 2, output_dir=tmp_path, executor=executor, maximum_cores=2)
+        assert result.error is None
 
     def test_one_path_is_no_list(self):
         with pytest.raises(TypeError, match="paths: expected several paths"):

@@ -70,6 +70,10 @@ class TestNames:
         name = "x" * (255 - len("_rateints.fits"))
         assert write_products(some_fit(), folder, name)[1].exists()
 
+    def test_name_that_is_too_long(self, folder):
+        with pytest.raises(RampFileError, match=r"cannot be written \(File name too long\)"):
+            write_products(some_fit(), folder, "x" * 250)
+
 
 class TestOutputs:
     def test_folder_is_made(self, tmp_path):

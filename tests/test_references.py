@@ -175,7 +175,12 @@ class TestFiles:
         refused(save(table, tmp_path / "c.fits"), exposure, "gain", "table")
 
     def test_no_fits(self, tmp_path, exposure):
-        refused("no.fits", exposure, "gain", "no.fits: no such file")
+        refused("no.fits", exposure, "gain", "no.fits: no such file, and no number")
+        refused(tmp_path / "5", exposure, "gain", "5: no such file")
+        refused("", exposure, "gain", "'': is a directory, and no number")
+        refused("a\0b", exposure, "gain", r"'a\x00b': cannot be the name of a file, and no number")
+        refused("a\nb", exposure, "gain", r"'a\nb': no such file, and no number")
+        refused("x" * 5000, exposure, "gain", "xxx...: cannot be the name of a file", "File name too long")
         refused(tmp_path, exposure, "gain", "is a directory")
 
 
@@ -191,6 +196,16 @@ class TestValues:
         monkeypatch.chdir(tmp_path)
         save(reference_hdulist(detector), tmp_path / "5.5")
         assert read_reference("5.5", exposure, "gain").source == "5.5"
+
+    def test_folder_that_looks_like_a_number(self, tmp_path, exposure, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "5.5").mkdir()
+        assert read_reference("5.5", exposure, "gain").source == "value 5.5"
+
+    @pytest.mark.parametrize("value", [1e-50, "1e39", np.float64(1e300)])
+    def test_number_beyond_single_precision(self, exposure, value):
+        with pytest.raises(ValueError, match="gain: expected a number that single precision can hold"):
+            read_reference(value, exposure, "gain")
 
     @pytest.mark.parametrize("value", [0, -1.0, np.nan, np.inf, "nan", "-3"])
     def test_number_without_sense(self, exposure, value):

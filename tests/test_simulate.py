@@ -7,6 +7,7 @@ test either always passes or always fails.
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from rampfit_numba.simulate import (
     simulation_paths,
     write_simulation,
 )
+from tests.make_files import pipeline_datamodels
 
 SIGMAS = 5.0
 # No scatter from pixel to pixel, nothing but photons and read noise.
@@ -323,7 +325,7 @@ def test_dtypes_and_shapes():
         ({"ncols": 2.0}, TypeError, "ncols: expected an integer"),
         ({"seed": -1}, ValueError, "seed: expected an integer >= 0"),
         ({"seed": True}, TypeError, "seed"),
-        ({"hit_rate": 1.5}, ValueError, "hit_rate: expected a value between 0 and 1"),
+        ({"hit_rate": 1.5}, ValueError, "hit_rate: expected a number between 0 and 1; got 1.5"),
         ({"gain": float("nan")}, ValueError, "gain"),
         ({"nframes": 1.0}, TypeError, "nframes: expected an integer"),
         ({"background": "bright"}, TypeError, "background: expected a number"),
@@ -427,7 +429,7 @@ def test_writing_leaves_the_arrays_as_they_are(tmp_path):
 def test_existing_files_are_kept_unless_asked(tmp_path):
     simulation = simulate_exposure(1, 2, 3, 4)
     (tmp_path / "x_gain.fits").write_text("precious")
-    with pytest.raises(RampFileError, match=r"x_gain\.fits: exists already, nothing was written"):
+    with pytest.raises(RampFileError, match=r"x_gain\.fits: exists; allow overwriting"):
         write_simulation(simulation, tmp_path / "x_jump.fits")
     assert [path.name for path in tmp_path.iterdir()] == ["x_gain.fits"]
     assert (tmp_path / "x_gain.fits").read_text() == "precious"
@@ -437,14 +439,61 @@ def test_existing_files_are_kept_unless_asked(tmp_path):
 
 
 def test_failed_writing_leaves_nothing_behind(tmp_path, monkeypatch):
+    calls = []
+
     def fail(*_args, **_kwargs):
-        raise OSError("No space left on device")
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError("No space left on device")
 
     simulation = simulate_exposure(1, 2, 3, 4)
-    monkeypatch.setattr("pathlib.Path.replace", fail)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(RampFileError, match=r"x_gain\.fits: cannot be written \(No space left on device\)"):
         write_simulation(simulation, tmp_path / "x_jump.fits")
     assert not list(tmp_path.iterdir())
+
+
+def test_several_may_write_the_same_simulation_at_once(tmp_path):
+    simulation = simulate_exposure(1, 5, 40, 50)
+    before = simulation.exposure.data.copy()
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(5):
+            jobs = [
+                threads.submit(write_simulation, simulation, tmp_path / "x_jump.fits", overwrite=True) for _ in range(4)
+            ]
+            for job in jobs:
+                assert job.result()[0].exists()
+            np.testing.assert_array_equal(fits.getdata(tmp_path / "x_jump.fits", "SCI"), before)
+    assert len(list(tmp_path.iterdir())) == 3
+    np.testing.assert_array_equal(simulation.exposure.data, before)
+
+
+def test_longest_names(tmp_path):
+    simulation = simulate_exposure(1, 2, 3, 4)
+    longest = "x" * (255 - len("_readnoise.fits"))
+    assert all(path.exists() for path in write_simulation(simulation, tmp_path / f"{longest}_jump.fits"))
+    with pytest.raises(RampFileError, match="cannot be written"):
+        write_simulation(simulation, tmp_path / f"x{longest}_jump.fits")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_compressed_files_hold_the_same(tmp_path):
+    simulation = simulate_exposure(1, 3, 6, 7)
+    paths = write_simulation(simulation, tmp_path / "x_jump.fits.gz", truth=True)
+    assert [path.name for path in paths] == [f"x_{kind}.fits.gz" for kind in ("jump", "gain", "readnoise", "truth")]
+    for path, extension, image in zip(
+        paths,
+        ("SCI", "SCI", "SCI", "JUMPS"),
+        (simulation.exposure.data, simulation.gain, simulation.readnoise, simulation.hits),
+        strict=True,
+    ):
+        assert path.read_bytes()[:2] == b"\x1f\x8b"
+        np.testing.assert_array_equal(fits.getdata(path, extension), image)
+
+
+def test_sizes_may_be_numpys_small_integers():
+    simulation = simulate_exposure(np.int8(1), np.int8(100), np.int8(100), np.int8(100))
+    assert simulation.exposure.shape == (1, 100, 100, 100)
 
 
 @pytest.mark.parametrize("name", ["x_jump", "x_jump.asdf", ".fits", "_jump.fits", "nowhere/x_jump.fits"])
@@ -456,7 +505,7 @@ def test_unusable_names_are_refused(tmp_path, name):
 @pytest.mark.jwst
 @pytest.mark.parametrize("settings", [{}, {"instrument": "MIRI", "zeroframe": True}, {"nframes": 3, "groupgap": 1}])
 def test_files_are_data_models(tmp_path, settings):
-    datamodels = pytest.importorskip("stdatamodels.jwst.datamodels")
+    datamodels = pipeline_datamodels()
     paths = write_simulation(simulate_exposure(1, 5, 16, 20, **settings), tmp_path / "x_jump.fits")
     for path, kind in zip(paths, ("RampModel", "GainModel", "ReadnoiseModel"), strict=True):
         with datamodels.open(path) as model:

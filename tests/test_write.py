@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import importlib.metadata
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from rampfit_numba import ExposureHeader, read_exposure, write_products
+from rampfit_numba import ExposureHeader, __version__, _version, read_exposure, write_products
 from rampfit_numba.io.fits import fitopt_hdulist, rate_hdulist, rateints_hdulist
 from tests.make_files import PLANES, SHAPE, header_of, listing, ramp_hdulist, save, some_fit
 
@@ -288,3 +290,18 @@ def test_real_headers(real_data, folder):
                 assert got[key] == exposure.header.primary[key]
             with fits.open(path) as hdulist:
                 assert len(hdulist["ASDF"].data.tobytes()) < 200  # the input's is not carried over
+
+
+def test_version_in_the_history(folder):
+    write_products(some_fit(), folder, "x_jump.fits")
+    assert header_of(folder / "x_rate.fits")["HISTORY"][0] == f"rampfit_numba {__version__}: ramp fitting"
+
+
+def test_tree_that_is_not_installed_has_a_version_too(monkeypatch):
+    def unknown(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.metadata, "version", unknown)
+        assert importlib.reload(_version).__version__ == "0+unknown"
+    assert importlib.reload(_version).__version__ == __version__

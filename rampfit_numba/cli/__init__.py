@@ -3,11 +3,13 @@
 Files
 -----
 arguments.py  what may be typed, and what it means
-console.py    log lines, warnings, failures and interruptions, as a user of a terminal wants them
+console.py    log lines, warnings and failures, as a user of a terminal wants them
+interrupts.py Ctrl-C and SIGTERM
 main.py       the entry: from arguments to an exit status
 fit.py        rampfit fit
 simulate.py   rampfit simulate
 demo.py       rampfit demo
+warmup.py     rampfit warmup
 
 Nothing here imports numba, astropy or numpy before there is work to do: ``rampfit --help`` is immediate.
 """

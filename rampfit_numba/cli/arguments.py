@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,14 +10,14 @@ from rampfit_numba.cli.console import say
 
 COMMANDS = ("fit", "simulate", "demo", "warmup")
 
-_DESCRIPTION = "Fit ramps of infrared detectors as the JWST pipeline's ramp_fit step does, many times faster."
+_DESCRIPTION = "Fit ramps of infrared detectors as the JWST pipeline's ramp_fit step does."
 _EPILOG = """\
 examples:
   rampfit jw_jump.fits --readnoise readnoise.fits --gain gain.fits     the same as: rampfit fit jw_jump.fits ...
   rampfit *_jump.fits --readnoise 14.2 --gain 5.5 --maximum-cores half --output-dir rates
   rampfit demo                                                         simulate, fit, compare with the truth
 
-exit status: 0 done; 1 something failed (other files are still done); 2 wrong usage; 130 interrupted.
+exit status: 0 done; 1 something failed (other files are still done); 2 wrong usage; 130 interrupted; 143 terminated.
 Options may be written with underscores, as in the pipeline (--save_opt).  More: rampfit COMMAND --help
 """
 
@@ -112,7 +111,7 @@ class _Version(argparse.Action):
     """Print the version; it is looked up only when asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from rampfit_numba import __version__
+        from rampfit_numba._version import __version__
 
         say(f"rampfit {__version__}")
         parser.exit()
@@ -160,6 +159,9 @@ def _add_workers(group: Any) -> None:  # noqa: ANN401  (argparse names its group
 def _add_simulate(parser: Parser) -> None:
     parser.add_argument("output", metavar="OUT_jump.fits", type=Path, help="gain and readnoise files go beside it")
     _add_shape(parser, "2x20x1024x1032")
+    parser.add_argument(
+        "--truth", action="store_true", help="also write OUT_truth.fits: RATE (DN/s) and JUMPS (where hits fell)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     exposure = parser.add_argument_group("the exposure (all with sensible defaults)")
     for name, kind, explanation in SIMULATION:
@@ -206,23 +208,25 @@ def simulation_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _reference(text: str) -> Path | float:
+    from rampfit_numba.io.reference_names import check_number, number_or_path
+
     try:
-        value = float(text)
-    except ValueError:
-        path = Path(text)
-        if not path.is_file():
-            raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a file") from None
-        return path
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return value
+        reference = number_or_path(text)
+        if isinstance(reference, float):
+            check_number(reference)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return reference
 
 
 def _maximum_cores(text: str) -> str:
-    word = text.lower()
-    if word not in {"none", "quarter", "half", "all"} and not (word.isdecimal() and int(word) > 0):
-        raise argparse.ArgumentTypeError(f"expected none, quarter, half, all or a number above 0, got {text!r}")
-    return word
+    from rampfit_numba.engine.cores import count_workers
+
+    try:
+        count_workers(text, 1, available=1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("maximum_cores: ")) from None
+    return text
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PACKAGE = "rampfit_numba"
 _FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -30,9 +30,9 @@ def console_log(*, quiet: bool, verbose: bool) -> Iterator[None]:
     def show(*details: Any, **_: Any) -> None:  # noqa: ANN401  (the arguments of warnings.showwarning)
         message, category, filename, lineno = details[:4]
         if issubclass(category, RampFitWarning):
-            logger.warning("%s", one_line(message))
+            log.warning("%s", one_line(message))
         else:
-            logger.debug("%s:%d: %s: %s", filename, lineno, category.__name__, one_line(message))
+            log.debug("%s:%d: %s: %s", filename, lineno, category.__name__, one_line(message))
 
     package = logging.getLogger(_PACKAGE)
     handler = logging.StreamHandler(sys.stderr)
@@ -67,8 +67,8 @@ def log_failure(error: Exception, path: Path | None = None) -> None:
         )
     # Messages about files begin with the file.
     where = f"{path}: " if path is not None and path.name not in message else ""
-    logger.error("%s%s", where, message)
-    logger.debug("Traceback", exc_info=error)
+    log.error("%s%s", where, message)
+    log.debug("Traceback", exc_info=error)
 
 
 def _is_expected(error: Exception) -> bool:

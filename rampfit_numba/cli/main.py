@@ -6,12 +6,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from rampfit_numba.cli import arguments, console
+from rampfit_numba.cli.interrupts import Terminated, orderly_end
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_FAILED, _INTERRUPTED, _NOBODY_READS = 1, 130, 141  # the last two: 128 + SIGINT, 128 + SIGPIPE
+# The last three: 128 + SIGINT, SIGPIPE, SIGTERM.
+_FAILED, _INTERRUPTED, _NOBODY_READS, _TERMINATED = 1, 130, 141, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted, 141 standard output was closed.
+        Exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted, 141 standard output was closed,
+        143 terminated (SIGTERM).
 
     Examples
     --------
@@ -34,14 +37,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     try:
+        with orderly_end():
+            return _main(argv)
+    except Terminated:
+        sys.stderr.write("\nrampfit: terminated; files are whole or absent\n")
+        return _TERMINATED
+    except KeyboardInterrupt:
+        sys.stderr.write("\nrampfit: interrupted; files are whole or absent\n")
+        return _INTERRUPTED
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    try:
         try:
             status = _run(arguments.parse(list(sys.argv[1:] if argv is None else argv)))
         except SystemExit as end:  # argparse has said what there is to say
             status = end.code if isinstance(end.code, int) else 0
         console.flush()
-    except KeyboardInterrupt:
-        sys.stderr.write("\nrampfit: interrupted; files are whole or absent\n")
-        return _INTERRUPTED
     except console.OutputError as error:
         console.give_up_output()
         if isinstance(error.__cause__, BrokenPipeError):

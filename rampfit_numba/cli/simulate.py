@@ -1,4 +1,4 @@
-"""``rampfit simulate``: a simulated exposure, its gain file and its readnoise file."""
+"""``rampfit simulate``: a simulated exposure, its gain file and its readnoise file, and on request the truth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rampfit_numba.cli.arguments import simulation_settings
 if TYPE_CHECKING:
     import argparse
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -22,9 +22,10 @@ def run(chosen: argparse.Namespace) -> int:
         SimulationOptions(**settings)
     except (TypeError, ValueError) as error:
         chosen.parser.error(str(error))
-    simulation_paths(chosen.output, overwrite=chosen.overwrite)  # complains before the work, not after
-    logger.info("Simulating %s, seed %d", " x ".join(map(str, chosen.shape)), chosen.seed)
+    # Complains before the work, not after.
+    simulation_paths(chosen.output, overwrite=chosen.overwrite, truth=chosen.truth)
+    log.info("Simulating %s, seed %d", " x ".join(map(str, chosen.shape)), chosen.seed)
     simulation = simulate_exposure(*chosen.shape, seed=chosen.seed, **settings)
-    for path in write_simulation(simulation, chosen.output, overwrite=chosen.overwrite):
-        logger.info("Saved %s", path)
+    for path in write_simulation(simulation, chosen.output, overwrite=chosen.overwrite, truth=chosen.truth):
+        log.info("Saved %s", path)
     return 0

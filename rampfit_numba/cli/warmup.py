@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def run(chosen: argparse.Namespace) -> int:  # noqa: ARG001  (the signature of all commands)
     """Compile, or load what is compiled; return 0."""
     from rampfit_numba import warm_up
 
-    logger.info("The kernels are ready after %.1f s", warm_up())
+    log.info("The kernels are ready after %.1f s", warm_up())
     return 0

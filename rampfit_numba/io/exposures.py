@@ -84,9 +84,9 @@ def read_exposure(path: str | os.PathLike[str]) -> Exposure:
     try:
         return Exposure(
             hdus.physical_image(path, sci),
-            hdus.physical_image(path, groupdq),
+            hdus.physical_image(path, groupdq, flags=True),
             keywords.number("TGROUP", "the time from group to group in s"),
-            pixeldq=_optional(path, found, "PIXELDQ"),
+            pixeldq=_optional(path, found, "PIXELDQ", flags=True),
             frame_time=keywords.number("TFRAME", "the time from frame to frame in s"),
             nframes=keywords.integer("NFRAMES"),
             groupgap=keywords.integer("GROUPGAP", 0),
@@ -154,10 +154,10 @@ def _check_shapes(path: Path, found: Sequence[hdus.Hdu], shape: tuple[int, ...])
             )
 
 
-def _optional(path: Path, found: Sequence[hdus.Hdu], name: str) -> np.ndarray | None:
+def _optional(path: Path, found: Sequence[hdus.Hdu], name: str, *, flags: bool = False) -> np.ndarray | None:
     hdu = hdus.find(found, name)
     # An extension without data is as good as none.
-    return hdus.physical_image(path, hdu) if hdu is not None and hdu.shape else None
+    return hdus.physical_image(path, hdu, flags=flags) if hdu is not None and hdu.shape else None
 
 
 def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:

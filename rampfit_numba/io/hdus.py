@@ -143,7 +143,8 @@ def _data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, 
         sizes = f"BITPIX = {bitpix}, axes {axes}, PCOUNT = {pcount}, GCOUNT = {gcount}"
         raise RampFileError(f"{path}: {where} is damaged: {sizes}; fetch the file again")
     # NAXIS1 = 0 with GROUPS marks random groups, the first format of radio interferometers.
-    counted = axes[1:] if axes and axes[0] == 0 and header.get("GROUPS") is True else axes
+    random_groups = bool(axes) and axes[0] == 0 and keyword_value(path, header, "GROUPS", where) is True
+    counted = axes[1:] if random_groups else axes
     nbytes = (pcount + math.prod(counted)) * gcount * abs(bitpix) // 8 if axes else 0
     return tuple(reversed(axes)), nbytes
 
@@ -282,11 +283,11 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def physical_image(path: Path, hdu: Hdu) -> np.ndarray:
+def physical_image(path: Path, hdu: Hdu, *, flags: bool = False) -> np.ndarray:
     """Return an image's physical values: :func:`image` as it is where BSCALE, BZERO and BLANK do nothing.
 
     Integers stored with the offset that FITS uses for unsigned types (and for signed bytes) become these types, native;
-    other scaled images become float32, with NaN for BLANK.
+    other scaled images become float32, with NaN for BLANK. With `flags` there is no BLANK: any value is a set of flags.
 
     Raises
     ------
@@ -297,7 +298,7 @@ def physical_image(path: Path, hdu: Hdu) -> np.ndarray:
     scale, zero = (_number(path, hdu, name, default) for name, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
     integer = stored.dtype.kind in "iu"
     # FITS defines BLANK for integers alone.
-    blank = hdu.header.get("BLANK") if integer else None
+    blank = _blank(path, hdu) if integer and not flags else None
     if scale == 1 and zero == 0 and blank is None:
         return stored
     half = 1 << (8 * stored.dtype.itemsize - 1)
@@ -312,6 +313,13 @@ def physical_image(path: Path, hdu: Hdu) -> np.ndarray:
         if blank is not None:
             plane[raw == blank] = np.nan
     return values
+
+
+def _blank(path: Path, hdu: Hdu) -> int | None:
+    where = f"extension {hdu.name}"
+    if keyword_value(path, hdu.header, "BLANK", where) is None:
+        return None
+    return keyword(path, hdu.header, "BLANK", where)
 
 
 def _number(path: Path, hdu: Hdu, name: str, default: float) -> float:

@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.io import fits
 
+from rampfit_numba._version import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rampfit_numba.result import RampFit, Rate
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # Cards that belong to the input's arrays, HDUs or bytes, not to the observation.
 _STRUCTURE = re.compile(
@@ -120,8 +122,8 @@ def fitopt_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | No
     hdulist = fits.HDUList([_primary(fit, "RampFitOutputModel", filename, provenance, fitted=False)])
     cards = _carried(fit.header.sci) if fit.header is not None else fits.Header()
     if len(cards):
-        hdulist.append(_image("SCI", None, cards))
-    hdulist.extend(_image(plane.name.upper(), getattr(fit.fitopt, plane.name)) for plane in fields(fit.fitopt))
+        hdulist.append(image_hdu("SCI", None, cards))
+    hdulist.extend(image_hdu(plane.name.upper(), getattr(fit.fitopt, plane.name)) for plane in fields(fit.fitopt))
     hdulist.append(_empty_asdf())
     return hdulist
 
@@ -145,15 +147,15 @@ def _rate_images(fit: RampFit, rate: Rate) -> list[fits.ImageHDU | fits.BinTable
     unit = fits.Header([("BUNIT", _RATE_UNIT, "physical units of the array values")])
     sci.update(unit)
     return [
-        _image("SCI", rate.data, sci),
-        _image("ERR", rate.err, unit),
-        _image("DQ", rate.dq),
-        _image("VAR_POISSON", rate.var_poisson),
-        _image("VAR_RNOISE", rate.var_rnoise),
+        image_hdu("SCI", rate.data, sci),
+        image_hdu("ERR", rate.err, unit),
+        image_hdu("DQ", rate.dq),
+        image_hdu("VAR_POISSON", rate.var_poisson),
+        image_hdu("VAR_RNOISE", rate.var_rnoise),
     ]
 
 
-def _image(name: str, values: np.ndarray | None, header: fits.Header | None = None) -> fits.ImageHDU:
+def image_hdu(name: str, values: np.ndarray | None, header: fits.Header | None = None) -> fits.ImageHDU:
     """Return an image HDU of a read-only view: astropy would swap the bytes of a writable array in place to write it.
 
     uint32 is stored as FITS and JWST files have it: int32 with BZERO = 2^31.
@@ -181,7 +183,7 @@ def _carried(header: fits.Header) -> fits.Header:
         if _mend(card):
             carried.append(card, end=True)
         else:
-            logger.warning("A card of the input's header is beyond understanding and is left out: %s", card.keyword)
+            log.warning("A card of the input's header is beyond understanding and is left out: %s", card.keyword)
     return carried
 
 
@@ -233,8 +235,6 @@ def _set(header: fits.Header, key: str, value: str | float, comment: str, sectio
 
 
 def _history(fit: RampFit) -> list[str]:
-    from rampfit_numba import __version__
-
     options = ", ".join(f"{option.name}={getattr(fit.options, option.name)}" for option in fields(fit.options))
     lines = [f"rampfit_numba {__version__}: ramp fitting", f"rampfit_numba parameters: {options}"]
     if fit.nothing_to_fit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from dataclasses import dataclass
 from numbers import Real
@@ -14,6 +13,7 @@ import numpy as np
 
 from rampfit_numba.exposure import as_array
 from rampfit_numba.io import hdus
+from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rampfit_numba.exposure import Exposure
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _UNITS = {"readnoise": "DN", "gain": "electron / DN"}
 # NIRSpec's IRS2 readout interleaves reference pixels: its arrays have 3200 rows where SUBSIZE2 says 2048.
@@ -92,38 +92,54 @@ def read_reference(reference: Any, exposure: Exposure, name: str) -> ReferenceIm
     >>> read_reference(5.5, Exposure(np.zeros((1, 5, 2, 2)), None, 2.775), "gain").source
     'value 5.5'
     """
+    known = resolve_reference(reference, name)
+    if isinstance(known, Path):
+        return _from_file(known, exposure, name)
+    if isinstance(known, float):
+        return ReferenceImage(known, f"value {known:g}")
+    shape = (exposure.nrows, exposure.ncols)
+    if known.shape != shape:
+        raise ValueError(f"{name}: expected a number or an array of shape {shape}; got shape {known.shape}")
+    return ReferenceImage(np.ascontiguousarray(known, np.float32), "array")
+
+
+def resolve_reference(reference: Any, name: str) -> Path | float | np.ndarray:  # noqa: ANN401
+    """Return what a reference is, checked as far as that is possible without an exposure.
+
+    Parameters
+    ----------
+    reference, name
+        As for :func:`read_reference`.
+
+    Returns
+    -------
+    Path, float or ndarray
+        A file that exists, a number, or an array of at least one axis; each comes back as it is when resolved again.
+
+    Raises
+    ------
+    RampFileError
+        There is no such file.
+    TypeError, ValueError
+        A number that is not positive, an array of the wrong type, or an unknown `name`.
+    """
     if name not in _UNITS:
         raise ValueError(f"name: expected 'readnoise' or 'gain'; got {name!r}")
     if isinstance(reference, str):
-        reference = _number_or_path(reference)
+        reference = number_or_path(reference)
     if isinstance(reference, os.PathLike):
-        return _from_file(Path(reference), exposure, name)
-    return _from_values(reference, exposure, name)
-
-
-def _number_or_path(text: str) -> float | Path:
-    if not Path(text).exists():
-        try:
-            return float(text)
-        except ValueError:
-            pass
-    return Path(text)
-
-
-def _from_values(reference: Any, exposure: Exposure, name: str) -> ReferenceImage:  # noqa: ANN401
-    if isinstance(reference, Real) and not isinstance(reference, bool | np.bool_):
-        value = float(reference)
-    else:
-        values = as_array(name, reference, _UNITS[name])
-        if values.ndim:
-            shape = (exposure.nrows, exposure.ncols)
-            if values.shape != shape:
-                raise ValueError(f"{name}: expected a number or an array of shape {shape}; got shape {values.shape}")
-            return ReferenceImage(np.ascontiguousarray(values, np.float32), "array")
-        value = float(values)
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: expected a finite number > 0; got {value}")
-    return ReferenceImage(value, f"value {value:g}")
+        path = Path(reference)
+        check_file(path)
+        return path
+    if not isinstance(reference, Real) or isinstance(reference, bool | np.bool_):
+        reference = as_array(name, reference, _UNITS[name])
+        if reference.ndim:
+            return np.asarray(reference)
+    try:
+        check_number(value := float(reference))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return value
 
 
 def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
@@ -157,7 +173,7 @@ def _check_kind(path: Path, primary: fits.Header, exposure: Exposure, name: str)
         ours, theirs = (hdus.text(header, keyword).upper() for header in (exposure.header.primary, primary))
         # "N/A" and "ANY" mark references for more than one detector.
         if ours and theirs and ours != theirs and theirs not in {"N/A", "ANY"}:
-            logger.warning("%s: %s is %s, the exposure's is %s", path, keyword, theirs, ours)
+            log.warning("%s: %s is %s, the exposure's is %s", path, keyword, theirs, ours)
 
 
 def _cut(
@@ -182,7 +198,7 @@ def _cut(
     _check_corner(science_name, science)
     if reference == _true_size(science_name, science, exposure.shape[2:]):
         return slice(None), slice(None)
-    logger.info("Extracting %s subarray to match science data", name)
+    log.info("Extracting %s subarray to match science data", name)
     row, col = science.first_row - reference.first_row, science.first_col - reference.first_col
     if row < 0 or col < 0 or row + science.nrows > shape[0] or col + science.ncols > shape[1]:
         raise RampFileError(
@@ -197,14 +213,14 @@ def _cut(
 def _reference_subarray(path: Path, primary: fits.Header, shape: tuple[int, ...], exposure: Exposure) -> _Subarray:
     found = _read_subarray(path, primary)
     if isinstance(found, list):
-        instrument = hdus.text(primary, "INSTRUME").upper() or exposure.instrument
+        instrument = (hdus.text(primary, "INSTRUME") or exposure.instrument).upper()
         full_frame = _MIRI_FULL_FRAME if instrument == "MIRI" else _FULL_FRAME
         if shape != full_frame:
             raise RampFileError(
                 f"{path}: {', '.join(found)} missing in the primary header, and {shape[0]} rows x {shape[1]} columns "
                 f"are no full frame ({full_frame[0]} x {full_frame[1]}): its place on the detector is unknown; add them"
             )
-        logger.warning("%s: SUBSTRT or SUBSIZE keywords missing; taken as the full frame", path)
+        log.warning("%s: SUBSTRT or SUBSIZE keywords missing; taken as the full frame", path)
         found = _Subarray(1, 1, *full_frame)
     _check_corner(str(path), found)
     return _true_size(str(path), found, shape)
@@ -227,11 +243,11 @@ def _check_corner(name: str, subarray: _Subarray) -> None:
 def _true_size(name: str, subarray: _Subarray, shape: tuple[int, ...]) -> _Subarray:
     nrows, ncols = shape
     if subarray.ncols != ncols:
-        logger.warning("%s: SUBSIZE1 = %d, but the array has %d columns; using the latter", name, subarray.ncols, ncols)
+        log.warning("%s: SUBSIZE1 = %d, but the array has %d columns; using the latter", name, subarray.ncols, ncols)
     if (subarray.nrows, nrows) == _IRS2_ROWS:
         nrows = subarray.nrows
     elif subarray.nrows != nrows:
-        logger.warning("%s: SUBSIZE2 = %d, but the array has %d rows; using the latter", name, subarray.nrows, nrows)
+        log.warning("%s: SUBSIZE2 = %d, but the array has %d rows; using the latter", name, subarray.nrows, nrows)
     return subarray._replace(nrows=nrows, ncols=ncols)
 
 
@@ -242,7 +258,5 @@ def _gain_factor(path: Path, primary: fits.Header) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RampFileError(f"{path}: keyword GAINFACT must be a number; it is {value!r}")
     if value != 1:
-        logger.warning(
-            "%s: GAINFACT = %g is passed on in the products' headers, for a later step to apply", path, value
-        )
+        log.warning("%s: GAINFACT = %g is passed on in the products' headers, for a later step to apply", path, value)
     return float(value)

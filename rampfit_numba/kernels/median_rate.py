@@ -170,7 +170,7 @@ def exact_rate(tile, pixel, status, settings):
 
 @jit
 def _sort(values, count):
-    """Sort the first `count` values in place, one by one: so rarely that NumPy's sort is not worth a second of compiling."""
+    """Sort the first `count` values in place; it is rare, and NumPy's sort would cost a second of compiling."""
     for i in range(1, count):
         value = values[i]
         j = i

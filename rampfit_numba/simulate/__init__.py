@@ -6,7 +6,7 @@ options.py  what can be chosen, and its defaults
 scene.py    what falls on the detector: count rates, gains, read noise, bad pixels
 ramps.py    what the detector makes of it: electrons, hits, saturation, frames, groups, flags
 headers.py  what a jump-step file says about itself
-files.py    a simulation as three FITS files
+files.py    a simulation as FITS files, the truth among them on request
 pulls.py    how far fitted rates are from the truth, in units of their errors
 """
 

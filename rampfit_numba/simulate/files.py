@@ -1,15 +1,18 @@
-"""A simulation as three FITS files: the exposure after the jump step, and its two reference files."""
+"""A simulation as FITS files: the exposure after the jump step, its two reference files, and the truth on request."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rampfit_numba.messages import RampFileError
-from rampfit_numba.simulate.headers import reference_header
+from rampfit_numba.simulate.headers import reference_header, truth_headers
 
 if TYPE_CHECKING:
+    import os
+
     from astropy.io import fits
 
     from rampfit_numba.exposure import Exposure, ExposureHeader
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 _ENDINGS = (".fits", ".fits.gz")
 
 
-def simulation_paths(path: str | os.PathLike[str], *, overwrite: bool = True) -> tuple[Path, Path, Path]:
-    """Return the paths of the exposure, the gain and the readnoise file that belong to `path`.
+def simulation_paths(path: str | os.PathLike[str], *, overwrite: bool = True, truth: bool = False) -> tuple[Path, ...]:
+    """Return the paths of the exposure, the gain and the readnoise file that belong to `path`, and of the truth.
 
     Parameters
     ----------
@@ -27,17 +30,22 @@ def simulation_paths(path: str | os.PathLike[str], *, overwrite: bool = True) ->
         Name of the exposure's file, ``<base>_jump.fits``.
     overwrite : bool
         Whether the files may exist.
+    truth : bool
+        Whether there is a file of the truth.
 
     Raises
     ------
     RampFileError
-        The name does not end in .fits or .fits.gz, its folder does not exist, or a file exists and may not.
+        The name does not end in .fits or .fits.gz, its folder does not exist, or a file exists and may not, or could
+        not be written.
 
     Examples
     --------
     >>> [path.name for path in simulation_paths("demo_jump.fits")]
     ['demo_jump.fits', 'demo_gain.fits', 'demo_readnoise.fits']
     """
+    from rampfit_numba.io.outputs import check_outputs
+
     path = Path(path)
     ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), "")
     base = path.name.removesuffix(ending).removesuffix("_jump")
@@ -45,81 +53,75 @@ def simulation_paths(path: str | os.PathLike[str], *, overwrite: bool = True) ->
         raise RampFileError(f"{path}: expected a name like demo_jump.fits or demo_jump.fits.gz")
     if not path.parent.is_dir():
         raise RampFileError(f"{path}: the folder {path.parent} does not exist; make it first")
-    paths = path, path.with_name(f"{base}_gain{ending}"), path.with_name(f"{base}_readnoise{ending}")
-    for existing in paths if not overwrite else ():
-        if existing.exists():
-            raise RampFileError(f"{existing}: exists already, nothing was written; overwrite it or take another name")
+    kinds = ("gain", "readnoise", "truth") if truth else ("gain", "readnoise")
+    paths = path, *(path.with_name(f"{base}_{kind}{ending}") for kind in kinds)
+    check_outputs(paths, overwrite=overwrite)
     return paths
 
 
 def write_simulation(
-    simulation: Simulation, path: str | os.PathLike[str], *, overwrite: bool = False
-) -> tuple[Path, Path, Path]:
-    """Write the exposure to `path`, and its gain and readnoise files beside it.
-
-    Each file is written under a temporary name and renamed: it is whole or absent.
+    simulation: Simulation, path: str | os.PathLike[str], *, overwrite: bool = False, truth: bool = False
+) -> tuple[Path, ...]:
+    """Write the exposure to `path`, and its gain and readnoise files beside it: all of them, whole, or none.
 
     Parameters
     ----------
     simulation : Simulation
         What to write.
     path : path-like
-        Name of the exposure's file, ``<base>_jump.fits``; the others become ``<base>_gain.fits`` and
-        ``<base>_readnoise.fits``.
+        Name of the exposure's file, ``<base>_jump.fits``; the others become ``<base>_gain.fits``,
+        ``<base>_readnoise.fits`` and ``<base>_truth.fits``.
     overwrite : bool
         Replace files that exist.
+    truth : bool
+        Write the truth too: RATE, the true count rate in DN/s (nrows, ncols), and JUMPS, 1 where a cosmic ray hit,
+        flagged or not, else 0 (nints, ngroups, nrows, ncols).
 
     Returns
     -------
     tuple of pathlib.Path
-        Paths of the exposure, the gain and the readnoise file.
+        Paths of the exposure, the gain and the readnoise file, and of the truth where it was asked for.
 
     Raises
     ------
     RampFileError
-        A file exists and `overwrite` is off, the folder does not exist, or the name does not end in .fits or .fits.gz.
-    OSError
-        A file cannot be written.
+        A file exists and `overwrite` is off, the folder does not exist, the name does not end in .fits or .fits.gz, or
+        a file cannot be written.
     """
-    paths = simulation_paths(path, overwrite=overwrite)
+    from rampfit_numba.io.outputs import write_all
+
+    paths = simulation_paths(path, overwrite=overwrite, truth=truth)
     header = simulation.exposure.header
     if header is None:
         raise ValueError("simulation.exposure.header: expected an ExposureHeader; got None")
-    hdulists = (
+    hdulists = [
         _exposure_hdulist(simulation.exposure, header),
-        _reference_hdulist(simulation.gain, reference_header("gain", header.primary)),
-        _reference_hdulist(simulation.readnoise, reference_header("readnoise", header.primary)),
-    )
+        _hdulist(reference_header("gain", header.primary), SCI=simulation.gain),
+        _hdulist(reference_header("readnoise", header.primary), SCI=simulation.readnoise),
+    ]
+    if truth:
+        primary, rate = truth_headers(header.primary)
+        hdulist = _hdulist(primary, RATE=simulation.true_rate, JUMPS=simulation.hits.view(np.uint8))
+        hdulist["RATE"].header.update(rate)
+        hdulists.append(hdulist)
     for hdulist, target in zip(hdulists, paths, strict=True):
-        _write(hdulist, target)
+        hdulist[0].header["FILENAME"] = (target.name, "Name of the file")
+    write_all(list(zip(paths, hdulists, strict=True)), overwrite=overwrite)
     return paths
 
 
 def _exposure_hdulist(exposure: Exposure, header: ExposureHeader) -> fits.HDUList:
-    from astropy.io import fits
-
-    hdus = [
-        fits.PrimaryHDU(header=header.primary),
-        fits.ImageHDU(exposure.data, header=header.sci, name="SCI"),
-        fits.ImageHDU(exposure.pixeldq, name="PIXELDQ"),
-        fits.ImageHDU(exposure.groupdq, name="GROUPDQ"),
-    ]
+    images = {"SCI": exposure.data, "PIXELDQ": exposure.pixeldq, "GROUPDQ": exposure.groupdq}
     if exposure.zeroframe is not None:
-        hdus.append(fits.ImageHDU(exposure.zeroframe, name="ZEROFRAME"))
-    return fits.HDUList(hdus)
+        images["ZEROFRAME"] = exposure.zeroframe
+    hdulist = _hdulist(header.primary, **images)
+    hdulist["SCI"].header.update(header.sci)
+    return hdulist
 
 
-def _reference_hdulist(image: object, header: fits.Header) -> fits.HDUList:
+def _hdulist(primary: fits.Header, **images: np.ndarray | None) -> fits.HDUList:
     from astropy.io import fits
 
-    return fits.HDUList([fits.PrimaryHDU(header=header), fits.ImageHDU(image, name="SCI")])
+    from rampfit_numba.io.products import image_hdu
 
-
-def _write(hdulist: fits.HDUList, path: Path) -> None:
-    hdulist[0].header["FILENAME"] = (path.name, "Name of the file")
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        hdulist.writeto(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return fits.HDUList([fits.PrimaryHDU(header=primary), *(image_hdu(name, image) for name, image in images.items())])

@@ -98,6 +98,19 @@ def reference_header(kind: str, exposure: fits.Header) -> fits.Header:
     return header
 
 
+def truth_headers(exposure: fits.Header) -> tuple[fits.Header, fits.Header]:
+    """Return the headers of the file of the truth, its primary one and that of RATE, for an exposure's primary one."""
+    from astropy.io import fits
+
+    primary = fits.Header()
+    primary["DESCRIP"] = ("Truth of a simulation", "Description of the file")
+    for name in ("INSTRUME", "DETECTOR"):
+        primary.append(exposure.cards[name])
+    for line in exposure["HISTORY"]:
+        primary["HISTORY"] = line
+    return primary, fits.Header([("BUNIT", "DN/s", "physical units of the array values")])
+
+
 def subarray_cards(nrows: int, ncols: int, name: str) -> list[tuple[str, str | int, str]]:
     """Return the cards that place an array of this size on the detector."""
     return [

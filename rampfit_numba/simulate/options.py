@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, Final
@@ -121,7 +122,7 @@ class SimulationOptions:
     def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():
             kind = Integral if isinstance(least, int) else Real
-            _check_number(name, getattr(self, name), kind, least, most)
+            check_number(name, getattr(self, name), kind, least, most)
         _check_flux(self.source_flux)
         if self.bias >= self.saturation:
             raise ValueError(f"bias: expected less than saturation ({self.saturation}); got {self.bias}")
@@ -143,12 +144,14 @@ class SimulationOptions:
         return tuple(field.name for field in fields(cls))
 
 
-def _check_number(name: str, value: Any, kind: Any, least: float, most: float) -> None:  # noqa: ANN401  (a user's)
+def check_number(name: str, value: Any, kind: Any, least: float, most: float = math.inf) -> None:  # noqa: ANN401
+    """Refuse what is not of this kind (``Integral`` or ``Real``; never a bool) or lies outside the closed range."""
+    what = "an integer" if kind is Integral else "a number"
+    what += f" >= {least:g}" if most == math.inf else f" between {least:g} and {most:g}"
     if isinstance(value, bool) or not isinstance(value, kind):
-        what = "an integer" if kind is Integral else "a number"
-        raise TypeError(f"{name}: expected {what} between {least:g} and {most:g}; got {value!r}")
-    if not least <= float(value) <= most:  # also refuses NaN
-        raise ValueError(f"{name}: expected a value between {least:g} and {most:g}; got {value!r}")
+        raise TypeError(f"{name}: expected {what}; got {value!r}")
+    if not least <= value <= most:  # also refuses NaN
+        raise ValueError(f"{name}: expected {what}; got {value!r}")
 
 
 def _check_flux(value: Any) -> None:  # noqa: ANN401

@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.simulate.headers import exposure_header
-from rampfit_numba.simulate.options import MAX_RATE, SimulationOptions
+from rampfit_numba.simulate.options import MAX_RATE, SimulationOptions, check_number
 from rampfit_numba.simulate.scene import Scene, make_scene
 
 if TYPE_CHECKING:
@@ -104,11 +105,12 @@ def simulate_exposure(
     >>> simulation.exposure.shape, simulation.exposure.data.dtype
     ((1, 8, 4, 5), dtype('float32'))
     """
-    shape = tuple(
-        _check_integer(name, value, 1)
-        for name, value in (("nints", nints), ("ngroups", ngroups), ("nrows", nrows), ("ncols", ncols))
-    )
-    seed = _check_integer("seed", seed, 0)
+    for name, size in (("nints", nints), ("ngroups", ngroups), ("nrows", nrows), ("ncols", ncols)):
+        check_number(name, size, Integral, 1)
+    check_number("seed", seed, Integral, 0)
+    # NumPy's own integers would overflow in the arithmetic with sizes.
+    nints, ngroups, nrows, ncols = shape = int(nints), int(ngroups), int(nrows), int(ncols)
+    seed = int(seed)
     chosen = SimulationOptions(**options)
     scene = make_scene(ngroups, (nrows, ncols), chosen, _stream(seed, _SCENE), _check_rate(true_rate, (nrows, ncols)))
 
@@ -250,14 +252,6 @@ def _add_hits(electrons: Array, readout: _Readout, rng: np.random.Generator) -> 
 
 def _stream(seed: int, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-
-
-def _check_integer(name: str, value: Any, least: int) -> int:  # noqa: ANN401
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected an integer >= {least}; got {value!r}")
-    if value < least:
-        raise ValueError(f"{name}: expected an integer >= {least}; got {value}")
-    return int(value)
 
 
 def _check_rate(value: Any, shape: tuple[int, int]) -> Array | None:  # noqa: ANN401

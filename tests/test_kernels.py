@@ -1,0 +1,481 @@
+"""Kernel functions one by one, against the formulas of `docs/algorithm.md` and against NumPy."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.bits import trailing_zeros
+from rampfit_numba.kernels.combine import bounded, combine_integrations, combine_segments
+from rampfit_numba.kernels.fitopt import fit_line
+from rampfit_numba.kernels.median_network import middle_network
+from rampfit_numba.kernels.median_rate import add_clean_rate, add_flagged_rate, bring_to_middle
+from rampfit_numba.kernels.ols import find_reach, signal_class, sum_segments
+from rampfit_numba.kernels.pixels import CONSTANTS, find_constants
+from rampfit_numba.kernels.segments import group_masks, list_segments
+from rampfit_numba.kernels.settings import Settings
+from rampfit_numba.kernels.weights import BOUNDS, POWERS, segment_weights
+from tests.naive_pixel import Detector, Ramp, find_segments, fit_segment, weight_power
+from tests.sizes import fewer
+
+pytestmark = pytest.mark.kernel
+
+D, S, J, P, AD_FLOOR, C = 1, 2, 4, 32, 64, 128
+GROUP_TIME = 2.75
+SETTINGS = Settings(GROUP_TIME, 1.25, 1.75, 2.0, 1.0, suppress_one_group=False, clear_first_jump=False)
+CLASSES = range(len(POWERS))
+
+
+# ------------------------------------------------------------------------------------------------------- bit arithmetic
+@pytest.mark.parametrize("bit", range(64))
+def test_trailing_zeros(bit):
+    above = np.uint64((0xA5A5_5A5A_DEAD_BEEF << (bit + 1)) % 2**64)
+    for word in (np.uint64(1) << np.uint64(bit), np.uint64(1) << np.uint64(bit) | above):
+        assert trailing_zeros(word) == bit
+
+
+# ------------------------------------------------------------------------------------------------------ median network
+def through(network, values):
+    """Return values of shape (length, number) after the exchanges, made as `middle_network` describes them."""
+    values = values.copy()
+    for low, high, needed in network:
+        smaller, larger = np.minimum(values[low], values[high]), np.maximum(values[low], values[high])
+        if needed != 2:
+            values[low] = smaller
+        if needed != 1:
+            values[high] = larger
+    return values
+
+
+def check_middle(length, values):
+    found, expected = through(middle_network(length), values), np.sort(values, axis=0)
+    for rank in {max(length // 2 - 1, 0), length // 2}:
+        np.testing.assert_array_equal(found[rank], expected[rank], err_msg=f"length {length}, rank {rank}")
+
+
+@pytest.mark.parametrize("length", range(1, 71))
+def test_network_by_the_zero_one_principle(length):
+    """What puts sequences of 0 and 1 in order does so with all numbers (Knuth 3, 5.3.4 Z).
+
+    Minima and maxima never fall when a value rises: rank r is right for all sequences if it is for those of r zeros and
+    of r + 1. These are tried all where the rows are short; of the others random ones, and runs turned round anywhere.
+    """
+    ones = range(length - length // 2 - 1, length - length // 2 + 2)
+    if length <= fewer(15, 10):
+        values = (np.arange(2**length)[np.newaxis] >> np.arange(length)[:, np.newaxis]) & 1
+        values = values[:, np.isin(values.sum(axis=0), ones)]
+    else:
+        counts = np.repeat(ones, fewer(2000, 200))
+        values = (np.random.default_rng(length).random((length, counts.size)).argsort(axis=0) < counts).astype(int)
+        rolled = (np.arange(length)[:, np.newaxis] + np.arange(length)) % length
+        values = np.hstack([values, *((rolled < count).astype(int) for count in ones)])
+    check_middle(length, values)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 19, 20, 63, 64, 65, 128, 129, 299, 300])
+def test_network_with_numbers(length):
+    rng = np.random.default_rng(length)
+    check_middle(length, rng.integers(-3, 4, (length, 200)).astype(float))  # many are equal
+    check_middle(length, rng.normal(size=(length, 200)))
+    block = rng.normal(size=(length, LANES))
+    block[rng.random(block.shape) < 0.2] = np.inf
+    block[rng.random(block.shape) < 0.2] = -np.inf
+    expected = through(middle_network(length), block)
+    bring_to_middle(block, middle_network(length))
+    np.testing.assert_array_equal(block, expected)
+
+
+def test_network_is_shared_and_so_cannot_be_changed():
+    assert middle_network(9) is middle_network(9)
+    assert not middle_network(9).flags.writeable
+    assert middle_network(1).shape == (0, 3)
+
+
+# -------------------------------------------------------------------------------------------------------------- weights
+LENGTHS = [*range(2, 13), 65, 300]
+
+
+def weights_of(power_class, length):
+    """Return w_k = |(k - c) / c|^P with c = (n - 1) / 2, the power taken in single precision (section 5)."""
+    centre = (length - 1) / 2
+    distance = np.abs((np.arange(length) - centre) / centre).astype(np.float32)
+    return (distance.astype(float) ** float(np.float32(POWERS[power_class]))).astype(np.float32).astype(float)
+
+
+def factors_of(tables, power_class, length):
+    """Return the factors of one segment length."""
+    start = power_class * (tables.factors.size // len(POWERS)) + length * (length - 1) // 2
+    return tables.factors[start : start + length]
+
+
+@pytest.mark.parametrize("power_class", CLASSES)
+def test_factors_solve_the_weighted_least_squares(power_class):
+    """The factors are the slope's row of the solution of min sum w (y - a - b x)^2, times n^3 - n, for each sample."""
+    for length in LENGTHS:
+        tables, weights = segment_weights(max(length, 5)), weights_of(power_class, length)
+        x = np.arange(length) - (length - 1) / 2
+        root = np.sqrt(weights)
+        solution = np.linalg.lstsq(root[:, np.newaxis] * np.stack([np.ones(length), x], axis=1), np.diag(root))[0]
+        slope, scale = solution[1], np.abs(solution[1]).max()
+        found = factors_of(tables, power_class, length) / (float(length) ** 3 - length)
+        # The power of a quotient that is rounded differently: one unit of single precision, P times.
+        np.testing.assert_allclose(found, slope, rtol=2e-6, atol=1e-12 * scale, err_msg=f"length {length}")
+        np.testing.assert_allclose(tables.total[power_class, length], weights.sum(), rtol=2e-6)
+        np.testing.assert_allclose(tables.spread[power_class, length], (weights * x**2).sum(), rtol=2e-6)
+
+
+@pytest.mark.parametrize("power_class", CLASSES)
+def test_lines_are_those_of_polyfit(power_class):
+    """Slope and weighted mean of a segment somewhere in a ramp."""
+    tables = segment_weights(303)
+    for length in LENGTHS:
+        rng = np.random.default_rng(length)
+        x = np.arange(length) - (length - 1) / 2
+        samples = np.full((length + 3, LANES), np.nan, np.float32)
+        samples[2:-1] = 1000 + 50 * x[:, np.newaxis] + rng.normal(0, 10, (length, LANES))
+        here, weights = samples[2:-1, 3].astype(float), weights_of(power_class, length)
+        expected = np.polyfit(x, here, 1, w=np.sqrt(weights))  # mean and slope, where x is that from the mean
+        found = fit_line(samples, 3, 2, length + 2, power_class, tables)
+        np.testing.assert_allclose(found, expected, rtol=1e-7, err_msg=f"length {length}")
+        np.testing.assert_allclose(
+            factors_of(tables, power_class, length) @ here / (float(length) ** 3 - length), expected[0], rtol=1e-7
+        )
+
+
+def test_tables_do_not_depend_on_the_longest_length():
+    short, long = segment_weights(12), segment_weights(65)
+    for power_class in CLASSES:
+        for length in range(2, 13):
+            one, other = (factors_of(tables, power_class, length) for tables in (short, long))
+            assert one.tobytes() == other.tobytes()
+        assert short.spread[power_class].tobytes() == long.spread[power_class, :13].tobytes()
+
+
+# --------------------------------------------------------------------------------------------- signal-to-noise classes
+# With k = p^2 / (p^2 - q^2), m = p q / (p^2 - q^2), k b^2 electrons over the read noise m b have the ratio b exactly.
+EXACT = [(25 / 16, 15 / 16), (9 / 8, 3 / 8)]
+
+
+def exact_class(step, readnoise, gain):
+    """Return the class of step G / sqrt(R^2 + step G), found without rounding."""
+    signal = Fraction(step) * Fraction(gain)
+    variance = Fraction(readnoise) ** 2 + signal
+    if signal <= 0 or variance <= 0:
+        return 0
+    return sum(signal**2 >= Fraction(bound) ** 2 * variance for bound in BOUNDS)
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize(("k", "m"), EXACT)
+@pytest.mark.parametrize(("power_class", "bound"), [*enumerate(BOUNDS, start=1)])
+def test_lower_bounds_of_classes_are_inclusive(power_class, bound, k, m, gain):
+    step, readnoise = k * bound * bound / gain, m * bound
+    assert exact_class(step, readnoise, gain) == power_class
+    assert signal_class(step, readnoise, gain) == power_class
+    below, above = (float(np.nextafter(np.float32(step), np.float32(end))) for end in (0, np.inf))
+    assert signal_class(below, readnoise, gain) == power_class - 1
+    assert signal_class(above, readnoise, gain) == power_class
+    assert signal_class(step, float(np.nextafter(np.float32(readnoise), np.float32(np.inf))), gain) == power_class - 1
+    assert signal_class(step, float(np.nextafter(np.float32(readnoise), np.float32(0))), gain) == power_class
+    assert POWERS[signal_class(step, readnoise, gain)] == weight_power(np.float64(bound))
+    # The next double itself may round onto the bound from below, but never from above, and no two away.
+    assert signal_class(np.nextafter(step, np.inf), readnoise, gain) == power_class
+    assert signal_class(step * (1 - 2**-50), readnoise, gain) == power_class - 1
+
+
+@given(
+    step=st.floats(-1e5, 1e5, width=32),
+    readnoise=st.floats(0.125, 1000, width=32),
+    gain=st.floats(0.0625, 100, width=32),
+)
+def test_classes_of_any_numbers(step, readnoise, gain):
+    low, high = (exact_class(step * scale, readnoise, gain) for scale in (1 - 2**-49, 1 + 2**-49))
+    assert min(low, high) <= signal_class(step, readnoise, gain) <= max(low, high)
+
+
+@pytest.mark.parametrize(
+    ("step", "readnoise", "gain", "expected"),
+    [
+        (np.nan, 1.0, 1.0, 5),
+        (50.0, np.nan, 1.0, 5),
+        (50.0, 1.0, np.nan, 5),
+        (0.0, 1.0, 1.0, 0),
+        (0.0, 0.0, 1.0, 0),
+        (-50.0, 1.0, 1.0, 0),  # no positive variance
+        (-50.0, 1000.0, 1.0, 0),  # a positive one
+        (50.0, 1.0, 0.0, 0),
+        (-50.0, 1.0, -1.0, 1),
+        (1e30, 1.0, 1.0, 5),
+    ],
+)
+def test_classes_of_odd_numbers(step, readnoise, gain, expected):
+    assert signal_class(step, readnoise, gain) == expected
+
+
+# ------------------------------------------------------------------------------------------------------------- segments
+def reach_of(flags, *, clear_jump=False, dtype=np.uint16):
+    """Return `find_reach` of ramps of flags, shape (ngroups, LANES)."""
+    reach = np.full((flags.shape[0] + 1, LANES), 77, dtype)
+    find_reach(flags, 0, clear_jump, reach)
+    assert not reach[-1].any()
+    return reach
+
+
+def runs_of(reach):
+    """Return the runs (first group, length) of one lane, single groups included, as `find_reach` describes them."""
+    runs = []
+    for g in range(len(reach) - 1):
+        if reach[g] > 0 and reach[g + 1] < 2:
+            runs.append((g + 1 - int(reach[g]), int(reach[g])))
+            np.testing.assert_array_equal(reach[g + 1 - int(reach[g]) : g + 1], 1 + np.arange(int(reach[g])))
+    return runs
+
+
+def fitted(runs):
+    """Return the runs that are fitted and their number as the reference reports it (section 3)."""
+    long = [run for run in runs if run[1] > 1]
+    return (long, len(long)) if long else (runs[:1], len(runs))
+
+
+def listed(flags):
+    """Return `list_segments` of every lane of flags of shape (ngroups, LANES)."""
+    ngroups = flags.shape[0]
+    good, jump = (np.full((ngroups // 64 + 1, LANES), 99, np.uint64) for _ in range(2))
+    group_masks(flags, 0, good, jump)
+    found = []
+    for lane in range(LANES):
+        begins, ends = (np.full(ngroups // 2 + 2, -1) for _ in range(2))
+        used, reported = list_segments(good, jump, lane, begins, ends)
+        found.append(([(int(b), int(e - b)) for b, e in zip(begins[:used], ends[:used], strict=True)], int(reported)))
+    return found
+
+
+def check_segments(flags):
+    """Check that the two ways to find segments, and the slow one, name the same."""
+    reach = reach_of(flags)
+    for lane, segments in enumerate(listed(flags)):
+        bits = [int(f) for f in flags[:, lane]]
+        assert segments == fitted(runs_of(reach[:, lane])), bits
+        assert segments == find_segments(bits), bits
+
+
+FLAGS = st.sampled_from([0, 0, 0, J, P, J | P, D, S, AD_FLOOR, C, J | D, J | AD_FLOOR, 8, 16])
+
+
+@given(data=st.data())
+def test_segments_of_short_ramps(data):
+    ngroups = data.draw(st.integers(1, 12), "ngroups")
+    ramps = data.draw(
+        st.lists(st.lists(FLAGS, min_size=ngroups, max_size=ngroups), min_size=LANES, max_size=LANES), "flags"
+    )
+    check_segments(np.array(ramps, np.uint8).T.copy())
+
+
+@given(
+    ngroups=st.sampled_from([1, 2, 3, 62, 63, 64, 65, 66, 127, 128, 129, 130, 192, 193, 300]),
+    seed=st.integers(0, 2**32 - 1),
+    share=st.sampled_from([0.0, 0.03, 0.3, 0.7]),
+)
+def test_segments_of_long_ramps(ngroups, seed, share):
+    """A word holds 64 groups: what happens at its edges must not show."""
+    rng = np.random.default_rng(seed)
+    flags = rng.choice(np.array([J, J, P, J | P, D, S, AD_FLOOR, C], np.uint8), (ngroups, LANES))
+    flags[rng.random(flags.shape) >= share] = 0
+    check_segments(flags)
+
+
+@pytest.mark.parametrize("edge", [63, 64, 65, 127, 128, 129])
+@pytest.mark.parametrize(
+    "bits", [[J, 0], [0, J], [J, J], [D, J, 0], [J, D], [0, D, 0], [J, P], [0, 0], [D, 0, D]], ids=str
+)
+def test_segments_across_words(edge, bits):
+    for before, after in ((0, 0), (D, D), (D, 0), (0, D)):
+        for shift in (-2, -1, 0):
+            ramp = np.full(edge + 4, after, np.uint8)
+            ramp[: edge + shift] = before
+            ramp[edge + shift : edge + shift + len(bits)] = bits
+            check_segments(np.repeat(ramp[:, np.newaxis], LANES, axis=1))
+
+
+@pytest.mark.parametrize("bits", [[J, 0, 0], [J, J, 0], [J | P, 0, 0], [J, D, 0], [J | D, 0], [J], [J, P]], ids=str)
+def test_void_jump_of_the_first_group(bits):
+    """Without its jump, group 0 is what its other flags make it."""
+    flags = np.repeat(np.array(bits, np.uint8)[:, np.newaxis], LANES, axis=1)
+    cleared = flags.copy()
+    cleared[0] &= 0xFF ^ J
+    np.testing.assert_array_equal(reach_of(flags, clear_jump=True), reach_of(cleared))
+
+
+def test_reach_of_few_groups_fits_into_bytes():
+    flags = np.random.default_rng(2).choice(np.array([0, 0, 0, J, D], np.uint8), (254, LANES))
+    flags[:, 0] = 0
+    np.testing.assert_array_equal(reach_of(flags, dtype=np.uint8), reach_of(flags))
+
+
+# ----------------------------------------------------------------------------------------------------------- their fits
+@pytest.mark.parametrize("ngroups", [2, 3, 4, 9, 20, 66])
+def test_sums_of_segments(ngroups):
+    """The sums over segments of two or more groups are those of the slow implementation's fits."""
+    rng = np.random.default_rng(ngroups)
+    flags = rng.choice(np.array([0, 0, 0, 0, 0, 0, J, D], np.uint8), (ngroups, LANES))
+    flags[:, 0] = 0
+    signal = 10 ** rng.uniform(0, 4, LANES)
+    samples = (np.cumsum(rng.normal(signal, np.sqrt(signal), flags.shape), axis=0) + 500).astype(np.float32)
+    readnoise, gain = rng.uniform(5, 30, LANES).astype(np.float32).astype(float), rng.uniform(0.7, 5, LANES)
+    rate = rng.uniform(0.1, 100, LANES)
+    constants = np.empty((CONSTANTS, LANES))
+    find_constants(SETTINGS, readnoise, gain, rate, constants)
+    sums, count = np.empty((4, LANES)), np.empty(LANES, np.int32)
+    room = np.zeros(LANES + 1, np.int64), np.zeros(LANES, np.int64)
+    sum_segments(
+        *(samples, 0, SETTINGS, readnoise, gain, constants, segment_weights(ngroups), reach_of(flags)),
+        *(*room, sums, count),
+    )
+    for k in range(LANES):
+        ramp = Ramp([np.float64(y) for y in samples[:, k]], flags[:, k].tolist(), None)
+        detector = Detector(gain[k], readnoise[k], np.float64(0), np.float64(GROUP_TIME), *[np.float64(1)] * 2, lead=1)
+        fits = [fit_segment(ramp, s, n, rate[k], detector) for s, n in find_segments(ramp.flags)[0] if n > 1]
+        assert count[k] == len(fits)
+        expected = [
+            sum(fit.slope / fit.var_rnoise for fit in fits),
+            sum(1 / fit.var_poisson for fit in fits),
+            sum(1 / fit.var_rnoise for fit in fits),
+            sum(1 / (fit.var_poisson + fit.var_rnoise) for fit in fits),
+        ]
+        size = sum(abs(fit.slope) / fit.var_rnoise for fit in fits)
+        np.testing.assert_allclose(sums[0, k], expected[0], rtol=1e-9, atol=1e-9 * size)
+        np.testing.assert_allclose(sums[1:, k], expected[1:], rtol=1e-12)
+
+
+# ---------------------------------------------------------------------------------------------------------- combination
+def test_bound_of_variances():
+    assert bounded(1e6) == 0
+    assert bounded(np.nextafter(1e6, 0)) == np.nextafter(1e6, 0)
+    assert bounded(0.0) == 0
+    assert bounded(np.inf) == 0
+    assert bounded(-2.0) == -2
+    assert np.isnan(bounded(np.nan))
+
+
+def first_lanes(*columns):
+    """Return an array of shape (rows, LANES) with `columns` in its first lanes and ones in the others."""
+    array = np.ones((len(columns[0]), LANES))
+    array[:, : len(columns)] = np.array(columns).T
+    return array
+
+
+def test_combination_of_segments():
+    """Section 6: 1 / I_p, 1 / I_r, N / I_r and sqrt(1 / I_e), each with its limit of 1e6."""
+    sums = first_lanes(
+        (30.0, 4.0, 10.0, 2.0),
+        (30.0, 0.0, 10.0, 2.0),  # no positive Poisson variance
+        (30.0, 1e-6, 1e-6, 1e-6),  # on the limits: inclusive for variances, exclusive for err
+        (30.0, 1.1e-6, 1.1e-6, 0.9e-6),  # one on either side
+        (np.nan, 4.0, 10.0, -2.0),  # a slope that is NaN, a negative variance
+        (30.0, 4.0, np.inf, np.inf),  # a variance of zero
+    )
+    fitted, invalid = np.ones(LANES, bool), np.zeros(LANES, bool)
+    combined = np.empty((4, LANES))
+    with np.errstate(all="ignore"):
+        combine_segments(sums, fitted, invalid, combined)
+    slope, err, var_poisson, var_rnoise = combined[:, :6]
+    np.testing.assert_allclose(slope, [3, 3, 0, 30 / 1.1e-6, np.nan, 0], rtol=1e-15)
+    np.testing.assert_allclose(err, [np.sqrt(0.5), np.sqrt(0.5), 1000, 0, np.nan, 0], rtol=1e-15)
+    np.testing.assert_allclose(var_poisson, [0.25, 0, 0, 1 / 1.1e-6, 0.25, 0.25], rtol=1e-15)
+    np.testing.assert_allclose(var_rnoise, [0.1, 0.1, 0, 1 / 1.1e-6, 0.1, 0], rtol=1e-15)
+
+    fitted[0], invalid[1], fitted[2], invalid[2] = False, True, False, True
+    with np.errstate(all="ignore"):
+        combine_segments(sums, fitted, invalid, combined)
+    np.testing.assert_array_equal(combined[:, :3], [[0, np.nan, np.nan], [0] * 3, [0] * 3, [0] * 3])
+
+
+def test_combination_of_integrations():
+    """Section 6: as for segments, but err is sqrt(V_p + V_r), and a sum that is not positive counts itself."""
+    totals = first_lanes(
+        (30.0, 4.0, 10.0),
+        (30.0, 0.0, 10.0),
+        (30.0, 1e-6, 1e-6),
+        (0.0, 0.0, 0.0),  # nothing fitted
+        (np.nan, 4.0, np.nan),
+        (30.0, 4.0, 10.0),
+        (30.0, 4.0, 10.0),
+        (30.0, 4.0, 10.0),
+    )
+    flags = np.zeros(LANES, np.uint32)
+    flags[5:8] = [D, S, J | P | 1 << 19]
+    combined = np.empty((4, LANES))
+    with np.errstate(all="ignore"):
+        combine_integrations(totals, flags, combined)
+    slope, err, var_poisson, var_rnoise = combined[:, :8]
+    np.testing.assert_allclose(slope, [3, 3, 0, 0, np.nan, np.nan, np.nan, 3], rtol=1e-15)
+    np.testing.assert_allclose(var_poisson, [0.25, 0, 0, 0, 0.25, 0, 0, 0.25], rtol=1e-15)
+    np.testing.assert_allclose(var_rnoise, [0.1, 0.1, 0, 0, np.nan, 0, 0, 0.1], rtol=1e-15)
+    np.testing.assert_allclose(err, np.sqrt([0.35, 0.1, 0, 0, np.nan, 0, 0, 0.35]), rtol=1e-15)
+
+
+# -------------------------------------------------------------------------------------------------------------- medians
+def median_rates(samples, flags):
+    """Return section 4 for ramps of shape (ngroups, number), by NumPy, in DN/s."""
+    values = np.where(flags & (D | S), np.nan, samples.astype(float))
+    differences = np.where(flags[1:] & J, np.nan, np.diff(values, axis=0))
+    some = np.isfinite(differences).any(axis=0)
+    rates = np.where(np.isnan(values[0]), 0.0, values[0])
+    rates[some] = np.nanmedian(differences[:, some], axis=0)
+    return rates / GROUP_TIME
+
+
+def added_rates(samples, flags):
+    """Return what `add_flagged_rate` adds for a block of ramps."""
+    rate, size = np.zeros((2, LANES))
+    add_flagged_rate(
+        *(samples, flags, 0, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
+        *(middle_network(max(len(samples) - 1, 1)), np.empty((max(len(samples) - 1, 1), LANES)), rate, size),
+    )
+    assert (size >= np.abs(rate)).all()
+    return rate
+
+
+@pytest.mark.parametrize("ngroups", [*range(2, 14), 20, 21, 64, 65, 66])
+def test_median_of_clean_ramps(ngroups):
+    rng = np.random.default_rng(ngroups)
+    samples = np.cumsum(rng.normal(100, 50, (ngroups, LANES)), axis=0).astype(np.float32)
+    flags = np.zeros(samples.shape, np.uint8)
+    rate, size = np.zeros((2, LANES))
+    room = np.empty((ngroups - 1, LANES))
+    for _ in range(2):  # it adds
+        add_clean_rate(samples, 0, SETTINGS, middle_network(ngroups - 1), room, rate, size)
+    np.testing.assert_allclose(rate, 2 * median_rates(samples, flags), rtol=1e-14)
+    np.testing.assert_allclose(added_rates(samples, flags), median_rates(samples, flags), rtol=1e-14)
+
+
+@pytest.mark.parametrize("usable", range(9))
+@pytest.mark.parametrize("ngroups", [2, 3, 4, 5, 8, 9])
+def test_median_of_every_number_of_differences(ngroups, usable):
+    """Odd and even numbers of usable differences, in an odd and an even number of places, wherever those are."""
+    differences = ngroups - 1
+    if usable > differences:
+        return
+    rng = np.random.default_rng(100 * ngroups + usable)
+    for _ in range(fewer(20, 5)):
+        samples = rng.integers(-1000, 1000, (ngroups, LANES)).astype(np.float32)
+        flags = np.zeros(samples.shape, np.uint8)
+        for k in range(LANES):
+            flags[1 + rng.permutation(differences)[: differences - usable], k] = J
+        np.testing.assert_allclose(added_rates(samples, flags), median_rates(samples, flags), rtol=1e-14, atol=1e-12)
+
+
+@given(data=st.data())
+def test_median_of_flagged_ramps(data):
+    ngroups = data.draw(st.integers(2, 70), "ngroups")
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), "seed"))
+    share = data.draw(st.sampled_from([0.05, 0.3, 0.9]), "share")
+    flags = rng.choice(np.array([D, S, J, J, P, AD_FLOOR, C, J | D], np.uint8), (ngroups, LANES))
+    flags[rng.random(flags.shape) >= share] = 0
+    samples = rng.integers(-1000, 1000, flags.shape).astype(np.float32)
+    np.testing.assert_allclose(added_rates(samples, flags), median_rates(samples, flags), rtol=1e-14, atol=1e-12)
