@@ -9,7 +9,7 @@ import numpy as np
 
 #: Accepted spellings of ``algorithm`` and what they mean.
 ALGORITHMS = {"ols": "ols", "ols_c": "ols"}
-_KNOWN = "'ols' (or 'OLS_C', its name in the pipeline)"
+_KNOWN = "one of 'ols' and 'OLS_C' (its name in the pipeline)"
 
 
 @dataclass(frozen=True)
