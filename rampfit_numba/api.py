@@ -133,14 +133,11 @@ def fit_ramps(
     if plan.nothing_to_fit:
         message = f"no ramp can be fitted: {plan.nothing_to_fit}; all rates are NaN"
         warnings.warn(message, RampFitWarning, stacklevel=2)
+    # All that is mapped from a file is read instead: see sources.py.
+    planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current)
+    zeroframe = exposure.zeroframe if plan.use_zeroframe else None
     inputs = RowInputs(
-        data=data,
-        groupdq=groupdq,
-        readnoise=noise,
-        gain=electrons,
-        pixeldq=exposure.pixeldq,
-        dark=exposure.average_dark_current,
-        zeroframe=exposure.zeroframe if plan.use_zeroframe else None,
+        data, groupdq, *(None if plane is None else file_source(plane) for plane in (*planes, zeroframe))
     )
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
     fitopt = None

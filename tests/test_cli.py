@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -496,7 +497,7 @@ def test_handlers_of_a_caller_are_left_alone(recorded):
     assert len(recorded) == 3
 
 
-@pytest.mark.parametrize("words", [["demo", "--shape", "1x5x8x8", "--quiet"], ["--version"]])
+@pytest.mark.parametrize("words", [["demo", "--shape", "1x5x16x16", "--quiet"], ["--version"]])
 def test_nobody_needs_to_listen(words):
     command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-W", "error", "-m", "rampfit_numba", *words]
     closed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -626,7 +627,7 @@ def test_demo_passes_and_keeps_its_files_where_asked(folder, capsys):
 
 def test_demo_leaves_nothing_in_the_temporary_folder(folder, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    assert main(["demo", "--shape", "1x5x8x8", "--quiet"]) == 0
+    assert main(["demo", "--shape", "1x5x16x16", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
     assert not names(folder)
 
@@ -649,3 +650,75 @@ def test_demo_fails_where_the_numbers_are_wrong(monkeypatch, capsys, wrong):
     monkeypatch.setattr("rampfit_numba.files.fit_file", spoil)
     assert main(["demo", "--shape", "2x8x32x32", "--quiet"]) == 1
     assert "Self check FAILED: rate, all that could be fitted; rate, no flags" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shape", ["1x1x16x16", "1x2x32x32", "1x5x8x8"])
+def test_demo_refuses_shapes_without_meaning(shape, folder, capsys):
+    assert main(["demo", "kept", "--shape", shape]) == 2
+    assert "--shape: the self check needs 3 groups and 128 pixels or more" in capsys.readouterr().err
+    assert not names(folder)
+
+
+def test_demo_that_fails_leaves_no_new_folder(folder, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("broken")
+
+    monkeypatch.setattr("rampfit_numba.simulate.simulate_exposure", fail)
+    assert main(["demo", "new/kept"]) == 1
+    assert not names(folder)
+
+
+# ------------------------------------------------------------------------------------------- unusual names and streams
+def test_names_beyond_ascii(files, folder):
+    gain, ramp = folder / "ga\u00efn.fits", folder / "my file \u00fc_jump.fits"
+    gain.write_bytes(files[1].read_bytes())
+    ramp.write_bytes(files[0].read_bytes())
+    words = ["--readnoise", str(files[2]), "--gain", str(gain), "--save-opt", "--opt-name", "b\u00e4r\u4e2d"]
+    assert main([str(ramp), *words]) == 0
+    assert fits.getval("my file \u00fc_rate.fits", "FILENAME") == "my file u_rate.fits"
+    assert fits.getval("my file \u00fc_rate.fits", "R_GAIN") == "gain.fits"
+    assert fits.getval("b\u00e4r\u4e2d_fitopt.fits", "FILENAME") == "bar?_fitopt.fits"
+
+
+@pytest.mark.usefixtures("folder")
+def test_simulated_names_beyond_ascii():
+    assert main(["simulate", "\u00fc_jump.fits", "--shape", "1x3x4x4"]) == 0
+    assert fits.getval("\u00fc_gain.fits", "FILENAME") == "u_gain.fits"
+
+
+@pytest.mark.parametrize("cores", ["none", "2"])
+def test_closed_standard_error(files, folder, cores):
+    words = [sys.executable, "-m", "rampfit_numba", str(files[0]), *references(files), "--maximum-cores", cores]
+    done = subprocess.run(["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *words], timeout=120, check=False)
+    assert done.returncode == 0
+    assert names(folder) == ["star_rate.fits", "star_rateints.fits"]
+    fits.getdata("star_rate.fits", "SCI")
+
+
+@pytest.mark.usefixtures("folder")
+def test_simulation_without_room_is_refused_first(monkeypatch, capsys):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr("rampfit_numba.simulate.simulate_exposure", None)
+    assert main(["simulate", "x_jump.fits", "--shape", "1x3x40x40"]) == 1
+    assert "x_jump.fits: needs 0.0 MB" in capsys.readouterr().err
+
+
+def test_blanks_within_a_message_stay(files, folder, capsys):
+    (folder / "x.fits").write_text("nothing")
+    assert main(["x.fits", *references(files)]) == 1
+    assert "'SIMPLE  ='" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+def test_ramp_as_a_reference_is_named(files, capsys):
+    assert main([str(files[0]), "--readnoise", str(files[0]), "--gain", "5.5"]) == 1
+    assert "is no readnoise reference file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--int-name", "--opt-name"])
+def test_name_of_dots_is_wrong_usage(files, folder, option, capsys):
+    assert main([str(files[0]), *references(files), "--save-opt", option, ".."]) in {1, 2}
+    assert f"{option.strip('-').replace('-', '_')}: expected a name" in capsys.readouterr().err.replace(
+        "-name", "_name"
+    )
+    assert not names(folder)

@@ -331,11 +331,18 @@ def test_sums_of_segments(ngroups):
     constants = np.empty((CONSTANTS, LANES))
     find_constants(SETTINGS, readnoise, gain, rate, constants)
     sums, count = np.empty((4, LANES)), np.empty(LANES, np.int32)
-    room = np.zeros(LANES + 1, np.int64), np.zeros(LANES, np.int64)
-    sum_segments(
-        *(samples, 0, SETTINGS, readnoise, gain, constants, segment_weights(ngroups), reach_of(flags)),
-        *(*room, sums, count),
-    )
+    some, some_count = np.full((4, LANES), -7.0), np.full(LANES, -7, np.int32)
+    active = np.arange(0, LANES + 1, 3, dtype=np.uint32)
+    for lanes, number, result in ((None, LANES, (sums, count)), (active, LANES // 3, (some, some_count))):
+        sum_segments(
+            *(samples, 0, SETTINGS, readnoise, gain, constants, segment_weights(ngroups), reach_of(flags)),
+            *(lanes, number, np.zeros(LANES + 1, np.uint32), np.zeros(LANES, np.int64), *result),
+        )
+    chosen = np.isin(np.arange(LANES), active[: LANES // 3])
+    assert some[:, chosen].tobytes() == sums[:, chosen].tobytes()  # alone or among all, to the bit
+    assert some_count[chosen].tobytes() == count[chosen].tobytes()
+    assert (some[:, ~chosen] == -7).all()
+    assert (some_count[~chosen] == -7).all()
     for k in range(LANES):
         ramp = Ramp([np.float64(y) for y in samples[:, k]], flags[:, k].tolist(), None)
         detector = Detector(gain[k], readnoise[k], np.float64(0), np.float64(GROUP_TIME), *[np.float64(1)] * 2, lead=1)

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +61,31 @@ class TestNames:
             product_paths("x", tmp_path, opt_name="../b")
         with pytest.raises(ValueError, match="basename: expected a file name; got ''"):
             product_paths("", tmp_path)
+        for name in (".fits", "_jump.fits", "-ramp.fits.gz", "..", "x/.."):
+            with pytest.raises(ValueError, match="basename: expected a name that the products' names can begin with"):
+                product_paths(name, tmp_path)
+        with pytest.raises(ValueError, match=r"int_name: .* got '\.\.'"):
+            product_paths("x", tmp_path, int_name="..")
+
+    @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system that cannot be written")
+    def test_folder_that_cannot_be_made_is_refused_before_the_fit(self):
+        with pytest.raises(RampFileError, match=r"/proc/\S*x_rate\.fits: "):
+            check_outputs(product_paths("x", "/proc/foo").values())
+        with pytest.raises(RampFileError, match=r"^/proc/foo/x_rate\.fits: cannot be written"):
+            write_products(some_fit(), "/proc/foo", "x")
+
+    def test_check_leaves_nothing(self, tmp_path):
+        check_outputs(product_paths("x", tmp_path / "new").values())
+        assert not listing(tmp_path)
+
+    def test_failure_leaves_no_new_folder(self, tmp_path, monkeypatch):
+        def full(*_):
+            raise OSError(errno.ENOSPC, "full")
+
+        monkeypatch.setattr("rampfit_numba.io.outputs._allocate", full)
+        with pytest.raises(RampFileError, match=r"x_rate\.fits: cannot be written \(full\)"):
+            write_products(some_fit(), tmp_path / "a" / "b", "x")
+        assert not listing(tmp_path)
 
     def test_names_of_the_products(self, folder):
         write_products(some_fit(segments=1), folder, "x_jump.fits", int_name="i", opt_name="o")

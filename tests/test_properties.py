@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rampfit_numba import Exposure, fit_ramps
@@ -130,6 +130,7 @@ def permuted(fit: PlainFit, rows: Any, cols: Any) -> PlainFit:
 
 @pytest.mark.kernel
 @given(seed=SEEDS, where=st.integers(1, 1000))
+@example(seed=3284, where=1)  # has such a part
 def test_parts_equal_the_whole(seed: int, where: int) -> None:
     """An exposure cut in two, by rows or by columns, and fitted as two exposures, has the same results."""
     case = local(seed)
@@ -141,6 +142,8 @@ def test_parts_equal_the_whole(seed: int, where: int) -> None:
                 if rows.stop == 0 or cols.stop == 0:
                     continue
                 part = cut(case, rows, cols).copy(save_opt=True)
+                if (part.groupdq[:, 0] & SATURATED).all():
+                    continue  # as an exposure of its own, nothing in it would be fitted: no rule for single pixels
                 # charge loss is an exposure's affair only as a switch; per pixel nothing changes
                 got = plain(run_engine(part))
                 expected = permuted(whole, rows, cols)

@@ -39,6 +39,16 @@ def refused(reference, exposure, name, *parts):
 
 
 class TestSubarray:
+    def test_wrong_size_is_told_once_for_both_references(self, tmp_path, detector, caplog):
+        ramp = ramp_hdulist()
+        ramp[0].header["SUBSIZE1"] += 3
+        exposure = read_exposure(save(ramp, tmp_path / "ramp.fits"))
+        for name in ("gain", "readnoise"):
+            path = save(reference_hdulist(detector), tmp_path / f"{name}.fits")
+            with pytest.raises(RampFileError, match=r"^ramp\.fits: the part of"):
+                read_reference(path, exposure, name)
+        assert sum("ramp.fits: SUBSIZE1" in message for message in caplog.messages) == 1
+
     def test_part_of_a_larger_reference(self, tmp_path, exposure, detector, caplog):
         caplog.set_level(logging.INFO)
         image = read_reference(save(reference_hdulist(detector), tmp_path / "gain.fits"), exposure, "gain")
@@ -71,7 +81,12 @@ class TestSubarray:
     def test_reference_too_small(self, tmp_path, exposure, detector, shape):
         path = save(reference_hdulist(detector[: shape[0], : shape[1]]), tmp_path / "gain.fits")
         refused(
-            path, exposure, "gain", str(path), "ramp.fits begins at (11, 21)", f"{shape[1]} columns x {shape[0]} rows"
+            path,
+            exposure,
+            "gain",
+            str(path),
+            "ramp.fits: begins at (SUBSTRT1, SUBSTRT2) = (11, 21)",
+            f"{shape[1]} columns x {shape[0]} rows",
         )
 
     @pytest.mark.parametrize("keyword", ["SUBSTRT1", "SUBSTRT2", "SUBSIZE1", "SUBSIZE2"])

@@ -63,37 +63,6 @@ def test_children_forked_from_a_process_with_workers(tmp_path):
     ]
 
 
-@LINUX
-def test_bare_forks_while_another_thread_fits(tmp_path):
-    """A lock that some other thread holds at that moment stays locked in the child for ever."""
-    code = """
-        stop = threading.Event()
-
-        def fit_on():
-            while not stop.is_set():
-                agrees("processes")
-
-        thread = threading.Thread(target=fit_on, daemon=True)
-        thread.start()
-        for turn in range(3):
-            time.sleep(0.03 * turn)
-            child = os.fork()
-            if child == 0:
-                print("child", all_agree(), flush=True)
-                os._exit(turn)  # the end for bare forks: all that is left to do at exit is the parent's
-            end = time.monotonic() + 30
-            while (found := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < end:
-                time.sleep(0.05)
-            print("exit status", os.waitstatus_to_exitcode(found[1]) if found[0] else "none", flush=True)
-        stop.set()
-        thread.join(30)
-        print("parent", all_agree())
-    """
-    output = finished(started(tmp_path, PREAMBLE, LARGE, code, environment=FORKING), timeout=120)
-    children = [line for turn in range(3) for line in ("child [True, True, True]", f"exit status {turn}")]
-    assert output.splitlines() == [*children, "parent [True, True, True]"]
-
-
 # ------------------------------------------------------------------------------------------------- others who use loky
 @LINUX
 def test_reusable_executor_of_somebody_else(tmp_path):
@@ -302,7 +271,8 @@ def test_file_is_truncated_before_the_fit(tmp_path, ramp_file):
                 os.truncate(path, int(size * share))
                 found.append(outcome(exposure, kind))
             print(*kind, *found, outcome(read_exposure(sound), kind), flush=True)
-        exposure = read_exposure(path.rename("gone_jump.fits").rename(path))
+        shutil.copy(sound, path)
+        exposure = read_exposure(path)
         path.unlink()
         print({outcome(exposure, kind) for kind in KINDS} <= {"refused", "fitted"})
     """
@@ -361,29 +331,21 @@ def test_cold_starts_at_once(tmp_path):
     """The processes compile at the same time into one new folder, which NUMBA_CACHE_DIR names."""
     cache, elsewhere = tmp_path / "cache", tmp_path / "elsewhere"
     environment = {"NUMBA_CACHE_DIR": str(cache), "XDG_CACHE_HOME": str(elsewhere)}
-    pieces = PREAMBLE, LOG, FIT
-    scripts = [started(tmp_path, *pieces, environment=environment) for _ in range(3)]
-    outputs = [finished(script) for script in scripts]
+    kernel_script(tmp_path, **environment)  # that some small kernel is there says nothing about the others
+    kinds = ("processes", "threads", "threads")
+    scripts = [
+        started(tmp_path, PREAMBLE, LOG, FIT.replace("processes", kind), environment=environment) for kind in kinds
+    ]
+    outputs = [finished(script, timeout=280) for script in scripts]
     for output in outputs:
         assert "equal True" in output
-    assert any("Compiling" in output and str(cache) in output for output in outputs)
-    warm = finished(started(tmp_path, *pieces, environment=environment))
+        assert "Compiling" in output
+        assert str(cache) in output
+    warm = finished(started(tmp_path, PREAMBLE, LOG, FIT, environment=environment))
     assert "equal True" in warm
     assert "Compiling" not in warm
     assert any(cache.rglob("*.nbc"))
-    assert not elsewhere.exists() or not any(elsewhere.rglob("*.nbc"))
-
-
-@LINUX
-@pytest.mark.slow
-def test_fit_without_a_cache_folder(tmp_path):
-    """A file stands where the folder should: not even root can make it."""
-    (tmp_path / "cache").write_text("not a folder")
-    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)}
-    code = FIT.replace("processes", "threads")
-    output = finished(started(tmp_path, PREAMBLE, LOG, code, environment=environment))
-    assert "the cache folder cannot be written" in output
-    assert "equal True" in output
+    assert not any(elsewhere.rglob("*.nbc"))
 
 
 def kernel_script(folder, *arguments, **environment):
@@ -410,6 +372,13 @@ def kernel_script(folder, *arguments, **environment):
     )
     flag, begin, *found = finished(script).split()
     return int(flag), int(begin), " ".join(found)
+
+
+@LINUX
+def test_cache_folder_that_cannot_be_made(tmp_path):
+    """A file stands in its place: not even root can make it."""
+    (tmp_path / "cache").write_text("not a folder", encoding="utf-8")
+    assert kernel_script(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache")) == (1, 4, "none")
 
 
 @LINUX
@@ -454,7 +423,7 @@ def test_changed_sources_are_compiled_again(tmp_path):
 # ---------------------------------------------------------------------------------------------------------------- leaks
 def test_many_calls_leak_nothing(tmp_path):
     done = subprocess.run(
-        [sys.executable, str(BENCH / "bench_leaks.py"), "--calls", "60"],
+        [sys.executable, str(BENCH / "bench_leaks.py"), "--calls", "45"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

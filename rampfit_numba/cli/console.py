@@ -51,8 +51,8 @@ def console_log(*, quiet: bool, verbose: bool) -> Iterator[None]:
 
 
 def one_line(message: object) -> str:
-    """Return `message` as text without line breaks."""
-    return " ".join(str(message).split())
+    """Return `message` as text without line breaks; blanks within its lines stay, they can be part of a name."""
+    return " ".join(filter(None, map(str.strip, str(message).splitlines())))
 
 
 def log_failure(error: Exception, path: Path | None = None) -> None:
@@ -75,6 +75,23 @@ def _is_expected(error: Exception) -> bool:
     """Whether the message is for the user: a bad file or value, a full disk, a worker that was killed."""
     # RuntimeError itself is what a killed worker raises; its subclasses (RecursionError ...) are mistakes.
     return isinstance(error, ValueError | OSError | MemoryError) or type(error) is RuntimeError
+
+
+def provide_standard_error() -> None:
+    """Let messages go nowhere where standard error was closed before the start (``2>&-``)."""
+    if sys.stderr is not None:
+        return
+    number = 2
+    try:
+        os.fstat(number)
+    except OSError:
+        # Or the next file opened, a product perhaps, would take the number: what libraries print would end up in it.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        if nowhere != number:
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+        os.set_inheritable(number, True)  # noqa: FBT003  (worker processes need one too)
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  (for the rest of the process)
 
 
 class OutputError(Exception):

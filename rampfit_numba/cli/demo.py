@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +27,8 @@ _SETTINGS: Final[dict[str, Any]] = {"hit_rate": 0.01, "source_density": 2e-3, "s
 # are weighted by their read noise alone, and at low signal the Poisson noise is estimated from the noisy ramp itself.
 _MEAN, _WIDTH, _BEYOND5 = 0.05, 0.15, 1e-3
 _SIGMAS = 5.0
+# Below these, most ramps have no slope, or too few pixels are left to tell a right fit from a wrong one.
+_LEAST_GROUPS, _LEAST_PIXELS = 3, 128
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,29 @@ class _Row:
 
 def run(chosen: argparse.Namespace) -> int:
     """Simulate, fit and compare; return 0 where the numbers are as they should be, else 1."""
+    _, ngroups, nrows, ncols = chosen.shape
+    if ngroups < _LEAST_GROUPS or nrows * ncols < _LEAST_PIXELS:
+        chosen.parser.error(
+            f"argument --shape: the self check needs {_LEAST_GROUPS} groups and {_LEAST_PIXELS} pixels or more; got "
+            f"{ngroups} group(s) and {nrows} x {ncols} pixels"
+        )
     if chosen.folder is None:
-        place: Any = TemporaryDirectory(prefix="rampfit_demo_")
-    else:
-        chosen.folder.mkdir(parents=True, exist_ok=True)
-        place = nullcontext(chosen.folder)
-    with place as folder:
-        return _run_in(Path(folder), chosen)
+        with TemporaryDirectory(prefix="rampfit_demo_") as folder:
+            return _run_in(Path(folder), chosen)
+    return _run_in_new(chosen.folder, chosen)
+
+
+def _run_in_new(folder: Path, chosen: argparse.Namespace) -> int:
+    """Run in a folder that is made where it does not exist; a failure leaves none that is empty."""
+    from rampfit_numba.io.outputs import check_outputs, make_folder, remove_folders
+
+    check_outputs([folder / "demo_jump.fits"], overwrite=True)
+    made = make_folder(folder)
+    try:
+        return _run_in(folder, chosen)
+    except BaseException:
+        remove_folders(made)
+        raise
 
 
 def _run_in(folder: Path, chosen: argparse.Namespace) -> int:

@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rampfit 0.1.0
     0
     """
+    console.provide_standard_error()
     try:
         with orderly_end():
             return _main(argv)

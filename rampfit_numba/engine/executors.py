@@ -133,7 +133,7 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     workers: int,
     advance: Callable[[], None],
 ) -> list[Any]:
-    executor, size = pool.get(workers)
+    executor, size = pool.take(workers)
     try:
         if not shared.available():
             return _run_elsewhere(task, inputs, outputs, slices, executor, advance)
@@ -153,7 +153,7 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
                             raise
                         # An idle worker was killed since the last call: that is nobody's loss.
                         pool.drop(executor)
-                        executor, size = pool.get(workers)
+                        executor, size = pool.take(workers)
                         future = executor.submit(lending.run_lent, task, loan)
                 futures.append(future)
             return _collect(futures, advance)
@@ -166,6 +166,8 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     except KeyboardInterrupt:
         pool.drop(executor, kill=True)
         raise
+    finally:
+        pool.give_back(executor)
 
 
 def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)

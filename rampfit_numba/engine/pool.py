@@ -31,25 +31,41 @@ class _Pool:
         self._lock = threading.Lock()
         self._executor: ProcessPoolExecutor | None = None
         self._workers = 0
+        # How many calls use which executor: one that was replaced by a larger one goes on until they are done.
+        self._users: dict[ProcessPoolExecutor, int] = {}
 
-    def get(self, workers: int) -> tuple[ProcessPoolExecutor, int]:
-        """Return a pool of at least so many workers, and how many it has."""
+    def take(self, workers: int) -> tuple[ProcessPoolExecutor, int]:
+        """Return a pool of at least so many workers, and how many it has; it must be given back, or dropped."""
         from loky.process_executor import ProcessPoolExecutor
 
         _start_trackers()
         with self._lock:
             if self._executor is None or self._workers < workers:
-                if self._executor is not None:
-                    self._executor.shutdown(wait=False)  # what it has begun for another thread, it finishes
+                replaced = self._executor
                 self._executor = ProcessPoolExecutor(
                     workers, timeout=IDLE, initializer=_watch_parent, initargs=(os.getpid(),)
                 )
                 self._workers = workers
+                if replaced is not None and not self._users.get(replaced):
+                    replaced.shutdown(wait=False)
+            self._users[self._executor] = self._users.get(self._executor, 0) + 1
             return self._executor, self._workers
+
+    def give_back(self, executor: ProcessPoolExecutor) -> None:
+        """End a use of `executor`; the last one of a pool that was replaced ends its workers."""
+        with self._lock:
+            if executor not in self._users:  # dropped meanwhile
+                return
+            self._users[executor] -= 1
+            if self._users[executor] == 0:
+                del self._users[executor]
+                if executor is not self._executor:
+                    executor.shutdown(wait=False)
 
     def drop(self, executor: ProcessPoolExecutor, *, kill: bool = False) -> None:
         """Do not use `executor` any more; end its workers at once if `kill`."""
         with self._lock:
+            self._users.pop(executor, None)
             if self._executor is executor:
                 self._executor = None
         executor.shutdown(wait=True, kill_workers=kill)
@@ -58,6 +74,7 @@ class _Pool:
         """Begin anew in a forked child: the workers are the parent's."""
         self._lock = threading.Lock()
         self._executor = None
+        self._users = {}
 
 
 pool = _Pool()

@@ -31,6 +31,8 @@ _SUFFIXES = (
     "|cleanflickernoisestep|picture_frame|pictureframestep|gain_scale|gainscalestep|guider_cds|guidercdsstep"
 )
 _BASE = re.compile(rf"(?P<base>.+?)(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
+# What is left of a name that has a suffix or an ending and nothing else, or that is "." or "..".
+_EMPTY_BASE = re.compile(rf"\.*|(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
 _BLOCK = 2880
 # Higher levels take half as much time again, and make ramps with their noise smaller by 1 % only.
 _GZIP_LEVEL = 1
@@ -61,7 +63,7 @@ def product_paths(
     Raises
     ------
     ValueError
-        A name is empty or contains a folder.
+        A name contains a folder, or is empty without its ending and suffix.
 
     Examples
     --------
@@ -76,13 +78,21 @@ def product_paths(
     names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
     if save_opt:
         names["fitopt"] = opt_name or Path(basename).name
-    return {kind: Path(output_dir) / f"{_base(name)}_{kind}.fits" for kind, name in names.items()}
+    given = {"rateints": "int_name" if int_name else "", "fitopt": "opt_name" if opt_name else ""}
+    return {
+        kind: Path(output_dir) / f"{_base(name, given.get(kind) or 'basename')}_{kind}.fits"
+        for kind, name in names.items()
+    }
 
 
-def _base(name: str) -> str:
+def _base(name: str, argument: str) -> str:
     match = _BASE.fullmatch(name)
     if match is None:
-        raise ValueError(f"basename: expected a file name; got {name!r}")
+        raise ValueError(f"{argument}: expected a file name; got {name!r}")
+    if _EMPTY_BASE.fullmatch(match["base"]):
+        raise ValueError(
+            f"{argument}: expected a name that the products' names can begin with, like x_jump.fits; got {name!r}"
+        )
     return match["base"]
 
 
@@ -106,14 +116,19 @@ def check_outputs(
         An output exists, is an input, or its folder cannot be written to.
     """
     protected = [Path(file) for file in inputs]
+    probed: set[Path] = set()
     for path in paths:
         try:
-            _check_output(path, protected, overwrite=overwrite)
+            folder = _check_output(path, protected, overwrite=overwrite)
+            if folder not in probed:
+                _probe(folder)
+                probed.add(folder)
         except OSError as error:  # a name that is too long, for instance
             raise RampFileError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def _check_output(path: Path, protected: Sequence[Path], *, overwrite: bool) -> None:
+def _check_output(path: Path, protected: Sequence[Path], *, overwrite: bool) -> Path:
+    """Return the folder, one that exists, that will hold the output or the first folder to be made for it."""
     for file in protected:
         if path.exists() and file.exists() and path.samefile(file):
             raise RampFileError(f"{path}: would overwrite the input {file}; choose another output_dir or name")
@@ -126,6 +141,14 @@ def _check_output(path: Path, protected: Sequence[Path], *, overwrite: bool) -> 
         raise RampFileError(f"{path}: cannot be written, {folder} is no directory")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RampFileError(f"{path}: no permission to write in {folder}; choose another output_dir")
+    return folder
+
+
+def _probe(folder: Path) -> None:
+    """Make something in a folder: permissions alone do not tell whether that is possible (root has all, in /proc)."""
+    trial = folder / f".{uuid.uuid4().hex}.tmp"
+    trial.mkdir()
+    trial.rmdir()
 
 
 def write_products(
@@ -198,9 +221,11 @@ def write_all(files: Sequence[tuple[Path, fits.HDUList]], *, overwrite: bool = F
     """
     writings = [_Writing(path, hdulist) for path, hdulist in files]
     path = Path()
+    made: list[Path] = []
     try:
-        for path in {writing.path.parent: None for writing in writings}:
-            path.mkdir(parents=True, exist_ok=True)
+        for writing in writings:
+            path = writing.path
+            made += make_folder(path.parent)
         for writing in writings:
             path = writing.path
             writing.write()
@@ -213,6 +238,8 @@ def write_all(files: Sequence[tuple[Path, fits.HDUList]], *, overwrite: bool = F
         # Old products beside new ones would be worse than none.
         for writing in writings:
             writing.undo()
+            writing.clean()
+        remove_folders(made)
         if isinstance(error, FileExistsError):
             raise RampFileError(f"{path}: has come to exist in the meantime; nothing was written") from error
         if isinstance(error, OSError):
@@ -221,6 +248,20 @@ def write_all(files: Sequence[tuple[Path, fits.HDUList]], *, overwrite: bool = F
     finally:
         for writing in writings:
             writing.clean()
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder, and those above it, where they do not exist; return the ones made, the outermost first."""
+    made = [place for place in reversed((folder, *folder.parents)) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def remove_folders(made: Sequence[Path]) -> None:
+    """Remove the folders that :func:`make_folder` returned, those that are empty."""
+    with contextlib.suppress(OSError):
+        for folder in reversed(made):
+            folder.rmdir()
 
 
 class _Writing:
@@ -280,8 +321,10 @@ class _Writing:
         return not self._temporary.exists() or self.path.samefile(self._temporary)
 
     def clean(self) -> None:
-        self._temporary.unlink(missing_ok=True)
-        self._backup.unlink(missing_ok=True)
+        # In a folder that cannot be written, removing what is not there fails too: not what is to be told.
+        for file in (self._temporary, self._backup):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 class _Stream:

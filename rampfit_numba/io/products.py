@@ -18,6 +18,7 @@ import copy
 import logging
 import re
 import textwrap
+import unicodedata
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -221,12 +222,20 @@ def _primary(
     for line in (*_history(fit), *provenance.history):
         # A card holds 72 characters; astropy would go on in the next one in the middle of a word.
         for part in textwrap.wrap(line, _HISTORY_WIDTH, subsequent_indent="  "):
-            header.add_history(part)
+            header.add_history(header_text(part))
     return fits.PrimaryHDU(header=header)
+
+
+def header_text(text: str) -> str:
+    """Return `text` as a header can hold it, in printable ASCII: without accents, ``?`` for what has no like."""
+    plain = (char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in plain)
 
 
 def _set(header: fits.Header, key: str, value: str | float, comment: str, section: str = "") -> None:
     """Set a card where it stands; a new one goes behind the last of its section."""
+    if isinstance(value, str):
+        value = header_text(value)
     same = [card.keyword for card in header.cards if section and card.keyword.startswith(section)]
     if key not in header and same:
         header.set(key, value, comment, after=same[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -28,6 +29,8 @@ _UNITS = {"readnoise": "DN", "gain": "electron / DN"}
 _IRS2_ROWS = (2048, 3200)
 _FULL_FRAME = (2048, 2048)
 _MIRI_FULL_FRAME = (1024, 1032)
+# Exposures whose wrong sizes have been warned about: both references look at the same keywords.
+_warned: weakref.WeakSet[Exposure] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,14 +153,18 @@ def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
     if sci is None:
         raise RampFileError(f"{path}: extension SCI is missing; give a {name} reference file")
     if len(sci.shape) != 2:  # noqa: PLR2004
-        raise RampFileError(f"{path}: extension SCI must have 2 axes (columns, rows); it has {len(sci.shape)}")
+        raise RampFileError(
+            f"{path}: is no {name} reference file: its extension SCI must have 2 axes (columns, rows); it has "
+            f"{len(sci.shape)}"
+        )
     stored = hdus.physical_image(path, sci)
     rows, cols = _cut(path, primary, sci.shape, exposure, name)
     values = np.array(stored[rows, cols], np.float32, order="C")
     if values.shape != (exposure.nrows, exposure.ncols):
         raise RampFileError(
-            f"{path}: its part for the exposure has shape {values.shape}, not {(exposure.nrows, exposure.ncols)}; "
-            "give a reference file of the same detector and readout mode"
+            f"{_science_name(exposure)}: the part of {path} that its SUBSTRT and SUBSIZE keywords name has shape "
+            f"{values.shape}, not {(exposure.nrows, exposure.ncols)}; correct them, or give a {name} reference file of "
+            "the same detector and readout mode"
         )
     return ReferenceImage(values, path.name, _gain_factor(path, primary) if name == "gain" else None)
 
@@ -185,10 +192,9 @@ def _cut(
     put right first; else a slice as the science keywords have it, whatever the size of the science array.
     """
     reference = _reference_subarray(path, primary, shape, exposure)
-    science_name = "the exposure"
+    science_name = _science_name(exposure)
     science: _Subarray | list[str] = list(_SUBARRAY_KEYWORDS)
     if exposure.header is not None:
-        science_name = exposure.header.filename or science_name
         science = _read_subarray(Path(science_name), exposure.header.primary)
     if isinstance(science, list):
         raise RampFileError(
@@ -196,18 +202,24 @@ def _cut(
             f"is unknown; add the keyword(s), or give {name} as a number or an array"
         )
     _check_corner(science_name, science)
-    if reference == _true_size(science_name, science, exposure.shape[2:]):
+    true_science = _true_size(science_name, science, exposure.shape[2:], warn=exposure not in _warned)
+    _warned.add(exposure)
+    if reference == true_science:
         return slice(None), slice(None)
     log.info("Extracting %s subarray to match science data", name)
     row, col = science.first_row - reference.first_row, science.first_col - reference.first_col
     if row < 0 or col < 0 or row + science.nrows > shape[0] or col + science.ncols > shape[1]:
         raise RampFileError(
-            f"{path}: does not cover the exposure: it begins at (SUBSTRT1, SUBSTRT2) = "
-            f"({reference.first_col}, {reference.first_row}) and has {shape[1]} columns x {shape[0]} rows, "
-            f"{science_name} begins at ({science.first_col}, {science.first_row}) and has {science.ncols} columns x "
-            f"{science.nrows} rows; give a {name} reference file of the full frame or of this subarray"
+            f"{science_name}: begins at (SUBSTRT1, SUBSTRT2) = ({science.first_col}, {science.first_row}) and has "
+            f"{science.ncols} columns x {science.nrows} rows, which {path} does not cover: it begins at "
+            f"({reference.first_col}, {reference.first_row}) and has {shape[1]} columns x {shape[0]} rows; "
+            f"give a {name} reference file of the full frame or of this subarray"
         )
     return slice(row, row + science.nrows), slice(col, col + science.ncols)
+
+
+def _science_name(exposure: Exposure) -> str:
+    return (exposure.header.filename if exposure.header is not None else "") or "the exposure"
 
 
 def _reference_subarray(path: Path, primary: fits.Header, shape: tuple[int, ...], exposure: Exposure) -> _Subarray:
@@ -240,13 +252,13 @@ def _check_corner(name: str, subarray: _Subarray) -> None:
         )
 
 
-def _true_size(name: str, subarray: _Subarray, shape: tuple[int, ...]) -> _Subarray:
+def _true_size(name: str, subarray: _Subarray, shape: tuple[int, ...], *, warn: bool = True) -> _Subarray:
     nrows, ncols = shape
-    if subarray.ncols != ncols:
+    if warn and subarray.ncols != ncols:
         log.warning("%s: SUBSIZE1 = %d, but the array has %d columns; using the latter", name, subarray.ncols, ncols)
     if (subarray.nrows, nrows) == _IRS2_ROWS:
         nrows = subarray.nrows
-    elif subarray.nrows != nrows:
+    elif warn and subarray.nrows != nrows:
         log.warning("%s: SUBSIZE2 = %d, but the array has %d rows; using the latter", name, subarray.nrows, nrows)
     return subarray._replace(nrows=nrows, ncols=ncols)
 

@@ -66,11 +66,11 @@ class RowInputs(NamedTuple):
 
     data: Any
     groupdq: Any
-    readnoise: np.ndarray
-    gain: np.ndarray
-    pixeldq: np.ndarray | None
-    dark: np.ndarray | None
-    zeroframe: np.ndarray | None
+    readnoise: Any
+    gain: Any
+    pixeldq: Any
+    dark: Any
+    zeroframe: Any
 
 
 class RowOutputs(NamedTuple):

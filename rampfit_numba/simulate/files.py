@@ -89,6 +89,7 @@ def write_simulation(
         a file cannot be written.
     """
     from rampfit_numba.io.outputs import write_all
+    from rampfit_numba.io.products import header_text
 
     paths = simulation_paths(path, overwrite=overwrite, truth=truth)
     header = simulation.exposure.header
@@ -105,7 +106,7 @@ def write_simulation(
         hdulist["RATE"].header.update(rate)
         hdulists.append(hdulist)
     for hdulist, target in zip(hdulists, paths, strict=True):
-        hdulist[0].header["FILENAME"] = (target.name, "Name of the file")
+        hdulist[0].header["FILENAME"] = (header_text(target.name), "Name of the file")
     write_all(list(zip(paths, hdulists, strict=True)), overwrite=overwrite)
     return paths
 
