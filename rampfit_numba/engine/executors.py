@@ -113,16 +113,17 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
 ) -> list[Any]:
     def submit(pool: Executor) -> list[Any]:
         futures = [pool.submit(run_bands, task, take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-        return _collect(futures, advance)
+        try:
+            return _collect(futures, advance)
+        except BaseException:  # Ctrl-C too: what has not begun is left
+            for future in futures:
+                future.cancel()
+            raise
 
     if isinstance(executor, ThreadPoolExecutor):
         return submit(executor)
     with ThreadPoolExecutor(workers, thread_name_prefix="rampfit") as threads:
-        try:
-            return submit(threads)
-        except BaseException:  # Ctrl-C too: what has not begun is left
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+        return submit(threads)
 
 
 def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
@@ -142,9 +143,10 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
             futures: list[Future[Any]] = []
             for part in parts:
                 loan = lend(*part)
-                if size > workers and len(futures) >= workers:
+                running = [future for future in futures if not future.done()]
+                if size > workers and len(running) >= workers:
                     # A larger pool, from another call, must not do more at once than was asked for.
-                    wait([future for future in futures if not future.done()] or futures, return_when=FIRST_COMPLETED)
+                    wait(running, return_when=FIRST_COMPLETED)
                 with without_interrupts():  # workers start with the first task
                     try:
                         future = executor.submit(lending.run_lent, task, loan)
