@@ -57,10 +57,10 @@ def _compiled(function: Function, **flags: bool) -> Function:
 
 
 def is_cold() -> bool:
-    """Tell whether no kernel has been compiled yet, in this process or on this disk."""
+    """Tell whether the tile's kernel, the one that takes long, is compiled neither here nor on disk."""
     if numba.config.DISABLE_JIT or _compiled_here():
         return False
-    return not cache_folder() or not any(Path(cache_folder()).rglob("*.nbi"))
+    return not cache_folder() or not any(Path(cache_folder()).rglob("tile.fit_tile-*.nbi"))
 
 
 def _compiled_here() -> bool:
