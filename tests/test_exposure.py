@@ -10,7 +10,7 @@ import pytest
 from astropy import units
 from astropy.io import fits
 
-from rampfit_numba import Exposure, ExposureHeader, FitOptions
+from rampfit_numba import Exposure, ExposureHeader, FitOptions, fit_ramps
 
 SHAPE = (2, 5, 3, 4)
 IMAGE = SHAPE[2:]
@@ -373,3 +373,20 @@ def test_options_are_normalised():
     assert (options.firstgroup, options.lastgroup, options.save_opt) == (2, -1, True)
     assert type(options.firstgroup) is int
     assert type(options.save_opt) is bool
+
+
+def test_dark_current_has_its_own_unit():
+    dark = np.full(DATA.shape[2:], 0.5)
+    kept = Exposure(DATA, None, 2.0, average_dark_current=dark * units.DN / units.s)
+    assert np.array_equal(kept.average_dark_current, dark)
+    with pytest.raises(ValueError, match=r"average_dark_current: expected a Quantity in DN / s; got one in DN"):
+        Exposure(DATA, None, 2.0, average_dark_current=dark * units.DN)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("err", np.float64), ("dq", np.int8), ("data", np.int16)])
+def test_out_must_fit(name, dtype):
+    exposure_ = Exposure(DATA, None, 2.0)
+    fit = fit_ramps(exposure_, 14.0, 2.0)
+    wrong = dataclasses.replace(fit.rate, **{name: getattr(fit.rate, name).astype(dtype)})
+    with pytest.raises(ValueError, match=rf"out\.rate\.{name}: expected a writeable array"):
+        fit_ramps(exposure_, 14.0, 2.0, out=dataclasses.replace(fit, rate=wrong))
