@@ -145,8 +145,10 @@ def fit_ramps(
         counts = run(partial(count_rows, rules=plan.rules), inputs, None)
         nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
         planes = exposure.nints * (7 * nsegments + njumps + 1)
-        empty = allocator(planes * math.prod(image) * _SAMPLE, _FITOPT_ARRAYS)
-        fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image, empty=empty)
+        room = allocator(planes * math.prod(image) * _SAMPLE, _FITOPT_ARRAYS)
+        # New memory is 0, be it shared or NumPy's; most of it stays so, and is not even touched.
+        zeros = np.zeros if room is np.empty else room
+        fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image, zeros=zeros)
     run(partial(fit_rows, rules=plan.rules), inputs, _outputs(rate, rateints, fitopt), progress=progress)
     if plan.nothing_to_fit:
         # CHARGELOSS leaves a read-noise variance on pixels without a slope; where there is no slope at all, it would

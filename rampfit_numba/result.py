@@ -94,12 +94,12 @@ class FitOpt:
         njumps: int,
         nrows: int,
         ncols: int,
-        empty: Callable[..., np.ndarray] = np.empty,
+        zeros: Callable[..., np.ndarray] = np.zeros,
     ) -> Self:
-        """Return arrays whose values are not set yet, made by `empty`."""
+        """Return arrays of zeros, made by `zeros`."""
         depth = {"pedestal": (), "crmag": (njumps,)}
         shapes = {field.name: (nints, *depth.get(field.name, (nsegments,)), nrows, ncols) for field in fields(cls)}
-        return cls(**{name: empty(shape, np.float32) for name, shape in shapes.items()})
+        return cls(**{name: zeros(shape, np.float32) for name, shape in shapes.items()})
 
 
 @dataclass(frozen=True, eq=False)

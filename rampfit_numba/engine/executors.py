@@ -199,7 +199,7 @@ def _run_slice(task: Callable[[Any, Any], Any], inputs: Any, forms: Any) -> tupl
     """Run `task` somewhere else: allocate the outputs there and send them back."""
     outputs = None
     if forms is not None:
-        planes: Any = (None if form is None else np.empty(*form) for form in forms)
+        planes: Any = (None if form is None else np.zeros(*form) for form in forms)
         outputs = type(forms)(*planes)
     return run_bands(task, inputs, outputs), outputs
 

@@ -83,6 +83,10 @@ def lender(slices: list[tuple[Any, Any]], keep: float) -> Iterator[Callable[[Any
             if copy is not None:
                 np.copyto(copy, array)
         lent_outputs = [_lend(array, memory) for array in outputs or ()]
+        # A task may leave some of an output as it is.
+        for array, (_, copy) in zip(outputs or (), lent_outputs, strict=True):
+            if copy is not None:
+                np.copyto(copy, array)
         returning.extend(
             (array, copy) for array, (_, copy) in zip(outputs or (), lent_outputs, strict=True) if copy is not None
         )

@@ -10,10 +10,11 @@ from rampfit_numba.kernels._jit import LANES, jit
 from rampfit_numba.kernels.combine import VAR_RNOISE, bounded
 from rampfit_numba.kernels.ols import single_group_time
 from rampfit_numba.kernels.pixels import READ, READ_LONG
-from rampfit_numba.kernels.segments import charge_loss_masks, list_segments
+from rampfit_numba.kernels.segments import find_reach, find_single_group
 
 _CHARGELOSS = np.uint16(dq.CHARGELOSS)
 _ZEROFRAME = ramp_status.ZEROFRAME
+_C, _CD = np.uint8(dq.CHARGELOSS), np.uint8(dq.CHARGELOSS | dq.DO_NOT_USE)
 _FEW = 2
 
 
@@ -28,12 +29,15 @@ def has_charge_loss(status):
 
 
 @jit
-def recompute_read_variances(flags, first, settings, status, replaced_flag, constants, read_variances, rateints, rate):
+def recompute_read_variances(
+    flags, first, settings, status, replaced_flag, constants, read_variances, reach, rateints, rate, affected, left_out, total
+):
     """Replace var_rnoise of the pixels of a block that have CHARGELOSS; everything else stays.
 
     Parameters
     ----------
     flags : ndarray of uint8, shape (nints, ngroups, npixels)
+        Modified: this comes last.
     first : int
         First pixel of the block.
     settings : Settings
@@ -43,40 +47,48 @@ def recompute_read_variances(flags, first, settings, status, replaced_flag, cons
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     read_variances : ndarray of float64, shape (nints, LANES)
         The integrations' var_rnoise so far, in (DN/s)^2.
+    reach : Reach
+        Room to work in.
     rateints, rate : ndarray of float32, shapes (4, nints, npixels), (4, npixels)
         Row VAR_RNOISE is modified.
+    affected, left_out, total : ndarray of bool, bool and float64, shape (LANES,)
+        Room to work in.
     """
     nints, ngroups, _ = flags.shape
-    good = np.empty((ngroups // 64 + 1, LANES), np.uint64)
-    jump = np.empty((ngroups // 64 + 1, LANES), np.uint64)
-    begins = np.empty(ngroups // 2 + 2, np.int64)
-    ends = np.empty(ngroups // 2 + 2, np.int64)
+    groups = reach.groups
     for k in range(LANES):
-        affected = False
-        for i in range(nints):
-            affected |= (status[i, k] & _CHARGELOSS) != 0
-        if not affected:
-            continue
-        total = 0.0
-        for i in range(nints):
-            if (status[i, k] & _CHARGELOSS) == 0:
-                if read_variances[i, k] > 0:
-                    total += 1.0 / read_variances[i, k]
+        affected[k], total[k] = False, 0.0
+    for i in range(nints):
+        for k in range(LANES):
+            left_out[k] = (status[i, k] & _CHARGELOSS) == 0
+            affected[k] |= not left_out[k]
+            if left_out[k]:
+                total[k] += 1.0 / read_variances[i, k] if read_variances[i, k] > 0 else 0.0
                 continue
             if (status[i, k] & _ZEROFRAME) != 0:
                 flags[i, 0, first + k] = replaced_flag[i, k]
-            charge_loss_masks(flags[i], first + k, good, jump)
-            used, _ = list_segments(good, jump, 0, begins, ends)
-            weight = 0.0
-            for s in range(used):
-                length = ends[s] - begins[s]
-                n = np.float64(max(length, 2))
-                ratio = settings.group_time / single_group_time(status[i, k], settings) if length == 1 else 1.0
-                constant = constants[READ_LONG if length > _FEW else READ, k]
-                var_rnoise = constant * (ratio * ratio) / (n * n * n - n)
-                if var_rnoise > 0:
-                    weight += 1.0 / var_rnoise
+            # Charge loss marks its groups DO_NOT_USE as well; where one is not marked, it becomes so, as in the
+            # reference.
+            for g in range(ngroups):
+                if (flags[i, g, first + k] & _C) != 0:
+                    flags[i, g, first + k] ^= _CD
+        find_reach(flags[i], first, False, left_out, reach)  # noqa: FBT003  (a kernel takes no keywords)
+        for k in range(LANES):
+            if left_out[k]:
+                continue
+            weight, several = 0.0, False
+            for g in range(ngroups):
+                if groups[g, k] > 1 and groups[g + 1, k] < _FEW:
+                    several = True
+                    n = np.float64(groups[g, k])
+                    var_rnoise = constants[READ_LONG if n > _FEW else READ, k] / (n * n * n - n)
+                    weight += 1.0 / var_rnoise if var_rnoise > 0 else 0.0
+            if not several and find_single_group(reach, k) >= 0:
+                ratio = settings.group_time / single_group_time(status[i, k], settings)
+                var_rnoise = constants[READ, k] * (ratio * ratio) / 6.0
+                weight = 1.0 / var_rnoise if var_rnoise > 0 else 0.0
             rateints[VAR_RNOISE, i, first + k] = bounded(1.0 / weight) if weight > 0 else 0.0
-            total += weight
-        if total > 0:
-            rate[VAR_RNOISE, first + k] = bounded(1.0 / total)
+            total[k] += weight
+    for k in range(LANES):
+        if affected[k] and total[k] > 0:
+            rate[VAR_RNOISE, first + k] = bounded(1.0 / total[k])

@@ -10,8 +10,8 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.ols import signal_class, single_group_time
-from rampfit_numba.kernels.pixels import POISSON, READ, READ_LONG, UNFITTABLE
+from rampfit_numba.kernels.ols import single_group_time
+from rampfit_numba.kernels.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
 from rampfit_numba.kernels.weights import POWERS
 
 #: Rows of the float32 results of a segment.
@@ -26,87 +26,144 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 
 
 @jit_inline
-def fit_line(samples, pixel, begin, end, snr_class, weights):
-    """Return slope and weighted mean of one segment of two or more groups, in DN per group and DN."""
-    length = end - begin
+def sample_weight(weights, snr_class, length, group):
+    """Return the weight w_k of one group of a segment of `length` groups (see :mod:`weights`)."""
+    n = np.float64(length)
+    distance = np.float64(group) - 0.5 * (n - 1.0)
+    if distance == 0.0:
+        return 1.0 if snr_class == 0 else 0.0
+    # A factor is w_k (k-c) (n^3 - n) / spread.
+    row = snr_class * (weights.factors.size // _CLASSES) + length * (length - 1) // 2
+    return weights.factors[row + group] * weights.spread[snr_class, length] / (n * n * n - n) / distance
+
+
+@jit_inline
+def store_segment(place, k, pixel, begin, length, snr_class, slope, mean, settings, constants, weights):
+    """Store the fit of one segment of two or more groups.
+
+    Parameters
+    ----------
+    place : ndarray of float32, shape (7, npixels)
+        Rows SLOPE to WEIGHTS: DN/s, e-/group, (DN/s)^2 twice, DN, e-, (s/DN)^2.
+    k, pixel : int
+        Lane and pixel.
+    begin, length, snr_class : int
+        First group, number of groups, signal-to-noise class.
+    slope : float
+        Slope per group times n^3 - n, in DN.
+    mean : float
+        Weighted mean of the samples in DN.
+    settings : Settings
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+    weights : Weights
+    """
     n = np.float64(length)
     cubic = n * n * n - n
-    row = snr_class * (weights.factors.size // _CLASSES) + length * (length - 1) // 2
-    # A factor is w_k (k-c) (n^3 - n) / spread: that gives w_k back, but for the centre.
-    unit = weights.spread[snr_class, length] / cubic
-    slope, mean = 0.0, 0.0
-    for g in range(begin, end):
-        sample = np.float64(samples[g, pixel])
-        factor = weights.factors[row + g - begin]
-        distance = np.float64(g - begin) - 0.5 * (n - 1.0)
-        slope += factor * sample
-        if distance != 0.0:
-            mean += factor * unit / distance * sample
-        elif snr_class == 0:
-            mean += sample
-    return slope / cubic, mean / weights.total[snr_class, length]
+    centre = np.float64(begin) + 0.5 * (n - 1.0)
+    readnoise = constants[READNOISE, k]
+    per_group = slope / cubic
+    if length > _FEW:
+        per_group += constants[UNFITTABLE, k]
+        noise = abs(readnoise) + constants[UNFITTABLE, k]
+        spread = weights.spread[snr_class, length]
+        sigslope = noise / np.sqrt(spread)
+        sigyint = noise * np.sqrt(1.0 / weights.total[snr_class, length] + centre * centre / spread)
+        var_rnoise = constants[READ_LONG, k] / cubic
+    else:
+        sigslope = sigyint = _SQRT2 * readnoise
+        var_rnoise = constants[READ, k] / cubic
+    place[SLOPE, pixel] = per_group / settings.group_time
+    place[SIGSLOPE, pixel] = sigslope
+    place[VAR_POISSON, pixel] = constants[POISSON, k] / (n - 1.0)
+    place[VAR_RNOISE, pixel] = var_rnoise
+    place[YINT, pixel] = mean - per_group * centre
+    place[SIGYINT, pixel] = sigyint
+    place[WEIGHTS, pixel] = 1.0 / var_rnoise
 
 
 @jit
-def store_segments(
-    samples, first, k, status, begins, ends, count, settings, weights, readnoise, gain, constants, segments
-):
-    """Store the fits of the segments of one ramp.
+def store_clean(samples, first, classes, slope, settings, constants, weights, place, mean, total):
+    """Store the only segments of a block of ramps without flags.
 
     Parameters
     ----------
     samples : ndarray of float32, shape (ngroups, npixels)
         In DN.
-    first, k : int
-        First pixel of the block, and lane.
-    status : uint16
-    begins, ends : ndarray of int64
-        The segments, `count` of them.
-    settings : Settings
-    weights : Weights
-    readnoise, gain : float
-        In e- and e-/DN.
-    constants : ndarray of float64, shape (CONSTANTS, LANES)
-        See :mod:`pixels`.
-    segments : ndarray of float32, shape (7, nsegments, npixels)
-        Rows SLOPE to WEIGHTS of one integration: DN/s, e-/group, (DN/s)^2 twice, DN, e-, (s/DN)^2.
+    first : int
+        First pixel of the block.
+    classes, slope : ndarray, shape (LANES,)
+        See :func:`fit_clean`.
+    settings, constants, weights, place
+        See :func:`store_segment`.
+    mean, total : ndarray of float64, shape (LANES,)
+        Room to work in.
     """
-    pixel = first + k
-    for s in range(count):
-        begin, end = begins[s], ends[s]
-        length = end - begin
-        if length == 1:
-            time = single_group_time(status, settings)
-            ratio = settings.group_time / time
-            segments[SLOPE, s, pixel] = np.float64(samples[begin, pixel]) / time
-            segments[VAR_POISSON, s, pixel] = constants[POISSON, k] * ratio
-            var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
-        else:
-            n = np.float64(length)
-            lost = 0.0
-            snr_class = 0
-            if length > _FEW:
-                lost = constants[UNFITTABLE, k]
-                step = np.float64(samples[end - 1, pixel]) - np.float64(samples[begin, pixel])
-                snr_class = signal_class(step, readnoise, gain)
-                noise = abs(readnoise) + lost
-                spread = weights.spread[snr_class, length]
-                centre = begin + 0.5 * (n - 1.0)
-                segments[SIGSLOPE, s, pixel] = noise / np.sqrt(spread)
-                segments[SIGYINT, s, pixel] = noise * np.sqrt(
-                    1.0 / weights.total[snr_class, length] + centre * centre / spread
-                )
-            else:
-                segments[SIGSLOPE, s, pixel] = _SQRT2 * readnoise
-                segments[SIGYINT, s, pixel] = _SQRT2 * readnoise
-            slope, mean = fit_line(samples, pixel, begin, end, snr_class, weights)
-            slope += lost
-            segments[SLOPE, s, pixel] = slope / settings.group_time
-            segments[YINT, s, pixel] = mean - slope * (begin + 0.5 * (n - 1.0))
-            segments[VAR_POISSON, s, pixel] = constants[POISSON, k] / (n - 1.0)
-            var_rnoise = constants[READ_LONG if length > _FEW else READ, k] / (n * n * n - n)
-        segments[VAR_RNOISE, s, pixel] = var_rnoise
-        segments[WEIGHTS, s, pixel] = 1.0 / var_rnoise
+    ngroups = samples.shape[0]
+    present = np.int64(0)
+    for k in range(LANES):
+        present |= np.int64(1) << classes[k]
+    for c in range(_CLASSES):
+        if (present >> c) & 1 == 0:
+            continue
+        total[:] = 0.0
+        for g in range(ngroups):
+            weight = sample_weight(weights, c, ngroups, g) / weights.total[c, ngroups]
+            sample = samples[g, first : first + LANES]
+            for k in range(LANES):
+                total[k] += weight * np.float64(sample[k])
+        for k in range(LANES):
+            mean[k] = total[k] if classes[k] == c else mean[k]
+    for k in range(LANES):
+        store_segment(place, k, first + k, 0, ngroups, classes[k], slope[k], mean[k], settings, constants, weights)
+
+
+@jit
+def store_segments(samples, first, segments, number, settings, constants, weights, stored, places):
+    """Store the fits of the segments of two or more groups of a block of ramps.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (ngroups, npixels)
+        In DN.
+    first : int
+        First pixel of the block.
+    segments : Segments
+        As :func:`fit_segments` leaves them.
+    number : int
+        How many there are.
+    settings, constants, weights
+        See :func:`store_segment`.
+    stored : ndarray of int32, shape (LANES,)
+        Number of segments of each ramp that are stored, added to.
+    places : ndarray of float32, shape (7, nsegments, npixels)
+        The second axis is that of a ramp's segments in time order.
+    """
+    entries = weights.factors.size // _CLASSES
+    for s in range(number):
+        k, length = np.int64(segments.lane[s]), np.int64(segments.length[s])
+        begin = np.int64(segments.last[s]) + 1 - length
+        snr_class = np.int64(segments.row[s]) // entries
+        mean = 0.0
+        for g in range(length):
+            mean += sample_weight(weights, snr_class, length, g) * np.float64(samples[begin + g, first + k])
+        mean /= weights.total[snr_class, length]
+        place = places[:, stored[k]]
+        store_segment(
+            place, k, first + k, begin, length, snr_class, segments.slope[s], mean, settings, constants, weights
+        )
+        stored[k] += 1
+
+
+@jit
+def store_single_group(sample, k, pixel, status, settings, constants, place):
+    """Store the fit of a ramp whose only segment is one `sample` in DN; the rest is as for :func:`store_segment`."""
+    time = single_group_time(status, settings)
+    ratio = settings.group_time / time
+    var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
+    place[SLOPE, pixel] = np.float64(sample) / time
+    place[VAR_POISSON, pixel] = constants[POISSON, k] * ratio
+    place[VAR_RNOISE, pixel] = var_rnoise
+    place[WEIGHTS, pixel] = 1.0 / var_rnoise
 
 
 @jit
@@ -130,28 +187,28 @@ def store_pedestals(samples, first, settings, flags, slope, pedestal):
 
 
 @jit
-def store_jumps(samples, flags, first, status, replaced_sample, replaced_flag, crmag):
-    """List the steps at the jumps of one integration of a block, in time order and in DN; NaN next to saturation.
+def store_jumps(samples, flags, pixel, status, replaced_sample, replaced_flag, crmag):
+    """List the steps at the jumps of one ramp, in time order and in DN, NaN next to saturation; return their number.
 
     Parameters
     ----------
     samples, flags : ndarray, shape (ngroups, npixels)
-    first : int
-    status : ndarray of uint16, shape (LANES,)
-    replaced_sample, replaced_flag : ndarray, shape (LANES,)
+    pixel : int
+    status : uint16
+    replaced_sample, replaced_flag
         Group 0 as it was where a zeroframe took its place.
     crmag : ndarray of float32, shape (njumps, npixels)
     """
-    for k in range(LANES):
-        found = 0
-        for g in range(1, samples.shape[0]):
-            if (flags[g, first + k] & _J) == 0:
-                continue
-            before = np.float64(samples[g - 1, first + k])
-            before_flag = flags[g - 1, first + k]
-            if g == 1 and (status[k] & _ZEROFRAME) != 0:
-                before = np.float64(replaced_sample[k])
-                before_flag = replaced_flag[k]
-            saturated = ((flags[g, first + k] | before_flag) & _S) != 0
-            crmag[found, first + k] = np.nan if saturated else np.float64(samples[g, first + k]) - before
-            found += 1
+    found = 0
+    for g in range(1, samples.shape[0]):
+        if (flags[g, pixel] & _J) == 0:
+            continue
+        before = np.float64(samples[g - 1, pixel])
+        before_flag = flags[g - 1, pixel]
+        if g == 1 and (status & _ZEROFRAME) != 0:
+            before = np.float64(replaced_sample)
+            before_flag = replaced_flag
+        saturated = ((flags[g, pixel] | before_flag) & _S) != 0
+        crmag[found, pixel] = np.nan if saturated else np.float64(samples[g, pixel]) - before
+        found += 1
+    return found

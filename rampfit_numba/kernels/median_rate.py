@@ -86,15 +86,19 @@ def add_clean_rate(samples, first, settings, network, differences, rate, size):
 
 
 @jit
-def add_flagged_rate(samples, flags, first, status, zeroframe, settings, network, differences, rate, size):
-    """Add the median rate of one integration to `rate`, for a block of ramps with flags.
+def add_flagged_rate(
+    samples, flags, first, status, zeroframe, settings, network, differences, rate, size, valid, filler
+):
+    """Add the median rate of one integration to `rate`, for a block of ramps of which many have flags.
 
-    Parameters beside those of :func:`add_clean_rate` are those of :func:`ramp_status.ramp_status`.
+    Parameters beside those of :func:`add_clean_rate` are those of :func:`ramp_status.ramp_status`; `valid`, of int32,
+    and `filler`, of float64 and shape (LANES,), are room to work in.
     """
     ngroups = samples.shape[0]
     length = ngroups - 1
-    valid = np.zeros(LANES, np.int32)
-    filler = np.full(LANES, _INF)
+    for k in range(LANES):
+        valid[k] = 0
+        filler[k] = _INF
     for g in range(length):
         before = samples[g, first : first + LANES]
         after = samples[g + 1, first : first + LANES]
@@ -110,10 +114,10 @@ def add_flagged_rate(samples, flags, first, status, zeroframe, settings, network
         bring_to_middle(differences, network)
     middle = length // 2
     for k in range(LANES):
-        kind = _simple_rate(samples, first + k, status[k], zeroframe, settings)
-        if kind[0]:
-            rate[k] += kind[1]
-            size[k] += abs(kind[1])
+        known, value = _simple_rate(samples, first + k, status[k], zeroframe, settings)
+        if known:
+            rate[k] += value
+            size[k] += abs(value)
         elif valid[k] > 0:
             lower = differences[middle - 1 if middle > 0 else 0, k]
             upper = differences[middle, k]
@@ -127,6 +131,38 @@ def add_flagged_rate(samples, flags, first, status, zeroframe, settings, network
             size[k] += abs(np.float64(samples[0, first + k])) / settings.group_time
 
 
+@jit
+def add_sparse_rate(  # many arrays, none of which belong together
+    samples, flags, first, status, zeroframe, settings, network, differences, rate, size, lanes, number, before
+):
+    """Do what :func:`add_flagged_rate` does, to the bit, where only the `number` ramps in `lanes` have flags.
+
+    `before`, of float64 and shape (2, LANES), is room to work in.
+    """
+    for a in range(number):
+        k = lanes[a]
+        before[0, a], before[1, a] = rate[k], size[k]
+    add_clean_rate(samples, first, settings, network, differences, rate, size)
+    values = differences.reshape(-1)
+    for a in range(number):
+        k = lanes[a]
+        known, value = _simple_rate(samples, first + k, status[k], zeroframe, settings)
+        magnitude = abs(value)
+        if not known:
+            valid = 0
+            for g in range(samples.shape[0] - 1):
+                values[valid] = np.float64(samples[g + 1, first + k]) - np.float64(samples[g, first + k])
+                valid += _usable(flags, g, first + k)
+            if valid > 0:
+                lower, upper = _middle(values, valid)
+                value = 0.5 * (lower + upper) / settings.group_time
+                magnitude = 0.5 * (abs(lower) + abs(upper)) / settings.group_time
+            elif (flags[0, first + k] & _DS) == 0:
+                value = np.float64(samples[0, first + k]) / settings.group_time
+                magnitude = abs(value)
+        rate[k], size[k] = before[0, a] + value, before[1, a] + magnitude
+
+
 @jit_inline
 def cancels(rate, size):
     """Tell whether a sum of median rates lost so much of its size that the reference's rounding errors show."""
@@ -134,7 +170,7 @@ def cancels(rate, size):
 
 
 @jit
-def exact_rate(tile, pixel, status, settings):
+def exact_rate(tile, pixel, status, settings, differences):
     """Return the summed median rate of one pixel, found in the reference's order of operations.
 
     Parameters
@@ -143,41 +179,69 @@ def exact_rate(tile, pixel, status, settings):
     pixel : int
     status : ndarray of uint16, shape (nints,)
     settings : Settings
+    differences : ndarray of float64, shape (ngroups - 1,) or longer
+        Room to work in.
     """
     nints, ngroups, _ = tile.samples.shape
-    differences = np.empty(max(ngroups - 1, 1), np.float64)
     total = 0.0
     for i in range(nints):
         samples, flags = tile.samples[i], tile.flags[i]
-        kind = _simple_rate(samples, pixel, status[i], tile.zeroframe[i], settings)
-        if kind[0]:
-            total += kind[1]
+        known, value = _simple_rate(samples, pixel, status[i], tile.zeroframe[i], settings)
+        if known:
+            total += value
             continue
         valid = 0
         for g in range(ngroups - 1):
-            if ((flags[g, pixel] | flags[g + 1, pixel]) & _DS) == 0 and (flags[g + 1, pixel] & _J) == 0:
-                before = np.float64(samples[g, pixel]) / settings.group_time
-                differences[valid] = np.float64(samples[g + 1, pixel]) / settings.group_time - before
-                valid += 1
+            before = np.float64(samples[g, pixel]) / settings.group_time
+            differences[valid] = np.float64(samples[g + 1, pixel]) / settings.group_time - before
+            valid += _usable(flags, g, pixel)
         if valid > 0:
-            _sort(differences, valid)
-            middle = valid // 2
-            total += differences[middle] if valid % 2 == 1 else (differences[middle - 1] + differences[middle]) / 2.0
+            lower, upper = _middle(differences, valid)
+            total += lower if valid % 2 == 1 else (lower + upper) / 2.0
         elif (flags[0, pixel] & _DS) == 0:
             total += np.float64(samples[0, pixel]) / settings.group_time
     return total
 
 
+@jit_inline
+def _usable(flags, g, pixel):
+    """Tell whether the difference of groups g and g + 1 counts."""
+    return ((flags[g, pixel] | flags[g + 1, pixel]) & _DS) == 0 and (flags[g + 1, pixel] & _J) == 0
+
+
 @jit
-def _sort(values, count):
-    """Sort the first `count` values in place; it is rare, and NumPy's sort would cost a second of compiling."""
-    for i in range(1, count):
-        value = values[i]
-        j = i
-        while j > 0 and values[j - 1] > value:
-            values[j] = values[j - 1]
-            j -= 1
-        values[j] = value
+def _middle(values, count):
+    """Return the two values in the middle of the first `count`, twice the same of an odd number; `values` is reordered.
+
+    Hoare's selection: NumPy's sort would cost a second of compiling.
+    """
+    rank = count // 2
+    low, high = 0, count - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    upper = values[rank]
+    if count % 2 == 1:
+        return upper, upper
+    lower = values[0]
+    for i in range(1, rank):
+        lower = max(lower, values[i])
+    return lower, upper
 
 
 @jit_inline

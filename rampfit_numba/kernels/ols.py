@@ -2,16 +2,19 @@
 
 Source: section 5 of the rules in ``docs/algorithm.md``; Fixsen et al. 2000 (PASP 112, 1350) for the weights, Robberto
 2008 (JWST-STScI-0001490) and Regan 2007 (JWST-STScI-001212) for the variances.
+
+The weights are symmetric about the middle of a segment, so a slope is a sum over pairs of samples that lie
+symmetrically, a_j (y_{n-1-j} - y_j): half as many terms, and the pedestal leaves no rounding error. The first pair is
+also what the signal-to-noise class is found from.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.pixels import POISSON, POISSON_WEIGHT, READ, READ_WEIGHT, UNFITTABLE
+from rampfit_numba.kernels.pixels import GAIN, POISSON, POISSON_WEIGHT, READ, READ_WEIGHT, READNOISE, UNFITTABLE
 from rampfit_numba.kernels.weights import BOUNDS
 
 _CLASSES = len(BOUNDS) + 1
@@ -19,9 +22,9 @@ _B1, _B2, _B3, _B4, _B5 = BOUNDS
 _SOLE_FIRST = ramp_status.SOLE_FIRST
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
-_J = np.uint8(dq.JUMP_DET)
-_NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
-_NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
+_ONE = np.uint64(1)
+#: Pairs that are added in one go: fewer loads and stores of the sum. Rows of pairs come in multiples of it.
+PAIRS = 4
 
 
 @jit_inline
@@ -69,48 +72,8 @@ def single_group_time(status, settings):
 
 
 @jit
-def find_reach(flags, first, clear_jump, reach):
-    """Find the segments of a block of ramps: how many groups each has up to and including every group.
-
-    A run of groups that are good but for PERSISTENCE is extended back over a pure JUMP_DET just before it (section 3).
-
-    Parameters
-    ----------
-    flags : ndarray of uint8, shape (ngroups, npixels)
-    first : int
-        First pixel of the block.
-    clear_jump : bool
-        Void the JUMP_DET of group 0.
-    reach : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
-        Result: 1 at the first group of a segment, its length at the last; 0 outside of segments, and behind the last
-        group.
-    """
-    ngroups = flags.shape[0]
-    for g in range(ngroups):
-        kept = _NOT_PJ if g == 0 and clear_jump else _NOT_P
-        here = flags[g, first : first + LANES]
-        # The last group is its own follower: a jump there is not followed by a good group.
-        following = flags[min(g + 1, ngroups - 1), first : first + LANES]
-        # Row ngroups is 0 and stands for what is before the first group as well.
-        before = reach[g - 1 if g > 0 else ngroups]
-        now = reach[g]
-        if g == 0:
-            for k in range(LANES):
-                before[k] = 0
-        for k in range(LANES):
-            bits = here[k] & kept
-            opens = bits == _J and (following[k] & _NOT_P) == 0
-            now[k] = before[k] + 1 if bits == 0 else opens
-
-
-@jit
-def sum_segments(
-    samples, first, settings, readnoise, gain, constants, weights, reach, active, nactive, lanes, rows, sums, count
-):
-    """Fit the segments of two or more groups of some ramps of a block, and add up what their combination needs.
-
-    The groups are gone through from last to first. Where segments end, their lanes are listed without a branch, since a
-    processor cannot guess where that is; then every sample is added with the factor that its segment gives it.
+def fit_segments(samples, first, constants, weights, segments, number):
+    """Fit the segments of two or more groups of a block: find `row` and `slope` of `segments`.
 
     Parameters
     ----------
@@ -118,124 +81,171 @@ def sum_segments(
         In DN.
     first : int
         First pixel of the block.
-    settings : Settings
-    readnoise, gain : ndarray of float64, shape (LANES,)
-        In e- and e-/DN.
     constants : ndarray of float64, shape (CONSTANTS, LANES)
         See :mod:`pixels`.
     weights : Weights
-    reach : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
-        See :func:`find_reach`.
-    active : ndarray of uint32, or None
-        The lanes to fit, `nactive` of them; None: all of them, in order, which is compiled apart and twice as quick a
-        lane.
-    lanes, rows : ndarray of uint32 and int64, shape (LANES + 1,), (LANES,)
-        Room to work in.
+    segments : Segments
+        As :func:`list_segments` leaves them.
+    number : int
+        How many there are.
+    """
+    flat = samples.reshape(-1)
+    npixels = np.uint64(samples.shape[1])
+    entries = weights.factors.size // _CLASSES
+    lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
+    low, high, step, slope, longer = segments.low, segments.high, segments.step, segments.slope, segments.longer
+    readnoise, gain = segments.first_constant, segments.second_constant
+    # What is gathered from all over is set side by side, so that the next loop can use vectors.
+    for s in range(number):
+        k = lane[s]
+        high[s] = np.uint64(last[s]) * npixels + np.uint64(first) + np.uint64(k)
+        low[s] = high[s] - (np.uint64(length[s]) - _ONE) * npixels
+        step[s] = np.float64(flat[high[s]]) - np.float64(flat[low[s]])
+        readnoise[s], gain[s] = constants[READNOISE, k], constants[GAIN, k]
+    for s in range(number):
+        n = np.int64(length[s])
+        row[s] = signal_class(step[s], readnoise[s], gain[s]) * entries + n * (n + 1) // 2 - 1
+    open_segments = 0
+    for s in range(number):
+        slope[s] = weights.factors[row[s]] * step[s]
+        longer[open_segments] = s
+        open_segments += length[s] > _FEW + 1
+    # The segments that have another pair, then those that have one more, and so on: no branch is hard to guess.
+    pair = 1
+    while open_segments > 0:
+        rows = np.uint64(pair) * npixels
+        still_open = 0
+        for a in range(open_segments):
+            s = longer[a]
+            difference = np.float64(flat[high[s] - rows]) - np.float64(flat[low[s] + rows])
+            slope[s] += weights.factors[row[s] - np.uint64(pair)] * difference
+            longer[still_open] = s
+            still_open += length[s] > 2 * pair + _FEW + 1
+        open_segments = still_open
+        pair += 1
+
+
+@jit
+def sum_segments(segments, number, reach, settings, constants, sums):
+    """Add up what the combination of the segments of two or more groups of a block needs.
+
+    Parameters
+    ----------
+    segments : Segments
+        As :func:`fit_segments` leaves them.
+    number : int
+        How many there are.
+    reach : Reach
+        As :func:`list_segments` leaves it.
+    settings : Settings
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
     sums : ndarray of float64, shape (4, LANES)
         Results: sum slope / var_rnoise, sum 1 / var_poisson (positive ones), sum 1 / var_rnoise, sum 1 / var_err.
-    count : ndarray of int32, shape (LANES,)
-        Result: number of these segments.
     """
-    ngroups = samples.shape[0]
-    factors = weights.factors
-    entries = factors.size // _CLASSES
-    poisson, read, unfittable = constants[POISSON], constants[READ], constants[UNFITTABLE]
-    slope_sum, steps, cubics, total = sums[0], sums[1], sums[2], sums[3]
-    for a in range(nactive):
-        k = a if active is None else active[a]
-        slope_sum[k] = steps[k] = cubics[k] = total[k] = 0.0
-        count[k] = 0
-    for g in range(ngroups - 1, -1, -1):
-        here = reach[g]
-        after = reach[g + 1]
-        ending = 0
-        for a in range(nactive):
-            k = a if active is None else active[a]
-            lanes[ending] = k
-            ending += (here[k] > 1) & (after[k] < 2)
-        for e in range(ending):
-            k = lanes[e]
-            length = np.int64(here[k])
-            begin = g + 1 - length
-            step = np.float64(samples[g, first + k]) - np.float64(samples[begin, first + k])
-            # Segments of two groups have the same slope in every class.
-            rows[k] = signal_class(step, readnoise[k], gain[k]) * entries + length * (length - 1) // 2 - begin
-            n = np.float64(length)
-            cubic = n * n * n - n
-            count[k] += 1
-            steps[k] += n - 1.0
-            cubics[k] += cubic
-            # 1 / (POISSON / (n - 1) + READ / (n^3 - n)) with a single division
-            total[k] += cubic * (n - 1.0) / (poisson[k] * cubic + read[k] * (n - 1.0))
-            if length > _FEW:
-                slope_sum[k] += unfittable[k]
-        sample = samples[g, first : first + LANES]
-        for a in range(nactive):
-            k = a if active is None else active[a]
-            inside = (here[k] > 1) | ((here[k] == 1) & (after[k] == _FEW))
-            factor = factors[rows[k] + g if inside else 0]
-            slope_sum[k] += factor * np.float64(sample[k]) if inside else 0.0
-    for a in range(nactive):
-        k = a if active is None else active[a]
-        slope_sum[k] = slope_sum[k] * (constants[READ_WEIGHT, k] / settings.group_time)
-        steps[k] = steps[k] * constants[POISSON_WEIGHT, k] if count[k] > 0 else 0.0
-        cubics[k] = cubics[k] * constants[READ_WEIGHT, k] if count[k] > 0 else 0.0
-
-
-@jit
-def sum_single_group(samples, first, k, status, settings, constants, reach, sums, count):
-    """Do what :func:`sum_segments` does for the ramp in lane `k`, which has no segment of two or more groups.
-
-    Then the first good group is the only segment, if there is one (section 3).
-    """
-    ngroups = samples.shape[0]
-    for g in range(ngroups):
-        if reach[g, k] > 0:
-            time = single_group_time(status, settings)
-            ratio = settings.group_time / time
-            var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
-            sums[0, k] = np.float64(samples[g, first + k]) / time / var_rnoise
-            sums[1, k] = constants[POISSON_WEIGHT, k] / ratio
-            sums[2, k] = 1.0 / var_rnoise
-            sums[3, k] = 1.0 / (constants[POISSON, k] * ratio + var_rnoise)
-            count[k] = 1
-            return
-
-
-@jit
-def sum_clean(samples, first, status, settings, readnoise, gain, constants, weights, sums):
-    """Do what :func:`sum_segments` does for the ramps without flags (status 0) of a block: only row 0 of `sums`.
-
-    The steps are the same in the same order: whether a neighbour in the block has flags must not change a bit.
-    """
-    ngroups = samples.shape[0]
-    entries = weights.factors.size // _CLASSES
-    classes = np.empty(LANES, np.int64)
-    total = np.empty(LANES, np.float64)
-    slope_sum, read_weight, unfittable = sums[0], constants[READ_WEIGHT], constants[UNFITTABLE]
-    last = samples[ngroups - 1, first : first + LANES]
-    opening = samples[0, first : first + LANES]
+    lane, length, slope = segments.lane, segments.length, segments.slope
+    poisson, read, weight = segments.first_constant, segments.second_constant, segments.weight
+    poisson_in, read_in = constants[POISSON], constants[READ]
+    for s in range(number):
+        k = lane[s]
+        poisson[s] = poisson_in[k]
+        read[s] = read_in[k]
+    for s in range(number):
+        n = np.float64(length[s])
+        steps, cubic = n - 1.0, n * n * n - n
+        # 1 / (POISSON / (n - 1) + READ / (n^3 - n)) with a single division
+        weight[s] = cubic * steps / (poisson[s] * cubic + read[s] * steps)
+    slope_sum, poisson_sum, read_sum, total_sum = sums[0], sums[1], sums[2], sums[3]
     for k in range(LANES):
-        classes[k] = signal_class(np.float64(last[k]) - np.float64(opening[k]), readnoise[k], gain[k])
+        slope_sum[k] = total_sum[k] = 0.0
+    for s in range(number):
+        k = lane[s]
+        slope_sum[k] += slope[s]
+        total_sum[k] += weight[s]
+    count, steps, cubics = reach.count, reach.steps, reach.cubics
+    read_weight, poisson_weight, unfittable = constants[READ_WEIGHT], constants[POISSON_WEIGHT], constants[UNFITTABLE]
+    for k in range(LANES):
+        # A segment of two groups has n^3 - n = 6.
+        lost = unfittable[k] if cubics[k] > 6 * np.uint64(count[k]) else 0.0
+        slope_sum[k] = (slope_sum[k] + lost) * (read_weight[k] / settings.group_time)
+    for k in range(LANES):
+        poisson_sum[k] = poisson_weight[k] * np.float64(steps[k])
+    for k in range(LANES):
+        read_sum[k] = read_weight[k] * np.float64(cubics[k]) if cubics[k] > 0 else 0.0
+
+
+@jit
+def sum_single_group(sample, k, status, settings, constants, sums):
+    """Do what :func:`sum_segments` does for lane `k`, whose only segment is one `sample` in DN."""
+    time = single_group_time(status, settings)
+    ratio = settings.group_time / time
+    var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
+    sums[0, k] = np.float64(sample) / time / var_rnoise
+    sums[1, k] = constants[POISSON_WEIGHT, k] / ratio
+    sums[2, k] = 1.0 / var_rnoise
+    sums[3, k] = 1.0 / (constants[POISSON, k] * ratio + var_rnoise)
+
+
+@jit
+def fit_clean(samples, first, constants, weights, pairs, classes, slope, total):
+    """Fit a block of ramps without flags of two or more groups, which are one segment each.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (ngroups, npixels)
+        In DN.
+    first : int
+        First pixel of the block.
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+    weights : Weights
+    pairs : ndarray of float64, shape (rows, LANES)
+        Room to work in: ngroups / 2 rows, rounded up to a multiple of PAIRS; those to spare are 0.
+    classes : ndarray of int64, shape (LANES,)
+        Result: signal-to-noise classes.
+    slope : ndarray of float64, shape (LANES,)
+        Result: slope per group times n^3 - n, in DN.
+    total : ndarray of float64, shape (LANES,)
+        Room to work in.
+    """
+    ngroups = samples.shape[0]
+    half = ngroups // 2
+    for j in range(half):
+        lower = samples[j, first : first + LANES]
+        upper = samples[ngroups - 1 - j, first : first + LANES]
+        pair = pairs[j]
+        for k in range(LANES):
+            pair[k] = np.float64(upper[k]) - np.float64(lower[k])
+    step, readnoise, gain = pairs[0], constants[READNOISE], constants[GAIN]
     present = np.int64(0)
     for k in range(LANES):
-        present |= np.int64(status[k] == 0) << classes[k]
+        classes[k] = signal_class(step[k], readnoise[k], gain[k])
+        present |= np.int64(1) << classes[k]
     for c in range(_CLASSES):
         if (present >> c) & 1 == 0:
             continue
-        row = c * entries + ngroups * (ngroups - 1) // 2
+        row = c * (weights.factors.size // _CLASSES) + ngroups * (ngroups + 1) // 2 - 1
+        for j in range(0, half, PAIRS):
+            a, b, c2, d = pairs[j], pairs[j + 1], pairs[j + 2], pairs[j + 3]
+            fa = weights.factors[row - j]
+            fb = weights.factors[row - j - 1] if j + 1 < half else 0.0
+            fc = weights.factors[row - j - 2] if j + 2 < half else 0.0
+            fd = weights.factors[row - j - 3] if j + 3 < half else 0.0
+            if j == 0:
+                for k in range(LANES):
+                    total[k] = fa * a[k] + fb * b[k] + fc * c2[k] + fd * d[k]
+            else:
+                for k in range(LANES):
+                    total[k] += fa * a[k] + fb * b[k] + fc * c2[k] + fd * d[k]
         for k in range(LANES):
-            total[k] = 0.0
-        for g in range(ngroups - 1, -1, -1):
-            sample = samples[g, first : first + LANES]
-            factor = weights.factors[row + g]
-            for k in range(LANES):
-                total[k] += factor * np.float64(sample[k])
-        for k in range(LANES):
-            slope_sum[k] = total[k] if classes[k] == c else slope_sum[k]
+            slope[k] = total[k] if classes[k] == c else slope[k]
+
+
+@jit
+def sum_clean(slope, ngroups, settings, constants, sums):
+    """Do what :func:`sum_segments` does for ramps without flags: only row 0 of `sums`."""
+    read_weight, unfittable, slope_sum = constants[READ_WEIGHT], constants[UNFITTABLE], sums[0]
     for k in range(LANES):
         lost = unfittable[k] if ngroups > _FEW else 0.0
-        slope_sum[k] = (slope_sum[k] + lost) * (read_weight[k] / settings.group_time)
+        slope_sum[k] = (slope[k] + lost) * (read_weight[k] / settings.group_time)
 
 
 @jit

@@ -12,9 +12,10 @@ from rampfit_numba.kernels._jit import LANES, jit
 
 #: Rows of the array of constants. A segment of n groups has var_poisson = POISSON / (n - 1), var_rnoise = READ / (n^3 -
 #: n) and 1 / var_rnoise = (n^3 - n) READ_WEIGHT; the reference treats bad gains of longer segments (n > 2) apart.
-#: POISSON_WEIGHT is 1 / POISSON, or 0 where that is not positive: such segments do not count.
-POISSON, POISSON_WEIGHT, READ, READ_WEIGHT, READ_LONG, READ_WEIGHT_LONG, UNFITTABLE = range(7)
-CONSTANTS = 7
+#: POISSON_WEIGHT is 1 / POISSON, or 0 where that is not positive: such segments do not count. READNOISE is the noise of
+#: a group in e-, GAIN that of the reference file in e-/DN.
+POISSON, POISSON_WEIGHT, READ, READ_WEIGHT, READ_LONG, UNFITTABLE, READNOISE, GAIN = range(8)
+CONSTANTS = 8
 
 _BAD_GAIN = np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
 _D = np.uint32(dq.DO_NOT_USE)
@@ -22,7 +23,7 @@ _NONE = np.uint32(0)
 
 
 @jit
-def load_pixels(tile, first, settings, readnoise, gain, base):
+def load_pixels(tile, first, settings, constants, base):
     """Find noise, gain and flags of a block of pixels.
 
     Parameters
@@ -31,8 +32,8 @@ def load_pixels(tile, first, settings, readnoise, gain, base):
     first : int
         First pixel of the block.
     settings : Settings
-    readnoise, gain : ndarray of float64, shape (LANES,)
-        Results: noise of a group in e-, rounded to single precision as in the reference; e-/DN.
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+        Results: rows READNOISE, rounded to single precision as in the reference, and GAIN.
     base : ndarray of uint32, shape (LANES,)
         Result: PIXELDQ, with DO_NOT_USE and NO_GAIN_VALUE where the gain is no positive number, and DO_NOT_USE where
         the read noise is none (which the reference does not notice).
@@ -40,6 +41,7 @@ def load_pixels(tile, first, settings, readnoise, gain, base):
     noise_in = tile.readnoise[first : first + LANES]
     gain_in = tile.gain[first : first + LANES]
     flags_in = tile.pixeldq[first : first + LANES]
+    readnoise, gain = constants[READNOISE], constants[GAIN]
     for k in range(LANES):
         gain[k] = gain_in[k]
         readnoise[k] = np.float32(np.float64(noise_in[k]) * (np.float64(gain_in[k]) / settings.readnoise_scale))
@@ -49,24 +51,21 @@ def load_pixels(tile, first, settings, readnoise, gain, base):
 
 
 @jit
-def find_constants(settings, readnoise, gain, rate, constants):
-    """Find `constants`, shape (CONSTANTS, LANES), of a block of pixels from their median rates in DN/s."""
+def find_constants(settings, rate, constants):
+    """Find the rows POISSON to UNFITTABLE of `constants` of a block of pixels from their median rates in DN/s."""
+    readnoise, gain = constants[READNOISE], constants[GAIN]
     poisson, poisson_weight = constants[POISSON], constants[POISSON_WEIGHT]
     read, read_weight = constants[READ], constants[READ_WEIGHT]
-    read_long, read_weight_long = constants[READ_LONG], constants[READ_WEIGHT_LONG]
-    unfittable = constants[UNFITTABLE]
+    read_long, unfittable = constants[READ_LONG], constants[UNFITTABLE]
     for k in range(LANES):
         scaled = readnoise[k] / settings.group_time
         variance = 12.0 * scaled * scaled / (gain[k] * gain[k])
-        weight = 1.0 / variance
-        usable = gain[k] > 0
         square = readnoise[k] * readnoise[k]
         noise = rate[k] / (settings.group_time * gain[k])
         poisson[k] = noise
         poisson_weight[k] = 1.0 / noise if noise > 0 else 0.0
         read[k] = variance
-        read_weight[k] = weight
-        read_long[k] = variance if usable else 0.0
-        read_weight_long[k] = weight if usable else np.inf
+        read_weight[k] = 1.0 / variance
+        read_long[k] = variance if gain[k] > 0 else 0.0
         # 0, or NaN where the read noise leaves no finite weights.
         unfittable[k] = (square * (1.0 / square)) * 0.0

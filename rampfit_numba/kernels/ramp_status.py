@@ -21,13 +21,13 @@ _D, _S = np.uint8(dq.DO_NOT_USE), np.uint8(dq.SATURATED)
 _DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PERSISTENCE)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
-_ALL = np.uint8(0xFF)
+_NONE, _ONE, _ALL = np.uint8(0), np.uint8(1), np.uint8(0xFF)
 _EXPONENT = np.int32(0x7F800000)
 
 
 @jit
-def flag_non_finite(bits, flags, first):
-    """Add DO_NOT_USE to non-finite samples that are not SATURATED, and tell whether the block has any flag.
+def gather_flags(bits, flags, first, found):
+    """Add DO_NOT_USE to non-finite samples that are not SATURATED, and find which ramps of a block have any flag.
 
     Parameters
     ----------
@@ -37,15 +37,19 @@ def flag_non_finite(bits, flags, first):
         Modified in place.
     first : int
         First pixel of the block.
+    found : ndarray of uint8, shape (LANES,)
+        Result: each ramp's flags, of all groups together.
+
+    Returns
+    -------
+    bool
+        Whether any ramp has a flag.
     """
     ngroups = flags.shape[0]
-    found = np.uint8(0)
     bad = False
     for g in range(ngroups):
-        here = flags[g, first : first + LANES]
         sample = bits[g, first : first + LANES]
         for k in range(LANES):
-            found |= here[k]
             bad |= (sample[k] & _EXPONENT) == _EXPONENT
     if bad:
         for g in range(ngroups):
@@ -54,11 +58,20 @@ def flag_non_finite(bits, flags, first):
             for k in range(LANES):
                 if (sample[k] & _EXPONENT) == _EXPONENT and (here[k] & _S) == 0:
                     here[k] |= _D
-    return found != 0 or bad
+    for k in range(LANES):
+        found[k] = 0
+    for g in range(ngroups):
+        here = flags[g, first : first + LANES]
+        for k in range(LANES):
+            found[k] |= here[k]
+    some = _NONE
+    for k in range(LANES):
+        some |= found[k]
+    return some != 0
 
 
 @jit
-def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, late):
+def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, late, lanes, work):
     """Find the status of one block of ramps.
 
     Parameters
@@ -77,52 +90,70 @@ def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, la
     added, late : ndarray of uint8, shape (LANES,)
         Results: the bits that the integration gets. Those in `late` (SATURATED if any group is) join after the fit and
         do not invalidate it.
+    lanes : ndarray of uint32, shape (LANES + 1,)
+        Result: the ramps that have a flag; all of them where there is a single group.
+    work : ndarray of uint8, shape (5, LANES)
+        Room to work in.
+
+    Returns
+    -------
+    int
+        The number of these ramps. A void jump of group 0 alone is no flag.
     """
     ngroups = flags.shape[0]
-    any_bits = np.zeros(LANES, np.uint8)
-    all_bits = np.full(LANES, _ALL)
-    all_unusable = np.full(LANES, np.uint8(1))
-    good = np.zeros(LANES, np.int32)
-    unflagged = np.zeros(LANES, np.int32)
+    # Whether one group counts as good, and whether several do: bytes, of which a vector holds most. The reference
+    # suppresses before it voids the jump of the first kept group, with PERSISTENCE as good; otherwise it is not.
+    any_bits, all_bits, all_unusable, good, several = work[0], work[1], work[2], work[3], work[4]
+    for k in range(LANES):
+        any_bits[k] = good[k] = several[k] = 0
+        all_bits[k], all_unusable[k] = _ALL, _ONE
     for g in range(ngroups):
         here = flags[g, first : first + LANES]
         kept = _NOT_J if g == 0 and settings.clear_first_jump else _ALL
+        counted = _NOT_P if settings.suppress_one_group else kept
+        # Loops over few arrays each: with more, the compiler does not check that they are apart, and uses no vectors.
         for k in range(LANES):
             any_bits[k] |= here[k] & kept
             all_bits[k] &= here[k]
-            all_unusable[k] &= here[k] | (here[k] >> 1)
-            # The reference suppresses before it voids the jump of the first kept group, and counts good groups
-            # afterwards.
-            good[k] += (here[k] & _NOT_P) == 0
-            unflagged[k] += (here[k] & kept) == 0
-    if suppressed.size > 0:
+            all_unusable[k] &= here[k] | (here[k] >> _ONE)
         for k in range(LANES):
-            good[k] += suppressed[first + k]
+            counts = np.uint8((here[k] & counted) == 0)
+            several[k] |= good[k] & counts
+            good[k] |= counts
+    if suppressed.size > 0 and settings.suppress_one_group:
+        for k in range(LANES):
+            if suppressed[first + k]:
+                several[k] |= good[k]
+                good[k] = _ONE
+    number = 0
+    for k in range(LANES):
+        status[k] = added[k] = late[k] = 0
+        lanes[number] = k
+        number += any_bits[k] != 0 or good[k] > several[k] or ngroups == 1
     first_flags = flags[0, first : first + LANES]
     first_kept = _NOT_J if settings.clear_first_jump else _ALL
-    for k in range(LANES):
+    listed, number = number, 0
+    for a in range(listed):
+        k = lanes[a]
         value = np.uint16(any_bits[k])
-        if value == 0 and good[k] == ngroups and ngroups > 1:
-            status[k], added[k], late[k] = 0, 0, 0
-            continue
         if (all_bits[k] & _S) != 0:
             value |= ALL_SATURATED
         if all_unusable[k] != 0:
             value |= NO_USABLE_GROUP
         first_saturated = (first_flags[k] & _S) != 0
         if settings.suppress_one_group:
-            if good[k] == 1:
+            if good[k] > several[k]:
                 value |= NO_USABLE_GROUP
-        elif unflagged[k] == 1 and (first_flags[k] & first_kept) == 0:
+        elif good[k] > several[k] and (first_flags[k] & first_kept) == 0:
             value |= SOLE_FIRST
-        elif (
-            unflagged[k] == 0 and zeroframe.size > 0 and zeroframe[first + k] != 0 and np.isfinite(zeroframe[first + k])
-        ):
+        elif good[k] == 0 and zeroframe.size > 0 and zeroframe[first + k] != 0 and np.isfinite(zeroframe[first + k]):
             value = (value ^ (value & NO_USABLE_GROUP)) | ZEROFRAME
             first_saturated = False
         if first_saturated:
             value |= FIRST_SATURATED
         status[k] = value
+        lanes[number] = k
+        number += value != 0 or ngroups == 1
         bits = value & _JP
         if (value & NO_USABLE_GROUP) != 0:
             bits |= _DS if (value & ALL_SATURATED) != 0 else _D
@@ -132,3 +163,4 @@ def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, la
         # A zeroframe that stands in for the only, saturated group leaves no saturated group behind.
         vanished = ngroups == 1 and (value & ZEROFRAME) != 0 and (value & ALL_SATURATED) != 0
         late[k] = 0 if vanished else any_bits[k] & _S
+    return number

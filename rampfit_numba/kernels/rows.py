@@ -12,12 +12,14 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.arrays import Tile, TileFitOpt, TileResult
 from rampfit_numba.kernels.median_network import middle_network
-from rampfit_numba.kernels.tile import Tile, TileFitOpt, TileResult, count_tile, fit_tile
+from rampfit_numba.kernels.segments import room_for_reach
+from rampfit_numba.kernels.tile import count_tile, fit_tile
 from rampfit_numba.kernels.weights import segment_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rampfit_numba.kernels.settings import Settings
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 TILE_BYTES = 1 << 21
 _SAMPLE_AND_FLAG = 5
 _MOST_PIXELS = 1 << 14
+_FITOPT = 9
 
 
 class Rules(NamedTuple):
@@ -74,7 +77,10 @@ class RowInputs(NamedTuple):
 
 
 class RowOutputs(NamedTuple):
-    """Outputs of some rows: the planes of rate, rateints and (or None) fitopt, rows being the last axis but one."""
+    """Outputs of some rows: the planes of rate, rateints and (or None) fitopt, rows being the last axis but one.
+
+    Those of fitopt must be 0, and stay so where a ramp has no segment or jump.
+    """
 
     slope: np.ndarray
     err: np.ndarray
@@ -111,8 +117,7 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
     loader = _TileLoader(inputs, rules)
     ngroups = rules.stop_kept - rules.first_kept
     weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
-    # Sixty-four lanes of bytes fit into one vector register; few exposures need more.
-    reach = np.zeros((ngroups + 1, LANES), np.uint8 if ngroups < np.iinfo(np.uint8).max else np.uint16)
+    reach = room_for_reach(ngroups)
     room = _ResultRoom(inputs.data.shape[0], loader.most_pixels, outputs)
     for window in loader.windows():
         tile = loader.load(window)
@@ -124,7 +129,8 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
 def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:
     """Return the largest number of segments and of jumps that any ramp of `inputs` has, as :func:`count_tile`."""
     loader = _TileLoader(inputs, rules)
-    counts = [count_tile(loader.load(window), rules.settings) for window in loader.windows()]
+    reach = room_for_reach(rules.stop_kept - rules.first_kept)
+    counts = [count_tile(loader.load(window), rules.settings, reach) for window in loader.windows()]
     return max(c[0] for c in counts), max(c[1] for c in counts)
 
 
@@ -232,9 +238,16 @@ class _ResultRoom:
         self._nints = nints
         self._floats = np.empty(4 * (nints + 1) * most_pixels, np.float32)
         self._dq = np.empty((nints + 1) * most_pixels, np.uint32)
-        self._depths = None
+        self._fitopt = None
         if outputs.opt_slope is not None and outputs.opt_crmag is not None:
-            self._depths = outputs.opt_slope.shape[1], outputs.opt_crmag.shape[1]
+            # There is always a first segment, if only to be left at 0.
+            segments, jumps = max(outputs.opt_slope.shape[1], 1), outputs.opt_crmag.shape[1]
+            self._fitopt = TileFitOpt(
+                segments=np.zeros((7, nints, segments, most_pixels), np.float32),
+                pedestal=np.zeros((nints, most_pixels), np.float32),
+                crmag=np.zeros((nints, jumps, most_pixels), np.float32),
+                depth=np.zeros((2, nints), np.int64),
+            )
 
     def of(self, npixels: int) -> tuple[TileResult, TileFitOpt | None]:
         """Return room for `npixels` pixels, and for their optional results if somebody wants them."""
@@ -246,27 +259,32 @@ class _ResultRoom:
             rateints=self._floats[rate : rate + rateints].reshape(4, nints, npixels),
             rateints_dq=self._dq[npixels : npixels * (nints + 1)].reshape(nints, npixels),
         )
-        if self._depths is None:
-            return result, None
-        segments, jumps = self._depths
-        return result, TileFitOpt(
-            segments=np.zeros((7, nints, segments, npixels), np.float32),
-            pedestal=np.zeros((nints, npixels), np.float32),
-            crmag=np.zeros((nints, jumps, npixels), np.float32),
-        )
+        return result, self._fitopt
 
     @staticmethod
     def store(result: TileResult, fitopt: TileFitOpt | None, outputs: RowOutputs, window: _Window) -> None:
         """Copy the results to their place in the outputs."""
-        planes = [*result.rate, result.rate_dq, *result.rateints, result.rateints_dq]
-        if fitopt is not None:
-            planes += [*fitopt.segments, fitopt.pedestal, fitopt.crmag]
-        npixels = window.shape[0] * window.shape[1]
-        for output, plane in zip(outputs, planes, strict=False):
-            if output is not None:
-                output[..., window.rows, window.columns] = plane[..., :npixels].reshape(
-                    *plane.shape[:-1], *window.shape
-                )
+        _copy_out([*result.rate, result.rate_dq, *result.rateints, result.rateints_dq], outputs, window)
+        if fitopt is None:
+            return
+        optional = outputs[len(RowOutputs._fields) - _FITOPT :]
+        _copy_out([fitopt.pedestal], optional[7:8], window)
+        for i, (segments, jumps) in enumerate(fitopt.depth.T):
+            # Nearly all ramps have one segment. The outputs are 0 already where nothing is copied to.
+            deepest = max(segments, 1)
+            planes = [plane[i] for plane in optional]
+            _copy_out(fitopt.segments[:, i, :deepest], [plane[:deepest] for plane in planes[:7]], window)
+            fitopt.segments[:, i, 1:segments] = 0
+            _copy_out([fitopt.crmag[i, :jumps]], [planes[8][:jumps]], window)
+            fitopt.crmag[i, :jumps] = 0
+        fitopt.depth[:] = 0
+
+
+def _copy_out(planes: Iterable[np.ndarray], outputs: Iterable[np.ndarray | None], window: _Window) -> None:
+    npixels = window.shape[0] * window.shape[1]
+    for output, plane in zip(outputs, planes, strict=False):
+        if output is not None and output.size > 0:
+            output[..., window.rows, window.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *window.shape)
 
 
 def as_single(values: np.ndarray) -> np.ndarray:

@@ -5,121 +5,209 @@ Source: section 3 of the rules in ``docs/algorithm.md``; Robberto 2008 (JWST-STS
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.bits import trailing_zeros
+from rampfit_numba.kernels._jit import LANES, jit, jit_allocating
 
+_J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
-_J = np.uint8(dq.JUMP_DET)
-_D = np.uint8(dq.DO_NOT_USE)
-_C = np.uint8(dq.CHARGELOSS)
-_ONE = np.uint64(1)
+_NONE, _ALL = np.uint8(0), np.uint8(0xFF)
+
+
+class Reach(NamedTuple):
+    """Segments of a block of ramps, group by group.
+
+    Attributes
+    ----------
+    groups : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
+        How many groups each segment has up to and including every group: 1 at its first group, its length at the last;
+        0 outside of segments, and behind the last group.
+    count, steps : ndarray of the same type, shape (LANES,)
+        Number of segments of two or more groups; sum over these of their number of groups less one.
+    cubics : ndarray of uint32 or uint64, shape (LANES,)
+        Sum over these of n^3 - n, n being the number of groups.
+    """
+
+    groups: np.ndarray
+    count: np.ndarray
+    steps: np.ndarray
+    cubics: np.ndarray
+
+
+def room_for_reach(ngroups: int) -> Reach:
+    """Return :class:`Reach` for ramps of `ngroups` groups, of types that can count to what they must.
+
+    One vector register holds 64 bytes, and few exposures need more than bytes.
+    """
+    small = ngroups < np.iinfo(np.uint8).max
+    count = np.uint8 if small else np.uint16
+    return Reach(
+        groups=np.zeros((ngroups + 1, LANES), count),
+        count=np.zeros(LANES, count),
+        steps=np.zeros(LANES, count),
+        cubics=np.zeros(LANES, np.uint32 if small else np.uint64),
+    )
+
+
+class Segments(NamedTuple):
+    """Segments of two or more groups of a block of ramps, those of each ramp in time order.
+
+    Attributes
+    ----------
+    lane, last, length : ndarray of uint32
+        Ramp, last group, number of groups.
+    low, high : ndarray of uint64
+        Where the first and last sample stand in the integration's samples.
+    row : ndarray of uint64
+        Where the factor of the last sample stands in the table of weights.
+    step, slope : ndarray of float64
+        Last sample minus first; slope per group times n^3 - n; both in DN.
+    first_constant, second_constant, weight : ndarray of float64
+        Room for constants of each segment's pixel, which a loop over vectors needs side by side, and for its result.
+    longer, ending : ndarray of uint32; ndarray of uint8, shape (LANES,)
+        Room to work in.
+    """
+
+    lane: np.ndarray
+    last: np.ndarray
+    length: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    row: np.ndarray
+    step: np.ndarray
+    slope: np.ndarray
+    first_constant: np.ndarray
+    second_constant: np.ndarray
+    weight: np.ndarray
+    longer: np.ndarray
+    ending: np.ndarray
+
+
+@jit_allocating
+def room_for_segments(ngroups):
+    """Return :class:`Segments` with room for all that a block of ramps of `ngroups` groups can have, and one more."""
+    size = LANES * (ngroups // 2) + 1
+    return Segments(
+        lane=np.empty(size, np.uint32),
+        last=np.empty(size, np.uint32),
+        length=np.empty(size, np.uint32),
+        low=np.empty(size, np.uint64),
+        high=np.empty(size, np.uint64),
+        row=np.empty(size, np.uint64),
+        step=np.empty(size, np.float64),
+        slope=np.empty(size, np.float64),
+        first_constant=np.empty(size, np.float64),
+        second_constant=np.empty(size, np.float64),
+        weight=np.empty(size, np.float64),
+        longer=np.empty(size, np.uint32),
+        ending=np.empty(LANES, np.uint8),
+    )
 
 
 @jit
-def group_masks(flags, first, good, jump):
-    """Gather each ramp's good groups and pure jumps into words of 64 bits; PERSISTENCE does not count.
+def find_reach(flags, first, clear_jump, left_out, reach):
+    """Find the segments of a block of ramps: how many groups each has up to and including every group.
+
+    A run of groups that are good but for PERSISTENCE is extended back over a pure JUMP_DET just before it (section 3).
 
     Parameters
     ----------
     flags : ndarray of uint8, shape (ngroups, npixels)
     first : int
         First pixel of the block.
-    good, jump : ndarray of uint64, shape (ngroups // 64 + 1, LANES)
-        Results: bit g % 64 of word g // 64 for group g. There is always a bit to spare behind the last group.
+    clear_jump : bool
+        Void the JUMP_DET of group 0.
+    left_out : ndarray of bool, shape (LANES,)
+        Ramps that get no segments.
+    reach : Reach
+        Result: `groups`.
     """
-    good[:] = 0
-    jump[:] = 0
-    for g in range(flags.shape[0]):
+    ngroups = flags.shape[0]
+    groups = reach.groups
+    for g in range(ngroups):
+        kept = _NOT_PJ if g == 0 and clear_jump else _NOT_P
         here = flags[g, first : first + LANES]
-        good_word = good[g // 64]
-        jump_word = jump[g // 64]
-        shift = np.uint64(g % 64)
+        # The last group is its own follower: a jump there is not followed by a good group.
+        following = flags[min(g + 1, ngroups - 1), first : first + LANES]
+        # Row ngroups is 0 and stands for what is before the first group as well.
+        before = groups[g - 1 if g > 0 else ngroups]
+        now = groups[g]
+        if g == 0:
+            for k in range(LANES):
+                before[k] = 0
         for k in range(LANES):
-            bits = here[k] & _NOT_P
-            good_word[k] |= np.uint64(bits == 0) << shift
-            jump_word[k] |= np.uint64(bits == _J) << shift
+            bits = (here[k] & kept) | (_ALL if left_out[k] else _NONE)
+            opens = bits == _J and (following[k] & _NOT_P) == 0
+            now[k] = before[k] + 1 if bits == 0 else opens
 
 
 @jit
-def charge_loss_masks(flags, pixel, good, jump):
-    """Gather one ramp's masks into lane 0, with DO_NOT_USE inverted and CHARGELOSS cleared where CHARGELOSS is set.
-
-    The parameters are those of :func:`group_masks`. Before, CHARGELOSS groups are marked DO_NOT_USE; where one is not,
-    it becomes so, as in the reference.
-    """
-    good[:] = 0
-    jump[:] = 0
-    for g in range(flags.shape[0]):
-        bits = flags[g, pixel] & _NOT_P
-        if (bits & _C) != 0:
-            bits ^= _C | _D
-        shift = np.uint64(g % 64)
-        good[g // 64, 0] |= np.uint64(bits == 0) << shift
-        jump[g // 64, 0] |= np.uint64(bits == _J) << shift
-
-
-@jit_inline
-def list_segments(good, jump, lane, begins, ends):
-    """List one ramp's segments in time order.
-
-    A run of good groups is extended back over a jump just before it. Runs of a single group count only where there is
-    no longer one; then the first of them is used.
+def list_segments(reach, segments):
+    """List the segments of two or more groups in `reach`, find its sums over them, and return their number.
 
     Parameters
     ----------
-    good, jump : ndarray of uint64, shape (nwords, LANES)
-    lane : int
-    begins, ends : ndarray of int64
-        Results: the first group of each segment, and the group after its last.
-
-    Returns
-    -------
-    used, reported : int
-        Number of segments, and the number that the reference reserves space for in fitopt: it counts all single groups.
+    reach : Reach
+        As :func:`find_reach` leaves it; its other arrays are results.
+    segments : Segments
+        Results: lane, last and length.
     """
-    runs = 0
-    closed = 0
-    longest = 0
-    member_before = np.uint64(0)
-    for w in range(good.shape[0]):
-        good_word = good[w, lane]
-        jump_word = jump[w, lane]
-        following = good_word >> _ONE
-        if w + 1 < good.shape[0]:
-            following |= good[w + 1, lane] << np.uint64(63)
-        opening = jump_word & following
-        member = good_word | opening
-        after_member = (member << _ONE) | member_before
-        member_before = member >> np.uint64(63)
-        start = member & (opening | ~after_member)
-        stop = after_member & ~(member & ~start)
-        while start != 0:
-            begins[runs] = w * 64 + trailing_zeros(start)
-            start &= start - _ONE
-            runs += 1
-        while stop != 0:
-            ends[closed] = w * 64 + trailing_zeros(stop)
-            longest = max(longest, ends[closed] - begins[closed])
-            stop &= stop - _ONE
-            closed += 1
-    if longest == 1:
-        return 1, runs
-    used = 0
-    for r in range(runs):
-        if ends[r] - begins[r] > 1:
-            begins[used] = begins[r]
-            ends[used] = ends[r]
-            used += 1
-    return used, used
+    groups, count, steps, cubics = reach.groups, reach.count, reach.steps, reach.cubics
+    lane, last, length, ending = segments.lane, segments.last, segments.length, segments.ending
+    for k in range(LANES):
+        count[k] = steps[k] = cubics[k] = 0
+    number = 0
+    for g in range(1, groups.shape[0] - 1):
+        here, after = groups[g], groups[g + 1]
+        for k in range(LANES):
+            steps[k] += here[k] > 1
+        some = _NONE
+        for k in range(LANES):
+            ending[k] = (here[k] > 1) & (after[k] < 2)
+            some |= ending[k]
+        # n^3 - n is the sum of 3 r (r - 1) over r from 2 to n.
+        for k in range(LANES):
+            cubics[k] += cubics.dtype.type(3) * here[k] * (here[k] - 1) if here[k] > 1 else 0
+        if some == 0:
+            continue
+        for k in range(LANES):
+            count[k] += ending[k]
+        before = number
+        # Without a branch, since a processor cannot guess where segments end.
+        for k in range(LANES):
+            lane[number] = k
+            number += ending[k]
+        for s in range(before, number):
+            last[s] = g
+            length[s] = here[lane[s]]
+    return number
 
 
 @jit
-def clear_first_jump(flags, first, good, jump):
-    """Void the JUMP_DET of group 0 in the masks of a block: the parameters are those of :func:`group_masks`."""
+def count_segments(reach, several, single):
+    """Count the segments of each ramp of a block: `several`, of two or more groups, and `single`, of one.
+
+    Both are arrays of int32 of shape (LANES,). Single groups are segments only where there is none of several; the
+    first of them is fitted then.
+    """
+    groups = reach.groups
     for k in range(LANES):
-        jump[0, k] &= ~_ONE
-        good[0, k] |= np.uint64((flags[0, first + k] & _NOT_PJ) == 0)
+        several[k] = single[k] = 0
+    for g in range(groups.shape[0] - 1):
+        here, after = groups[g], groups[g + 1]
+        for k in range(LANES):
+            several[k] += (here[k] > 1) & (after[k] < 2)
+            single[k] += (here[k] == 1) & (after[k] < 2)
+
+
+@jit
+def find_single_group(reach, k):
+    """Return the first good group of lane `k`, which is its only segment if it has none of several groups; or -1."""
+    for g in range(reach.groups.shape[0] - 1):
+        if reach.groups[g, k] > 0:
+            return g
+    return -1

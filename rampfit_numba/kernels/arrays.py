@@ -1,0 +1,72 @@
+"""What the kernels take and give: the arrays of one tile, a few thousand ramps that stand together in memory."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tile(NamedTuple):
+    """Inputs of one tile. The number of pixels is a multiple of LANES; what is behind the last pixel is padding.
+
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (nints, ngroups, npixels)
+        In DN; a zeroframe value takes the place of group 0 where it must.
+    bits : ndarray of int32
+        The same memory.
+    flags : ndarray of uint8, shape of `samples`
+        DO_NOT_USE is added to samples that are not finite.
+    pixeldq : ndarray of uint32, shape (npixels,)
+    readnoise, gain, dark : ndarray of float32, shape (npixels,)
+        CDS noise in DN, e-/DN, DN/s.
+    zeroframe : ndarray of float32, shape (nints, npixels) or (nints, 0)
+        In DN.
+    suppressed : ndarray of bool, shape (nints, npixels) or (nints, 0)
+        See :func:`ramp_status.ramp_status`.
+    """
+
+    samples: np.ndarray
+    bits: np.ndarray
+    flags: np.ndarray
+    pixeldq: np.ndarray
+    readnoise: np.ndarray
+    gain: np.ndarray
+    dark: np.ndarray
+    zeroframe: np.ndarray
+    suppressed: np.ndarray
+
+
+class TileResult(NamedTuple):
+    """Outputs of one tile, in DN/s and (DN/s)^2; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE.
+
+    Attributes
+    ----------
+    rate, rate_dq : ndarray, shapes (4, npixels), (npixels,)
+    rateints, rateints_dq : ndarray, shapes (4, nints, npixels), (nints, npixels)
+    """
+
+    rate: np.ndarray
+    rate_dq: np.ndarray
+    rateints: np.ndarray
+    rateints_dq: np.ndarray
+
+
+class TileFitOpt(NamedTuple):
+    """Optional outputs of one tile, zeroed by the caller.
+
+    Attributes
+    ----------
+    segments : ndarray of float32, shape (7, nints, nsegments, npixels)
+        The first axis is that of :mod:`fitopt`.
+    pedestal : ndarray of float32, shape (nints, npixels)
+    crmag : ndarray of float32, shape (nints, njumps, npixels)
+    depth : ndarray of int64, shape (2, nints)
+        Largest number of segments and of jumps that any ramp of the tile has: what is behind was not touched.
+    """
+
+    segments: np.ndarray
+    pedestal: np.ndarray
+    crmag: np.ndarray
+    depth: np.ndarray

@@ -1,0 +1,388 @@
+"""Fit of one block: LANES pixels with all their integrations and groups.
+
+The group index runs outside and the pixel index inside, so that the compiler can use vectors. Most ramps have no flag
+and take a short path; the others are cut into segments. Which path a ramp takes must depend on nothing but the ramp, so
+that its neighbours and the slicing do not change a bit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels import ramp_status
+from rampfit_numba.kernels._jit import LANES, jit, jit_allocating, jit_inline
+from rampfit_numba.kernels.charge_loss import has_charge_loss, recompute_read_variances
+from rampfit_numba.kernels.combine import combine_integrations, combine_segments, store
+from rampfit_numba.kernels.fitopt import (
+    store_clean,
+    store_jumps,
+    store_pedestals,
+    store_segments,
+    store_single_group,
+)
+from rampfit_numba.kernels.median_rate import add_clean_rate, add_flagged_rate, add_sparse_rate, cancels, exact_rate
+from rampfit_numba.kernels.ols import (
+    PAIRS,
+    clean_weights,
+    fit_clean,
+    fit_segments,
+    sum_clean,
+    sum_segments,
+    sum_single_group,
+)
+from rampfit_numba.kernels.pixels import CONSTANTS, find_constants, load_pixels
+from rampfit_numba.kernels.segments import Segments, find_reach, find_single_group, list_segments, room_for_segments
+
+_DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
+_JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
+_UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
+_ZEROFRAME = ramp_status.ZEROFRAME
+#: Up to so many ramps with flags in a block get their medians one by one: 100 ns each instead of 7 ns for every ramp.
+_SPARSE = LANES // 12
+
+
+class Room(NamedTuple):
+    """State of a block while it is fitted: one value a lane, or a lane and integration.
+
+    Attributes
+    ----------
+    touched : ndarray of bool, shape (nints,)
+        To be set before a block is fitted: whether any ramp of the integration has a flag that counts. The other arrays
+        are overwritten.
+    """
+
+    touched: np.ndarray
+    status: np.ndarray
+    added: np.ndarray
+    late: np.ndarray
+    flagged: np.ndarray
+    nflagged: np.ndarray
+    replaced_sample: np.ndarray
+    replaced_flag: np.ndarray
+    read_variances: np.ndarray
+    differences: np.ndarray
+    size: np.ndarray
+    valid: np.ndarray
+    bytes: np.ndarray
+    doubles: np.ndarray
+    pairs: np.ndarray
+    rate: np.ndarray
+    constants: np.ndarray
+    base: np.ndarray
+    classes: np.ndarray
+    slope: np.ndarray
+    segments: Segments
+    stored: np.ndarray
+    unflagged: np.ndarray
+    left_out: np.ndarray
+    fitted: np.ndarray
+    invalid: np.ndarray
+    clean: np.ndarray
+    clean_combined: np.ndarray
+    sums: np.ndarray
+    combined: np.ndarray
+    totals: np.ndarray
+    dq_now: np.ndarray
+    dq_any: np.ndarray
+    dq_all: np.ndarray
+    dq_late: np.ndarray
+
+
+@jit_allocating
+def room_for_block(nints, ngroups):
+    """Return :class:`Room` for blocks of exposures with so many integrations and groups."""
+    return Room(
+        touched=np.empty(nints, np.bool_),
+        status=np.empty((nints, LANES), np.uint16),
+        added=np.empty((nints, LANES), np.uint8),
+        late=np.empty((nints, LANES), np.uint8),
+        flagged=np.empty((nints, LANES + 1), np.uint32),
+        nflagged=np.empty(nints, np.int64),
+        replaced_sample=np.empty((nints, LANES), np.float32),
+        replaced_flag=np.empty((nints, LANES), np.uint8),
+        read_variances=np.empty((nints, LANES), np.float64),
+        differences=np.empty((max(ngroups - 1, 1), LANES), np.float64),
+        size=np.empty(LANES, np.float64),
+        valid=np.empty(LANES, np.int32),
+        bytes=np.empty((5, LANES), np.uint8),
+        doubles=np.zeros((2, LANES), np.float64),
+        pairs=np.zeros(((ngroups // 2 + PAIRS - 1) // PAIRS * PAIRS, LANES), np.float64),
+        rate=np.empty(LANES, np.float64),
+        constants=np.empty((CONSTANTS, LANES), np.float64),
+        base=np.empty(LANES, np.uint32),
+        classes=np.empty(LANES, np.int64),
+        slope=np.zeros(LANES, np.float64),
+        segments=room_for_segments(ngroups),
+        stored=np.empty(LANES, np.int32),
+        unflagged=np.empty(LANES, np.bool_),
+        left_out=np.empty(LANES, np.bool_),
+        fitted=np.empty(LANES, np.bool_),
+        invalid=np.empty(LANES, np.bool_),
+        clean=np.zeros((4, LANES), np.float64),
+        clean_combined=np.empty((4, LANES), np.float64),
+        sums=np.empty((4, LANES), np.float64),
+        combined=np.empty((4, LANES), np.float64),
+        totals=np.empty((3, LANES), np.float64),
+        dq_now=np.empty(LANES, np.uint32),
+        dq_any=np.empty(LANES, np.uint32),
+        dq_all=np.empty(LANES, np.uint32),
+        dq_late=np.empty(LANES, np.uint32),
+    )
+
+
+@jit_inline
+def fit_block(tile, first, settings, weights, network, reach, room, result, fitopt):
+    """Fit the ramps of one block of a tile.
+
+    Parameters
+    ----------
+    first : int
+        First pixel of the block.
+    room : Room
+    tile, settings, weights, network, reach, result, fitopt
+        See :func:`fit_tile`.
+    """
+    nints, ngroups, _ = tile.samples.shape
+    status = room.status
+    added = room.added
+    late = room.late
+    flagged = room.flagged
+    nflagged = room.nflagged
+    replaced_sample = room.replaced_sample
+    replaced_flag = room.replaced_flag
+    read_variances = room.read_variances
+    pairs = room.pairs
+    rate = room.rate
+    constants = room.constants
+    base = room.base
+    classes = room.classes
+    slope = room.slope
+    segments = room.segments
+    stored = room.stored
+    unflagged = room.unflagged
+    left_out = room.left_out
+    fitted = room.fitted
+    invalid = room.invalid
+    clean = room.clean
+    clean_combined = room.clean_combined
+    sums = room.sums
+    combined = room.combined
+    totals = room.totals
+    dq_now = room.dq_now
+    dq_any = room.dq_any
+    dq_all = room.dq_all
+    dq_late = room.dq_late
+
+    load_pixels(tile, first, settings, constants, base)
+    _find_rates(tile, first, settings, network, room)
+    find_constants(settings, rate, constants)
+    for j in range(3):
+        totals[j] = 0.0
+    for k in range(LANES):
+        dq_any[k] = base[k]
+        dq_all[k] = _DS
+        dq_late[k] = 0
+    if ngroups > 1:
+        clean_weights(ngroups, constants, clean)
+        for k in range(LANES):
+            clean[0, k] = 0.0
+            fitted[k] = True
+            invalid[k] = (base[k] & _DS) != 0
+        combine_segments(clean, fitted, invalid, clean_combined)
+
+    for i in range(nints):
+        samples, flags, status_now = tile.samples[i], tile.flags[i], status[i]
+        if nflagged[i] < LANES:
+            fit_clean(samples, first, constants, weights, pairs, classes, slope, room.doubles[0])
+            sum_clean(slope, ngroups, settings, constants, clean)
+        if fitopt is not None:
+            if nflagged[i] < LANES:
+                place = fitopt.segments[:, i, 0]
+                store_clean(samples, first, classes, slope, settings, constants, weights, place, room.doubles[0], room.doubles[1])
+            for a in range(nflagged[i]):
+                fitopt.segments[:, i, 0, first + flagged[i, a]] = 0.0
+        if nflagged[i] == 0:
+            _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances[i], combined, result)
+            if fitopt is not None:
+                store_pedestals(samples, first, settings, base, combined[0], fitopt.pedestal[i])
+            continue
+
+        for k in range(LANES):
+            unflagged[k] = status_now[k] == 0 and ngroups > 1
+            left_out[k] = unflagged[k] or (status_now[k] & _UNFITTED) != 0
+        find_reach(flags, first, settings.clear_first_jump, left_out, reach)
+        number = list_segments(reach, segments)
+        fit_segments(samples, first, constants, weights, segments, number)
+        sum_segments(segments, number, reach, settings, constants, sums)
+        for j in range(4):
+            to, clean_sums = sums[j], clean[j]
+            for k in range(LANES):
+                to[k] = clean_sums[k] if unflagged[k] else to[k]
+        segment_count = reach.count
+        for k in range(LANES):
+            fitted[k] = unflagged[k] or segment_count[k] > 0
+        if fitopt is not None:
+            stored[:] = 0
+            places = fitopt.segments[:, i]
+            store_segments(samples, first, segments, number, settings, constants, weights, stored, places)
+            for k in range(LANES):
+                fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[k])
+        for a in range(nflagged[i]):
+            k = flagged[i, a]
+            if not fitted[k] and not left_out[k]:
+                g = find_single_group(reach, k)
+                if g >= 0:
+                    fitted[k] = True
+                    sample = samples[g, first + k]
+                    sum_single_group(sample, k, status[i, k], settings, constants, sums)
+                    if fitopt is not None:
+                        place = fitopt.segments[:, i, 0]
+                        store_single_group(sample, k, first + k, status[i, k], settings, constants, place)
+        added_now, late_now = added[i], late[i]
+        for k in range(LANES):
+            dq_now[k] = base[k] | added_now[k]
+        for k in range(LANES):
+            invalid[k] = (dq_now[k] & _DS) != 0
+        combine_segments(sums, fitted, invalid, combined)
+        # Loops over few arrays each: with more, the compiler does not check that they are apart, and uses no vectors.
+        for j in range(3):
+            total, here = totals[j], sums[j]
+            for k in range(LANES):
+                total[k] += here[k]
+        for k in range(LANES):
+            dq_any[k] |= dq_now[k] & _JP
+            dq_all[k] &= dq_now[k]
+        for k in range(LANES):
+            dq_late[k] |= late_now[k]
+        dq_here = result.rateints_dq[i, first : first + LANES]
+        for k in range(LANES):
+            dq_here[k] = dq_now[k] | late_now[k]
+        read_variance, found_variance = read_variances[i], combined[3]
+        for k in range(LANES):
+            read_variance[k] = found_variance[k]
+        for j in range(4):
+            store(combined[j], result.rateints[j, i], first)
+        if fitopt is not None:
+            store_pedestals(samples, first, settings, dq_now, combined[0], fitopt.pedestal[i])
+            for a in range(nflagged[i]):
+                k = flagged[i, a]
+                kept, flag = replaced_sample[i, k], replaced_flag[i, k]
+                jumps = store_jumps(samples, flags, first + k, status[i, k], kept, flag, fitopt.crmag[i])
+                fitopt.depth[1, i] = max(fitopt.depth[1, i], jumps)
+
+    for k in range(LANES):
+        dq_now[k] = dq_any[k] | dq_all[k]
+    combine_integrations(totals, dq_now, combined)
+    for j in range(4):
+        store(combined[j], result.rate[j], first)
+    for k in range(LANES):
+        result.rate_dq[first + k] = dq_now[k] | dq_late[k]
+    if room.touched.any() and has_charge_loss(status):
+        recompute_read_variances(
+            tile.flags,
+            first,
+            settings,
+            status,
+            replaced_flag,
+            constants,
+            read_variances,
+            reach,
+            result.rateints,
+            result.rate,
+            fitted,
+            left_out,
+            room.doubles[0],
+        )
+
+
+@jit_inline
+def _find_rates(tile, first, settings, network, room):
+    """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
+    nints, ngroups, _ = tile.samples.shape
+    status, added, late, rate, differences = room.status, room.added, room.late, room.rate, room.differences
+    size = room.size
+    for k in range(LANES):
+        rate[k] = size[k] = 0.0
+    for i in range(nints):
+        samples, flags, zeroframe = tile.samples[i], tile.flags[i], tile.zeroframe[i]
+        if not room.touched[i]:
+            room.nflagged[i] = 0
+            status[i] = 0
+            added[i] = 0
+            late[i] = 0
+            add_clean_rate(samples, first, settings, network, differences, rate, size)
+            continue
+        lanes = room.flagged[i]
+        number = ramp_status.ramp_status(
+            flags, first, zeroframe, tile.suppressed[i], settings, status[i], added[i], late[i], lanes, room.bytes
+        )
+        room.nflagged[i] = number
+        if number <= _SPARSE and ngroups > 1:
+            add_sparse_rate(
+                samples,
+                flags,
+                first,
+                status[i],
+                zeroframe,
+                settings,
+                network,
+                differences,
+                rate,
+                size,
+                lanes,
+                number,
+                room.doubles,
+            )
+        else:
+            add_flagged_rate(
+                samples,
+                flags,
+                first,
+                status[i],
+                zeroframe,
+                settings,
+                network,
+                differences,
+                rate,
+                size,
+                room.valid,
+                room.doubles[0],
+            )
+        for a in range(number):
+            k = lanes[a]
+            if (status[i, k] & _ZEROFRAME) != 0:
+                room.replaced_sample[i, k] = samples[0, first + k]
+                room.replaced_flag[i, k] = flags[0, first + k]
+                samples[0, first + k] = zeroframe[first + k]
+                flags[0, first + k] = 0
+    dark = tile.dark[first : first + LANES]
+    for k in range(LANES):
+        if cancels(rate[k], size[k]):
+            rate[k] = exact_rate(tile, first + k, status[:, k], settings, differences.reshape(-1))
+        mean = rate[k] / nints
+        rate[k] = mean + dark[k] if mean > 0 else np.float64(dark[k])
+
+
+@jit
+def _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances, combined, result):
+    """Store one integration of a block in which no ramp has flags, and add it to the totals."""
+    slope = combined[0]
+    slope_sum, read_variance = clean[0], clean_combined[3]
+    flags = result.rateints_dq[i, first : first + LANES]
+    for j in range(3):
+        total, here = totals[j], clean[j]
+        for k in range(LANES):
+            total[k] += here[k]
+    for k in range(LANES):
+        slope[k] = np.nan if (base[k] & _DS) != 0 else slope_sum[k] * read_variance[k]
+    for k in range(LANES):
+        flags[k] = base[k]
+        dq_all[k] &= base[k]
+    for k in range(LANES):
+        read_variances[k] = read_variance[k]
+    store(slope, result.rateints[0, i], first)
+    for j in range(1, 4):
+        store(clean_combined[j], result.rateints[j, i], first)
