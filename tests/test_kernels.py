@@ -10,14 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.bits import trailing_zeros
 from rampfit_numba.kernels.combine import bounded, combine_integrations, combine_segments
-from rampfit_numba.kernels.fitopt import fit_line
+from rampfit_numba.kernels.fitopt import YINT, store_clean, store_segments
 from rampfit_numba.kernels.median_network import middle_network
-from rampfit_numba.kernels.median_rate import add_clean_rate, add_flagged_rate, bring_to_middle
-from rampfit_numba.kernels.ols import find_reach, signal_class, sum_segments
-from rampfit_numba.kernels.pixels import CONSTANTS, find_constants
-from rampfit_numba.kernels.segments import group_masks, list_segments
+from rampfit_numba.kernels.median_rate import add_clean_rate, add_flagged_rate, add_sparse_rate, bring_to_middle
+from rampfit_numba.kernels.ols import (
+    PAIRS,
+    clean_weights,
+    fit_clean,
+    fit_segments,
+    signal_class,
+    sum_clean,
+    sum_segments,
+)
+from rampfit_numba.kernels.pixels import CONSTANTS, GAIN, READNOISE, find_constants
+from rampfit_numba.kernels.segments import (
+    count_segments,
+    find_reach,
+    find_single_group,
+    list_segments,
+    room_for_reach,
+    room_for_segments,
+)
 from rampfit_numba.kernels.settings import Settings
 from rampfit_numba.kernels.weights import BOUNDS, POWERS, segment_weights
 from tests.naive_pixel import Detector, Ramp, find_segments, fit_segment, weight_power
@@ -29,14 +43,6 @@ D, S, J, P, AD_FLOOR, C = 1, 2, 4, 32, 64, 128
 GROUP_TIME = 2.75
 SETTINGS = Settings(GROUP_TIME, 1.25, 1.75, 2.0, 1.0, suppress_one_group=False, clear_first_jump=False)
 CLASSES = range(len(POWERS))
-
-
-# ------------------------------------------------------------------------------------------------------- bit arithmetic
-@pytest.mark.parametrize("bit", range(64))
-def test_trailing_zeros(bit):
-    above = np.uint64((0xA5A5_5A5A_DEAD_BEEF << (bit + 1)) % 2**64)
-    for word in (np.uint64(1) << np.uint64(bit), np.uint64(1) << np.uint64(bit) | above):
-        assert trailing_zeros(word) == bit
 
 
 # ------------------------------------------------------------------------------------------------------ median network
@@ -129,22 +135,58 @@ def test_factors_solve_the_weighted_least_squares(power_class):
         np.testing.assert_allclose(tables.spread[power_class, length], (weights * x**2).sum(), rtol=2e-6)
 
 
+def some_constants(rate=10.0, readnoise=14.0, gain=1.5):
+    """Return the constants of a block of pixels; the arguments are numbers or one for each pixel."""
+    constants = np.empty((CONSTANTS, LANES))
+    constants[READNOISE], constants[GAIN] = readnoise, gain
+    find_constants(SETTINGS, np.broadcast_to(np.asarray(rate, float), LANES).copy(), constants)
+    return constants
+
+
 @pytest.mark.parametrize("power_class", CLASSES)
 def test_lines_are_those_of_polyfit(power_class):
-    """Slope and weighted mean of a segment somewhere in a ramp."""
+    """Slope and intercept of a segment somewhere in a ramp, and of a whole ramp, by NumPy's weighted fit."""
     tables = segment_weights(303)
+    # A step that has the class: far above the read noise, the ratio is the root of the electrons.
+    total = 4.0 if power_class == 0 else 1.5 * BOUNDS[power_class - 1] ** 2
+    constants = some_constants(readnoise=0.1, gain=1.0)
     for length in LENGTHS:
         rng = np.random.default_rng(length)
         x = np.arange(length) - (length - 1) / 2
         samples = np.full((length + 3, LANES), np.nan, np.float32)
-        samples[2:-1] = 1000 + 50 * x[:, np.newaxis] + rng.normal(0, 10, (length, LANES))
-        here, weights = samples[2:-1, 3].astype(float), weights_of(power_class, length)
-        expected = np.polyfit(x, here, 1, w=np.sqrt(weights))  # mean and slope, where x is that from the mean
-        found = fit_line(samples, 3, 2, length + 2, power_class, tables)
-        np.testing.assert_allclose(found, expected, rtol=1e-7, err_msg=f"length {length}")
-        np.testing.assert_allclose(
-            factors_of(tables, power_class, length) @ here / (float(length) ** 3 - length), expected[0], rtol=1e-7
-        )
+        samples[2:-1] = 1000 + total / (length - 1) * x[:, np.newaxis]
+        samples[3:-2] += rng.normal(0, 0.3, (max(length - 2, 0), LANES))
+        flags = np.full(samples.shape, D, np.uint8)
+        flags[2:-1] = 0
+        reach, segments = room_for_reach(length + 3), room_for_segments(length + 3)
+        find_reach(flags, 0, False, np.zeros(LANES, bool), reach)
+        number = list_segments(reach, segments)
+        assert number == LANES
+        fit_segments(samples, 0, constants, tables, segments, number)
+        places, stored = np.zeros((7, 1, LANES), np.float32), np.zeros(LANES, np.int32)
+        store_segments(samples, 0, segments, number, SETTINGS, constants, tables, stored, places)
+        assert (stored == 1).all()
+        whole = np.ascontiguousarray(samples[2:-1])
+        pairs, classes, slope = np.zeros((length + PAIRS, LANES)), np.zeros(LANES, np.int64), np.zeros(LANES)
+        fit_clean(whole, 0, constants, tables, pairs, classes, slope, np.empty(LANES))
+        if length > 2:
+            assert (classes == power_class).all()
+        place = np.zeros((7, LANES), np.float32)
+        store_clean(whole, 0, classes, slope, SETTINGS, constants, tables, place, np.empty(LANES), np.empty(LANES))
+        weights, scale = weights_of(power_class, length), float(length) ** 3 - length
+        for k in (0, LANES - 1):
+            here = whole[:, k].astype(float)
+            expected = np.polyfit(x, here, 1, w=np.sqrt(weights))  # mean and slope, where x is that from the mean
+            assert segments.lane[k] == k
+            found = [
+                segments.slope[k] / scale,
+                slope[k] / scale,
+                factors_of(tables, power_class, length) @ here / scale,
+            ]
+            np.testing.assert_allclose(found, expected[0], rtol=1e-7, err_msg=f"length {length}")
+            middle = (length - 1) / 2
+            for intercept, first in ((places[YINT, 0, k], 2), (place[YINT, k], 0)):
+                np.testing.assert_allclose(intercept, expected[1] - expected[0] * (first + middle), rtol=2e-7)
 
 
 def test_tables_do_not_depend_on_the_longest_length():
@@ -218,21 +260,22 @@ def test_classes_of_odd_numbers(step, readnoise, gain, expected):
 
 
 # ------------------------------------------------------------------------------------------------------------- segments
-def reach_of(flags, *, clear_jump=False, dtype=np.uint16):
+def reach_of(flags, *, clear_jump=False, left_out=None):
     """Return `find_reach` of ramps of flags, shape (ngroups, LANES)."""
-    reach = np.full((flags.shape[0] + 1, LANES), 77, dtype)
-    find_reach(flags, 0, clear_jump, reach)
-    assert not reach[-1].any()
+    reach = room_for_reach(len(flags))
+    reach.groups[:] = 77
+    find_reach(flags, 0, clear_jump, np.zeros(LANES, bool) if left_out is None else left_out, reach)
+    assert not reach.groups[-1].any()
     return reach
 
 
-def runs_of(reach):
-    """Return the runs (first group, length) of one lane, single groups included, as `find_reach` describes them."""
+def runs_of(groups):
+    """Return the runs (first group, length) of one lane, single groups included, as `Reach` describes them."""
     runs = []
-    for g in range(len(reach) - 1):
-        if reach[g] > 0 and reach[g + 1] < 2:
-            runs.append((g + 1 - int(reach[g]), int(reach[g])))
-            np.testing.assert_array_equal(reach[g + 1 - int(reach[g]) : g + 1], 1 + np.arange(int(reach[g])))
+    for g in range(len(groups) - 1):
+        if groups[g] > 0 and groups[g + 1] < 2:
+            runs.append((g + 1 - int(groups[g]), int(groups[g])))
+            np.testing.assert_array_equal(groups[g + 1 - int(groups[g]) : g + 1], 1 + np.arange(int(groups[g])))
     return runs
 
 
@@ -242,26 +285,33 @@ def fitted(runs):
     return (long, len(long)) if long else (runs[:1], len(runs))
 
 
-def listed(flags):
-    """Return `list_segments` of every lane of flags of shape (ngroups, LANES)."""
-    ngroups = flags.shape[0]
-    good, jump = (np.full((ngroups // 64 + 1, LANES), 99, np.uint64) for _ in range(2))
-    group_masks(flags, 0, good, jump)
-    found = []
-    for lane in range(LANES):
-        begins, ends = (np.full(ngroups // 2 + 2, -1) for _ in range(2))
-        used, reported = list_segments(good, jump, lane, begins, ends)
-        found.append(([(int(b), int(e - b)) for b, e in zip(begins[:used], ends[:used], strict=True)], int(reported)))
+def listed(reach, ngroups):
+    """Return, for each lane, its segments of two or more groups as `list_segments` finds them."""
+    segments = room_for_segments(ngroups)
+    number = list_segments(reach, segments)
+    found = [[] for _ in range(LANES)]
+    for lane, last, length in zip(*(array[:number].tolist() for array in segments[:3]), strict=True):
+        found[lane].append((last + 1 - length, length))
     return found
 
 
 def check_segments(flags):
-    """Check that the two ways to find segments, and the slow one, name the same."""
+    """Check that segments, their numbers and sums are those of the slow way to find them."""
     reach = reach_of(flags)
-    for lane, segments in enumerate(listed(flags)):
+    several, single = np.full((2, LANES), -1, np.int32)
+    count_segments(reach, several, single)
+    for lane, segments in enumerate(listed(reach, len(flags))):
         bits = [int(f) for f in flags[:, lane]]
-        assert segments == fitted(runs_of(reach[:, lane])), bits
-        assert segments == find_segments(bits), bits
+        expected, reported = find_segments(bits)
+        assert fitted(runs_of(reach.groups[:, lane])) == (expected, reported), bits
+        long = [segment for segment in expected if segment[1] > 1]
+        assert segments == long, bits
+        assert (several[lane] or single[lane]) == reported, bits
+        assert reach.several[lane] == len(long)
+        assert reach.steps[lane] == sum(length - 1 for _, length in long)
+        assert reach.cubics[lane] == sum(length**3 - length for _, length in long)
+        if not long:
+            assert find_single_group(reach, lane) == (expected[0][0] if expected else -1), bits
 
 
 FLAGS = st.sampled_from([0, 0, 0, J, P, J | P, D, S, AD_FLOOR, C, J | D, J | AD_FLOOR, 8, 16])
@@ -308,13 +358,25 @@ def test_void_jump_of_the_first_group(bits):
     flags = np.repeat(np.array(bits, np.uint8)[:, np.newaxis], LANES, axis=1)
     cleared = flags.copy()
     cleared[0] &= 0xFF ^ J
-    np.testing.assert_array_equal(reach_of(flags, clear_jump=True), reach_of(cleared))
+    np.testing.assert_array_equal(reach_of(flags, clear_jump=True).groups, reach_of(cleared).groups)
 
 
-def test_reach_of_few_groups_fits_into_bytes():
-    flags = np.random.default_rng(2).choice(np.array([0, 0, 0, J, D], np.uint8), (254, LANES))
-    flags[:, 0] = 0
-    np.testing.assert_array_equal(reach_of(flags, dtype=np.uint8), reach_of(flags))
+def test_ramps_that_are_left_out_have_no_segments():
+    flags = np.random.default_rng(1).choice(np.array([0, 0, J, D], np.uint8), (9, LANES))
+    left_out = np.arange(LANES) % 3 == 0
+    reach = reach_of(flags, left_out=left_out)
+    assert not reach.groups[:, left_out].any()
+    np.testing.assert_array_equal(reach.groups[:, ~left_out], reach_of(flags).groups[:, ~left_out])
+    assert not any(segments for segments, out in zip(listed(reach, 9), left_out, strict=True) if out)
+
+
+@pytest.mark.parametrize("ngroups", [253, 254, 255, 256, 1700])
+def test_long_ramps_are_counted_in_full(ngroups):
+    """Bytes count to 255, and n^3 passes 2^32 at 1626 groups."""
+    flags = np.zeros((ngroups, LANES), np.uint8)
+    flags[:-1, 1] = flags[0, 2] = D
+    flags[: ngroups // 2, 3] = D
+    check_segments(flags)
 
 
 # ----------------------------------------------------------------------------------------------------------- their fits
@@ -328,26 +390,24 @@ def test_sums_of_segments(ngroups):
     samples = (np.cumsum(rng.normal(signal, np.sqrt(signal), flags.shape), axis=0) + 500).astype(np.float32)
     readnoise, gain = rng.uniform(5, 30, LANES).astype(np.float32).astype(float), rng.uniform(0.7, 5, LANES)
     rate = rng.uniform(0.1, 100, LANES)
-    constants = np.empty((CONSTANTS, LANES))
-    find_constants(SETTINGS, readnoise, gain, rate, constants)
-    sums, count = np.empty((4, LANES)), np.empty(LANES, np.int32)
-    some, some_count = np.full((4, LANES), -7.0), np.full(LANES, -7, np.int32)
-    active = np.arange(0, LANES + 1, 3, dtype=np.uint32)
-    for lanes, number, result in ((None, LANES, (sums, count)), (active, LANES // 3, (some, some_count))):
-        sum_segments(
-            *(samples, 0, SETTINGS, readnoise, gain, constants, segment_weights(ngroups), reach_of(flags)),
-            *(lanes, number, np.zeros(LANES + 1, np.uint32), np.zeros(LANES, np.int64), *result),
-        )
-    chosen = np.isin(np.arange(LANES), active[: LANES // 3])
-    assert some[:, chosen].tobytes() == sums[:, chosen].tobytes()  # alone or among all, to the bit
-    assert some_count[chosen].tobytes() == count[chosen].tobytes()
-    assert (some[:, ~chosen] == -7).all()
-    assert (some_count[~chosen] == -7).all()
+    constants = some_constants(rate, readnoise, gain)
+    reach, segments = reach_of(flags), room_for_segments(ngroups)
+    number = list_segments(reach, segments)
+    sums, weights = np.empty((4, LANES)), segment_weights(ngroups)
+    fit_segments(samples, 0, constants, weights, segments, number)
+    sum_segments(segments, number, reach, SETTINGS, constants, sums)
+    clean, slope = np.zeros((4, LANES)), np.zeros(LANES)
+    pairs, classes = np.zeros((ngroups + PAIRS, LANES)), np.zeros(LANES, np.int64)
+    fit_clean(samples, 0, constants, weights, pairs, classes, slope, np.empty(LANES))
+    sum_clean(slope, ngroups, SETTINGS, constants, clean)
+    clean_weights(ngroups, constants, clean)
+    unflagged = ~flags.any(axis=0)
+    np.testing.assert_allclose(clean[:, unflagged], sums[:, unflagged], rtol=1e-12)
     for k in range(LANES):
         ramp = Ramp([np.float64(y) for y in samples[:, k]], flags[:, k].tolist(), None)
         detector = Detector(gain[k], readnoise[k], np.float64(0), np.float64(GROUP_TIME), *[np.float64(1)] * 2, lead=1)
         fits = [fit_segment(ramp, s, n, rate[k], detector) for s, n in find_segments(ramp.flags)[0] if n > 1]
-        assert count[k] == len(fits)
+        assert reach.several[k] == len(fits)
         expected = [
             sum(fit.slope / fit.var_rnoise for fit in fits),
             sum(1 / fit.var_poisson for fit in fits),
@@ -443,8 +503,18 @@ def added_rates(samples, flags):
     add_flagged_rate(
         *(samples, flags, 0, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
         *(middle_network(max(len(samples) - 1, 1)), np.empty((max(len(samples) - 1, 1), LANES)), rate, size),
+        *(np.empty((3, LANES), np.uint8), np.empty(LANES)),
     )
     assert (size >= np.abs(rate)).all()
+    lanes = np.append(np.flatnonzero(flags.any(axis=0)), 0).astype(np.uint32)
+    one_by_one, its_size = np.zeros((2, LANES))
+    add_sparse_rate(
+        *(samples, flags, 0, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
+        *(middle_network(len(samples) - 1), np.empty((len(samples) - 1, LANES)), one_by_one, its_size),
+        *(lanes, len(lanes) - 1, np.empty((2, LANES))),
+    )
+    assert one_by_one.tobytes() == rate.tobytes()
+    assert its_size.tobytes() == size.tobytes()
     return rate
 
 

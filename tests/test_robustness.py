@@ -354,14 +354,17 @@ def kernel_script(folder, *arguments, **environment):
         import sys
         import numpy as np
         from rampfit_numba.kernels._jit import LANES, cache_folder
-        from rampfit_numba.kernels.ramp_status import flag_non_finite
-        from rampfit_numba.kernels.segments import list_segments
+        from rampfit_numba.kernels.fitopt import SLOPE, store_single_group
+        from rampfit_numba.kernels.pixels import CONSTANTS
+        from rampfit_numba.kernels.ramp_status import gather_flags
+        from rampfit_numba.kernels.settings import Settings
 
         flags = np.zeros((1, LANES), np.uint8)
-        flag_non_finite(np.full((1, LANES), np.nan, np.float32).view(np.int32), flags, 0)
-        good, begins, ends = np.full((1, LANES), 0b110000, np.uint64), np.zeros(2, np.int64), np.zeros(2, np.int64)
-        list_segments(good, np.zeros_like(good), 0, begins, ends)
-        print(flags[0, 0], begins[0], cache_folder() or "none")
+        gather_flags(np.full((1, LANES), np.nan, np.float32).view(np.int32), flags, 0, np.zeros(LANES, np.uint8))
+        settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=False, clear_first_jump=False)
+        place = np.zeros((7, 1), np.float32)
+        store_single_group(np.float32(4), 0, 0, np.uint16(0), settings, np.ones((CONSTANTS, LANES)), place)
+        print(flags[0, 0], int(place[SLOPE, 0]), cache_folder() or "none")
     """
     preparations = [*arguments, textwrap.dedent(code)]
     script = Script(
@@ -370,8 +373,8 @@ def kernel_script(folder, *arguments, **environment):
         # Sources that change twice within a second would go unnoticed in compiled form.
         environment={"PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": None} | environment,
     )
-    flag, begin, *found = finished(script).split()
-    return int(flag), int(begin), " ".join(found)
+    flag, slope, *found = finished(script).split()
+    return int(flag), int(slope), " ".join(found)
 
 
 @LINUX
@@ -391,8 +394,8 @@ def getpwuid(number):
 pwd.getpwuid = getpwuid
 """
     assert kernel_script(tmp_path, nobody, HOME=None, XDG_CACHE_HOME=None) == (1, 4, "none")
-    flag, begin, folder = kernel_script(tmp_path, nobody, HOME=None, XDG_CACHE_HOME=str(tmp_path / "xdg"))
-    assert (flag, begin) == (1, 4)
+    flag, slope, folder = kernel_script(tmp_path, nobody, HOME=None, XDG_CACHE_HOME=str(tmp_path / "xdg"))
+    assert (flag, slope) == (1, 4)
     assert folder.startswith(str(tmp_path / "xdg"))
 
 
@@ -408,7 +411,7 @@ def test_changed_sources_are_compiled_again(tmp_path):
     for name, old, new, expected in (
         ("dq.py", "", "", (1, 4)),
         ("dq.py", "DO_NOT_USE: Final = 1 << 0", "DO_NOT_USE: Final = 1 << 4", (16, 4)),
-        ("kernels/bits.py", "return _cttz(word)", "return _cttz(word) + 1", (16, 5)),
+        ("kernels/ols.py", "    return settings.group_time\n", "    return settings.group_time / 1.25\n", (16, 5)),
     ):
         text = (package / name).read_text(encoding="utf-8")
         assert old in text

@@ -65,7 +65,6 @@ class Room(NamedTuple):
     read_variances: np.ndarray
     differences: np.ndarray
     size: np.ndarray
-    valid: np.ndarray
     bytes: np.ndarray
     doubles: np.ndarray
     pairs: np.ndarray
@@ -106,7 +105,6 @@ def room_for_block(nints, ngroups):
         read_variances=np.empty((nints, LANES), np.float64),
         differences=np.empty((max(ngroups - 1, 1), LANES), np.float64),
         size=np.empty(LANES, np.float64),
-        valid=np.empty(LANES, np.int32),
         bytes=np.empty((5, LANES), np.uint8),
         doubles=np.zeros((2, LANES), np.float64),
         pairs=np.zeros(((ngroups // 2 + PAIRS - 1) // PAIRS * PAIRS, LANES), np.float64),
@@ -201,7 +199,18 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         if fitopt is not None:
             if nflagged[i] < LANES:
                 place = fitopt.segments[:, i, 0]
-                store_clean(samples, first, classes, slope, settings, constants, weights, place, room.doubles[0], room.doubles[1])
+                store_clean(
+                    samples,
+                    first,
+                    classes,
+                    slope,
+                    settings,
+                    constants,
+                    weights,
+                    place,
+                    room.doubles[0],
+                    room.doubles[1],
+                )
             for a in range(nflagged[i]):
                 fitopt.segments[:, i, 0, first + flagged[i, a]] = 0.0
         if nflagged[i] == 0:
@@ -220,8 +229,10 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         for j in range(4):
             to, clean_sums = sums[j], clean[j]
             for k in range(LANES):
-                to[k] = clean_sums[k] if unflagged[k] else to[k]
-        segment_count = reach.count
+                # Both are loaded before the choice, which the compiler would otherwise make one by one.
+                flagged_sum, clean_sum = to[k], clean_sums[k]
+                to[k] = clean_sum if unflagged[k] else flagged_sum
+        segment_count = reach.several
         for k in range(LANES):
             fitted[k] = unflagged[k] or segment_count[k] > 0
         if fitopt is not None:
@@ -348,7 +359,7 @@ def _find_rates(tile, first, settings, network, room):
                 differences,
                 rate,
                 size,
-                room.valid,
+                room.bytes,
                 room.doubles[0],
             )
         for a in range(number):

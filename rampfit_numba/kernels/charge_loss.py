@@ -30,7 +30,19 @@ def has_charge_loss(status):
 
 @jit
 def recompute_read_variances(
-    flags, first, settings, status, replaced_flag, constants, read_variances, reach, rateints, rate, affected, left_out, total
+    flags,
+    first,
+    settings,
+    status,
+    replaced_flag,
+    constants,
+    read_variances,
+    reach,
+    rateints,
+    rate,
+    affected,
+    left_out,
+    total,
 ):
     """Replace var_rnoise of the pixels of a block that have CHARGELOSS; everything else stays.
 

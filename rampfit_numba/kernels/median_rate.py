@@ -87,17 +87,18 @@ def add_clean_rate(samples, first, settings, network, differences, rate, size):
 
 @jit
 def add_flagged_rate(
-    samples, flags, first, status, zeroframe, settings, network, differences, rate, size, valid, filler
+    samples, flags, first, status, zeroframe, settings, network, differences, rate, size, work, filler
 ):
     """Add the median rate of one integration to `rate`, for a block of ramps of which many have flags.
 
-    Parameters beside those of :func:`add_clean_rate` are those of :func:`ramp_status.ramp_status`; `valid`, of int32,
-    and `filler`, of float64 and shape (LANES,), are room to work in.
+    Parameters beside those of :func:`add_clean_rate` are those of :func:`ramp_status.ramp_status`; `work`, of uint8
+    and shape (3, LANES), and `filler`, of float64 and shape (LANES,), are room to work in.
     """
     ngroups = samples.shape[0]
     length = ngroups - 1
+    usable, some, odd = work[0], work[1], work[2]
     for k in range(LANES):
-        valid[k] = 0
+        some[k] = odd[k] = 0
         filler[k] = _INF
     for g in range(length):
         before = samples[g, first : first + LANES]
@@ -105,11 +106,16 @@ def add_flagged_rate(
         before_flags = flags[g, first : first + LANES]
         after_flags = flags[g + 1, first : first + LANES]
         difference = differences[g]
+        # Bytes and doubles apart: of bytes, a vector holds eight times as many.
         for k in range(LANES):
-            usable = ((before_flags[k] | after_flags[k]) & _DS) == 0 and (after_flags[k] & _J) == 0
-            difference[k] = np.float64(after[k]) - np.float64(before[k]) if usable else filler[k]
-            filler[k] = filler[k] if usable else -filler[k]
-            valid[k] += usable
+            usable[k] = (((before_flags[k] | after_flags[k]) & _DS) | (after_flags[k] & _J)) == 0
+        for k in range(LANES):
+            some[k] |= usable[k]
+            odd[k] ^= usable[k]
+        for k in range(LANES):
+            here, value = filler[k], np.float64(after[k]) - np.float64(before[k])
+            difference[k] = value if usable[k] != 0 else here
+            filler[k] = here if usable[k] != 0 else -here
     if length > 0:
         bring_to_middle(differences, network)
     middle = length // 2
@@ -118,10 +124,10 @@ def add_flagged_rate(
         if known:
             rate[k] += value
             size[k] += abs(value)
-        elif valid[k] > 0:
+        elif some[k] != 0:
             lower = differences[middle - 1 if middle > 0 else 0, k]
             upper = differences[middle, k]
-            if valid[k] % 2 == 1:
+            if odd[k] != 0:
                 # With a filler to spare, it stands above: in an even number of rows the median is the lower middle one.
                 lower = upper = upper if length % 2 == 1 else lower
             rate[k] += 0.5 * (lower + upper) / settings.group_time

@@ -161,7 +161,7 @@ def sum_segments(segments, number, reach, settings, constants, sums):
         k = lane[s]
         slope_sum[k] += slope[s]
         total_sum[k] += weight[s]
-    count, steps, cubics = reach.count, reach.steps, reach.cubics
+    count, steps, cubics = reach.several, reach.steps, reach.cubics
     read_weight, poisson_weight, unfittable = constants[READ_WEIGHT], constants[POISSON_WEIGHT], constants[UNFITTABLE]
     for k in range(LANES):
         # A segment of two groups has n^3 - n = 6.

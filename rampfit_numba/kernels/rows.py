@@ -272,7 +272,7 @@ class _ResultRoom:
         for i, (segments, jumps) in enumerate(fitopt.depth.T):
             # Nearly all ramps have one segment. The outputs are 0 already where nothing is copied to.
             deepest = max(segments, 1)
-            planes = [plane[i] for plane in optional]
+            planes = [plane[i] for plane in optional if plane is not None]
             _copy_out(fitopt.segments[:, i, :deepest], [plane[:deepest] for plane in planes[:7]], window)
             fitopt.segments[:, i, 1:segments] = 0
             _copy_out([fitopt.crmag[i, :jumps]], [planes[8][:jumps]], window)

@@ -45,9 +45,7 @@ def fit_tile(tile, settings, weights, network, reach, result, fitopt):
     room = room_for_block(nints, ngroups)
     flagged = np.empty(npixels + 1, np.uint32)
     few, few_result, few_fitopt = _room_for_few(tile, fitopt)
-    _fit_blocks(
-        tile, settings, weights, network, reach, result, fitopt, room, flagged, few, few_result, few_fitopt
-    )
+    _fit_blocks(tile, settings, weights, network, reach, result, fitopt, room, flagged, few, few_result, few_fitopt)
 
 
 @jit
