@@ -160,12 +160,12 @@ def test_worker_count_is_invisible_in_large_exposures(workers: int) -> None:
 @pytest.mark.parametrize("tile_bytes", [1, 20_000, 1 << 30])
 def test_tile_size_is_invisible(tile_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles of parts of a row, of some rows, and of everything at once."""
-    from rampfit_numba.kernels import rows
+    from rampfit_numba.kernels import loading
 
     cases = [random_case(seed, largest_size=fewer(60_000, 1_000)) for seed in range(200, 200 + fewer(30, 4))]
     cases.append(bulk_case("everything", shape=(1, 7, 3, fewer(1501, 40)), save_opt=True))
     expected = [plain(run_engine(case)) for case in cases]
-    monkeypatch.setattr(rows, "TILE_BYTES", tile_bytes)
+    monkeypatch.setattr(loading, "TILE_BYTES", tile_bytes)
     for case, wanted in zip(cases, expected, strict=True):
         assert_same(case, wanted, plain(run_engine(case)))
 

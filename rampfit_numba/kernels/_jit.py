@@ -76,8 +76,8 @@ def cache_folder() -> str:
     of the file that a function stands in, but not of the functions that it calls in other files.
     """
     digest = hashlib.sha256()
-    for source in [Path(dq.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
-        digest.update(source.name.encode() + source.read_bytes())
+    for source in [Path(dq.__file__), *sorted(Path(__file__).parent.rglob("*.py"))]:
+        digest.update(str(source.relative_to(Path(dq.__file__).parent)).encode() + source.read_bytes())
     versions = (sys.version, platform.machine(), numba.__version__, llvmlite.__version__, np.__version__)
     flags = (numba.config.BOUNDSCHECK, numba.config.OPT, numba.config.CPU_NAME, numba.config.CPU_FEATURES)
     digest.update(repr((versions, flags)).encode())
