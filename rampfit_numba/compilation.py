@@ -23,8 +23,11 @@ log = logging.getLogger(__name__)
 
 _OLS_GROUPS = 3
 #: Module and name of the kernel of each algorithm that takes longest to compile.
-_SLOWEST = {"ols": ("tile", "fit_tile"), "likely": ("likely.tile", "fit_likely_tile")}
-_SLOWEST["likely_joint"] = _SLOWEST["likely"]
+_SLOWEST = {
+    "ols": ("tile", "fit_tile"),
+    "likely": ("likely.tile", "fit_likely_tile"),
+    "likely_joint": ("likely.joint", "fit_joint_tile"),
+}
 
 
 def warm_up(algorithms: Iterable[str] | None = None) -> float:
