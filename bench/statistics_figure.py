@@ -32,10 +32,8 @@ COLUMNS = {
     "10 integrations,\ngroups of 4 frames": "10 integrations of groups of 4 frames",
     "10 integrations,\ndark current of 1 DN/s": "10 integrations, dark current of 1 DN/s",
 }
-_FALSE = "10 integrations of groups of 4 frames"
+_FALSE = "10 integrations, dark current of 1 DN/s"
 _HIT = "10 integrations, hits in 5 % of the groups"
-#: What the logarithmic axis of false jumps shows for none.
-_NONE = 0.3
 
 
 def draw(path: Path, results: dict[str, list[Result]], sizes: np.ndarray, missed: dict[str, np.ndarray]) -> None:
@@ -77,7 +75,7 @@ def draw(path: Path, results: dict[str, list[Result]], sizes: np.ndarray, missed
             _same_range(axes[row])
         _missed(axes[2, 0], sizes, missed)
         _false(axes[2, 1], results[_FALSE])
-        axes[2, 2].set_title("10 integrations, hits in 5 % of the groups")
+        axes[2, 2].set_title("10 integrations,\nhits in 5 % of the groups")
         _against_signal(axes[2, 2], results[_HIT], "bias", 0.0)
         axes[2, 2].set_ylabel("bias of the rate / $\\sigma$")
         for ax in [*axes[1], axes[2, 1], axes[2, 2]]:
@@ -119,7 +117,7 @@ def _missed(ax: Axes, sizes: np.ndarray, missed: dict[str, np.ndarray]) -> None:
     ticks = [2, 3, 5, 7, 10, 20]
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()
-    ax.set_title("missed hits, S/N 20, 1 frame a group")
+    ax.set_title("missed hits, 1 integration,\nS/N 20")
     ax.set_xlabel("size of the hit / $\\sigma$ of a difference")
     ax.set_ylabel("missed / %")
     ax.set_ylim(-3, 103)
@@ -129,8 +127,8 @@ def _false(ax: Axes, results: list[Result]) -> None:
     signal = [result.scene.signal_to_noise for result in results]
     for name in list(STYLES)[1:]:
         false = [1e6 * (result.measured[name].false or 0) for result in results]
-        ax.plot(signal, np.maximum(false, _NONE), **STYLES[name])
-    ax.set_yscale("log")
+        ax.plot(signal, false, **STYLES[name])
+    ax.set_ylim(bottom=0)
     _signal_axis(ax, signal)
-    ax.set_title("false jumps, 10 integrations,\ngroups of 4 frames")
-    ax.set_ylabel("in a million groups")
+    ax.set_title("false jumps without hits,\n10 integrations, dark current of 1 DN/s")
+    ax.set_ylabel("flags in a million groups")
