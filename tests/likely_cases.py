@@ -156,15 +156,10 @@ def fit_package(case: LikelyCase, algorithm: str = "likely", **options: Any) -> 
     return LikelyFit(rate, rateints, fit.groupdq)
 
 
-def fit_reference(case: LikelyCase) -> LikelyFit:
-    """Fit copies of the arrays with the installed stcal."""
-    from stcal.ramp_fitting.likely_fit import likely_ramp_fit
+def reference_ramps(case: LikelyCase) -> Any:
+    """Return stcal's own object of a case; the fit writes into its flags."""
     from stcal.ramp_fitting.ramp_fit import create_ramp_fit_class
 
-    given = case.groupdq
-    case = case.but()
-    step_group_range(case.groupdq, case.firstgroup, case.lastgroup)
-    before = case.groupdq.copy()
     exposure = SimpleNamespace(
         frame_time=case.frame_time,
         group_time=(case.nframes + case.groupgap) * case.frame_time,
@@ -176,22 +171,39 @@ def fit_reference(case: LikelyCase) -> LikelyFit:
     dark = np.zeros(case.shape[2:], np.float32) if case.dark is None else case.dark
     model = Model(
         data=case.data,
-        groupdq=case.groupdq,
+        groupdq=case.groupdq.copy(),
         pixeldq=case.pixeldq,
         average_dark_current=dark,
         zeroframe=case.zeroframe,
         meta=SimpleNamespace(exposure=exposure, instrument=SimpleNamespace(name="NIRCAM")),
     )
+    step_group_range(model.groupdq, case.firstgroup, case.lastgroup)
     ramps = create_ramp_fit_class(model, "LIKELY", DQ_FLAGS)
     ramps.nframes = len(case.times[0])  # T8: with other read times it would subtract another number of frames
     if case.read_times is not None:
         ramps.read_pattern = [np.array(times) for times in case.times]
     ramps.rejection_threshold = case.rejection_threshold
+    return ramps
+
+
+def run_reference(ramps: Any, readnoise: Any, gain: Any) -> tuple[Planes, Planes]:
+    """Call stcal's whole ``ramp_fit_data``."""
+    from stcal.ramp_fitting.ramp_fit import ramp_fit_data
+
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        rate, rateints, _ = likely_ramp_fit(ramps, case.readnoise, case.gain)
-    kinds = ({("data" if n == "slope" else n): plane.copy() for n, plane in kind.items()} for kind in (rate, rateints))
-    return LikelyFit(*kinds, given | (ramps.groupdq & ~before))
+        rate, rateints, _ = ramp_fit_data(ramps, False, readnoise, gain, "LIKELY", "optimal", "none")
+    kinds = ({("data" if n == "slope" else n): plane for n, plane in kind.items()} for kind in (rate, rateints))
+    rate, rateints = kinds
+    return rate, rateints
+
+
+def fit_reference(case: LikelyCase) -> LikelyFit:
+    """Fit copies of the arrays with the installed stcal."""
+    ramps = reference_ramps(case.but())
+    before = ramps.groupdq.copy()
+    rate, rateints = run_reference(ramps, case.readnoise.copy(), case.gain.copy())
+    return LikelyFit(rate, rateints, case.groupdq | (ramps.groupdq & ~before))
 
 
 def number(value: float | str | None) -> float:

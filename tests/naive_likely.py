@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Matrix = NDArray[np.float64]
 
-D, S, J, NO_GAIN = 1, 2, 4, 1 << 19
-NAN = math.nan
+D, S, J, NO_GAIN, NAN = 1, 2, 4, 1 << 19, math.nan
 
 
 @dataclass
@@ -224,17 +223,14 @@ def naive_likely(case: LikelyCase, *, joint: bool = False) -> tuple[LikelyFit, H
             with np.errstate(all="ignore"):
                 (_joint_pixel if joint else _pixel)(case, row, col, made, fit, hinges)
             for i in range(nints):
-                new = fit.groupdq[i, :, row, col] & ~case.groupdq[i, :, row, col]
                 flags = make_ramp(case, i, row, col, made, joint=joint).flags
-                q = int(case.pixeldq[row, col])
-                q |= D if ((flags & (D | S)) != 0).all() else 0
-                q |= S if (flags & S).any() else 0
-                q |= J if (flags & J).any() or (new & J).any() else 0
-                gain = case.gain[row, col]
-                if joint and not (gain > 0 and np.isfinite(gain)):
-                    q |= D | NO_GAIN
-                if joint and np.isnan(rateints["data"][i, row, col]):
-                    q |= D
+                q = int(case.pixeldq[row, col]) | (D if ((flags & (D | S)) != 0).all() else 0)
+                q |= int(np.bitwise_or.reduce(flags) & (S | J))
+                q |= int(np.bitwise_or.reduce(fit.groupdq[i, :, row, col] & ~case.groupdq[i, :, row, col]) & J)
+                if joint:
+                    gain = case.gain[row, col]
+                    q |= 0 if gain > 0 and np.isfinite(gain) else D | NO_GAIN
+                    q |= D if np.isnan(rateints["data"][i, row, col]) else 0
                 rateints["dq"][i, row, col] = q
     everywhere = np.bitwise_and.reduce(rateints["dq"], axis=0) & D
     rate["dq"][...] = (np.bitwise_or.reduce(rateints["dq"], axis=0) & ~np.uint32(D)) | everywhere
@@ -291,7 +287,7 @@ def _sound(covariance: Matrix) -> Matrix:
 def _combine(rateints: dict[str, Any], rate: dict[str, Any]) -> None:
     """Combine integrations as the pipeline does, which works in single precision."""
     names = ("data", "err", "var_poisson", "var_rnoise", "chisq", "dof")
-    r, err, p, n, chisq, dof = (rateints[name].astype(np.float32) for name in names)
+    r, _, p, n, chisq, dof = (rateints[name].astype(np.float32) for name in names)
     if len(r) == 1:
         for name in names:
             rate[name][...] = rateints[name][0]
@@ -310,7 +306,6 @@ def _combine(rateints: dict[str, Any], rate: dict[str, Any]) -> None:
         rate["data"][...], rate["var_poisson"][...], rate["var_rnoise"][...] = middle, _sum(v * w * w), _sum(n * w * w)
         rate["err"][...] = np.sqrt(rate["var_poisson"] + rate["var_rnoise"])
         rate["chisq"][...], rate["dof"][...] = chisq.sum(axis=0), dof.sum(axis=0)
-    del err
 
 
 def _sum(values: NDArray[Any], empty: float = NAN) -> NDArray[Any]:

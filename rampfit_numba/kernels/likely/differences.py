@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import jit
+from rampfit_numba.kernels._jit import jit_inline
 from rampfit_numba.kernels.likely.table import DELTA_T
 from rampfit_numba.kernels.likely.vectors import WIDTH, load, load_difference, load_unset, select, spread, store
 
@@ -17,7 +17,7 @@ _ANY_BUT_JUMP = np.uint8(0xFF ^ dq.JUMP_DET)
 _BOTH, _SMALLER = 0, 1
 
 
-@jit
+@jit_inline
 def load_differences(samples, flags, first, table, one_per_jump, difference, used):
     """Find the differences of a vector of ramps.
 
@@ -44,7 +44,7 @@ def load_differences(samples, flags, first, table, one_per_jump, difference, use
         store(used, k * WIDTH, select(usable, 1.0, 0.0))
 
 
-@jit
+@jit_inline
 def list_finite(difference, count, values):
     """Copy the finite differences for :func:`middle`, and put 0 in the place of the others, which nobody uses.
 
@@ -71,7 +71,7 @@ def list_finite(difference, count, values):
     return filler
 
 
-@jit
+@jit_inline
 def list_used(difference, used, count, values, place, filler):
     """Copy the used differences for :func:`middle`, and put 0 in the place of infinite ones.
 
@@ -101,7 +101,7 @@ def list_used(difference, used, count, values, place, filler):
     return filler
 
 
-@jit
+@jit_inline
 def middle(values, count, network, filler):
     """Return the median of `count` rows of `values`, NaN where none counts.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rampfit_numba.kernels._jit import jit
+from rampfit_numba.kernels._jit import jit_inline
 from rampfit_numba.kernels.likely.table import ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ
 from rampfit_numba.kernels.likely.vectors import WIDTH, anywhere, load, select, spread, store
 
@@ -21,7 +21,7 @@ WORK_ROWS = 3
 _REFERENCE_STEP = 10
 
 
-@jit
+@jit_inline
 def eliminate(difference, used, table, count, photon, read, shift, work):
     """Eliminate forwards.
 
@@ -65,7 +65,7 @@ def eliminate(difference, used, table, count, photon, read, shift, work):
     return weight, weighted, squares
 
 
-@jit
+@jit_inline
 def spread_of_weights(table, count, photon, read, work):
     """Return what the two kinds of noise contribute to the variance of the rate, after :func:`eliminate`.
 
@@ -89,7 +89,7 @@ def spread_of_weights(table, count, photon, read, work):
     return photon_part, read_part
 
 
-@jit
+@jit_inline
 def refuse_indefinite(photon, read, table, count):
     """Return `photon`, NaN where it is negative and the pipeline finds no scale for the covariance.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.likely.combine import CHISQ, ERR, SLOPE, USED, VAR_POISSON, VAR_RNOISE
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
 from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, spread_of_weights
@@ -86,7 +86,7 @@ def fit_joint_tile(tile, table, sole_table, limits, network, result):
         combine_flags(result.rateints_dq, first, result.rate_dq)
 
 
-@jit
+@jit_inline
 def _find_sole(samples, flags, pixel, sole_table, used, left, sole):
     """Find the ramps of a vector that have no difference, and one good group whose level at the reset is known.
 
@@ -122,7 +122,7 @@ def _find_sole(samples, flags, pixel, sole_table, used, left, sole):
     return found
 
 
-@jit
+@jit_inline
 def _start(difference, used, has_sole, sole, values, network):
     """Return the median of all used differences of all integrations, those from the reset included."""
     nints, size = difference.shape
@@ -140,7 +140,7 @@ def _start(difference, used, has_sole, sole, values, network):
     return middle(values, nints * count, network, filler)
 
 
-@jit
+@jit_inline
 def _photon(rate, gain, dark):
     """Return the rate over gain that the covariance is made of, in DN^2/s: never negative, NaN for a useless gain."""
     expected = select(rate > 0.0, rate, rate * 0.0) + dark
@@ -148,7 +148,7 @@ def _photon(rate, gain, dark):
     return select((gain > 0.0) & (gain < np.inf), photon, np.nan)
 
 
-@jit
+@jit_inline
 def _eliminate_all(i, difference, used, table, photon, read, shift, has_sole, sole, work):
     """Eliminate the differences of integration `i` and add what its only good group says: see :func:`eliminate`."""
     count = table.shape[0] - 1
@@ -165,7 +165,7 @@ def _eliminate_all(i, difference, used, table, photon, read, shift, has_sole, so
     return weight, weighted, squares
 
 
-@jit
+@jit_inline
 def _pooled_rate(difference, used, table, photon, read, shift, has_sole, sole, work):
     """Return the rate of all integrations together, in DN/s."""
     weight, weighted = spread(0.0), spread(0.0)
@@ -177,7 +177,7 @@ def _pooled_rate(difference, used, table, photon, read, shift, has_sole, sole, w
     return shift + weighted / weight
 
 
-@jit
+@jit_inline
 def _fit_vector(tile, pixel, table, limits, guess, difference, used, kept, has_sole, sole, work, choice, result):
     """Search twice and fit twice all integrations of a vector of pixels whose differences are loaded."""
     nints = difference.shape[0]
@@ -223,7 +223,7 @@ def _fit_vector(tile, pixel, table, limits, guess, difference, used, kept, has_s
     _store_fit(result.rate, pixel, rate, weights, weighteds, squares_sum, photon_sum, read_sum, used_sum)
 
 
-@jit
+@jit_inline
 def _store_fit(planes, pixel, shift, weight, weighted, squares, photon_part, read_part, used):
     """Store what follows from the sums of one integration, or of all, in `planes` of shape (RESULTS, npixels)."""
     variance = select(weight > 0.0, 1.0 / weight, np.nan)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import jit
+from rampfit_numba.kernels._jit import jit_inline
 from rampfit_numba.kernels.likely.fit import INVERSE, ONES, VALUES, eliminate
 from rampfit_numba.kernels.likely.table import BETA_PHOTON, BETA_READ, PAIR
 from rampfit_numba.kernels.likely.vectors import WIDTH, anywhere, load, select, spread, store
@@ -24,7 +24,7 @@ _LEAST_FOR_ONE = 3.0
 _LEAST_AFTER_DROP = 4.0
 
 
-@jit
+@jit_inline
 def search_round(difference, used, table, count, photon, read, shift, work):
     """Fit, and find the best single difference and the best pair to leave out.
 
@@ -92,7 +92,7 @@ def search_round(difference, used, table, count, photon, read, shift, work):
     )
 
 
-@jit
+@jit_inline
 def search(difference, used, table, count, photon, read, shift, limits, work, choice, jumps, first):
     """Leave out differences as long as the chi-square falls by more than the thresholds.
 

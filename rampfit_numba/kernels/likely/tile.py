@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.likely.combine import (
     CHISQ,
     ERR,
@@ -78,7 +78,7 @@ def fit_likely_tile(tile, table, limits, network, integrations_network, result):
             combine_flags(result.rateints_dq, first, result.rate_dq)
 
 
-@jit
+@jit_inline
 def _fit_vector(tile, i, pixel, table, limits, network, difference, used, values, work, choice, result):
     """Search and fit a vector of ramps of integration `i` whose differences are loaded."""
     count = tile.samples.shape[1] - 1
