@@ -26,8 +26,8 @@ _EXPONENT = np.int32(0x7F800000)
 
 
 @jit
-def gather_flags(bits, flags, first, found):
-    """Add DO_NOT_USE to non-finite samples that are not SATURATED, and find which ramps of a block have any flag.
+def flag_non_finite(bits, flags, first):
+    """Add DO_NOT_USE to the non-finite samples of a block that are not SATURATED.
 
     Parameters
     ----------
@@ -37,13 +37,6 @@ def gather_flags(bits, flags, first, found):
         Modified in place.
     first : int
         First pixel of the block.
-    found : ndarray of uint8, shape (LANES,)
-        Result: each ramp's flags, of all groups together.
-
-    Returns
-    -------
-    bool
-        Whether any ramp has a flag.
     """
     ngroups = flags.shape[0]
     bad = False
@@ -58,9 +51,28 @@ def gather_flags(bits, flags, first, found):
             for k in range(LANES):
                 if (sample[k] & _EXPONENT) == _EXPONENT and (here[k] & _S) == 0:
                     here[k] |= _D
+
+
+@jit
+def gather_flags(bits, flags, first, found):
+    """Do what :func:`flag_non_finite` does, and find which ramps of a block have any flag.
+
+    Parameters
+    ----------
+    bits, flags, first
+        See :func:`flag_non_finite`.
+    found : ndarray of uint8, shape (LANES,)
+        Result: each ramp's flags, of all groups together.
+
+    Returns
+    -------
+    bool
+        Whether any ramp has a flag.
+    """
+    flag_non_finite(bits, flags, first)
     for k in range(LANES):
         found[k] = 0
-    for g in range(ngroups):
+    for g in range(flags.shape[0]):
         here = flags[g, first : first + LANES]
         for k in range(LANES):
             found[k] |= here[k]
