@@ -51,6 +51,29 @@ def offline_environment(folder: Path) -> dict[str, str]:
     return {"CRDS_PATH": str(folder), "CRDS_CONTEXT": CONTEXT, "STPIPE_DISABLE_CRDS_STEPPARS": "true"}
 
 
+def some_case(shape: tuple[int, ...] = (2, 8, 11, 13), seed: int = 1, **changes: Any) -> Case:
+    """Return an exposure of ordinary ramps: hits, saturation, bad pixels."""
+    rng = np.random.default_rng(seed)
+    nints, ngroups, nrows, ncols = shape
+    rates = 10 ** rng.uniform(0, 3.5, (nrows, ncols))
+    data = 50 + np.cumsum(rng.poisson(rates, (nints, ngroups, nrows, ncols)), axis=1).astype(np.float32)
+    groupdq = np.zeros(shape, np.uint8)
+    hits = rng.random(shape) < 0.05
+    hits[:, 0] = False
+    groupdq[hits] = 4
+    data += np.cumsum(np.where(hits, rng.exponential(500, shape), 0), axis=1).astype(np.float32)
+    groupdq[data > 12_000] = 2
+    fields = {
+        "data": data,
+        "groupdq": groupdq,
+        "pixeldq": np.where(rng.random((nrows, ncols)) < 0.05, 1, 0).astype(np.uint32),
+        "readnoise": rng.uniform(8, 16, (nrows, ncols)).astype(np.float32),
+        "gain": rng.uniform(1.5, 2.5, (nrows, ncols)).astype(np.float32),
+        "suppress_one_group": True,
+    }
+    return Case(**(fields | changes))
+
+
 def ramp_model(case: Case, **metadata: Any) -> Any:
     """Return a case as a RampModel with metadata of all kinds; ``metadata`` names more, with __ for the dots."""
     from stdatamodels.jwst import datamodels
@@ -140,6 +163,11 @@ def planes_of(rate: Any, rateints: Any, fitopt: Any) -> PlainFit:
     products = ({name: getattr(model, name) for name in RATE_PLANES} for model in (rate, rateints))
     optional = None if fitopt is None else {name: getattr(fitopt, name) for name in FITOPT_PLANES}
     return PlainFit(*products, optional)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def snapshot(model: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.cases import Case
 from tests.make_files import int_times
 from tests.pipeline import (
     check_metadata,
@@ -17,6 +16,7 @@ from tests.pipeline import (
     require_pipeline,
     run_step,
     snapshot,
+    some_case,
 )
 from tests.random_exposures import random_case
 from tests.reference import with_deviations
@@ -31,31 +31,6 @@ from rampfit_numba.jwst import RampFitStep  # noqa: E402
 pytestmark = [pytest.mark.jwst, pytest.mark.usefixtures("offline_crds")]
 
 SHAPE = (2, 8, 11, 13)
-
-
-def some_case(shape=SHAPE, seed=1, **changes):
-    """Return an exposure of ordinary ramps: hits, saturation, bad pixels."""
-    rng = np.random.default_rng(seed)
-    nints, ngroups, nrows, ncols = shape
-    rates = 10 ** rng.uniform(0, 3.5, (nrows, ncols))
-    data = 50 + np.cumsum(rng.poisson(rates, (nints, ngroups, nrows, ncols)), axis=1).astype(np.float32)
-    groupdq = np.zeros(shape, np.uint8)
-    hits = rng.random(shape) < 0.05
-    hits[:, 0] = False
-    groupdq[hits] = 4
-    data += np.cumsum(np.where(hits, rng.exponential(500, shape), 0), axis=1).astype(np.float32)
-    groupdq[data > 12_000] = 2
-    pixeldq = np.where(rng.random((nrows, ncols)) < 0.05, 1, 0).astype(np.uint32)
-
-    fields = {
-        "data": data,
-        "groupdq": groupdq,
-        "pixeldq": pixeldq,
-        "readnoise": rng.uniform(8, 16, (nrows, ncols)).astype(np.float32),
-        "gain": rng.uniform(1.5, 2.5, (nrows, ncols)).astype(np.float32),
-        "suppress_one_group": True,
-    }
-    return Case(**(fields | changes))
 
 
 def run_ours(*arguments, **parameters):
