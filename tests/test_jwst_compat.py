@@ -62,13 +62,13 @@ def test_absent():
 @pytest.mark.parametrize("version", ["1.20.2", "2.0.1", "2.9.9.dev3+g0123456"])
 def test_too_old(pretend, version):
     with pytest.raises(ImportError, match=r"needs jwst>=3.0,<4 and found jwst .*, whose ramp fit weights segments"):
-        pretend(version).check_pipeline()
+        pretend(version).check_ramp_fit()
 
 
 def stand_in(compat, leave_out=""):
     """Return modules that have every name in use but one."""
     modules = {}
-    for module, names in compat._USED.items():
+    for module, names in (compat._FOR_RAMP_FIT | compat._FOR_DETECTOR1).items():
         found = ModuleType(module)
         for name in names:
             if f"{module}.{name}" == leave_out:
@@ -86,11 +86,14 @@ def stand_in(compat, leave_out=""):
 
 def test_too_new_in_a_way_that_breaks(pretend):
     compat = pretend("4.2.0")
-    for module, names in compat._USED.items():
-        for name in names:
-            missing = f"{module}.{name}"
+    for part, check in (
+        (compat._FOR_RAMP_FIT, compat.check_ramp_fit),
+        (compat._FOR_DETECTOR1, compat.check_detector1),
+    ):
+        for missing in [f"{module}.{name}" for module, names in part.items() for name in names]:
+            pretend("4.2.0", **stand_in(compat, missing))
             with pytest.raises(ImportError, match=rf"does not work with jwst 4.2.0, which has no {missing}; it needs"):
-                pretend("4.2.0", **stand_in(compat, missing)).check_pipeline()
+                check()
 
 
 def test_a_module_is_gone(pretend, monkeypatch):
@@ -101,7 +104,7 @@ def test_a_module_is_gone(pretend, monkeypatch):
 
     monkeypatch.setattr(compat, "import_module", fail)
     with pytest.raises(ImportError, match=r"jwst 4.0.0, which has no jwst.lib.reffile_utils; it needs"):
-        compat.check_pipeline()
+        compat.check_ramp_fit()
 
 
 def test_a_broken_installation_speaks_for_itself(pretend, monkeypatch):
@@ -112,18 +115,18 @@ def test_a_broken_installation_speaks_for_itself(pretend, monkeypatch):
 
     monkeypatch.setattr(compat, "import_module", fail)
     with pytest.raises(ModuleNotFoundError, match=r"^No module named 'gwcs'$"):
-        compat.check_pipeline()
+        compat.check_ramp_fit()
 
 
 def test_new_but_whole(pretend):
     compat = pretend("4.0.0")
     with pytest.warns(RampFitWarning, match=r"jwst 4.0.0 is newer than any version"):
-        pretend("4.0.0", **stand_in(compat)).check_pipeline()
+        pretend("4.0.0", **stand_in(compat)).check_ramp_fit()
 
 
 @pytest.mark.parametrize("version", ["3.0.0", "3.1.0rc1", "3.0.1.dev7+gabc"])
 def test_right(pretend, version):
-    pretend(version, **stand_in(import_compat())).check_pipeline()
+    pretend(version, **stand_in(import_compat())).check_ramp_fit()
 
 
 def test_without_metadata(pretend, monkeypatch):
@@ -133,13 +136,15 @@ def test_without_metadata(pretend, monkeypatch):
         raise metadata.PackageNotFoundError
 
     monkeypatch.setattr(compat, "version", fail)
-    compat.check_pipeline()
+    compat.check_ramp_fit()
 
 
 @pytest.mark.jwst
 def test_the_installed_one():
     require_pipeline()
-    import_compat().check_pipeline()
+    compat = import_compat()
+    compat.check_ramp_fit()
+    compat.check_detector1()
     assert importlib.import_module("rampfit_numba.jwst").RampFitStep.__module__ == "rampfit_numba.jwst"
 
 
