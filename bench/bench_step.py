@@ -155,8 +155,7 @@ def main() -> None:
             f"The step on {shape}, a file of {size / MIB:.0f} MiB: seconds are minimum (median)",
             headings,
             rows,
-            "All results were compared within the project's tolerances. The speed-up is over the pipeline's step on one "
-            "core.",
+            "All results were compared within the project's tolerances. The speed-up is over one core of the pipeline.",
         )
     )
     for where, times in (("model", from_model), ("file", from_file), ("fresh", fresh)):

@@ -35,12 +35,13 @@ SERVER_CONFIG = {
 OF_THE_RUN = ("cal_logs", "meta.date", "_fits_hash")
 
 
-def require_pipeline() -> None:
-    """Skip the test module without the pipeline, or fail where it was promised."""
-    if os.environ.get("RAMPFIT_REQUIRE_JWST") == "1":
-        importlib.import_module("jwst.pipeline")
-    else:
-        pytest.importorskip("jwst.pipeline", reason="needs the extra jwst")
+def require_pipeline(*more: str) -> None:
+    """Skip the test module without the pipeline (and other modules that are named), or fail where it was promised."""
+    for name in ("jwst.pipeline", *more):
+        if os.environ.get("RAMPFIT_REQUIRE_JWST") == "1":
+            importlib.import_module(name)
+        else:
+            pytest.importorskip(name, reason=f"needs {name}, of the extras jwst and plot")
 
 
 def offline_environment(folder: Path) -> dict[str, str]:
