@@ -96,11 +96,11 @@ def peaks(path: Path, tiny: Path, repeats: int) -> dict[str, tuple[int, int]]:
     """Return own memory at its peak, and beyond that of a tiny exposure, in fresh processes."""
     found = {}
     for name, told in contestants().items():
-        own = [
-            max(watch([sys.executable, str(CHILDREN), "step", str(each), *told]).own for _ in range(repeats))
-            for each in (path, tiny)
-        ]
-        found[name] = own[0], own[0] - own[1]
+        own = {
+            each: max(watch([sys.executable, str(CHILDREN), "step", str(each), *told]).own for _ in range(repeats))
+            for each in {path, tiny}
+        }
+        found[name] = own[path], own[path] - own[tiny]
     return found
 
 
@@ -130,7 +130,7 @@ def main() -> None:
 
         path = write_simulation(exposed.simulate(), folder / "bench_jump.fits")[0]
         tiny = replace(exposed, shape=(2, 20, 16, 40))
-        tiny_path = write_simulation(tiny.simulate(), folder / "tiny_jump.fits")[0]
+        tiny_path = path if arguments.quick else write_simulation(tiny.simulate(), folder / "tiny_jump.fits")[0]
         size = path.stat().st_size
         from_model, from_file = steady(path, folder, arguments.repeats)
         fresh = first_results(path, (arguments.repeats + 1) // 2)

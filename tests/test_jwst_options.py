@@ -30,7 +30,7 @@ from stdatamodels.jwst import datamodels  # noqa: E402
 from stpipe import config_parser  # noqa: E402
 from stpipe.exceptions import ValidationError  # noqa: E402
 
-from rampfit_numba.jwst import RampFitStep  # noqa: E402
+from rampfit_numba.jwst import RampFitStep, fitting  # noqa: E402
 
 pytestmark = [pytest.mark.jwst, pytest.mark.usefixtures("offline_crds")]
 
@@ -208,6 +208,31 @@ def test_an_instance_can_be_used_again(exposure):
     again, _ = step.run("jw01_jump.fits")
     assert step.algorithm == "OLS_C"
     np.testing.assert_array_equal(again.data, first.data)
+
+
+def test_arrays_are_used_as_they_are(exposure, monkeypatch):
+    """Neither the model nor its slices are copied: the fit is given the model's own arrays."""
+    given = []
+    before = fitting.fit_ramps
+
+    def fit(exposure, readnoise, gain, **options):
+        given.append((exposure, readnoise, gain))
+        return before(exposure, readnoise, gain, **options)
+
+    monkeypatch.setattr(fitting, "fit_ramps", fit)
+    with (
+        datamodels.RampModel("jw01_jump.fits") as model,
+        datamodels.ReadnoiseModel("rn.fits") as readnoise,
+        datamodels.GainModel("gain.fits") as gain,
+    ):
+        for _ in range(2):
+            RampFitStep.call(model, override_readnoise=readnoise, override_gain=gain)
+            ramps, noise, electrons = given.pop()
+            for name in ("data", "groupdq", "pixeldq"):
+                assert np.shares_memory(getattr(ramps, name), getattr(model, name)), name
+            assert np.shares_memory(noise, readnoise.data)
+            assert np.shares_memory(electrons, gain.data)
+    assert exposure
 
 
 def test_spec_and_documentation():

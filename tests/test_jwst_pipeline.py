@@ -104,10 +104,14 @@ def test_nothing_to_fit(exposed):
 
 @pytest.mark.usefixtures("exposed")
 def test_int_name():
-    Detector1Pipeline.call(
-        "jw01_uncal.fits", save_results=True, output_dir="out", steps=only_ramp_fit(int_name="my_cube.fits")
-    )
-    assert names_in(Path("out")) == ["jw01_rate.fits", "my_cube_rateints.fits"]
+    steps = only_ramp_fit(int_name="my_cube.fits", save_results=True)
+    Detector1Pipeline.call("jw01_uncal.fits", save_results=True, output_dir="out", steps=steps)
+    assert names_in(Path("out")) == [
+        "jw01_0_ramp_fit.fits",
+        "jw01_1_ramp_fit.fits",
+        "jw01_rate.fits",
+        "my_cube_rateints.fits",
+    ]
     Detector1Pipeline.call("jw01_uncal.fits", output_dir="none", steps=only_ramp_fit(int_name="my_cube.fits"))
     assert names_in(Path("none")) == []
 

@@ -131,7 +131,8 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
         by int_name where that is given. And output_use_model, which gives both products one name, does not let the
         second overwrite the first: that keeps its index in its name.
         """
-        if suffix is None and self.int_name and isinstance(model, datamodels.CubeModel):
+        # In a pipeline the product is the pipeline's, which names it: another one must not have that name, too.
+        if suffix is None and self.int_name and self.parent is None and isinstance(model, datamodels.CubeModel):
             return self._save_as(model, self.int_name, "rateints", None)
         if suffix is None and self.output_use_model and idx == 0:
             return self._save_as(model, model.meta.filename, None, idx)
