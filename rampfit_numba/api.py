@@ -7,7 +7,7 @@ import math
 import time
 import warnings
 from concurrent.futures import Executor
-from dataclasses import fields
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,12 @@ from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
 from rampfit_numba.engine.shared import output_allocator
 from rampfit_numba.exposure import Exposure, as_array
+from rampfit_numba.kernels.likely.rows import LikelyOutputs, LikelyRules, fit_likely_rows
 from rampfit_numba.kernels.rows import RowInputs, RowOutputs, as_single, count_rows, fit_rows
 from rampfit_numba.messages import RampFitWarning
-from rampfit_numba.options import FitOptions
-from rampfit_numba.prepare import make_plan
-from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts
+from rampfit_numba.options import LIKELIHOOD_GROUPS, FitOptions
+from rampfit_numba.prepare import make_likely_rules, make_plan
+from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts, plane_types
 from rampfit_numba.sources import file_source
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Bytes of a value, and arrays in a rate (or rateints) and in a fitopt.
-_SAMPLE, _RATE_ARRAYS, _FITOPT_ARRAYS = 4, 5, 9
+#: Bytes of a value, and arrays in a fitopt.
+_SAMPLE, _FITOPT_ARRAYS = 4, 9
 
 
 def fit_ramps(
@@ -46,6 +47,8 @@ def fit_ramps(
     firstgroup: int | None = None,
     lastgroup: int | None = None,
     save_opt: bool = False,
+    rejection_threshold: float | None = None,
+    pedestal: tuple[float, float] | None = None,
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: bool = False,
@@ -62,13 +65,22 @@ def fit_ramps(
     gain : float or array_like, shape (nrows, ncols)
         In e-/DN.
     algorithm : str
-        ``"ols"``: optimally weighted least squares; the pipeline's name ``"OLS_C"`` is accepted too.
+        ``"ols"``: optimally weighted least squares between the flagged jumps; the pipeline's name ``"OLS_C"`` is
+        accepted too. ``"likely"`` (or ``"LIKELY"``): generalised least squares with a search for jumps, as the
+        pipeline has it. ``"likely_joint"``: the same with one covariance for all integrations, less biased, see
+        ``docs/likelihood.md``. Exposures of fewer than four groups are fitted with ``"ols"`` in any case.
     suppress_one_group : bool
-        Treat a ramp with exactly one good group as having none.
+        Treat a ramp with exactly one good group as having none; no effect on the likelihood fits.
     firstgroup, lastgroup : int, optional
         First and last group to use, 0-based and inclusive.
     save_opt : bool
-        Also return the fits of the segments.
+        Also return the fits of the segments; the likelihood fits have none.
+    rejection_threshold : float, optional
+        Likelihood fits only: significance, in standard deviations, from which a jump is flagged. None: the thresholds
+        of the pipeline, 20.25 (4.5 squared) and 23.8 in chi-square.
+    pedestal : (float, float), optional
+        ``"likely_joint"`` only: mean and standard deviation, in DN, of the signal that a ramp has at time zero; gives a
+        rate to ramps with one good group.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
@@ -77,12 +89,13 @@ def fit_ramps(
     progress : bool
         Show a progress bar on stderr.
     out : RampFit, optional
-        An earlier result of the same shape, whose rate and rateints arrays are overwritten and returned.
+        An earlier result of the same shape and kind of algorithm, whose arrays in rate and rateints, and groupdq, are
+        overwritten and returned.
 
     Returns
     -------
     RampFit
-        Rates in DN/s, variances in (DN/s)^2.
+        Rates in DN/s, variances in (DN/s)^2; of the likelihood fits also chi-squares and the flags of the jumps found.
 
     Raises
     ------
@@ -94,12 +107,14 @@ def fit_ramps(
     Warns
     -----
     RampFitWarning
-        No ramp of the exposure can be fitted: the rates are NaN and the flags say why.
+        No ramp of the exposure can be fitted: the rates are NaN and the flags say why. Or there are too few groups for
+        a likelihood fit, and ``"ols"`` steps in.
 
     Notes
     -----
     Optimal weights: Fixsen et al. 2000 (PASP 112, 1350). Combination of segments between cosmic rays: Robberto 2008
-    (JWST-STScI-0001490). Variances: Regan 2007 (JWST-STScI-001212).
+    (JWST-STScI-0001490). Variances: Regan 2007 (JWST-STScI-001212). Likelihood fits: Brandt 2024a, b (PASP 136, 045004
+    and 045005).
 
     Examples
     --------
@@ -112,9 +127,13 @@ def fit_ramps(
     """
     if not isinstance(exposure, Exposure):
         raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
-    options = FitOptions(algorithm, suppress_one_group, firstgroup, lastgroup, save_opt)
-    if not exposure.evenly_read:
-        raise ValueError("read_times: OLS needs evenly spaced groups, and these are not; use the pipeline's LIKELY")
+    asked = FitOptions(algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal)
+    options = asked.for_groups(exposure.ngroups)
+    if not options.is_likelihood and not exposure.evenly_read:
+        raise ValueError(
+            "read_times: 'ols' needs evenly spaced groups, and these are not; use algorithm='likely', which needs "
+            f"{LIKELIHOOD_GROUPS} groups or more (this exposure has {exposure.ngroups})"
+        )
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     image = exposure.shape[2:]
@@ -122,29 +141,54 @@ def fit_ramps(
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     kind = usable_kind(executor, workers)
     allocator = output_allocator if kind == "processes" else _ordinary_allocator
-    rate, rateints = _allocate(exposure, out, allocator)
+    rate, rateints = _allocate(exposure, options, out, allocator)
+    new_flags = _allocate_flags(exposure, out, allocator) if options.is_likelihood else None
+    if options != asked:
+        message = f"{asked.algorithm!r} needs {LIKELIHOOD_GROUPS} groups, the exposure has {exposure.ngroups}: "
+        warnings.warn(f"{message}it is fitted with 'ols', and no jump is searched for", RampFitWarning, stacklevel=2)
 
     # Workers must find the kernels compiled, not each compile its own.
-    if announce() and kind != "here":
-        warm_up()
+    if announce(options.algorithm) and kind != "here":
+        warm_up([options.algorithm])
     start = time.perf_counter()
     data, groupdq = file_source(exposure.data), file_source(exposure.groupdq)
-    plan = make_plan(exposure, options, data, groupdq)
-    if plan.nothing_to_fit:
-        message = f"no ramp can be fitted: {plan.nothing_to_fit}; all rates are NaN"
-        warnings.warn(message, RampFitWarning, stacklevel=2)
     # All that is mapped from a file is read instead: see sources.py.
-    planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current)
-    zeroframe = exposure.zeroframe if plan.use_zeroframe else None
-    inputs = RowInputs(
-        data, groupdq, *(None if plane is None else file_source(plane) for plane in (*planes, zeroframe))
-    )
+    planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, None)
+    inputs = RowInputs(data, groupdq, *(_source(plane) for plane in planes))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
+    fitopt = None
+    if new_flags is None:
+        fitopt, nothing = _run_ols(
+            exposure, options, inputs, (rate, rateints), run, allocator=allocator, progress=progress
+        )
+    else:
+        nothing = _run_likelihood(exposure, options, inputs, (rate, rateints, new_flags), run, progress=progress)
+    if nothing:
+        warnings.warn(f"no ramp can be fitted: {nothing}; all rates are NaN", RampFitWarning, stacklevel=2)
+    log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
+    return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, new_flags)
+
+
+def _run_ols(
+    exposure: Exposure,
+    options: FitOptions,
+    inputs: RowInputs,
+    results: tuple[Rate, RateInts],
+    run: Callable[..., list[Any]],
+    *,
+    allocator: Callable[[int, int], Callable[..., np.ndarray]],
+    progress: bool,
+) -> tuple[FitOpt | None, str]:
+    """Fill the rates; return the fitopt, if it was asked for, and the reason why nothing can be fitted, or nothing."""
+    rate, rateints = results
+    plan = make_plan(exposure, options, inputs.data, inputs.groupdq)
+    if plan.use_zeroframe:
+        inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
     fitopt = None
     if options.save_opt:
         counts = run(partial(count_rows, rules=plan.rules), inputs, None)
         nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
-        planes = exposure.nints * (7 * nsegments + njumps + 1)
+        planes, image = exposure.nints * (7 * nsegments + njumps + 1), exposure.shape[2:]
         empty = allocator(planes * math.prod(image) * _SAMPLE, _FITOPT_ARRAYS)
         fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image, empty=empty)
     run(partial(fit_rows, rules=plan.rules), inputs, _outputs(rate, rateints, fitopt), progress=progress)
@@ -153,8 +197,25 @@ def fit_ramps(
         # mislead.
         for plane in (rate.var_rnoise, rateints.var_rnoise):
             plane[...] = 0
-    log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
-    return RampFit(rate, rateints, fitopt, exposure.header, options, plan.nothing_to_fit)
+    return fitopt, plan.nothing_to_fit
+
+
+def _run_likelihood(
+    exposure: Exposure,
+    options: FitOptions,
+    inputs: RowInputs,
+    results: tuple[Rate, RateInts, np.ndarray],
+    run: Callable[..., list[Any]],
+    *,
+    progress: bool,
+) -> str:
+    """Fill the rates and the flags of the groups; return the reason why nothing can be fitted, or nothing."""
+    rules = make_likely_rules(exposure, options)
+    if rules.split_zeroframe:
+        inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
+    jumps = run(partial(_fit_and_count, rules=rules), inputs, _likely_outputs(*results), progress=progress)
+    log.info("Jumps found: %d", sum(jumps))
+    return "" if any(np.isfinite(row).any() for row in results[0].data) else "no ramp has a valid fit"
 
 
 def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.ndarray:  # noqa: ANN401
@@ -173,24 +234,51 @@ def _ordinary_allocator(_nbytes: int, _arrays: int) -> Callable[..., np.ndarray]
     return np.empty
 
 
+def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)
+    return None if array is None else file_source(array)
+
+
 def _allocate(
-    exposure: Exposure, out: RampFit | None, allocator: Callable[[int, int], Callable[..., np.ndarray]]
+    exposure: Exposure,
+    options: FitOptions,
+    out: RampFit | None,
+    allocator: Callable[[int, int], Callable[..., np.ndarray]],
 ) -> tuple[Rate, RateInts]:
     image, cube = exposure.shape[2:], (exposure.nints, *exposure.shape[2:])
+    types = plane_types(likelihood=options.is_likelihood)
     if out is None:
-        empty = allocator((1 + exposure.nints) * _RATE_ARRAYS * math.prod(image) * _SAMPLE, 2 * _RATE_ARRAYS)
-        return Rate.allocate(*image, empty=empty), RateInts.allocate(*cube, empty=empty)
+        empty = allocator((1 + exposure.nints) * len(types) * math.prod(image) * _SAMPLE, 2 * len(types))
+        return (
+            Rate.allocate(*image, likelihood=options.is_likelihood, empty=empty),
+            RateInts.allocate(*cube, likelihood=options.is_likelihood, empty=empty),
+        )
     if not isinstance(out, RampFit):
         raise TypeError(f"out: expected a RampFit; got {type(out).__name__}")
     for kind, planes, shape in (("rate", out.rate, image), ("rateints", out.rateints, cube)):
-        for field in fields(planes):
-            plane, dtype = getattr(planes, field.name), np.dtype(np.uint32 if field.name == "dq" else np.float32)
-            if plane.shape != shape or plane.dtype != dtype or not plane.flags.writeable:
-                raise ValueError(
-                    f"out.{kind}.{field.name}: expected a writeable array of {dtype}, shape {shape} as the exposure; "
-                    f"got {plane.dtype}, shape {plane.shape}"
-                )
-    return out.rate, out.rateints
+        for name, dtype in types.items():
+            _check_room(f"out.{kind}.{name}", getattr(planes, name), shape, dtype)
+    if options.is_likelihood or out.rate.chisq is out.rateints.chisq is None:
+        return out.rate, out.rateints
+    # The room for a chi-square would keep that of the earlier fit.
+    return replace(out.rate, chisq=None, dof=None), replace(out.rateints, chisq=None, dof=None)
+
+
+def _allocate_flags(
+    exposure: Exposure, out: RampFit | None, allocator: Callable[[int, int], Callable[..., np.ndarray]]
+) -> np.ndarray:
+    if out is None:
+        return allocator(math.prod(exposure.shape), 1)(exposure.shape, np.uint8)
+    _check_room("out.groupdq", out.groupdq, exposure.shape, np.dtype(np.uint8))
+    assert out.groupdq is not None  # noqa: S101  (for mypy)
+    return out.groupdq
+
+
+def _check_room(name: str, plane: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    expected = f"{name}: expected a writeable array of {dtype}, shape {shape} as the exposure"
+    if plane is None:
+        raise ValueError(f"{expected}; got None, as results of another algorithm have it")
+    if plane.shape != shape or plane.dtype != dtype or not plane.flags.writeable:
+        raise ValueError(f"{expected}; got {plane.dtype}, shape {plane.shape}")
 
 
 def _outputs(rate: Rate, rateints: RateInts, fitopt: FitOpt | None) -> RowOutputs:
@@ -201,3 +289,26 @@ def _outputs(rate: Rate, rateints: RateInts, fitopt: FitOpt | None) -> RowOutput
         planes += [fitopt.slope, fitopt.sigslope, fitopt.var_poisson, fitopt.var_rnoise, fitopt.yint, fitopt.sigyint]
         planes += [fitopt.weights, fitopt.pedestal, fitopt.crmag]
     return RowOutputs(*planes)
+
+
+def _likely_outputs(rate: Rate, rateints: RateInts, groupdq: np.ndarray) -> LikelyOutputs:
+    names = ("err", "var_poisson", "var_rnoise", "dq", "chisq", "dof")
+    return LikelyOutputs(
+        slope=rate.data,
+        slope_ints=rateints.data,
+        groupdq=groupdq,
+        **{name: getattr(rate, name) for name in names},
+        **{f"{name}_ints": getattr(rateints, name) for name in names},
+    )
+
+
+def _fit_and_count(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRules) -> int:
+    """Fit some rows and return the number of jumps found: nothing else tells new flags from old ones."""
+    fit_likely_rows(inputs, outputs, rules)
+    nints, ngroups = outputs.groupdq.shape[:2]
+    # One plane at a time stays in the cache.
+    return sum(
+        int(np.count_nonzero(outputs.groupdq[i, g] != inputs.groupdq[i, g]))
+        for i in range(nints)
+        for g in range(ngroups)
+    )

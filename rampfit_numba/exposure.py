@@ -65,8 +65,9 @@ class Exposure:
     nframes, groupgap, drop_frames1 : int
         Frames averaged per group, skipped after each group, and dropped before the first group.
     read_times : sequence, optional
-        Explicit read times of the groups, in s: a number or a sequence of numbers per group. OLS takes evenly spaced
-        ones.
+        Explicit times of the frames, in s: a number or a sequence of numbers per group, rising from group to group.
+        `frame_time`, `nframes` and `groupgap` mean nothing to the likelihood fits then; OLS takes evenly spaced groups
+        only.
     average_dark_current : array_like, shape (nrows, ncols), optional
         Average dark current, used as the reference does: in DN/s. None: zero.
     zeroframe : array_like, shape (nints, nrows, ncols), optional
@@ -302,11 +303,20 @@ def _check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # no
         ) from error
     if len(groups) != ngroups:
         raise ValueError(f"read_times: expected {ngroups} entries, one per group; got {len(groups)}")
-    times = [t for group in groups for t in group]
-    if not all(groups) or not all(math.isfinite(t) for t in times) or any(b <= a for a, b in pairwise(times)):
-        raise ValueError(
-            f"read_times: expected finite, strictly rising times, at least one per group; got {_short(groups)}"
-        )
+    for number, group in enumerate(groups):
+        where = f"read_times: group {number}: expected finite, strictly rising times, at least one"
+        if (
+            not group
+            or not all(map(math.isfinite, group))
+            or any(later <= earlier for earlier, later in pairwise(group))
+        ):
+            raise ValueError(f"{where}; got {_short(group)}")
+        if number and group[0] <= groups[number - 1][-1]:
+            # Nothing here can fit such frames: the noise that groups share by interleaving is in no formula.
+            raise ValueError(
+                f"read_times: group {number}: expected times rising beyond the group before it, which ends at "
+                f"{groups[number - 1][-1]}; got {_short(group)} (groups that overlap or interleave cannot be fitted)"
+            )
     return groups
 
 

@@ -31,6 +31,8 @@ class FitKeywords(TypedDict, total=False):
     firstgroup: int | None
     lastgroup: int | None
     save_opt: bool
+    rejection_threshold: float | None
+    pedestal: tuple[float, float] | None
     maximum_cores: int | str
     executor: str | Executor | None
     progress: bool
@@ -66,7 +68,9 @@ def fit_file(
     opt_name: str = "",
     **options: Unpack[FitKeywords],
 ) -> list[Path]:
-    """Fit the exposure in a file and write its products: rate, rateints and, with ``save_opt=True``, fitopt.
+    """Fit the exposure in a file and write its products: rate, rateints and, with ``save_opt=True``, an optional one.
+
+    That is fitopt, and for the likelihood fits likely_chisq.
 
     Parameters
     ----------
@@ -79,10 +83,10 @@ def fit_file(
     overwrite : bool
         Whether existing products are replaced. Without it they are refused before the fit begins.
     int_name, opt_name : str
-        Names to use for rateints and fitopt in place of the input's; known suffixes are replaced.
+        Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
     **options
         As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
-        maximum_cores, executor, progress.
+        rejection_threshold, pedestal, maximum_cores, executor, progress.
 
     Returns
     -------
@@ -189,7 +193,7 @@ class _Job:
     int_name: str
     opt_name: str
     options: FitKeywords
-    algorithm: str
+    fit_options: FitOptions
     inputs: tuple[Path, ...]
 
     @classmethod
@@ -220,15 +224,28 @@ class _Job:
         log.info("rampfit_numba %s", __version__)
         if opt_name and not fit_options.save_opt:
             log.warning("opt_name has no effect without save_opt")
-        return cls(references, folder, overwrite, int_name, opt_name, options, fit_options.algorithm, inputs)
+        return cls(references, folder, overwrite, int_name, opt_name, options, fit_options, inputs)
+
+    def check_products(self, path: Path, options: FitOptions) -> None:
+        """Refuse what the products of an exposure could not or must not be written to; raises as `fit_file` says."""
+        planned = product_paths(
+            path,
+            self.folder,
+            save_opt=options.save_opt,
+            likelihood=options.is_likelihood,
+            int_name=self.int_name,
+            opt_name=self.opt_name,
+        )
+        check_outputs(planned.values(), overwrite=self.overwrite, inputs=self.inputs)
 
 
 def _fit_file(path: Path, job: _Job) -> list[Path]:
-    save_opt = bool(job.options.get("save_opt"))
-    planned = product_paths(path, job.folder, save_opt=save_opt, int_name=job.int_name, opt_name=job.opt_name)
-    check_outputs(planned.values(), overwrite=job.overwrite, inputs=job.inputs)
+    job.check_products(path, job.fit_options)
 
     exposure = read_exposure(path)
+    options = job.fit_options.for_groups(exposure.ngroups)
+    if options != job.fit_options:
+        job.check_products(path, options)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
@@ -236,7 +253,7 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     noise, conversion = images["readnoise"], images["gain"]
     log.info("Using READNOISE reference: %s", noise.source)
     log.info("Using GAIN reference: %s", conversion.source)
-    log.info("Using algorithm = %s, weighting = optimal", job.algorithm)
+    log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
     fit = fit_ramps(exposure, noise.data, conversion.data, **job.options)
     products = write_products(
         fit,

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.kernels.likely.read_pattern import even_read_times, read_pattern
+from rampfit_numba.kernels.likely.rows import LikelyRules
+from rampfit_numba.kernels.likely.thresholds import thresholds
 from rampfit_numba.kernels.rows import Rules, as_single
 from rampfit_numba.kernels.settings import Settings
 from rampfit_numba.sources import take_plane
@@ -96,6 +99,40 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
     )
     rules = Rules(settings, first, stop, first_used, last_used, dropped_good)
     return Plan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
+
+
+def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
+    """Return the rules of a likelihood fit, for which every group stays: it needs their times.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    options : FitOptions
+    """
+    first_used, last_used = _group_range(options, exposure.ngroups)
+    times = exposure.read_times or even_read_times(
+        exposure.ngroups, exposure.frame_time, exposure.nframes, exposure.groupgap, exposure.drop_frames1
+    )
+    reads = len(times[0])
+    split = exposure.zeroframe is not None and reads > 1
+    if exposure.zeroframe is not None and not split:
+        log.warning("The zeroframe is not used: the first group has one frame only, the zeroframe itself")
+    threshold_one, threshold_two = thresholds(options.rejection_threshold)
+    pedestal_mean, pedestal_sigma = options.pedestal or (math.nan, math.nan)
+    return LikelyRules(
+        pattern=read_pattern(times, split_first=split),
+        threshold_one=threshold_one,
+        threshold_two=threshold_two,
+        joint=options.algorithm == "likely_joint",
+        split_zeroframe=split,
+        nframes=reads,
+        first_kept=0,
+        stop_kept=exposure.ngroups,
+        first_used=first_used,
+        last_used=last_used,
+        pedestal_mean=pedestal_mean,
+        pedestal_sigma=pedestal_sigma,
+    )
 
 
 def _group_range(options: FitOptions, ngroups: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -28,6 +28,11 @@ class Rate:
         Data-quality flags, see :mod:`rampfit_numba.dq`.
     var_poisson, var_rnoise : ndarray of float32, shape (nrows, ncols)
         Variance due to photon statistics and to read noise, in (DN/s)^2.
+    chisq : ndarray of float32, shape (nrows, ncols), or None
+        Chi-square of the fit; None where the algorithm has none (``"ols"``).
+    dof : ndarray of int32, shape (nrows, ncols), or None
+        Differences of neighbouring groups that the fit used, in all integrations together; a fit of one rate to them
+        leaves one degree of freedom less to the chi-square. None for ``"ols"``.
     """
 
     data: np.ndarray
@@ -35,14 +40,20 @@ class Rate:
     dq: np.ndarray
     var_poisson: np.ndarray
     var_rnoise: np.ndarray
+    chisq: np.ndarray | None = None
+    dof: np.ndarray | None = None
 
     @classmethod
-    def allocate(cls, *shape: int, empty: Callable[..., np.ndarray] = np.empty) -> Self:
+    def allocate(cls, *shape: int, likelihood: bool = False, empty: Callable[..., np.ndarray] = np.empty) -> Self:
         """Return arrays of `shape` whose values are not set yet, made by `empty` (that of NumPy, or one like it)."""
-        single = [empty(shape, np.float32) for _ in range(4)]
-        return cls(
-            data=single[0], err=single[1], dq=empty(shape, np.uint32), var_poisson=single[2], var_rnoise=single[3]
-        )
+        return cls(**{name: empty(shape, dtype) for name, dtype in plane_types(likelihood=likelihood).items()})
+
+
+def plane_types(*, likelihood: bool) -> dict[str, np.dtype[Any]]:
+    """Return the planes of a :class:`Rate` and the types of their elements."""
+    special = {"dq": np.dtype(np.uint32), "dof": np.dtype(np.int32)}
+    names = [plane.name for plane in fields(Rate) if likelihood or plane.name not in ("chisq", "dof")]
+    return {name: special.get(name, np.dtype(np.float32)) for name in names}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +128,11 @@ class RampFit:
     header : ExposureHeader or None
         The exposure's header.
     options : FitOptions
-        What was asked for.
+        What was done: what was asked for, but for likelihood fits of too few groups, for which ``"ols"`` stepped in.
     nothing_to_fit : str
         Empty, or the reason why no pixel of the exposure could be fitted; then all rates are NaN and the flags are set.
+    groupdq : ndarray of uint8, shape (nints, ngroups, nrows, ncols), or None
+        Flags of the groups with the jumps that a likelihood fit found; None for ``"ols"``, which finds none.
     """
 
     rate: Rate
@@ -128,3 +141,4 @@ class RampFit:
     header: ExposureHeader | None
     options: FitOptions
     nothing_to_fit: str = ""
+    groupdq: np.ndarray | None = None

@@ -132,6 +132,8 @@ def test_defaults_are_those_of_the_function(files, recorded):
         "firstgroup": None,
         "lastgroup": None,
         "save_opt": False,
+        "rejection_threshold": None,
+        "pedestal": None,
     }
 
 

@@ -15,6 +15,7 @@ _EPILOG = """\
 examples:
   rampfit jw_jump.fits --readnoise readnoise.fits --gain gain.fits     the same as: rampfit fit jw_jump.fits ...
   rampfit *_jump.fits --readnoise 14.2 --gain 5.5 --maximum-cores half --output-dir rates
+  rampfit jw_jump.fits --readnoise 14.2 --gain 5.5 --algorithm likely_joint --save-opt
   rampfit demo                                                         simulate, fit, compare with the truth
 
 exit status: 0 done; 1 something failed (other files are still done); 2 wrong usage; 130 interrupted; 143 terminated.
@@ -125,7 +126,12 @@ def _add_fit(parser: Parser) -> None:
             f"--{name}", required=True, type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
         )
     fit = parser.add_argument_group("the fit")
-    fit.add_argument("--algorithm", default="ols", metavar="NAME", help="ols, or its name in the pipeline, OLS_C")
+    fit.add_argument(
+        "--algorithm",
+        default="ols",
+        metavar="NAME",
+        help="ols, likely (or their names in the pipeline, OLS_C and LIKELY), or likely_joint (default: ols)",
+    )
     fit.add_argument(
         "--suppress-one-group",
         action=argparse.BooleanOptionalAction,
@@ -134,13 +140,29 @@ def _add_fit(parser: Parser) -> None:
     )
     fit.add_argument("--firstgroup", type=int, metavar="N", help="ignore the groups before this one (counted from 0)")
     fit.add_argument("--lastgroup", type=int, metavar="N", help="ignore the groups after this one (counted from 0)")
+    fit.add_argument(
+        "--rejection-threshold",
+        type=float,
+        metavar="SIGMA",
+        help="likely, likely_joint: significance from which a jump is flagged (default: the pipeline's, about 4.5)",
+    )
+    fit.add_argument(
+        "--pedestal",
+        type=float,
+        nargs=2,
+        metavar=("MEAN", "SIGMA"),
+        help="likely_joint: signal at time zero in DN, for ramps with one good group",
+    )
     _add_workers(fit)
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--save-opt", action=argparse.BooleanOptionalAction, default=False, help="also write _fitopt.fits"
+        "--save-opt",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="also write _fitopt.fits (likely, likely_joint: _likely_chisq.fits)",
     )
     output.add_argument("--int-name", default="", metavar="NAME", help="base name of the rateints product")
-    output.add_argument("--opt-name", default="", metavar="NAME", help="base name of the fitopt product")
+    output.add_argument("--opt-name", default="", metavar="NAME", help="base name of the optional product")
     output.add_argument("--output-dir", type=Path, metavar="FOLDER", help="where to write (default: here)")
     output.add_argument("--overwrite", action="store_true", help="replace existing files")
 
@@ -186,8 +208,10 @@ def _add_demo(parser: Parser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace existing files in FOLDER")
 
 
-def _add_warmup(_parser: Parser) -> None:
-    """Nothing can be chosen."""
+def _add_warmup(parser: Parser) -> None:
+    parser.add_argument(
+        "algorithms", metavar="ALGORITHM", nargs="*", help="ols, likely, likely_joint (default: the kernels of all)"
+    )
 
 
 def _add_shape(parser: Parser, default: str) -> None:

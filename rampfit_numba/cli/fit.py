@@ -20,7 +20,10 @@ def run(chosen: argparse.Namespace) -> int:
     """Fit every file; return 1 if one failed, else 0."""
     from rampfit_numba.files import fit_files
 
-    names = ("algorithm", "suppress_one_group", "firstgroup", "lastgroup", "save_opt", "maximum_cores", "executor")
+    names = (
+        *("algorithm", "suppress_one_group", "firstgroup", "lastgroup", "save_opt", "rejection_threshold", "pedestal"),
+        *("maximum_cores", "executor"),
+    )
     try:
         results = fit_files(
             chosen.files,

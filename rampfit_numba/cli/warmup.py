@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(chosen: argparse.Namespace) -> int:  # noqa: ARG001  (the signature of all commands)
+def run(chosen: argparse.Namespace) -> int:
     """Compile, or load what is compiled; return 0."""
     from rampfit_numba import warm_up
 
-    log.info("The kernels are ready after %.1f s", warm_up())
+    try:
+        seconds = warm_up(chosen.algorithms or None)
+    except ValueError as error:
+        chosen.parser.error(str(error))
+    log.info("The kernels are ready after %.1f s", seconds)
     return 0

@@ -11,7 +11,13 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.io.products import Provenance, fitopt_hdulist, rate_hdulist, rateints_hdulist
+from rampfit_numba.io.products import (
+    Provenance,
+    chisq_hdulist,
+    fitopt_hdulist,
+    rate_hdulist,
+    rateints_hdulist,
+)
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
 
 # What the pipeline appends to the names of files that a ramp fit can start from, or that a product's name can end in.
 _SUFFIXES = (
-    "uncal|ramp|jump|rate|rateints|fitopt|cal|calints|dark|ramp_fit|ramp_fitting|rampfitstep|jumpstep|dq_init|dqinitstep"
+    "uncal|ramp|jump|rate|rateints|fitopt|likely_chisq|cal|calints|dark|ramp_fit|ramp_fitting|rampfitstep|jumpstep|dq_init|dqinitstep"
     "|group_scale|groupscalestep|saturation|saturationstep|ipc|ipcstep|superbias|superbiasstep|refpix|refpixstep|rscd|rscdstep"
     "|firstframe|firstframestep|lastframe|lastframestep|linearity|linearitystep|dark_current|darkcurrentstep|emicorr"
     "|emicorrstep|reset|resetstep|persistence|persistencestep|charge_migration|chargemigrationstep|clean_flicker_noise"
@@ -44,6 +50,7 @@ def product_paths(
     output_dir: str | os.PathLike[str],
     *,
     save_opt: bool = False,
+    likelihood: bool = False,
     int_name: str = "",
     opt_name: str = "",
 ) -> dict[str, Path]:
@@ -56,9 +63,11 @@ def product_paths(
     output_dir : path-like
         Folder of the products.
     save_opt : bool
-        Whether there is a fitopt product.
+        Whether there is an optional product.
+    likelihood : bool
+        Whether that is likely_chisq, not fitopt.
     int_name, opt_name : str
-        Names to use in place of `basename` for rateints and fitopt; treated in the same way.
+        Names to use in place of `basename` for rateints and the optional product; treated in the same way.
 
     Raises
     ------
@@ -76,9 +85,10 @@ def product_paths(
                 f"{argument}: expected a file name without a folder (output_dir is for that); got {name!r}"
             )
     names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
+    optional = "likely_chisq" if likelihood else "fitopt"
     if save_opt:
-        names["fitopt"] = opt_name or Path(basename).name
-    given = {"rateints": "int_name" if int_name else "", "fitopt": "opt_name" if opt_name else ""}
+        names[optional] = opt_name or Path(basename).name
+    given = {"rateints": "int_name" if int_name else "", optional: "opt_name" if opt_name else ""}
     return {
         kind: Path(output_dir) / f"{_base(name, given.get(kind) or 'basename')}_{kind}.fits"
         for kind, name in names.items()
@@ -165,7 +175,7 @@ def write_products(
     history: Sequence[str] = (),
     inputs: Iterable[str | os.PathLike[str]] = (),
 ) -> list[Path]:
-    """Write rate, rateints and, where the fit has it, fitopt: all of them, whole, or none.
+    """Write rate, rateints and, with ``save_opt=True``, fitopt or likely_chisq: all of them, whole, or none.
 
     Parameters
     ----------
@@ -180,7 +190,7 @@ def write_products(
     overwrite : bool
         Whether existing products are replaced.
     int_name, opt_name : str
-        Names to use in place of `basename` for rateints and fitopt.
+        Names to use in place of `basename` for rateints and the optional product.
     inputs : iterable of path-like
         Files that must not be overwritten in any case.
 
@@ -200,9 +210,22 @@ def write_products(
     [PosixPath('out/jw01_nrca1_rate.fits'), PosixPath('out/jw01_nrca1_rateints.fits')]
     """
     provenance = Provenance(readnoise_name, gain_name, gain_factor, tuple(history))
-    paths = product_paths(basename, output_dir, save_opt=fit.fitopt is not None, int_name=int_name, opt_name=opt_name)
+    likelihood = fit.options.save_opt and fit.rate.chisq is not None
+    paths = product_paths(
+        basename,
+        output_dir,
+        save_opt=fit.fitopt is not None or likelihood,
+        likelihood=likelihood,
+        int_name=int_name,
+        opt_name=opt_name,
+    )
     check_outputs(paths.values(), overwrite=overwrite, inputs=inputs)
-    builders = {"rate": rate_hdulist, "rateints": rateints_hdulist, "fitopt": fitopt_hdulist}
+    builders = {
+        "rate": rate_hdulist,
+        "rateints": rateints_hdulist,
+        "fitopt": fitopt_hdulist,
+        "likely_chisq": chisq_hdulist,
+    }
     write_all([(path, builders[kind](fit, path.name, provenance)) for kind, path in paths.items()], overwrite=overwrite)
     return list(paths.values())
 

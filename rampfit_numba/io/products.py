@@ -1,7 +1,9 @@
-"""Fits to the HDU lists of rate, rateints and fitopt files.
+"""Fits to the HDU lists of rate, rateints, fitopt and likely_chisq files.
 
 The HDUs, their names and their order are those of the pipeline's data models ImageModel (IFUImageModel), CubeModel and
 RampFitOutputModel, which open them. Differences, all on purpose:
+
+- Rates of the likelihood fits also have CHISQ (and, where it is counted, DOF) behind the planes that the models know.
 
 - The ASDF extension is empty. The input's must not be copied: its tree describes the ramp, and refers to extensions
   that a product does not have. Nothing need stand there: data models fill their metadata from the FITS keywords, and
@@ -72,7 +74,7 @@ class Provenance:
 
 
 def rate_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
-    """Return the rate product: SCI, ERR, DQ, VAR_POISSON, VAR_RNOISE of shape (nrows, ncols).
+    """Return the rate product: SCI, ERR, DQ, VAR_POISSON, VAR_RNOISE (and CHISQ, DOF) of shape (nrows, ncols).
 
     Parameters
     ----------
@@ -121,12 +123,33 @@ def fitopt_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | No
         raise ValueError("fit: expected one with fitopt; it was made with save_opt=False")
     # The pipeline marks rate and rateints as fitted (S_RAMP), not this one.
     hdulist = fits.HDUList([_primary(fit, "RampFitOutputModel", filename, provenance, fitted=False)])
-    cards = _carried(fit.header.sci) if fit.header is not None else fits.Header()
+    cards = _science_cards(fit)
     if len(cards):
         hdulist.append(image_hdu("SCI", None, cards))
     hdulist.extend(image_hdu(plane.name.upper(), getattr(fit.fitopt, plane.name)) for plane in fields(fit.fitopt))
     hdulist.append(empty_asdf())
     return hdulist
+
+
+def chisq_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
+    """Return the likely_chisq product: the chi-square of the rate image in SCI, as the pipeline writes it.
+
+    Parameters are those of :func:`rate_hdulist`.
+
+    Raises
+    ------
+    ValueError
+        The fit has no chi-square.
+    """
+    if fit.rate.chisq is None:
+        raise ValueError(f"fit: expected one with a chi-square; the algorithm {fit.options.algorithm!r} has none")
+    # Always an ImageModel, and not marked as fitted: both as in the pipeline.
+    primary = _primary(fit, "ImageModel", filename, provenance, fitted=False)
+    return fits.HDUList([primary, image_hdu("SCI", fit.rate.chisq, _science_cards(fit)), _empty_asdf()])
+
+
+def _science_cards(fit: RampFit) -> fits.Header:
+    return _carried(fit.header.sci) if fit.header is not None else fits.Header()
 
 
 def _is_ifu(fit: RampFit) -> bool:
@@ -144,16 +167,18 @@ def _text(header: fits.Header, key: str) -> str:
 
 
 def _rate_images(fit: RampFit, rate: Rate) -> list[fits.ImageHDU | fits.BinTableHDU]:
-    sci = _carried(fit.header.sci) if fit.header is not None else fits.Header()
+    sci = _science_cards(fit)
     unit = fits.Header([("BUNIT", _RATE_UNIT, "physical units of the array values")])
     sci.update(unit)
-    return [
+    images = [
         image_hdu("SCI", rate.data, sci),
         image_hdu("ERR", rate.err, unit),
         image_hdu("DQ", rate.dq),
         image_hdu("VAR_POISSON", rate.var_poisson),
         image_hdu("VAR_RNOISE", rate.var_rnoise),
     ]
+    optional = (("CHISQ", rate.chisq), ("DOF", rate.dof))
+    return images + [image_hdu(name, plane) for name, plane in optional if plane is not None]
 
 
 def image_hdu(name: str, values: np.ndarray | None, header: fits.Header | None = None) -> fits.ImageHDU:

@@ -56,16 +56,20 @@ def _compiled(function: Function, **flags: bool) -> Function:
     return cast("Function", compiled)
 
 
-def is_cold() -> bool:
-    """Tell whether the tile's kernel, the one that takes long, is compiled neither here nor on disk."""
-    if numba.config.DISABLE_JIT or _compiled_here():
+def is_cold(module: str, function: str) -> bool:
+    """Tell whether a kernel is compiled neither here nor on disk: `function` in `module`, a name inside this package.
+
+    Asked for the kernel that takes long: small ones may be cached without it.
+    """
+    if numba.config.DISABLE_JIT or _compiled_here(module, function):
         return False
-    return not cache_folder() or not any(Path(cache_folder()).rglob("tile.fit_tile-*.nbi"))
+    index = f"{module.rpartition('.')[2]}.{function}-*.nbi"
+    return not cache_folder() or not any(Path(cache_folder()).rglob(index))
 
 
-def _compiled_here() -> bool:
-    tile = sys.modules.get(f"{__package__}.tile")
-    return tile is not None and bool(tile.fit_tile.signatures)
+def _compiled_here(module: str, function: str) -> bool:
+    loaded = sys.modules.get(f"{__package__}.{module}")
+    return loaded is not None and bool(getattr(loaded, function).signatures)
 
 
 @cache
@@ -76,8 +80,8 @@ def cache_folder() -> str:
     of the file that a function stands in, but not of the functions that it calls in other files.
     """
     digest = hashlib.sha256()
-    for source in [Path(dq.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
-        digest.update(source.name.encode() + source.read_bytes())
+    for source in [Path(dq.__file__), *sorted(Path(__file__).parent.rglob("*.py"))]:
+        digest.update(str(source.relative_to(Path(dq.__file__).parent)).encode() + source.read_bytes())
     versions = (sys.version, platform.machine(), numba.__version__, llvmlite.__version__, np.__version__)
     flags = (numba.config.BOUNDSCHECK, numba.config.OPT, numba.config.CPU_NAME, numba.config.CPU_FEATURES)
     digest.update(repr((versions, flags)).encode())

@@ -1,0 +1,128 @@
+"""Combination of integrations as the pipeline has it, in single precision as there.
+
+Source: section 8 of the rules in ``docs/likelihood.md``. Each integration is weighted by its variances, the photon part
+as if it had the rate of all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels.median_rate import bring_to_middle
+
+#: Rows of the float32 results of a pixel.
+SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, USED = range(6)
+RESULTS = 6
+
+_INF = np.float64(np.inf)
+_ROUNDS = 2
+
+
+@jit
+def combine_integrations(rateints, first, network, rate):
+    """Combine the integrations of a block of pixels.
+
+    Parameters
+    ----------
+    rateints : ndarray of float32, shape (RESULTS, nints, npixels)
+    first : int
+        First pixel of the block.
+    network : ndarray of int64, shape (exchanges, 3)
+        That of :func:`middle_network` for nints values.
+    rate : ndarray of float32, shape (RESULTS, npixels)
+        Result, from `first` on.
+    """
+    nints = rateints.shape[1]
+    if nints == 1:
+        for j in range(RESULTS):
+            alone, out = rateints[j, 0, first : first + LANES], rate[j, first : first + LANES]
+            for k in range(LANES):
+                out[k] = alone[k]
+        return
+    slope = rate[SLOPE, first : first + LANES]
+    _median(rateints[SLOPE], first, network, slope)
+    poisson = np.empty((nints, LANES), np.float32)
+    weights = np.empty((nints, LANES), np.float32)
+    total = np.empty(LANES, np.float32)
+    sums = np.empty((3, LANES), np.float32)
+    zero, one, nan = np.float32(0), np.float32(1), np.float32(np.nan)
+    for _ in range(_ROUNDS):
+        total[:] = 0
+        for i in range(nints):
+            rates = rateints[SLOPE, i, first : first + LANES]
+            photon, read = (
+                rateints[VAR_POISSON, i, first : first + LANES],
+                rateints[VAR_RNOISE, i, first : first + LANES],
+            )
+            for k in range(LANES):
+                ratio = slope[k] / rates[k]
+                # Neither negative, nor infinite, nor NaN.
+                usable = ratio >= zero and ratio - ratio == zero
+                poisson[i, k] = photon[k] * (ratio if usable else zero)
+                weights[i, k] = one / (poisson[i, k] + read[k])
+                total[k] += zero if np.isnan(weights[i, k]) else weights[i, k]
+        _weigh(rateints[SLOPE], first, weights, total, sums[0])
+        for k in range(LANES):
+            slope[k] = sums[0, k]
+    read = rateints[VAR_RNOISE, :, first : first + LANES]
+    var_poisson, var_rnoise = rate[VAR_POISSON, first : first + LANES], rate[VAR_RNOISE, first : first + LANES]
+    chisq, used = rate[CHISQ, first : first + LANES], rate[USED, first : first + LANES]
+    for k in range(LANES):
+        var_poisson[k] = var_rnoise[k] = chisq[k] = used[k] = total[k] = zero
+        sums[1, k] = sums[2, k] = zero
+    for i in range(nints):
+        for k in range(LANES):
+            square = weights[i, k] * weights[i, k]
+            of_photon, of_read = poisson[i, k] * square, read[i, k] * square
+            var_poisson[k] += zero if np.isnan(of_photon) else of_photon
+            var_rnoise[k] += zero if np.isnan(of_read) else of_read
+            sums[1, k] += zero if np.isnan(of_photon) else one
+            sums[2, k] += zero if np.isnan(of_read) else one
+            chisq[k] += rateints[CHISQ, i, first + k]
+            used[k] += rateints[USED, i, first + k]
+    err = rate[ERR, first : first + LANES]
+    for k in range(LANES):
+        var_poisson[k] = var_poisson[k] if sums[1, k] > zero else nan
+        var_rnoise[k] = var_rnoise[k] if sums[2, k] > zero else nan
+        err[k] = np.sqrt(var_poisson[k] + var_rnoise[k])
+
+
+@jit
+def _median(rates, first, network, result):
+    """Find the median of the integrations' rates, NaNs left out."""
+    nints = rates.shape[0]
+    values = np.empty((nints, LANES), np.float64)
+    filler = np.full(LANES, _INF)
+    for i in range(nints):
+        here = rates[i, first : first + LANES]
+        for k in range(LANES):
+            counts = here[k] == here[k]
+            values[i, k] = np.float64(here[k]) if counts else filler[k]
+            filler[k] = filler[k] if counts else -filler[k]
+    bring_to_middle(values, network)
+    lower, upper = values[max(nints // 2 - 1, 0)], values[nints // 2]
+    for k in range(LANES):
+        mean = 0.5 * (lower[k] + upper[k])
+        even_fillers = filler[k] > 0
+        if nints % 2 == 1:
+            result[k] = upper[k] if even_fillers else mean
+        else:
+            result[k] = mean if even_fillers else lower[k]
+
+
+@jit
+def _weigh(rates, first, weights, total, result):
+    """Divide the weights by their sum, and find the weighted mean of the rates, NaN where all products are."""
+    zero, one, nan = np.float32(0), np.float32(1), np.float32(np.nan)
+    valid = np.zeros(LANES, np.float32)
+    result[:] = 0
+    for i in range(rates.shape[0]):
+        here = rates[i, first : first + LANES]
+        for k in range(LANES):
+            weights[i, k] /= total[k]
+            product = here[k] * weights[i, k]
+            result[k] += zero if np.isnan(product) else product
+            valid[k] += zero if np.isnan(product) else one
+    for k in range(LANES):
+        result[k] = result[k] if valid[k] > zero else nan

@@ -1,0 +1,112 @@
+"""The masked fit: generalised least squares on the used differences of a vector of ramps.
+
+Source: Brandt 2024a, section 4, in the form of pivots. The covariance is tridiagonal, and a difference that is not used
+parts it into blocks; with C = L diag(1 / inverse) L', one division a difference is all that a fit needs. Nothing can
+overflow, however long the ramp is and however uneven its times.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba.kernels._jit import jit
+from rampfit_numba.kernels.likely.table import ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ
+from rampfit_numba.kernels.likely.vectors import WIDTH, anywhere, load, select, spread, store
+
+#: Rows of the array `work`, each of n * WIDTH values: 1 / pivot, 0 for differences that are not used; ones and
+#: differences after the forward elimination; in a search, what remains for the look at pairs.
+INVERSE, ONES, VALUES = range(3)
+WORK_ROWS = 3
+
+_REFERENCE_STEP = 10
+
+
+@jit
+def eliminate(difference, used, table, count, photon, read, shift, work):
+    """Eliminate forwards.
+
+    Parameters
+    ----------
+    difference, used : ndarray of float64, shape (count * WIDTH,)
+        Rates in DN/s; 1 or 0.
+    table : ndarray
+        See :func:`difference_table`.
+    count : int
+        Number of differences.
+    photon, read : vector
+        Rate over gain, and variance of the read noise of a frame, in DN^2/s and DN^2.
+    shift : vector
+        Rate that is subtracted from all differences: near the fitted one, it saves `chisq` from cancellation.
+    work : ndarray of float64, shape (WORK_ROWS, count * WIDTH)
+        Results.
+
+    Returns
+    -------
+    weight, weighted, squares : vector
+        1' C^-1 1, 1' C^-1 d, and d' C^-1 d of the shifted differences d.
+    """
+    inverses, ones, values = work[INVERSE], work[ONES], work[VALUES]
+    weight, weighted, squares = spread(0.0), spread(0.0), spread(0.0)
+    inverse, one, value = spread(0.0), spread(0.0), spread(0.0)
+    for k in range(count):
+        beta = photon * table[k, BETA_PHOTON] + read * table[k, BETA_READ]
+        ratio = beta * inverse
+        pivot = photon * table[k, ALPHA_PHOTON] + read * table[k, ALPHA_READ] - ratio * beta
+        inverse = load(used, k * WIDTH) / pivot
+        one = 1.0 - ratio * one
+        value = (load(difference, k * WIDTH) - shift) - ratio * value
+        store(inverses, k * WIDTH, inverse)
+        store(ones, k * WIDTH, one)
+        store(values, k * WIDTH, value)
+        scaled = one * inverse
+        weight = weight + one * scaled
+        weighted = weighted + value * scaled
+        squares = squares + value * (value * inverse)
+    return weight, weighted, squares
+
+
+@jit
+def spread_of_weights(table, count, photon, read, work):
+    """Return what the two kinds of noise contribute to the variance of the rate, after :func:`eliminate`.
+
+    Returns
+    -------
+    photon_part, read_part : vector
+        x' C_photon x and x' C_read x with x = C^-1 1; times photon (read), over the square of the weight, they are the
+        variances.
+    """
+    inverses, ones = work[INVERSE], work[ONES]
+    photon_part, read_part = spread(0.0), spread(0.0)
+    after = spread(0.0)
+    for step in range(count):
+        k = count - 1 - step
+        beta_photon, beta_read = table[k + 1, BETA_PHOTON], table[k + 1, BETA_READ]
+        inverse = load(inverses, k * WIDTH)
+        x = load(ones, k * WIDTH) * inverse - ((photon * beta_photon + read * beta_read) * inverse) * after
+        photon_part = photon_part + x * (table[k, ALPHA_PHOTON] * x + (2.0 * beta_photon) * after)
+        read_part = read_part + x * (table[k, ALPHA_READ] * x + (2.0 * beta_read) * after)
+        after = x
+    return photon_part, read_part
+
+
+@jit
+def refuse_indefinite(photon, read, table, count):
+    """Return `photon`, NaN where it is negative and the pipeline finds no scale for the covariance.
+
+    A negative rate over gain (a negative dark current or gain) can leave the covariance without an inverse. The
+    pipeline looks at the leading minors of the matrix of all differences, at every tenth and the last.
+    """
+    if not anywhere(photon < 0.0):
+        return photon
+    good = spread(1.0)
+    sign = spread(1.0)
+    pivot, before = spread(1.0), spread(0.0)
+    for k in range(count):
+        beta = photon * table[k, BETA_PHOTON] + read * table[k, BETA_READ]
+        pivot = photon * table[k, ALPHA_PHOTON] + read * table[k, ALPHA_READ] - beta * (beta * before)
+        before = 1.0 / pivot
+        sign = select(pivot < 0.0, 0.0 - sign, sign)
+        if (k + 1) % _REFERENCE_STEP == 0 or k + 1 == count:
+            # Only a finite pivot other than 0 has a finite inverse other than 0.
+            good = select((sign > 0.0) & (pivot * before > 0.0), good, 0.0)
+    return select(photon < 0.0, select(good > 0.0, photon, np.nan), photon)

@@ -1,0 +1,70 @@
+"""Flags of integrations and of the exposure from those of the groups.
+
+Source: section 7 of the rules in ``docs/likelihood.md``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit
+
+_D8, _S8, _J8 = np.uint8(dq.DO_NOT_USE), np.uint8(dq.SATURATED), np.uint8(dq.JUMP_DET)
+_SJ8 = np.uint8(dq.SATURATED | dq.JUMP_DET)
+_DS8 = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
+_D = np.uint32(dq.DO_NOT_USE)
+_NOT_D = np.uint32(0xFFFFFFFF ^ dq.DO_NOT_USE)
+
+
+@jit
+def integration_flags(flags, jumps, pixeldq, first, result):
+    """Find the flags of a block of ramps.
+
+    Parameters
+    ----------
+    flags, jumps : ndarray of uint8, shape (ngroups, npixels)
+        Of the input, and those that the search set.
+    pixeldq : ndarray of uint32, shape (npixels,)
+    first : int
+        First pixel of the block.
+    result : ndarray of uint32, shape (npixels,)
+        PIXELDQ, with DO_NOT_USE where every group is DO_NOT_USE or SATURATED, and SATURATED and JUMP_DET where any
+        group is.
+    """
+    found = np.zeros(LANES, np.uint8)
+    unusable = np.full(LANES, _D8)
+    for g in range(flags.shape[0]):
+        here = flags[g, first : first + LANES]
+        set_here = jumps[g, first : first + LANES]
+        for k in range(LANES):
+            found[k] |= here[k] | set_here[k]
+            unusable[k] &= here[k] | (here[k] >> 1)
+    base = pixeldq[first : first + LANES]
+    out = result[first : first + LANES]
+    for k in range(LANES):
+        out[k] = base[k] | np.uint32(found[k] & _SJ8) | np.uint32(unusable[k])
+
+
+@jit
+def combine_flags(rateints_dq, first, rate_dq):
+    """Find the flags of the exposure for a block of pixels: those of any integration, but DO_NOT_USE only of all.
+
+    Parameters
+    ----------
+    rateints_dq : ndarray of uint32, shape (nints, npixels)
+    first : int
+        First pixel of the block.
+    rate_dq : ndarray of uint32, shape (npixels,)
+        Result.
+    """
+    found = np.zeros(LANES, np.uint32)
+    unusable = np.full(LANES, _D)
+    for i in range(rateints_dq.shape[0]):
+        here = rateints_dq[i, first : first + LANES]
+        for k in range(LANES):
+            found[k] |= here[k]
+            unusable[k] &= here[k]
+    out = rate_dq[first : first + LANES]
+    for k in range(LANES):
+        out[k] = (found[k] & _NOT_D) | unusable[k]

@@ -1,0 +1,251 @@
+"""Likelihood fit of one tile with one covariance and one rate for all integrations of a pixel.
+
+Source: section 14 of the rules in ``docs/likelihood.md``. The pipeline weights each integration with the covariance of
+its own noisy rate, and finds that from masked differences, too; here all integrations share both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels.likely.combine import CHISQ, ERR, SLOPE, USED, VAR_POISSON, VAR_RNOISE
+from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
+from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, spread_of_weights
+from rampfit_numba.kernels.likely.flags import combine_flags, integration_flags
+from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
+from rampfit_numba.kernels.likely.table import (
+    SOLE_LEVEL,
+    SOLE_PEDESTAL,
+    SOLE_PHOTON,
+    SOLE_READ,
+    SOLE_TIME,
+)
+from rampfit_numba.kernels.likely.vectors import (
+    WIDTH,
+    anywhere,
+    load,
+    load_single,
+    root,
+    select,
+    spread,
+    store,
+    store_single,
+)
+from rampfit_numba.kernels.ramp_status import flag_non_finite
+
+#: Read noise of a difference of two frames is at least this, in DN: without any, a rate of 0 would have no variance.
+SMALLEST_NOISE = 1e-3
+
+#: Rows of `sole`, what the only good group of a ramp says: 1 or 0, rate, factors of the noises, pedestal variance.
+_IS_SOLE, _RATE, _PHOTON, _READ, _PEDESTAL = range(5)
+_SOLE_ROWS = 5
+_J8 = np.uint8(dq.JUMP_DET)
+_D, _NO_GAIN = np.uint32(dq.DO_NOT_USE), np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
+_NO_JUMPS = (0, 0)
+
+
+@jit
+def fit_joint_tile(tile, table, sole_table, limits, network, result):
+    """Fit all ramps of a tile.
+
+    Parameters
+    ----------
+    tile : Tile
+    table, sole_table : ndarray
+        See :func:`difference_table` and :func:`sole_table`.
+    limits : tuple of float
+        See :func:`search`.
+    network : ndarray of int64, shape (exchanges, 3)
+        That of :func:`middle_network` for the differences of all integrations of a pixel.
+    result : LikelyResult
+    """
+    nints, ngroups, npixels = tile.samples.shape
+    count = ngroups - 1
+    difference = np.empty((nints, count * WIDTH), np.float64)
+    used = np.empty((nints, count * WIDTH), np.float64)
+    kept = np.empty((nints, count * WIDTH), np.float64)
+    values = np.empty(nints * count * WIDTH, np.float64)
+    sole = np.zeros((nints, _SOLE_ROWS, WIDTH), np.float64)
+    has_sole = np.empty(nints, np.bool_)
+    work = np.empty((WORK_ROWS, count * WIDTH), np.float64)
+    choice = np.empty((CHOICE_ROWS, WIDTH), np.float64)
+    for first in range(0, npixels, LANES):
+        for i in range(nints):
+            flag_non_finite(tile.bits[i], tile.flags[i], first)
+        for pixel in range(first, first + LANES, WIDTH):
+            for i in range(nints):
+                load_differences(tile.samples[i], tile.flags[i], pixel, table, True, difference[i], used[i])  # noqa: FBT003
+                has_sole[i] = _find_sole(tile.samples[i], tile.flags[i], pixel, sole_table, used[i], choice[0], sole[i])
+            guess = _start(difference, used, has_sole, sole, values, network)
+            _fit_vector(tile, pixel, table, limits, guess, difference, used, kept, has_sole, sole, work, choice, result)
+        for i in range(nints):
+            integration_flags(tile.flags[i], result.jumps[i], tile.pixeldq, first, result.rateints_dq[i])
+            _flag_unfitted(tile.gain, result.rateints[SLOPE, i], first, result.rateints_dq[i])
+        combine_flags(result.rateints_dq, first, result.rate_dq)
+
+
+@jit
+def _find_sole(samples, flags, pixel, sole_table, used, left, sole):
+    """Find the ramps of a vector that have no difference, and one good group whose level at the reset is known.
+
+    Returns whether there is any.
+    """
+    total = spread(0.0)
+    for k in range(samples.shape[0] - 1):
+        total = total + load(used, k * WIDTH)
+    found = False
+    for row in range(_SOLE_ROWS):
+        store(sole[row], 0, spread(0.0))
+    if not anywhere(total == 0.0):
+        return found
+    store(left, 0, total)
+    for lane in range(WIDTH):
+        if left[lane] > 0:
+            continue
+        good, group, jumped = 0, 0, False
+        for g in range(samples.shape[0]):
+            if flags[g, pixel + lane] == 0:
+                good += 1
+                group = g
+            # A hit before the only good group would have raised it.
+            jumped |= good == 0 and (flags[g, pixel + lane] & _J8) != 0
+        time = sole_table[group, SOLE_TIME]
+        if good == 1 and not jumped and time > 0:
+            found = True
+            sole[_IS_SOLE, lane] = 1.0
+            sole[_RATE, lane] = (np.float64(samples[group, pixel + lane]) - sole_table[group, SOLE_LEVEL]) / time
+            sole[_PHOTON, lane] = sole_table[group, SOLE_PHOTON]
+            sole[_READ, lane] = sole_table[group, SOLE_READ]
+            sole[_PEDESTAL, lane] = sole_table[group, SOLE_PEDESTAL]
+    return found
+
+
+@jit
+def _start(difference, used, has_sole, sole, values, network):
+    """Return the median of all used differences of all integrations, those from the reset included."""
+    nints, size = difference.shape
+    count = size // WIDTH
+    filler = spread(np.inf)
+    for i in range(nints):
+        if has_sole[i]:
+            # They stand in for difference 0, which such a ramp does not have.
+            is_sole = load(sole[i, _IS_SOLE], 0) > 0.0
+            store(difference[i], 0, select(is_sole, load(sole[i, _RATE], 0), load(difference[i], 0)))
+            store(used[i], 0, select(is_sole, 1.0, load(used[i], 0)))
+        filler = list_used(difference[i], used[i], count, values, i * count, filler)
+        if has_sole[i]:
+            store(used[i], 0, select(load(sole[i, _IS_SOLE], 0) > 0.0, 0.0, load(used[i], 0)))
+    return middle(values, nints * count, network, filler)
+
+
+@jit
+def _photon(rate, gain, dark):
+    """Return the rate over gain that the covariance is made of, in DN^2/s: never negative, NaN for a useless gain."""
+    expected = select(rate > 0.0, rate, rate * 0.0) + dark
+    photon = select(expected > 0.0, expected, expected * 0.0) / gain
+    return select((gain > 0.0) & (gain < np.inf), photon, np.nan)
+
+
+@jit
+def _eliminate_all(i, difference, used, table, photon, read, shift, has_sole, sole, work):
+    """Eliminate the differences of integration `i` and add what its only good group says: see :func:`eliminate`."""
+    count = table.shape[0] - 1
+    weight, weighted, squares = eliminate(difference[i], used[i], table, count, photon, read, shift, work)
+    if has_sole[i]:
+        variance = photon * load(sole[i, _PHOTON], 0) + read * load(sole[i, _READ], 0) + load(sole[i, _PEDESTAL], 0)
+        is_sole = load(sole[i, _IS_SOLE], 0) > 0.0
+        more = select(is_sole, 1.0 / variance, 0.0)
+        # A ramp without differences has nothing else.
+        residual = select(is_sole, load(sole[i, _RATE], 0) - shift, 0.0)
+        weight = weight + more
+        weighted = weighted + more * residual
+        squares = squares + more * residual * residual
+    return weight, weighted, squares
+
+
+@jit
+def _pooled_rate(difference, used, table, photon, read, shift, has_sole, sole, work):
+    """Return the rate of all integrations together, in DN/s."""
+    weight, weighted = spread(0.0), spread(0.0)
+    for i in range(difference.shape[0]):
+        w, b, _ = _eliminate_all(i, difference, used, table, photon, read, shift, has_sole, sole, work)
+        # Without any difference, a weight is 0; NaN of one integration would be that of the pixel.
+        weight = weight + w
+        weighted = weighted + b
+    return shift + weighted / weight
+
+
+@jit
+def _fit_vector(tile, pixel, table, limits, guess, difference, used, kept, has_sole, sole, work, choice, result):
+    """Search twice and fit twice all integrations of a vector of pixels whose differences are loaded."""
+    nints = difference.shape[0]
+    count = table.shape[0] - 1
+    gain, dark = load_single(tile.gain, pixel), load_single(tile.dark, pixel)
+    noise = load_single(tile.readnoise, pixel)
+    noise = select(noise < SMALLEST_NOISE, SMALLEST_NOISE, noise)
+    read = noise * noise * 0.5
+
+    # The first search is for the rate alone: with a covariance that follows from it, the second one begins anew.
+    photon = _photon(guess, gain, dark)
+    no_jumps = np.empty(_NO_JUMPS, np.uint8)
+    for i in range(nints):
+        kept[i] = used[i]
+        search(difference[i], kept[i], table, count, photon, read, guess, limits, work, choice, no_jumps, pixel)
+    rate = _pooled_rate(difference, kept, table, photon, read, guess, has_sole, sole, work)
+    photon = _photon(rate, gain, dark)
+    for i in range(nints):
+        search(difference[i], used[i], table, count, photon, read, rate, limits, work, choice, result.jumps[i], pixel)
+    rate = _pooled_rate(difference, used, table, photon, read, rate, has_sole, sole, work)
+    photon = _photon(rate, gain, dark)
+
+    weights, weighteds, squares_sum = spread(0.0), spread(0.0), spread(0.0)
+    photon_sum, read_sum, used_sum = spread(0.0), spread(0.0), spread(0.0)
+    for i in range(nints):
+        planes = result.rateints[:, i]
+        weight, weighted, squares = _eliminate_all(i, difference, used, table, photon, read, rate, has_sole, sole, work)
+        photon_part, read_part = spread_of_weights(table, count, photon, read, work)
+        left = spread(0.0)
+        for k in range(count):
+            left = left + load(used[i], k * WIDTH)
+        photon_part, read_part = photon * photon_part, read * read_part
+        if has_sole[i]:
+            is_sole = load(sole[i, _IS_SOLE], 0) > 0.0
+            of_photon = photon * load(sole[i, _PHOTON], 0)
+            of_read = read * load(sole[i, _READ], 0) + load(sole[i, _PEDESTAL], 0)
+            photon_part = select(is_sole, of_photon * (weight * weight), photon_part)
+            read_part = select(is_sole, of_read * (weight * weight), read_part)
+            left = select(is_sole, 1.0, left)
+        _store_fit(planes, pixel, rate, weight, weighted, squares, photon_part, read_part, left)
+        weights, weighteds, squares_sum = weights + weight, weighteds + weighted, squares_sum + squares
+        photon_sum, read_sum, used_sum = photon_sum + photon_part, read_sum + read_part, used_sum + left
+    _store_fit(result.rate, pixel, rate, weights, weighteds, squares_sum, photon_sum, read_sum, used_sum)
+
+
+@jit
+def _store_fit(planes, pixel, shift, weight, weighted, squares, photon_part, read_part, used):
+    """Store what follows from the sums of one integration, or of all, in `planes` of shape (RESULTS, npixels)."""
+    variance = select(weight > 0.0, 1.0 / weight, np.nan)
+    change = weighted * variance
+    store_single(planes[SLOPE], pixel, shift + change)
+    store_single(planes[ERR], pixel, root(variance))
+    store_single(planes[VAR_POISSON], pixel, photon_part * (variance * variance))
+    store_single(planes[VAR_RNOISE], pixel, read_part * (variance * variance))
+    store_single(planes[CHISQ], pixel, squares - weighted * change)
+    store_single(planes[USED], pixel, used)
+
+
+@jit
+def _flag_unfitted(gain, slope, first, result):
+    """Add DO_NOT_USE where an integration has no rate, and NO_GAIN_VALUE where the gain is no positive number."""
+    gain_here, slope_here, out = (
+        gain[first : first + LANES],
+        slope[first : first + LANES],
+        result[first : first + LANES],
+    )
+    for k in range(LANES):
+        good_gain = gain_here[k] > 0 and gain_here[k] < np.inf
+        fitted = slope_here[k] - slope_here[k] == 0
+        missing = np.uint32(0) if fitted else _D
+        out[k] |= missing if good_gain else _NO_GAIN

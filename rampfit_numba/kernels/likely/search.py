@@ -1,0 +1,157 @@
+"""Search for jumps: which differences to leave out, by how much the chi-square falls without them.
+
+Source: Brandt 2024b, section 3, in the score form: with residuals r = C^-1 (d - rate), the gain of leaving out a set of
+differences is r' V^-1 r, where V is the block of C^-1 - x x' / (1'x) that belongs to it. Unlike the pipeline's form it
+divides by nothing that can vanish while the fit is sound.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import jit
+from rampfit_numba.kernels.likely.fit import INVERSE, ONES, VALUES, eliminate
+from rampfit_numba.kernels.likely.table import BETA_PHOTON, BETA_READ, PAIR
+from rampfit_numba.kernels.likely.vectors import WIDTH, anywhere, load, select, spread, store
+
+#: Rows of the small array `choice`: number of differences that a lane drops in a round, and the first of them.
+DROP, PLACE = range(2)
+CHOICE_ROWS = 2
+
+_JUMP = np.uint8(dq.JUMP_DET)
+_LEAST_FOR_ONE = 3.0
+_LEAST_AFTER_DROP = 4.0
+
+
+@jit
+def search_round(difference, used, table, count, photon, read, shift, work):
+    """Fit, and find the best single difference and the best pair to leave out.
+
+    The parameters are those of :func:`eliminate`.
+
+    Returns
+    -------
+    rate : vector
+        With all used differences, in DN/s.
+    gain_one, place_one, rate_one : vector
+        Largest gain in chi-square, its difference (the first of several) and the rate without it.
+    gain_two, place_two, rate_two : vector
+        The same of pairs that a jump inside a group would touch; the gain is 0 where there is none.
+    check : vector
+        Finite if all gains are.
+    """
+    weight, weighted, _ = eliminate(difference, used, table, count, photon, read, shift, work)
+    inverses, ones, values = work[INVERSE], work[ONES], work[VALUES]
+    variance = 1.0 / weight
+    rate = weighted * variance
+    r_after, x_after, d_after, s_after = spread(0.0), spread(0.0), spread(0.0), spread(1.0)
+    gain_one, place_one, change_one = spread(-np.inf), spread(0.0), spread(0.0)
+    gain_two, place_two, change_two = spread(0.0), spread(0.0), spread(0.0)
+    check = spread(0.0)
+    for step in range(count):
+        k = count - 1 - step
+        # Rows of C^-1 from the last to the first: the diagonal d, the neighbour o, residuals r, and x = C^-1 1.
+        inverse, one = load(inverses, k * WIDTH), load(ones, k * WIDTH)
+        ratio = (photon * table[k + 1, BETA_PHOTON] + read * table[k + 1, BETA_READ]) * inverse
+        r = (load(values, k * WIDTH) - rate * one) * inverse - ratio * r_after
+        x = one * inverse - ratio * x_after
+        o = ratio * d_after
+        d = inverse + ratio * o
+        y = x * variance
+        # All of this is 0 where a difference is not used; 1 for s makes its gain 0.
+        s = d - x * y + (1.0 - load(used, k * WIDTH))
+        t = r / s
+        gain = r * t
+        check = check + gain
+        better = gain >= gain_one
+        gain_one = select(better, gain, gain_one)
+        place_one = select(better, float(k), place_one)
+        change_one = select(better, t * x, change_one)
+        if table[k, PAIR] > 0:
+            q = -1.0 * (o + y * x_after)
+            determinant = 1.0 / (s * s_after - q * q)
+            b = (s_after * r - q * r_after) * determinant
+            c = (s * r_after - q * r) * determinant
+            gain = b * r + c * r_after
+            check = check + gain
+            better = gain >= gain_two
+            gain_two = select(better, gain, gain_two)
+            place_two = select(better, float(k), place_two)
+            change_two = select(better, b * x + c * x_after, change_two)
+        r_after, x_after, d_after, s_after = r, x, d, s
+    return (
+        rate + shift,
+        gain_one,
+        place_one,
+        rate + shift - change_one * variance,
+        gain_two,
+        place_two,
+        rate + shift - change_two * variance,
+        check,
+    )
+
+
+@jit
+def search(difference, used, table, count, photon, read, shift, limits, work, choice, jumps, first):
+    """Leave out differences as long as the chi-square falls by more than the thresholds.
+
+    Parameters
+    ----------
+    difference, table, count, photon, read, shift, work
+        See :func:`eliminate`.
+    used : ndarray of float64, shape (count * WIDTH,)
+        Modified.
+    limits : tuple of float
+        The gains in chi-square that one difference and a pair must exceed; the least number of used differences for
+        which a pair may be dropped; and whether (1 or 0) three differences end the search once something was dropped.
+    choice : ndarray of float64, shape (CHOICE_ROWS, WIDTH)
+        Room to work in.
+    jumps : ndarray of uint8, shape (count + 1, npixels)
+        JUMP_DET is set where a dropped difference ends. Nothing is written where its shape is (0, 0).
+    first : int
+        First pixel of the vector.
+
+    Returns
+    -------
+    rate, left : vector
+        Rate without the dropped differences and with the first covariance, in DN/s; number of used differences.
+    """
+    threshold_one, threshold_two, least_for_two, pipeline = limits
+    left = spread(0.0)
+    for k in range(count):
+        left = left + load(used, k * WIDTH)
+    least_after = _LEAST_AFTER_DROP if pipeline > 0 else _LEAST_FOR_ONE
+    rate = spread(0.0)
+    searched = left >= _LEAST_FOR_ONE
+    for turn in range(count):
+        found, gain_one, place_one, rate_one, gain_two, place_two, rate_two, check = search_round(
+            difference, used, table, count, photon, read, shift, work
+        )
+        if turn == 0:
+            rate = found
+        gain_two = select(left >= least_for_two, gain_two, 0.0)
+        sound = searched & (check - check == 0.0)
+        excess_one, excess_two = gain_one - threshold_one, gain_two - threshold_two
+        one = sound & (excess_one > excess_two) & (excess_one > 0.0)
+        two = sound & (excess_two >= excess_one) & (excess_two > 0.0)
+        drop = select(one, 1.0, select(two, 2.0, 0.0))
+        if not anywhere(drop > 0.0):
+            break
+        rate = select(one, rate_one, select(two, rate_two, rate))
+        store(choice[DROP], 0, drop)
+        store(choice[PLACE], 0, select(one, place_one, place_two))
+        for lane in range(WIDTH):
+            dropped, place = int(choice[DROP, lane]), int(choice[PLACE, lane])
+            for k in range(place, place + dropped):
+                # A pair may have lost one already.
+                if used[k * WIDTH + lane] > 0 and jumps.size > 0:
+                    jumps[k + 1, first + lane] = _JUMP
+                used[k * WIDTH + lane] = 0.0
+        left = spread(0.0)
+        for k in range(count):
+            left = left + load(used, k * WIDTH)
+        searched = (drop > 0.0) & (left >= least_after)
+        if not anywhere(searched):
+            break
+    return rate, left

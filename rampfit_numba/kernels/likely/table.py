@@ -1,0 +1,61 @@
+"""The read pattern as the kernels use it: one row for each difference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rampfit_numba.kernels.likely.read_pattern import ReadPattern
+
+#: Columns. The couplings of a row are those with the difference before it; PAIR tells whether the difference and the
+#: next one may be left out together: their common group is the mean of several frames, so a jump inside touches both.
+ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ, DELTA_T, PAIR = range(6)
+COLUMNS = 6
+#: Columns of the table for ramps with one good group: factors of photon and read noise, variance due to the pedestal,
+#: time since the reset, and level at the reset.
+SOLE_PHOTON, SOLE_READ, SOLE_PEDESTAL, SOLE_TIME, SOLE_LEVEL = range(5)
+SOLE_COLUMNS = 5
+
+
+def difference_table(pattern: ReadPattern) -> np.ndarray:
+    """Return an array of float64, shape (n + 1, COLUMNS), for n differences; the last row ends the recursions."""
+    n = pattern.delta_t.size
+    table = np.zeros((n + 1, COLUMNS))
+    table[:n, ALPHA_PHOTON] = pattern.alpha_photon
+    table[:n, ALPHA_READ] = pattern.alpha_read
+    table[1:n, BETA_PHOTON] = pattern.beta_photon
+    table[1:n, BETA_READ] = pattern.beta_read
+    table[:n, DELTA_T] = pattern.delta_t
+    table[: n - 1, PAIR] = pattern.reads[1:-1] > 1
+    return table
+
+
+def sole_table(pattern: ReadPattern, mean: float, sigma: float, *, zeroframe: bool) -> np.ndarray:
+    """Return what a ramp's only good group says about its rate, an array of float64, shape (G, SOLE_COLUMNS).
+
+    The group is a difference from the reset whose level is known to be `mean` +- `sigma` (Brandt 2024a, section 6).
+    With neither, a lone zeroframe counts from 0, as in the pipeline's OLS, and other groups say nothing.
+
+    Parameters
+    ----------
+    pattern : ReadPattern
+        Its times count from the reset.
+    mean, sigma : float
+        In DN; NaN for nothing.
+    zeroframe : bool
+        Group 0 is a zeroframe.
+    """
+    table = np.full((pattern.reads.size, SOLE_COLUMNS), np.nan)
+    known = np.isfinite(mean) and np.isfinite(sigma)
+    if known or zeroframe:
+        time = pattern.mean_t
+        table[:, SOLE_PHOTON] = pattern.tau / time**2
+        table[:, SOLE_READ] = 1 / (pattern.reads * time**2)
+        table[:, SOLE_PEDESTAL] = (sigma if known else 0.0) ** 2 / time**2
+        table[:, SOLE_TIME] = time
+        table[:, SOLE_LEVEL] = mean if known else 0.0
+        if not known:
+            table[1:] = np.nan
+    return table

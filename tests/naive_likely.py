@@ -1,0 +1,405 @@
+"""The likelihood fits, slow and obvious: dense covariances made frame by frame, and every omission tried out.
+
+Independent of the package and of the reference's recursions. It also tells how close its decisions were.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from tests.likely_cases import LikelyFit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tests.likely_cases import LikelyCase
+
+    Vector = NDArray[np.float64]
+    Matrix = NDArray[np.float64]
+
+D, S, J, NO_GAIN = 1, 2, 4, 1 << 19
+NAN = math.nan
+
+
+@dataclass
+class Hinges:
+    """How much the outcome of ramps depends on rounding, arrays of shape (nints, nrows, ncols).
+
+    ``used``: differences at the start. ``margin``: the closest decision, as a part of what was compared.
+    ``coupling``: the smallest coupling of a pair, as a part of its parts; the reference divides by it. ``cancelled``:
+    the rate with which the integration enters variances and weights, as a part of the largest difference.
+    """
+
+    used: NDArray[np.int64]
+    margin: NDArray[np.float64]
+    coupling: NDArray[np.float64]
+    cancelled: NDArray[np.float64]
+
+
+class Times:
+    """The covariance of the differences of groups, made from that of their frames."""
+
+    def __init__(self, times: list[list[float]]) -> None:
+        frames = np.array([t for group in times for t in group], np.float64)
+        self.mean = np.array([np.mean(group) for group in times])
+        self.reads = np.array([len(group) for group in times])
+        self.dt = np.diff(self.mean)
+        average = np.zeros((len(times), frames.size))
+        begin = 0
+        for g, group in enumerate(times):
+            average[g, begin : begin + len(group)] = 1 / len(group)
+            begin += len(group)
+        # Signal arrived until the earlier of two frames is in both; from the first frame on, so that nothing cancels.
+        since = frames - frames[0]
+        step = np.diff(average, axis=0) / self.dt[:, None]
+        self.photon = _tridiagonal(step @ np.minimum.outer(since, since) @ step.T)
+        self.read = _tridiagonal(step @ step.T)
+        level = average / self.mean[:, None]
+        self.photon_since_reset = np.diag(level @ np.minimum.outer(frames, frames) @ level.T)
+        self.read_since_reset = np.diag(level @ level.T)
+
+
+def _tridiagonal(matrix: Matrix) -> Matrix:
+    return np.triu(np.tril(matrix, 1), -1)
+
+
+@dataclass
+class Sums:
+    """x = C^-1 1 on the used differences, and rate, weight, weighted rates and chi-square of the fit."""
+
+    x: Vector
+    rate: float
+    weight: float
+    chisq: float
+
+
+def solve(covariance: Matrix, d: Vector, used: NDArray[np.bool_]) -> Sums:
+    """Fit one rate to the used differences."""
+    x = np.zeros(d.size)
+    if not used.any() or not np.isfinite(covariance).all():
+        return Sums(x * NAN, NAN, NAN, NAN)
+    part = covariance[np.ix_(used, used)]
+    try:
+        x[used] = np.linalg.solve(part, np.ones(int(used.sum())))
+        rate = float(x[used] @ d[used] / x.sum())
+        residual = d[used] - rate
+        chisq = float(residual @ np.linalg.solve(part, residual))
+    except np.linalg.LinAlgError:
+        return Sums(x * NAN, NAN, NAN, NAN)
+    return Sums(x, rate, float(x.sum()), chisq)
+
+
+@dataclass
+class Search:
+    """What a search found."""
+
+    used: NDArray[np.bool_]
+    rate: float
+    margin: float = math.inf
+    coupling: float = math.inf
+
+
+def search(  # noqa: PLR0917
+    covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float], joint: bool
+) -> Search:
+    """Leave out what improves the fit most, as often as it improves it enough."""
+    one_limit, two_limit = limits
+    found = Search(used.copy(), NAN)
+    for turn in range(d.size):
+        u = found.used
+        full = solve(covariance, d, u)
+        if turn == 0:
+            found.rate = full.rate
+        # Three is the least of which a difference can be told to be wrong.
+        if not math.isfinite(full.chisq) or u.sum() < 3:
+            return found
+        ones = [(_gain(covariance, d, u, full, [k]), [k]) for k in np.flatnonzero(u)]
+        twos = [
+            (_gain(covariance, d, u, full, [k, k + 1]), [k, k + 1])
+            for k in range(d.size - 1)
+            if reads[k + 1] > 1 and u[k] and u[k + 1] and (u.sum() >= 4 or not joint)
+        ]
+        _note_coupling(found, covariance, u, full)
+        best_one = max(ones, key=lambda pair: pair[0])
+        best_two = max(twos, key=lambda pair: pair[0], default=(0.0, []))
+        one_better = best_one[0] - one_limit > best_two[0] - two_limit
+        (gain, places), limit = (best_one, one_limit) if one_better else (best_two, two_limit)
+        drop = gain > limit
+        scale = max(abs(best_one[0]), abs(best_two[0]), limit, 1e-300)
+        found.margin = min(found.margin, abs(gain - limit) / scale)
+        if drop:
+            rivals = ones if one_better else twos
+            others = [abs(gain - other) for other, place in rivals if place != places]
+            others.append(abs(best_one[0] - one_limit - best_two[0] + two_limit))
+            found.margin = min(found.margin, min(others) / scale)
+        if not drop:
+            return found
+        found.used = u.copy()
+        found.used[places] = False
+        found.rate = solve(covariance, d, found.used).rate
+        if not joint and found.used.sum() < 4:
+            return found
+    return found
+
+
+def _gain(covariance: Matrix, d: Vector, used: NDArray[np.bool_], full: Sums, places: list[int]) -> float:
+    without = used.copy()
+    without[places] = False
+    return full.chisq - solve(covariance, d, without).chisq
+
+
+def _note_coupling(found: Search, covariance: Matrix, used: NDArray[np.bool_], full: Sums) -> None:
+    inverse = np.zeros_like(covariance)
+    inverse[np.ix_(used, used)] = np.linalg.inv(covariance[np.ix_(used, used)])
+    for k in range(used.size - 1):
+        if used[k] and used[k + 1]:
+            coupling, product = full.weight * inverse[k, k + 1], full.x[k] * full.x[k + 1]
+            found.coupling = min(found.coupling, abs(coupling - product) / max(abs(coupling), abs(product), 1e-300))
+
+
+@dataclass
+class Ramp:
+    """One integration of a pixel: differences (NaN where unknown), which are used, flags of the extended groups."""
+
+    d: Vector
+    used: NDArray[np.bool_]
+    flags: NDArray[np.uint8]
+    samples: Vector
+
+
+def limits_of(z: float | None) -> tuple[float, float]:
+    """Return the thresholds, with the quantile of the chi-square distribution taken from scipy."""
+    if z is None:
+        return 20.25, 23.8
+    two = float(stats.chi2.isf(math.erfc(z / math.sqrt(2)), 2))
+    return z**2, two if math.isfinite(two) else z**2 + 10
+
+
+def make_ramp(case: LikelyCase, i: int, row: int, col: int, times: Times, *, joint: bool) -> Ramp:
+    """Return one ramp with its first group split where there is a zeroframe, and with flags for what is not finite."""
+    samples, flags = case.data[i, :, row, col].copy(), case.groupdq[i, :, row, col].copy()
+    groups = np.arange(flags.size)
+    low = 0 if case.firstgroup is None else case.firstgroup
+    high = flags.size - 1 if case.lastgroup is None else case.lastgroup
+    flags[(groups < low) | (groups > high)] |= D
+    if case.splits:
+        zero = case.zeroframe[i, row, col]
+        n = np.float32(len(case.times[0]))
+        with np.errstate(all="ignore"):
+            others = (samples[0] * n - zero) / (n - np.float32(1))
+        samples = np.concatenate([[zero, others], samples[1:]]).astype(np.float32)
+        first, second = flags[0], flags[0]
+        if joint:
+            first = first & ~np.uint8(S)
+            if zero == 0 or not np.isfinite(zero):
+                first, second = first | np.uint8(D), second | np.uint8(D)
+        flags = np.concatenate([[first, second], flags[1:]]).astype(np.uint8)
+    flags[~np.isfinite(samples) & ((flags & S) == 0)] |= D
+    with np.errstate(all="ignore"):
+        d = np.diff(samples).astype(np.float64) / times.dt
+    d[~np.isfinite(d)] = NAN
+    before = flags & ~np.uint8(J) if joint else flags
+    return Ramp(d, (before[:-1] == 0) & (flags[1:] == 0) & ~np.isnan(d), flags, samples.astype(np.float64))
+
+
+def naive_likely(case: LikelyCase, *, joint: bool = False) -> tuple[LikelyFit, Hinges]:
+    """Fit all pixels, and tell how close the decisions were."""
+    nints, _, nrows, ncols = case.shape
+    times = case.times
+    if case.splits:
+        times = [times[0][:1], times[0][1:], *times[1:]]
+    names = ("data", "err", "var_poisson", "var_rnoise", "chisq", "dof", "dq")
+    rate = {n: np.zeros((nrows, ncols), np.uint32 if n == "dq" else np.float64) for n in names}
+    rateints = {n: np.zeros((nints, nrows, ncols), np.uint32 if n == "dq" else np.float64) for n in names}
+    fit = LikelyFit(rate, rateints, case.groupdq.copy())
+    hinges = Hinges(*(np.zeros((nints, nrows, ncols), t) for t in (np.int64, *[np.float64] * 3)))
+    made = Times(times)
+    for row in range(nrows):
+        for col in range(ncols):
+            with np.errstate(all="ignore"):
+                (_joint_pixel if joint else _pixel)(case, row, col, made, fit, hinges)
+            for i in range(nints):
+                new = fit.groupdq[i, :, row, col] & ~case.groupdq[i, :, row, col]
+                flags = make_ramp(case, i, row, col, made, joint=joint).flags
+                q = int(case.pixeldq[row, col])
+                q |= D if ((flags & (D | S)) != 0).all() else 0
+                q |= S if (flags & S).any() else 0
+                q |= J if (flags & J).any() or (new & J).any() else 0
+                gain = case.gain[row, col]
+                if joint and not (gain > 0 and np.isfinite(gain)):
+                    q |= D | NO_GAIN
+                if joint and np.isnan(rateints["data"][i, row, col]):
+                    q |= D
+                rateints["dq"][i, row, col] = q
+    everywhere = np.bitwise_and.reduce(rateints["dq"], axis=0) & D
+    rate["dq"][...] = (np.bitwise_or.reduce(rateints["dq"], axis=0) & ~np.uint32(D)) | everywhere
+    if not joint:
+        _combine(rateints, rate)
+    return fit, hinges
+
+
+def _flag(case: LikelyCase, fit: LikelyFit, where: tuple[int, int, int], before: Any, after: Any) -> None:
+    i, row, col = where
+    for k in np.flatnonzero(before & ~after):
+        fit.groupdq[i, k + (0 if case.splits else 1), row, col] |= J
+
+
+def _store(planes: dict[str, Any], where: tuple[int, ...], values: tuple[float, ...]) -> None:
+    for name, value in zip(("data", "err", "var_poisson", "var_rnoise", "chisq", "dof"), values, strict=True):
+        planes[name][where] = value
+
+
+def _pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:  # noqa: PLR0917
+    gain, noise = float(case.gain[row, col]), float(case.readnoise[row, col])
+    dark = 0.0 if case.dark is None else float(case.dark[row, col])
+    read = noise**2 / 2 * times.read
+    for i in range(case.shape[0]):
+        ramp = make_ramp(case, i, row, col, times, joint=False)
+        finite = ramp.d[~np.isnan(ramp.d)]
+        guess = float(np.median(finite)) if finite.size else NAN
+        guess = guess if math.isnan(guess) else max(guess, 0.0)
+        covariance = _sound(np.float64(guess) / gain * times.photon + read)
+        found = search(covariance, ramp.d, ramp.used, times.reads, limits_of(case.rejection_threshold), joint=False)
+        rate = found.rate if math.isnan(found.rate) else max(found.rate, 0.0)
+        photon = np.float64(rate + dark) / gain * times.photon
+        fitted = solve(_sound(photon + read), ramp.d, found.used)
+        w = fitted.x / fitted.weight
+        values = (fitted.rate, np.sqrt(1 / fitted.weight), w @ photon @ w, w @ read @ w, fitted.chisq)
+        _store(fit.rateints, (i, row, col), (*values, found.used.sum()))
+        _flag(case, fit, (i, row, col), ramp.used, found.used)
+        hinges.used[i, row, col] = ramp.used.sum()
+        hinges.margin[i, row, col] = found.margin
+        hinges.coupling[i, row, col] = found.coupling
+        smallest = np.min(np.abs([found.rate, fitted.rate]))
+        hinges.cancelled[i, row, col] = smallest / np.max(np.abs(ramp.d[found.used]), initial=1e-300)
+
+
+def _sound(covariance: Matrix) -> Matrix:
+    """Return a covariance, NaN where the reference's scaling of it fails: it wants some leading minors above 0."""
+    size = covariance.shape[0]
+    for i in {*range(10, size + 1, 10), size}:
+        if not np.isfinite(covariance).all() or np.linalg.slogdet(covariance[:i, :i])[0] <= 0:
+            return covariance * NAN
+    return covariance
+
+
+def _combine(rateints: dict[str, Any], rate: dict[str, Any]) -> None:
+    """Combine integrations as the pipeline does, which works in single precision."""
+    names = ("data", "err", "var_poisson", "var_rnoise", "chisq", "dof")
+    r, err, p, n, chisq, dof = (rateints[name].astype(np.float32) for name in names)
+    if len(r) == 1:
+        for name in names:
+            rate[name][...] = rateints[name][0]
+        return
+    with np.errstate(all="ignore"):
+        finite = np.where(np.isnan(r), np.inf, r)
+        order, count = np.sort(finite, axis=0), (~np.isnan(r)).sum(axis=0)
+        take = [np.take_along_axis(order, np.maximum(k, 0)[None], 0)[0] for k in ((count - 1) // 2, count // 2)]
+        middle = np.where(count > 0, (take[0] + take[1]) / 2, np.nan)
+        for _ in range(2):
+            ratio = middle / r
+            v = p * np.where(np.isfinite(ratio) & (ratio >= 0), ratio, np.float32(0))
+            w = 1 / (v + n)
+            w /= _sum(w, empty=0)
+            middle = _sum(w * r)
+        rate["data"][...], rate["var_poisson"][...], rate["var_rnoise"][...] = middle, _sum(v * w * w), _sum(n * w * w)
+        rate["err"][...] = np.sqrt(rate["var_poisson"] + rate["var_rnoise"])
+        rate["chisq"][...], rate["dof"][...] = chisq.sum(axis=0), dof.sum(axis=0)
+    del err
+
+
+def _sum(values: NDArray[Any], empty: float = NAN) -> NDArray[Any]:
+    return np.where(np.isnan(values).all(axis=0), np.float32(empty), np.where(np.isnan(values), 0, values).sum(axis=0))
+
+
+@dataclass
+class Lone:
+    """A rate from the only good group of a ramp, and its variances per photon rate, read noise, and in itself."""
+
+    rate: float
+    photon: float
+    read: float
+    pedestal: float
+
+
+def _lone(case: LikelyCase, ramp: Ramp, times: Times) -> Lone | None:
+    good = np.flatnonzero(ramp.flags == 0)
+    if ramp.used.any() or good.size != 1 or (ramp.flags[: good[0]] & J).any():
+        return None
+    g = int(good[0])
+    if case.pedestal is not None:
+        mean, sigma = case.pedestal
+    elif case.splits and g == 0:
+        mean, sigma = 0.0, 0.0
+    else:
+        return None
+    t = times.mean[g]
+    return Lone((ramp.samples[g] - mean) / t, times.photon_since_reset[g], times.read_since_reset[g], (sigma / t) ** 2)
+
+
+def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:  # noqa: PLR0917
+    gain = float(case.gain[row, col])
+    gain = gain if gain > 0 and math.isfinite(gain) else NAN
+    noise = max(float(case.readnoise[row, col]), 1e-3) if not np.isnan(case.readnoise[row, col]) else NAN
+    dark = 0.0 if case.dark is None else float(case.dark[row, col])
+    nints = case.shape[0]
+    ramps = [make_ramp(case, i, row, col, times, joint=True) for i in range(nints)]
+    lone = [_lone(case, ramp, times) for ramp in ramps]
+    start = np.concatenate([ramp.d[ramp.used] for ramp in ramps] + [[one.rate] for one in lone if one])
+    limits = limits_of(case.rejection_threshold)
+
+    def photon_of(rate: float) -> float:
+        return NAN if math.isnan(rate) else max(max(rate, 0.0) + dark, 0.0) / gain
+
+    def parts(photon: float, used: list[Any]) -> list[Any]:
+        """Rate, weight, photon variance, read variance and chi-square of each integration; None without."""
+        found: list[Any] = []
+        for ramp, one, u in zip(ramps, lone, used, strict=True):
+            if one is not None:
+                variances = photon * one.photon, noise**2 / 2 * one.read + one.pedestal
+                found.append((one.rate, 1 / sum(variances), *variances, 0.0, 1))
+                continue
+            s = solve(photon * times.photon + noise**2 / 2 * times.read, ramp.d, u)
+            if not math.isfinite(s.weight):
+                found.append(None)
+                continue
+            w = s.x / s.weight
+            of_photon, of_read = photon * w @ times.photon @ w, noise**2 / 2 * w @ times.read @ w
+            found.append((s.rate, s.weight, of_photon, of_read, s.chisq, int(u.sum())))
+        return found
+
+    def pooled(found: list[Any]) -> tuple[float, ...]:
+        there = [p for p in found if p is not None]
+        if not there:
+            return (NAN,) * 5 + (0,)
+        weight = sum(p[1] for p in there)
+        rate = sum(p[0] * p[1] for p in there) / weight
+        chisq = sum(p[4] + p[1] * (p[0] - rate) ** 2 for p in there)
+        variances = [sum(p[c] * (p[1] / weight) ** 2 for p in there) for c in (2, 3)]
+        return (rate, math.sqrt(1 / weight), *variances, chisq, sum(p[5] for p in there))
+
+    def searched(photon: float) -> list[Search]:
+        covariance = photon * times.photon + noise**2 / 2 * times.read
+        return [search(covariance, ramp.d, ramp.used, times.reads, limits, joint=True) for ramp in ramps]
+
+    photon = photon_of(float(np.median(start)) if start.size else NAN)
+    first = searched(photon)
+    photon = photon_of(pooled(parts(photon, [s.used for s in first]))[0])
+    second = searched(photon)
+    used = [s.used for s in second]
+    photon = photon_of(pooled(parts(photon, used))[0])
+    last = parts(photon, used)
+    _store(fit.rate, (row, col), pooled(last))
+    for i, part in enumerate(last):
+        values = (NAN,) * 5 + (used[i].sum(),) if part is None else pooled([part])
+        _store(fit.rateints, (i, row, col), values)
+        _flag(case, fit, (i, row, col), ramps[i].used, used[i])
+        hinges.used[i, row, col] = ramps[i].used.sum()
+        hinges.margin[i, row, col] = min(s.margin for s in (*first, *second))
+        hinges.coupling[i, row, col] = hinges.cancelled[i, row, col] = math.inf
+    fit.rate["dof"][row, col] = sum(fit.rateints["dof"][:, row, col])
