@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.likely_cases import deviation
 from tests.make_files import int_times
 from tests.pipeline import (
     check_metadata,
@@ -244,10 +245,12 @@ def test_from_a_file_in_any_byte_order(tmp_path):
 
 @pytest.mark.parametrize("read_times", [False, True])
 def test_likely(tmp_path, read_times):
-    case = some_case((2, 8, 6, 7), instrument="NIRCAM")
+    case = some_case((2, 14, 6, 7), instrument="NIRCAM")
+    # Ramps with fewer than four used differences are left to rounding by the reference.
+    case.groupdq[case.groupdq == 2] = 0
     model = ramp_model(case)
     if read_times:
-        model.meta.exposure.read_times = [[float(t)] for t in np.cumsum([1, 1, 2, 2, 3, 3, 4, 4])]
+        model.meta.exposure.read_times = [[float(t)] for t in np.cumsum(np.arange(14) // 2 + 1)]
     references = reference_models(case, model)
     chosen = {} if read_times else {"algorithm": "LIKELY"}
     before = snapshot(model)
@@ -264,7 +267,17 @@ def test_likely(tmp_path, read_times):
         check_metadata(theirs, ours)
         for plane in ("data", "err", "dq", "var_poisson", "var_rnoise"):
             if getattr(theirs, plane) is not None:
-                np.testing.assert_allclose(getattr(ours, plane), getattr(theirs, plane), rtol=2e-6, err_msg=plane)
+                compare_likely(plane, theirs, ours)
+
+
+def compare_likely(plane, theirs, ours):
+    """Compare a plane under the tolerances of docs/likelihood.md."""
+    wanted, got = getattr(theirs, plane), getattr(ours, plane)
+    if plane == "dq":
+        np.testing.assert_array_equal(got, wanted)
+        return
+    kind = "chisq" if theirs.err is None else plane
+    assert not (deviation(kind, wanted, got, wanted if theirs.err is None else theirs.err) > 1).any(), plane
 
 
 def test_likely_falls_back_on_short_ramps(tmp_path):

@@ -145,7 +145,7 @@ def chisq_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | Non
         raise ValueError(f"fit: expected one with a chi-square; the algorithm {fit.options.algorithm!r} has none")
     # Always an ImageModel, and not marked as fitted: both as in the pipeline.
     primary = _primary(fit, "ImageModel", filename, provenance, fitted=False)
-    return fits.HDUList([primary, image_hdu("SCI", fit.rate.chisq, _science_cards(fit)), _empty_asdf()])
+    return fits.HDUList([primary, image_hdu("SCI", fit.rate.chisq, _science_cards(fit)), empty_asdf()])
 
 
 def _science_cards(fit: RampFit) -> fits.Header:

@@ -26,8 +26,6 @@ _FOR_RAMP_FIT = {
         "RampFitStep.save_model",
     ),
     "stcal.ramp_fitting.likely_fit": ("LIKELY_MIN_NGROUPS",),
-    "stcal.ramp_fitting.ramp_fit": ("ramp_fit_data",),
-    "stcal.ramp_fitting.ramp_fit_class": ("RampData.set_arrays", "RampData.set_dqflags", "RampData.set_meta"),
     "stdatamodels.jwst.datamodels": (
         "CubeModel",
         "GainModel",

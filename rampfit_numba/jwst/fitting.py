@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from stcal.ramp_fitting import ramp_fit
 from stcal.ramp_fitting.likely_fit import LIKELY_MIN_NGROUPS
-from stcal.ramp_fitting.ramp_fit_class import RampData
-from stdatamodels.jwst.datamodels import dqflags
 
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.messages import RampFitWarning
-from rampfit_numba.options import FitOptions
-from rampfit_numba.prepare import _group_range
-from rampfit_numba.result import FitOpt, Rate, RateInts
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from rampfit_numba.exposure import Exposure
+    from rampfit_numba.result import FitOpt, Rate, RateInts
 
 log = logging.getLogger(f"stpipe.{__name__}")  # below "stpipe", whose messages the pipeline shows and keeps
 
 OLS, LIKELY = "OLS_C", "LIKELY"
-_Planes = TypeVar("_Planes", bound=Rate)
 #: Everything that the pipeline and older notebooks call the algorithms, in lower case.
 _ALGORITHMS = {"ols_c": OLS, "ols": OLS, "likely": LIKELY}
 
@@ -141,69 +136,26 @@ def fit_exposure(
     Fitted or None
         None: there is nothing to fit, as the pipeline sees it.
     """
-    if settings.algorithm == LIKELY:
-        return fit_likely(exposure, readnoise, gain, settings, rejection_threshold)
-    workers = count_workers(settings.maximum_cores, exposure.nrows)
-    log.info("Number of multiprocessing slices: %d", workers)
+    likely = settings.algorithm == LIKELY
+    log.info("Number of multiprocessing slices: %d", count_workers(settings.maximum_cores, exposure.nrows))
     with warnings.catch_warnings():
-        # The caller is told below, and gets None.
+        # The caller is told below.
         warnings.simplefilter("ignore", RampFitWarning)
         fit = fit_ramps(
             exposure,
             readnoise,
             gain,
-            algorithm="ols",
+            algorithm="likely" if likely else "ols",
             suppress_one_group=settings.suppress_one_group,
             firstgroup=settings.firstgroup,
             lastgroup=settings.lastgroup,
             save_opt=settings.save_opt,
+            rejection_threshold=rejection_threshold if likely else None,
             maximum_cores=settings.maximum_cores,
             executor=settings.executor,
         )
     if fit.nothing_to_fit:
-        log.warning("No ramp can be fitted: %s; there are no products", fit.nothing_to_fit)
-        return None
-    return Fitted(fit.rate, fit.rateints, fit.fitopt)
-
-
-def fit_likely(
-    exposure: Exposure,
-    readnoise: np.ndarray,
-    gain: np.ndarray,
-    settings: FitSettings,
-    rejection_threshold: float | None = None,
-) -> Fitted:
-    """Fit with the pipeline's own LIKELY, on copies of what that modifies.
-
-    Parameters are those of :func:`fit_exposure`.
-    """
-    log.info("LIKELY is fitted by the pipeline's own implementation (stcal), on one core")
-    groupdq = exposure.groupdq.copy()
-    options = FitOptions(firstgroup=settings.firstgroup, lastgroup=settings.lastgroup)
-    first, last = _group_range(options, exposure.ngroups)
-    groupdq[:, :first] |= dqflags.group["DO_NOT_USE"]
-    groupdq[:, last + 1 :] |= dqflags.group["DO_NOT_USE"]
-    zeros = np.zeros(exposure.shape[2:], np.float32)
-    pixeldq = zeros.astype(np.uint32) if exposure.pixeldq is None else exposure.pixeldq
-    dark = zeros if exposure.average_dark_current is None else exposure.average_dark_current
-    ramps = RampData()
-    ramps.set_arrays(exposure.data, groupdq, pixeldq, dark, zeroframe=exposure.zeroframe)
-    ramps.set_meta(
-        exposure.instrument,
-        exposure.frame_time,
-        exposure.group_time,
-        exposure.groupgap,
-        exposure.nframes,
-        exposure.drop_frames1,
-    )
-    ramps.algorithm = LIKELY
-    ramps.read_pattern = None if exposure.read_times is None else list(exposure.read_times)
-    ramps.rejection_threshold = rejection_threshold
-    ramps.set_dqflags(dqflags.pixel)
-    image, cube, _ = ramp_fit.ramp_fit_data(ramps, settings.save_opt, readnoise.copy(), gain, LIKELY, "optimal", "1")
-    rate, rateints = _planes(Rate, image), _planes(RateInts, cube)
-    return Fitted(rate, rateints, None, image["chisq"], cube["chisq"])
-
-
-def _planes(kind: type[_Planes], found: dict[str, np.ndarray]) -> _Planes:
-    return kind(found["slope"], found["err"], found["dq"], found["var_poisson"], found["var_rnoise"])
+        log.warning("No ramp can be fitted: %s", fit.nothing_to_fit)
+        if not likely:  # the pipeline has products of LIKELY, all NaN
+            return None
+    return Fitted(fit.rate, fit.rateints, fit.fitopt, fit.rate.chisq, fit.rateints.chisq)
