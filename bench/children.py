@@ -76,13 +76,18 @@ def reference_server(path: str) -> None:
         report(seconds=time.perf_counter() - start)
 
 
-def step_fit(path: str, cores: str) -> None:
-    """Run the pipeline's own step, from the file to its two products."""
-    from jwst.ramp_fitting import RampFitStep
+def step_fit(path: str, cores: str, executor: str = "") -> None:
+    """Run the pipeline's own step, or this package's where an executor is named, from the file to its two products."""
+    if executor:
+        from rampfit_numba.jwst import RampFitStep
+    else:
+        from jwst.ramp_fitting import RampFitStep
 
     logging.disable(logging.INFO)
     step = RampFitStep()
     step.maximum_cores = cores
+    if executor:
+        step.executor = executor
     for name in ("readnoise", "gain"):
         setattr(step, f"override_{name}", str(reference_path(Path(path), name)))
     with tempfile.TemporaryDirectory() as folder:

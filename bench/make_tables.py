@@ -21,6 +21,8 @@ from common import BENCH, ROOT
 from reporting import machine_text, markdown_rows, versions_text
 
 BENCHMARKS = ("kernel", "likely", "workers", "startup", "memory")
+#: Needs the pipeline, so it runs only where it is asked for; its table stands in docs/jwst.md.
+_STEP = "step"
 _GIST_HEADINGS = ("", "this package", "stcal (pipeline's OLS)", "ratio")
 
 
@@ -28,7 +30,9 @@ def main() -> None:
     """Collect the results and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", metavar="JSON", nargs="*", type=Path, help="results of earlier runs; none: run now")
-    parser.add_argument("--run", nargs="+", choices=BENCHMARKS, default=BENCHMARKS, help="what to run (default: all)")
+    parser.add_argument(
+        "--run", nargs="+", choices=(*BENCHMARKS, _STEP), default=BENCHMARKS, help="what to run (default: all but step)"
+    )
     parser.add_argument("--repeats", metavar="N", help="handed on to the benchmarks")
     parser.add_argument(
         "--quick", action="store_true", help="handed on; the project's own documents refuse the results"
@@ -37,16 +41,20 @@ def main() -> None:
     parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep the results of the runs here")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--performance", type=Path, default=ROOT / "docs" / "performance.md")
+    parser.add_argument("--pipeline", type=Path, default=ROOT / "docs" / "jwst.md", help="where step's table goes")
     arguments = parser.parse_args()
     found = read_results(arguments.results) if arguments.results else run_all(arguments)
-    own = {ROOT / "README.md", ROOT / "docs" / "performance.md"}
+    documents = [arguments.pipeline] if set(found) == {_STEP} else [arguments.readme, arguments.performance]
+    documents += [arguments.pipeline] if _STEP in found else []
+    own = {ROOT / "README.md", ROOT / "docs" / "performance.md", ROOT / "docs" / "jwst.md"}
     quick = [name for name, result in found.items() if result["quick"]]
-    if quick and own & {arguments.readme.resolve(), arguments.performance.resolve()}:
+    if quick and own & {document.resolve() for document in documents}:
         sys.exit(f"Results of --quick are no figures ({', '.join(quick)}): they are not written into the documents")
 
     for name, result in found.items():
-        replace_block(arguments.performance, f"bench:{name}", benchmark_text(result))
-    if set(found) == set(BENCHMARKS):
+        page = arguments.pipeline if name == _STEP else arguments.performance
+        replace_block(page, f"bench:{name}", benchmark_text(result))
+    if set(BENCHMARKS) <= set(found):
         replace_block(arguments.readme, "bench", gist_text([found[name] for name in BENCHMARKS]))
     else:
         missing = ", ".join(name for name in BENCHMARKS if name not in found)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.pipeline import offline_environment
 from tests.sizes import INTERPRETED, fewer
 
 if TYPE_CHECKING:
@@ -42,3 +43,13 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.fail(f"RAMPFIT_TEST_DATA={name} is not a folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def offline_crds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Let the pipeline work without a CRDS server: a cache of our own; returns the variables of the environment."""
+    found = offline_environment(tmp_path_factory.mktemp("crds"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in found.items():
+            patch.setenv(name, value)
+        yield found

@@ -132,6 +132,7 @@ def test_docstring(name):
     [
         pytest.param(path, code, id=f"{path.name}-{i}")
         for path in DOCUMENTS
+        if path.name != "jwst.md"  # its blocks build on each other: test_jwst_docs.py
         for i, code in enumerate(blocks(path, "python"))
     ],
 )

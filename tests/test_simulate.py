@@ -379,7 +379,7 @@ def test_files_hold_the_simulation(tmp_path):
     assert [path.name for path in paths] == ["x_jump.fits", "x_gain.fits", "x_readnoise.fits"]
     assert sorted(tmp_path.iterdir()) == sorted(paths)
     with fits.open(paths[0]) as hdulist:
-        assert [hdu.name for hdu in hdulist] == ["PRIMARY", "SCI", "PIXELDQ", "GROUPDQ", "ZEROFRAME"]
+        assert [hdu.name for hdu in hdulist] == ["PRIMARY", "SCI", "PIXELDQ", "GROUPDQ", "ZEROFRAME", "ASDF"]
         exposure = simulation.exposure
         for name, array in (
             ("SCI", exposure.data),

@@ -91,7 +91,7 @@ def rate_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None
     'DN/s'
     """
     primary = _primary(fit, "IFUImageModel" if _is_ifu(fit) else "ImageModel", filename, provenance, fitted=True)
-    return fits.HDUList([primary, *_rate_images(fit, fit.rate), _empty_asdf()])
+    return fits.HDUList([primary, *_rate_images(fit, fit.rate), empty_asdf()])
 
 
 def rateints_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
@@ -105,7 +105,7 @@ def rateints_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | 
         times = fits.BinTableHDU(fit.header.int_times.copy(), name="INT_TIMES")
         times.ver = 1
         images.insert(3, times)
-    return fits.HDUList([_primary(fit, "CubeModel", filename, provenance, fitted=True), *images, _empty_asdf()])
+    return fits.HDUList([_primary(fit, "CubeModel", filename, provenance, fitted=True), *images, empty_asdf()])
 
 
 def fitopt_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
@@ -127,7 +127,7 @@ def fitopt_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | No
     if len(cards):
         hdulist.append(image_hdu("SCI", None, cards))
     hdulist.extend(image_hdu(plane.name.upper(), getattr(fit.fitopt, plane.name)) for plane in fields(fit.fitopt))
-    hdulist.append(_empty_asdf())
+    hdulist.append(empty_asdf())
     return hdulist
 
 
@@ -145,7 +145,7 @@ def chisq_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | Non
         raise ValueError(f"fit: expected one with a chi-square; the algorithm {fit.options.algorithm!r} has none")
     # Always an ImageModel, and not marked as fitted: both as in the pipeline.
     primary = _primary(fit, "ImageModel", filename, provenance, fitted=False)
-    return fits.HDUList([primary, image_hdu("SCI", fit.rate.chisq, _science_cards(fit)), _empty_asdf()])
+    return fits.HDUList([primary, image_hdu("SCI", fit.rate.chisq, _science_cards(fit)), empty_asdf()])
 
 
 def _science_cards(fit: RampFit) -> fits.Header:
@@ -194,7 +194,8 @@ def image_hdu(name: str, values: np.ndarray | None, header: fits.Header | None =
     return hdu
 
 
-def _empty_asdf() -> fits.BinTableHDU:
+def empty_asdf() -> fits.BinTableHDU:
+    """Return the extension without which the pipeline's steps refuse a file, with an empty tree."""
     content = np.frombuffer(_EMPTY_ASDF, np.uint8)[None]
     column = fits.Column("ASDF_METADATA", f"{content.size}B", array=content)
     return fits.BinTableHDU.from_columns([column], name="ASDF")

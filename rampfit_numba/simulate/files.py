@@ -112,11 +112,14 @@ def write_simulation(
 
 
 def _exposure_hdulist(exposure: Exposure, header: ExposureHeader) -> fits.HDUList:
+    from rampfit_numba.io.products import empty_asdf
+
     images = {"SCI": exposure.data, "PIXELDQ": exposure.pixeldq, "GROUPDQ": exposure.groupdq}
     if exposure.zeroframe is not None:
         images["ZEROFRAME"] = exposure.zeroframe
     hdulist = _hdulist(header.primary, **images)
     hdulist["SCI"].header.update(header.sci)
+    hdulist.append(empty_asdf())
     return hdulist
 
 

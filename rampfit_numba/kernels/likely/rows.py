@@ -15,8 +15,8 @@ from rampfit_numba.kernels.loading import RowInputs, TileLoader, Window
 from rampfit_numba.kernels.median_network import middle_network
 
 if TYPE_CHECKING:
-    from rampfit_numba.kernels.likely.read_pattern import ReadPattern
     from rampfit_numba.kernels.arrays import Tile
+    from rampfit_numba.kernels.likely.read_pattern import ReadPattern
 
 # Least number of used differences for which a pair may be dropped; whether the search ends with three: see search.py.
 _PIPELINE_LIMITS = (3.0, 1.0)
