@@ -19,6 +19,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 from rampfit_numba.kernels._jit import LANES
@@ -26,9 +27,24 @@ from rampfit_numba.kernels._jit import LANES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Pixels side by side; LANES is a multiple. Two vectors of eight hide each other's latency: 8 takes 1.5 times as long,
-#: and so does 32, which does not fit into the registers.
-WIDTH = min(16, LANES)
+#: What the machine's registers suggest, widest first.
+_WIDTHS = (("+avx512f", 16), ("+avx", 8))
+_LEAST_WIDTH = 4
+
+
+def _width() -> int:
+    """Return twice the numbers that a register of the target machine holds: two chains hide each other's latency.
+
+    With AVX-512, 8 take 1.5 times as long as 16, and so do 32, for which there are too few registers; 16 without it
+    take five times as long, and a minute to compile.
+    """
+    features = numba.config.CPU_FEATURES
+    known = (get_host_cpu_features() if features is None else features).split(",")
+    return min(LANES, next((width for feature, width in _WIDTHS if feature in known), _LEAST_WIDTH))
+
+
+#: Pixels side by side; LANES is a multiple. No result depends on it.
+WIDTH = _width()
 
 _FIRST = ir.Constant(ir.IntType(32), 0)
 _VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
