@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.arrays import TileFitOpt
 from rampfit_numba.kernels.combine import bounded, combine_integrations, combine_segments
 from rampfit_numba.kernels.fitopt import YINT, store_clean, store_segments
 from rampfit_numba.kernels.median_network import middle_network
@@ -143,6 +144,16 @@ def some_constants(rate=10.0, readnoise=14.0, gain=1.5):
     return constants
 
 
+def some_fitopt():
+    """Return room for the optional results of a block: one integration, one segment, no jump."""
+    return TileFitOpt(
+        segments=np.zeros((7, 1, 1, LANES), np.float32),
+        pedestal=np.zeros((1, LANES), np.float32),
+        crmag=np.zeros((1, 0, LANES), np.float32),
+        depth=np.zeros((2, 1), np.int64),
+    )
+
+
 @pytest.mark.parametrize("power_class", CLASSES)
 def test_lines_are_those_of_polyfit(power_class):
     """Slope and intercept of a segment somewhere in a ramp, and of a whole ramp, by NumPy's weighted fit."""
@@ -163,16 +174,21 @@ def test_lines_are_those_of_polyfit(power_class):
         number = list_segments(reach, segments)
         assert number == LANES
         fit_segments(samples, 0, constants, tables, segments, number)
-        places, stored = np.zeros((7, 1, LANES), np.float32), np.zeros(LANES, np.int32)
-        store_segments(samples, 0, segments, number, SETTINGS, constants, tables, stored, places)
+        fitopt, whole_fitopt = some_fitopt(), some_fitopt()
+        stored = np.zeros(LANES, np.int32)
+        store_segments(fitopt, 0, samples, 0, segments, number, SETTINGS, constants, tables, stored)
         assert (stored == 1).all()
+        assert fitopt.depth[0] == 1
         whole = np.ascontiguousarray(samples[2:-1])
         pairs, classes, slope = np.zeros((length + PAIRS, LANES)), np.zeros(LANES, np.int64), np.zeros(LANES)
         fit_clean(whole, 0, constants, tables, pairs, classes, slope, np.empty(LANES))
         if length > 2:
             assert (classes == power_class).all()
-        place = np.zeros((7, LANES), np.float32)
-        store_clean(whole, 0, classes, slope, SETTINGS, constants, tables, place, np.empty(LANES), np.empty(LANES))
+        flagged, work = np.array([1], np.uint32), np.zeros((2, LANES))
+        store_clean(
+            whole_fitopt, 0, whole, 0, classes, slope, SETTINGS, constants, tables, work[0], work[1], flagged, 1
+        )
+        assert not whole_fitopt.segments[..., 1].any()
         weights, scale = weights_of(power_class, length), float(length) ** 3 - length
         for k in (0, LANES - 1):
             here = whole[:, k].astype(float)
@@ -185,8 +201,9 @@ def test_lines_are_those_of_polyfit(power_class):
             ]
             np.testing.assert_allclose(found, expected[0], rtol=1e-7, err_msg=f"length {length}")
             middle = (length - 1) / 2
-            for intercept, first in ((places[YINT, 0, k], 2), (place[YINT, k], 0)):
-                np.testing.assert_allclose(intercept, expected[1] - expected[0] * (first + middle), rtol=2e-7)
+            for stored_fit, first in ((fitopt, 2), (whole_fitopt, 0)):
+                found = stored_fit.segments[YINT, 0, 0, k]
+                np.testing.assert_allclose(found, expected[1] - expected[0] * (first + middle), rtol=2e-7)
 
 
 def test_tables_do_not_depend_on_the_longest_length():

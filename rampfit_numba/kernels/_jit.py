@@ -53,7 +53,16 @@ def jit_inline(function: Function) -> Function:
     return _compiled(function, _nrt=False, forceinline=True)
 
 
-def _compiled(function: Function, **flags: bool) -> Function:
+def jit_part(function: Function) -> Function:
+    """Make `function` a part of the only one that calls it, before anything is compiled.
+
+    For the parts of a long function: each level of compiled calls goes through the optimiser once more with all that it
+    calls, and the longest of ours take seconds for that.
+    """
+    return _compiled(function, _nrt=False, inline="always")
+
+
+def _compiled(function: Function, **flags: bool | str) -> Function:
     before = numba.config.CACHE_DIR
     try:
         # The cache's folder is read when the decorator runs: other users of Numba in this process keep theirs.

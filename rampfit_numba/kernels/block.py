@@ -13,7 +13,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
-from rampfit_numba.kernels._jit import LANES, jit, jit_allocating, jit_inline
+from rampfit_numba.kernels._jit import LANES, jit_part
 from rampfit_numba.kernels.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.combine import combine_integrations, combine_segments, store
 from rampfit_numba.kernels.fitopt import (
@@ -44,7 +44,7 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 _SPARSE = LANES // 12
 
 
-class Room(NamedTuple):
+class BlockRoom(NamedTuple):
     """State of a block while it is fitted: one value a lane, or a lane and integration.
 
     Attributes
@@ -90,10 +90,9 @@ class Room(NamedTuple):
     dq_late: np.ndarray
 
 
-@jit_allocating
-def room_for_block(nints, ngroups):
-    """Return :class:`Room` for blocks of exposures with so many integrations and groups."""
-    return Room(
+def room_for_block(nints: int, ngroups: int) -> BlockRoom:
+    """Return :class:`BlockRoom` for blocks of exposures with so many integrations and groups."""
+    return BlockRoom(
         touched=np.empty(nints, np.bool_),
         status=np.empty((nints, LANES), np.uint16),
         added=np.empty((nints, LANES), np.uint8),
@@ -131,7 +130,7 @@ def room_for_block(nints, ngroups):
     )
 
 
-@jit_inline
+@jit_part
 def fit_block(tile, first, settings, weights, network, reach, room, result, fitopt):
     """Fit the ramps of one block of a tile.
 
@@ -139,7 +138,7 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
     ----------
     first : int
         First pixel of the block.
-    room : Room
+    room : BlockRoom
     tile, settings, weights, network, reach, result, fitopt
         See :func:`fit_tile`.
     """
@@ -196,27 +195,25 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         if nflagged[i] < LANES:
             fit_clean(samples, first, constants, weights, pairs, classes, slope, room.doubles[0])
             sum_clean(slope, ngroups, settings, constants, clean)
-        if fitopt is not None:
-            if nflagged[i] < LANES:
-                place = fitopt.segments[:, i, 0]
-                store_clean(
-                    samples,
-                    first,
-                    classes,
-                    slope,
-                    settings,
-                    constants,
-                    weights,
-                    place,
-                    room.doubles[0],
-                    room.doubles[1],
-                )
-            for a in range(nflagged[i]):
-                fitopt.segments[:, i, 0, first + flagged[i, a]] = 0.0
+        mean, total = room.doubles[0], room.doubles[1]
+        store_clean(
+            fitopt,
+            i,
+            samples,
+            first,
+            classes,
+            slope,
+            settings,
+            constants,
+            weights,
+            mean,
+            total,
+            flagged[i],
+            nflagged[i],
+        )
         if nflagged[i] == 0:
             _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances[i], combined, result)
-            if fitopt is not None:
-                store_pedestals(samples, first, settings, base, combined[0], fitopt.pedestal[i])
+            store_pedestals(fitopt, i, samples, first, settings, base, combined[0])
             continue
 
         for k in range(LANES):
@@ -235,12 +232,7 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         segment_count = reach.several
         for k in range(LANES):
             fitted[k] = unflagged[k] or segment_count[k] > 0
-        if fitopt is not None:
-            stored[:] = 0
-            places = fitopt.segments[:, i]
-            store_segments(samples, first, segments, number, settings, constants, weights, stored, places)
-            for k in range(LANES):
-                fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[k])
+        store_segments(fitopt, i, samples, first, segments, number, settings, constants, weights, stored)
         for a in range(nflagged[i]):
             k = flagged[i, a]
             if not fitted[k] and not left_out[k]:
@@ -249,9 +241,7 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
                     fitted[k] = True
                     sample = samples[g, first + k]
                     sum_single_group(sample, k, status[i, k], settings, constants, sums)
-                    if fitopt is not None:
-                        place = fitopt.segments[:, i, 0]
-                        store_single_group(sample, k, first + k, status[i, k], settings, constants, place)
+                    store_single_group(fitopt, i, sample, k, first + k, status[i, k], settings, constants)
         added_now, late_now = added[i], late[i]
         for k in range(LANES):
             dq_now[k] = base[k] | added_now[k]
@@ -276,13 +266,11 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
             read_variance[k] = found_variance[k]
         for j in range(4):
             store(combined[j], result.rateints[j, i], first)
-        if fitopt is not None:
-            store_pedestals(samples, first, settings, dq_now, combined[0], fitopt.pedestal[i])
-            for a in range(nflagged[i]):
-                k = flagged[i, a]
-                kept, flag = replaced_sample[i, k], replaced_flag[i, k]
-                jumps = store_jumps(samples, flags, first + k, status[i, k], kept, flag, fitopt.crmag[i])
-                fitopt.depth[1, i] = max(fitopt.depth[1, i], jumps)
+        store_pedestals(fitopt, i, samples, first, settings, dq_now, combined[0])
+        for a in range(nflagged[i]):
+            k = flagged[i, a]
+            kept, flag = replaced_sample[i, k], replaced_flag[i, k]
+            store_jumps(fitopt, i, samples, flags, first + k, status[i, k], kept, flag)
 
     for k in range(LANES):
         dq_now[k] = dq_any[k] | dq_all[k]
@@ -309,7 +297,7 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         )
 
 
-@jit_inline
+@jit_part
 def _find_rates(tile, first, settings, network, room):
     """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
     nints, ngroups, _ = tile.samples.shape
@@ -377,7 +365,7 @@ def _find_rates(tile, first, settings, network, room):
         rate[k] = mean + dark[k] if mean > 0 else np.float64(dark[k])
 
 
-@jit
+@jit_part
 def _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances, combined, result):
     """Store one integration of a block in which no ramp has flags, and add it to the totals."""
     slope = combined[0]

@@ -1,5 +1,7 @@
 """Optional results: every segment's fit, the steps at the jumps, and the pedestal.
 
+The functions that store them take ``fitopt``, a ``TileFitOpt``, and the integration; with None they are empty.
+
 Source: sections 2.12, 5 and 8 of the rules in ``docs/algorithm.md``.
 """
 
@@ -82,22 +84,36 @@ def store_segment(place, k, pixel, begin, length, snr_class, slope, mean, settin
 
 
 @jit
-def store_clean(samples, first, classes, slope, settings, constants, weights, place, mean, total):
-    """Store the only segments of a block of ramps without flags.
+def store_clean(
+    fitopt, i, samples, first, classes, slope, settings, constants, weights, mean, total, flagged, nflagged
+):
+    """Store the only segments of the ramps without flags of a block, and 0 for the others.
 
     Parameters
     ----------
+    fitopt : TileFitOpt or None
+    i : int
+        Integration.
     samples : ndarray of float32, shape (ngroups, npixels)
         In DN.
     first : int
         First pixel of the block.
     classes, slope : ndarray, shape (LANES,)
         See :func:`fit_clean`.
-    settings, constants, weights, place
+    settings, constants, weights
         See :func:`store_segment`.
     mean, total : ndarray of float64, shape (LANES,)
         Room to work in.
+    flagged : ndarray of uint32
+        The ramps with flags, `nflagged` of them.
     """
+    if fitopt is None:
+        return
+    place = fitopt.segments[:, i, 0]
+    if nflagged == LANES:
+        for a in range(nflagged):
+            place[:, first + flagged[a]] = 0.0
+        return
     ngroups = samples.shape[0]
     present = np.int64(0)
     for k in range(LANES):
@@ -115,14 +131,19 @@ def store_clean(samples, first, classes, slope, settings, constants, weights, pl
             mean[k] = total[k] if classes[k] == c else mean[k]
     for k in range(LANES):
         store_segment(place, k, first + k, 0, ngroups, classes[k], slope[k], mean[k], settings, constants, weights)
+    for a in range(nflagged):
+        place[:, first + flagged[a]] = 0.0
 
 
 @jit
-def store_segments(samples, first, segments, number, settings, constants, weights, stored, places):
+def store_segments(fitopt, i, samples, first, segments, number, settings, constants, weights, stored):
     """Store the fits of the segments of two or more groups of a block of ramps.
 
     Parameters
     ----------
+    fitopt : TileFitOpt or None
+    i : int
+        Integration.
     samples : ndarray of float32, shape (ngroups, npixels)
         In DN.
     first : int
@@ -134,14 +155,17 @@ def store_segments(samples, first, segments, number, settings, constants, weight
     settings, constants, weights
         See :func:`store_segment`.
     stored : ndarray of int32, shape (LANES,)
-        Number of segments of each ramp that are stored, added to.
-    places : ndarray of float32, shape (7, nsegments, npixels)
-        The second axis is that of a ramp's segments in time order.
+        Room to count in.
     """
+    if fitopt is None:
+        return
+    places = fitopt.segments[:, i]
+    for k in range(LANES):
+        stored[k] = 0
     entries = weights.factors.size // _CLASSES
     for s in range(number):
-        k, length = np.int64(segments.lane[s]), np.int64(segments.length[s])
-        begin = np.int64(segments.last[s]) + 1 - length
+        k, length, last = np.int64(segments.lane[s]), np.int64(segments.length[s]), np.int64(segments.last[s])
+        begin = last + 1 - length
         snr_class = np.int64(segments.row[s]) // entries
         mean = 0.0
         for g in range(length):
@@ -152,11 +176,16 @@ def store_segments(samples, first, segments, number, settings, constants, weight
             place, k, first + k, begin, length, snr_class, segments.slope[s], mean, settings, constants, weights
         )
         stored[k] += 1
+    for k in range(LANES):
+        fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[k])
 
 
 @jit
-def store_single_group(sample, k, pixel, status, settings, constants, place):
-    """Store the fit of a ramp whose only segment is one `sample` in DN; the rest is as for :func:`store_segment`."""
+def store_single_group(fitopt, i, sample, k, pixel, status, settings, constants):
+    """Store the fit of a ramp whose only segment is one `sample` in DN; the rest is as for :func:`store_segments`."""
+    if fitopt is None:
+        return
+    place = fitopt.segments[:, i, 0]
     time = single_group_time(status, settings)
     ratio = settings.group_time / time
     var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
@@ -167,11 +196,14 @@ def store_single_group(sample, k, pixel, status, settings, constants, place):
 
 
 @jit
-def store_pedestals(samples, first, settings, flags, slope, pedestal):
+def store_pedestals(fitopt, i, samples, first, settings, flags, slope):
     """Store the pedestals of one integration of a block, in DN.
 
     Parameters
     ----------
+    fitopt : TileFitOpt or None
+    i : int
+        Integration.
     samples : ndarray of float32, shape (ngroups, npixels)
     first : int
     settings : Settings
@@ -179,26 +211,33 @@ def store_pedestals(samples, first, settings, flags, slope, pedestal):
         Of the integration, before partial saturation.
     slope : ndarray of float64, shape (LANES,)
         In DN/s. That the product with a number of groups lacks the group time is as in the reference.
-    pedestal : ndarray of float32, shape (npixels,)
     """
+    if fitopt is None:
+        return
+    pedestal = fitopt.pedestal[i]
     for k in range(LANES):
         value = np.float64(samples[0, first + k]) - slope[k] * settings.pedestal_groups
         pedestal[first + k] = 0.0 if (flags[k] & _S32) != 0 or np.isnan(value) else value
 
 
 @jit
-def store_jumps(samples, flags, pixel, status, replaced_sample, replaced_flag, crmag):
-    """List the steps at the jumps of one ramp, in time order and in DN, NaN next to saturation; return their number.
+def store_jumps(fitopt, i, samples, flags, pixel, status, replaced_sample, replaced_flag):
+    """List the steps at the jumps of one ramp, in time order and in DN, NaN next to saturation.
 
     Parameters
     ----------
+    fitopt : TileFitOpt or None
+    i : int
+        Integration.
     samples, flags : ndarray, shape (ngroups, npixels)
     pixel : int
     status : uint16
     replaced_sample, replaced_flag
         Group 0 as it was where a zeroframe took its place.
-    crmag : ndarray of float32, shape (njumps, npixels)
     """
+    if fitopt is None:
+        return
+    crmag = fitopt.crmag[i]
     found = 0
     for g in range(1, samples.shape[0]):
         if (flags[g, pixel] & _J) == 0:
@@ -211,4 +250,4 @@ def store_jumps(samples, flags, pixel, status, replaced_sample, replaced_flag, c
         saturated = ((flags[g, pixel] | before_flag) & _S) != 0
         crmag[found, pixel] = np.nan if saturated else np.float64(samples[g, pixel]) - before
         found += 1
-    return found
+    fitopt.depth[1, i] = max(fitopt.depth[1, i], found)

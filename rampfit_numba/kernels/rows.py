@@ -10,7 +10,7 @@ from rampfit_numba.kernels.arrays import TileFitOpt, TileResult
 from rampfit_numba.kernels.loading import RowInputs, TileLoader, Window, as_single
 from rampfit_numba.kernels.median_network import middle_network
 from rampfit_numba.kernels.segments import room_for_reach
-from rampfit_numba.kernels.tile import count_tile, fit_tile
+from rampfit_numba.kernels.tile import count_tile, fit_tile, room_for_tile
 from rampfit_numba.kernels.weights import segment_weights
 
 if TYPE_CHECKING:
@@ -87,13 +87,15 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
     loader = TileLoader(inputs, rules)
     ngroups = rules.stop_kept - rules.first_kept
     weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
-    reach = room_for_reach(ngroups)
-    room = _ResultRoom(inputs.data.shape[0], loader.most_pixels, outputs)
+    results = _ResultRoom(inputs.data.shape[0], loader.most_pixels, outputs)
+    room = None
     for window in loader.windows():
         tile = loader.load(window)
-        result, fitopt = room.of(tile.pixeldq.size)
-        fit_tile(tile, rules.settings, weights, network, reach, result, fitopt)
-        room.store(result, fitopt, outputs, window)
+        result, fitopt = results.of(tile.pixeldq.size)
+        if room is None:
+            room = room_for_tile(tile, fitopt, loader.most_pixels)
+        fit_tile(tile, rules.settings, weights, network, room, result, fitopt)
+        results.store(result, fitopt, outputs, window)
 
 
 def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_allocating
+from rampfit_numba.kernels._jit import LANES, jit
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
@@ -87,8 +87,7 @@ class Segments(NamedTuple):
     ending: np.ndarray
 
 
-@jit_allocating
-def room_for_segments(ngroups):
+def room_for_segments(ngroups: int) -> Segments:
     """Return :class:`Segments` with room for all that a block of ramps of `ngroups` groups can have, and one more."""
     size = LANES * (ngroups // 2) + 1
     return Segments(

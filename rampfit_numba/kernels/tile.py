@@ -7,14 +7,16 @@ gathered from the whole tile into blocks of their own.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_allocating
 from rampfit_numba.kernels.arrays import Tile, TileFitOpt, TileResult
-from rampfit_numba.kernels.block import fit_block, room_for_block
-from rampfit_numba.kernels.segments import count_segments, find_reach
+from rampfit_numba.kernels.block import BlockRoom, fit_block, room_for_block
+from rampfit_numba.kernels.segments import Reach, count_segments, find_reach, room_for_reach
 
 _J = np.uint8(dq.JUMP_DET)
 _D = np.uint8(dq.DO_NOT_USE)
@@ -24,8 +26,62 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = LANES // 4
 
 
-@jit_allocating
-def fit_tile(tile, settings, weights, network, reach, result, fitopt):
+class Room(NamedTuple):
+    """What :func:`fit_tile` works in.
+
+    Attributes
+    ----------
+    block : BlockRoom
+    reach : Reach
+    flagged : ndarray of uint32, shape (npixels + 1,) or longer
+        Pixels with flags that are still to be fitted.
+    few, result, fitopt : Tile, TileResult, TileFitOpt or None
+        A block of gathered pixels, and their results.
+    """
+
+    block: BlockRoom
+    reach: Reach
+    flagged: np.ndarray
+    few: Tile
+    result: TileResult
+    fitopt: TileFitOpt | None
+
+
+def room_for_tile(tile: Tile, fitopt: TileFitOpt | None, most_pixels: int) -> Room:
+    """Return :class:`Room` for tiles like `tile` of up to `most_pixels` pixels, with optional results like `fitopt`."""
+    nints, ngroups, _ = tile.samples.shape
+    samples = np.empty((nints, ngroups, LANES), np.float32)
+    few = Tile(
+        samples=samples,
+        bits=samples.view(np.int32),
+        flags=np.empty(samples.shape, np.uint8),
+        pixeldq=np.empty(LANES, np.uint32),
+        readnoise=np.empty(LANES, np.float32),
+        gain=np.empty(LANES, np.float32),
+        dark=np.empty(LANES, np.float32),
+        zeroframe=np.empty((nints, LANES if tile.zeroframe.size else 0), np.float32),
+        suppressed=np.empty((nints, LANES if tile.suppressed.size else 0), np.bool_),
+    )
+    result = TileResult(
+        rate=np.empty((4, LANES), np.float32),
+        rate_dq=np.empty(LANES, np.uint32),
+        rateints=np.empty((4, nints, LANES), np.float32),
+        rateints_dq=np.empty((nints, LANES), np.uint32),
+    )
+    optional = None
+    if fitopt is not None:
+        optional = TileFitOpt(
+            segments=np.zeros((7, nints, fitopt.segments.shape[2], LANES), np.float32),
+            pedestal=np.zeros((nints, LANES), np.float32),
+            crmag=np.zeros((nints, fitopt.crmag.shape[1], LANES), np.float32),
+            depth=np.zeros((2, nints), np.int64),
+        )
+    flagged = np.empty(most_pixels + 1, np.uint32)
+    return Room(room_for_block(nints, ngroups), room_for_reach(ngroups), flagged, few, result, optional)
+
+
+@jit
+def fit_tile(tile, settings, weights, network, room, result, fitopt):
     """Fit all ramps of a tile (sections 2.9 to 8 of the rules in ``docs/algorithm.md``).
 
     Parameters
@@ -35,38 +91,30 @@ def fit_tile(tile, settings, weights, network, reach, result, fitopt):
     weights : Weights
     network : ndarray of int64, shape (exchanges, 3)
         See :func:`middle_network`.
-    reach : Reach
-        Room to work in.
+    room : Room
     result : TileResult
     fitopt : TileFitOpt or None
         With None, the code for the optional results is not even compiled.
     """
     nints, ngroups, npixels = tile.samples.shape
-    room = room_for_block(nints, ngroups)
-    flagged = np.empty(npixels + 1, np.uint32)
-    few, few_result, few_fitopt = _room_for_few(tile, fitopt)
-    _fit_blocks(tile, settings, weights, network, reach, result, fitopt, room, flagged, few, few_result, few_fitopt)
-
-
-@jit
-def _fit_blocks(tile, settings, weights, network, reach, result, fitopt, room, flagged, few, few_result, few_fitopt):
-    """Do the work of :func:`fit_tile` in arrays that it made: room for a list of pixels, and for a block of a few."""
-    nints, ngroups, npixels = tile.samples.shape
-    found, pixel_flags = room.bytes[0], room.bytes[1]
+    flagged, touched = room.flagged, room.block.touched
+    found, pixel_flags = room.block.bytes[0], room.block.bytes[1]
     nflagged = fitted = 0
-    first = 0
-    # One call of fit_block for both: it is inlined, and takes seconds to compile.
+    # With a literal 0, all that is called would be compiled for a literal as well.
+    first = start = np.int64(0)
+    # One call of fit_block for both kinds of blocks: it becomes a part of this function, and takes seconds to compile.
     while first < npixels or fitted < nflagged:
         gathered = first >= npixels
         here, here_first, here_result, here_fitopt = tile, first, result, fitopt
         pixels = flagged[fitted : min(fitted + LANES, nflagged)]
         if gathered:
-            _gather(tile, pixels, few)
-            here, here_first, here_result, here_fitopt = few, 0, few_result, few_fitopt
-        pixel_flags[:] = 0
+            _gather(tile, pixels, room.few)
+            here, here_first, here_result, here_fitopt = room.few, start, room.result, room.fitopt
+        for k in range(LANES):
+            pixel_flags[k] = 0
         for i in range(nints):
-            room.touched[i] = ramp_status.gather_flags(here.bits[i], here.flags[i], here_first, found) or ngroups == 1
-            if room.touched[i]:
+            touched[i] = ramp_status.gather_flags(here.bits[i], here.flags[i], here_first, found) or ngroups == 1
+            if touched[i]:
                 for k in range(LANES):
                     pixel_flags[k] |= found[k]
         if not gathered:
@@ -75,49 +123,16 @@ def _fit_blocks(tile, settings, weights, network, reach, result, fitopt, room, f
                 flagged[nflagged] = first + k
                 nflagged += pixel_flags[k] != 0
             if nflagged - before <= _FEW and ngroups > 1:
-                room.touched[:] = False
+                touched[:] = False
             else:
                 nflagged = before
-        fit_block(here, here_first, settings, weights, network, reach, room, here_result, here_fitopt)
+        fit_block(here, here_first, settings, weights, network, room.reach, room.block, here_result, here_fitopt)
         if gathered:
-            _scatter(few_result, pixels, result)
+            _scatter(room.result, pixels, result)
             if fitopt is not None:
-                _scatter_fitopt(few_fitopt, pixels, fitopt)
+                _scatter_fitopt(room.fitopt, pixels, fitopt)
             fitted += LANES
         first += LANES
-
-
-@jit_allocating
-def _room_for_few(tile, fitopt):
-    """Return a tile of one block, and room for its results."""
-    nints, ngroups, _ = tile.samples.shape
-    samples = np.empty((nints, ngroups, LANES), np.float32)
-    few = Tile(
-        samples,
-        samples.view(np.int32),
-        np.empty((nints, ngroups, LANES), np.uint8),
-        np.empty(LANES, np.uint32),
-        np.empty(LANES, np.float32),
-        np.empty(LANES, np.float32),
-        np.empty(LANES, np.float32),
-        np.empty((nints, min(tile.zeroframe.shape[1], LANES)), np.float32),
-        np.empty((nints, min(tile.suppressed.shape[1], LANES)), np.bool_),
-    )
-    result = TileResult(
-        np.empty((4, LANES), np.float32),
-        np.empty(LANES, np.uint32),
-        np.empty((4, nints, LANES), np.float32),
-        np.empty((nints, LANES), np.uint32),
-    )
-    if fitopt is None:
-        return few, result, None
-    optional = TileFitOpt(
-        np.zeros((7, nints, fitopt.segments.shape[2], LANES), np.float32),
-        np.zeros((nints, LANES), np.float32),
-        np.zeros((nints, fitopt.crmag.shape[1], LANES), np.float32),
-        np.zeros((2, nints), np.int64),
-    )
-    return few, result, optional
 
 
 @jit
