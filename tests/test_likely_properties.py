@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rampfit_numba
 from rampfit_numba.kernels import loading
+from rampfit_numba.kernels.likely.vectors import WIDTH  # noqa: F401  (printed by the other process)
 from tests.likely_cases import LikelyCase, LikelyFit, assert_same_bits, fit_kernel
 from tests.random_likely import random_likely_case
-from tests.sizes import fewer
+from tests.sizes import INTERPRETED, fewer
 
 pytestmark = pytest.mark.kernel
 
@@ -146,3 +153,31 @@ def test_flagged_samples_mean_nothing(joint: bool, seed: int) -> None:
     ok = same & np.isfinite(plain.rateints["data"])
     change = np.abs(plain.rateints["data"][ok] - found.rateints["data"][ok])
     assert (change <= 1e-4 * plain.rateints["err"][ok] + 1.2e-7 * np.abs(plain.rateints["data"][ok])).all()
+
+
+def digest() -> str:
+    """Return a hash of all planes of some exposures; NaNs are alike."""
+    found = hashlib.sha256()
+    for seed in range(900, 910):
+        for joint in (False, True):
+            fit = fit_kernel(random_likely_case(seed, largest_size=5000), joint=joint)
+            for plane in (*fit.rate.values(), *fit.rateints.values(), fit.groupdq):
+                found.update(np.where(plane == plane, plane, np.nan).astype(plane.dtype).tobytes())  # noqa: PLR0124
+    return found.hexdigest()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
+def test_any_machine_gives_the_same_bits(tmp_path: Path) -> None:
+    """With the narrowest registers as few pixels go side by side as anywhere."""
+    script = "from tests.test_likely_properties import *; print(WIDTH, digest())"
+    narrow = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    path = os.pathsep.join([str(Path(rampfit_numba.__file__).parents[1]), str(Path(__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | narrow | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["4", digest()]
