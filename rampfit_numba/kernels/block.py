@@ -1,8 +1,8 @@
 """Fit of one block: LANES pixels with all their integrations and groups.
 
 The group index runs outside and the pixel index inside, so that the compiler can use vectors. Most ramps have no flag
-and take a short path; the others are cut into segments. Which path a ramp takes must depend on nothing but the ramp, so
-that its neighbours and the slicing do not change a bit.
+and take a short path; the others are cut into segments. Both take the same steps in the same order, so that a ramp's
+neighbours and the slicing do not change a bit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from rampfit_numba.kernels.fitopt import (
 )
 from rampfit_numba.kernels.median_rate import add_clean_rate, add_flagged_rate, add_sparse_rate, cancels, exact_rate
 from rampfit_numba.kernels.ols import (
-    PAIRS,
     clean_weights,
     fit_clean,
     fit_segments,
@@ -42,6 +41,8 @@ _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
 _ZEROFRAME = ramp_status.ZEROFRAME
 #: Up to so many ramps with flags in a block get their medians one by one: 100 ns each instead of 7 ns for every ramp.
 _SPARSE = LANES // 12
+#: Up to so many ramps without flags in a block are not worth the path of their own.
+_FEW_CLEAN = LANES // 8
 
 
 class BlockRoom(NamedTuple):
@@ -106,7 +107,7 @@ def room_for_block(nints: int, ngroups: int) -> BlockRoom:
         size=np.empty(LANES, np.float64),
         bytes=np.empty((5, LANES), np.uint8),
         doubles=np.zeros((2, LANES), np.float64),
-        pairs=np.zeros(((ngroups // 2 + PAIRS - 1) // PAIRS * PAIRS, LANES), np.float64),
+        pairs=np.empty((max(ngroups // 2, 1), LANES), np.float64),
         rate=np.empty(LANES, np.float64),
         constants=np.empty((CONSTANTS, LANES), np.float64),
         base=np.empty(LANES, np.uint32),
@@ -192,7 +193,9 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
 
     for i in range(nints):
         samples, flags, status_now = tile.samples[i], tile.flags[i], status[i]
-        if nflagged[i] < LANES:
+        # A few ramps without flags among many that have some are fitted like those, with the same result.
+        with_clean = LANES - nflagged[i] > _FEW_CLEAN
+        if with_clean:
             fit_clean(samples, first, constants, weights, pairs, classes, slope, room.doubles[0])
             sum_clean(slope, ngroups, settings, constants, clean)
         mean, total = room.doubles[0], room.doubles[1]
@@ -210,6 +213,7 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
             total,
             flagged[i],
             nflagged[i],
+            with_clean,
         )
         if nflagged[i] == 0:
             _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances[i], combined, result)
@@ -218,12 +222,12 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
 
         for k in range(LANES):
             unflagged[k] = status_now[k] == 0 and ngroups > 1
-            left_out[k] = unflagged[k] or (status_now[k] & _UNFITTED) != 0
+            left_out[k] = (unflagged[k] and with_clean) or (status_now[k] & _UNFITTED) != 0
         find_reach(flags, first, settings.clear_first_jump, left_out, reach)
         number = list_segments(reach, segments)
         fit_segments(samples, first, constants, weights, segments, number)
         sum_segments(segments, number, reach, settings, constants, sums)
-        for j in range(4):
+        for j in range(4 if with_clean else 0):
             to, clean_sums = sums[j], clean[j]
             for k in range(LANES):
                 # Both are loaded before the choice, which the compiler would otherwise make one by one.

@@ -85,7 +85,7 @@ def store_segment(place, k, pixel, begin, length, snr_class, slope, mean, settin
 
 @jit
 def store_clean(
-    fitopt, i, samples, first, classes, slope, settings, constants, weights, mean, total, flagged, nflagged
+    fitopt, i, samples, first, classes, slope, settings, constants, weights, mean, total, flagged, nflagged, wanted
 ):
     """Store the only segments of the ramps without flags of a block, and 0 for the others.
 
@@ -106,11 +106,13 @@ def store_clean(
         Room to work in.
     flagged : ndarray of uint32
         The ramps with flags, `nflagged` of them.
+    wanted : bool
+        Otherwise only the 0 is stored, and :func:`store_segments` does the rest.
     """
     if fitopt is None:
         return
     place = fitopt.segments[:, i, 0]
-    if nflagged == LANES:
+    if not wanted:
         for a in range(nflagged):
             place[:, first + flagged[a]] = 0.0
         return
@@ -123,12 +125,12 @@ def store_clean(
             continue
         total[:] = 0.0
         for g in range(ngroups):
-            weight = sample_weight(weights, c, ngroups, g) / weights.total[c, ngroups]
+            weight = sample_weight(weights, c, ngroups, g)
             sample = samples[g, first : first + LANES]
             for k in range(LANES):
                 total[k] += weight * np.float64(sample[k])
         for k in range(LANES):
-            mean[k] = total[k] if classes[k] == c else mean[k]
+            mean[k] = total[k] / weights.total[c, ngroups] if classes[k] == c else mean[k]
     for k in range(LANES):
         store_segment(place, k, first + k, 0, ngroups, classes[k], slope[k], mean[k], settings, constants, weights)
     for a in range(nflagged):
@@ -160,8 +162,8 @@ def store_segments(fitopt, i, samples, first, segments, number, settings, consta
     if fitopt is None:
         return
     places = fitopt.segments[:, i]
-    for k in range(LANES):
-        stored[k] = 0
+    for lane in range(LANES):
+        stored[lane] = 0
     entries = weights.factors.size // _CLASSES
     for s in range(number):
         k, length, last = np.int64(segments.lane[s]), np.int64(segments.length[s]), np.int64(segments.last[s])
@@ -176,8 +178,8 @@ def store_segments(fitopt, i, samples, first, segments, number, settings, consta
             place, k, first + k, begin, length, snr_class, segments.slope[s], mean, settings, constants, weights
         )
         stored[k] += 1
-    for k in range(LANES):
-        fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[k])
+    for lane in range(LANES):
+        fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[lane])
 
 
 @jit

@@ -75,7 +75,7 @@ class Window(NamedTuple):
 
 
 class TileLoader:
-    """Copies tiles of the inputs into buffers; those for samples and flags are allocated once."""
+    """Copies tiles of the inputs into buffers that are allocated once: a tile is valid until the next one is loaded."""
 
     def __init__(self, inputs: RowInputs, rules: GroupRange) -> None:
         self._inputs = inputs
@@ -83,13 +83,18 @@ class TileLoader:
         nints, _, self._nrows, self._ncols = inputs.data.shape
         ngroups = rules.stop_kept - rules.first_kept
         fitting = TILE_BYTES // (nints * ngroups * _SAMPLE_AND_FLAG)
-        self._pixels = min(max(fitting, 4 * LANES), _MOST_PIXELS, self._nrows * self._ncols)
-        if self._pixels >= self._ncols:
-            self._pixels -= self._pixels % self._ncols
-        self.most_pixels = padded_size(self._pixels)
-        self._samples = np.empty(nints * ngroups * self.most_pixels, np.float32)
-        self._flags = np.empty(nints * ngroups * self.most_pixels, np.uint8)
+        pixels = min(max(fitting, LANES), _MOST_PIXELS, self._nrows * self._ncols)
+        # Whole rows, or whole blocks of a row.
+        self._pixels = pixels - pixels % (self._ncols if pixels >= self._ncols else min(LANES, self._ncols))
+        self.most_pixels = most = padded_size(self._pixels)
         self._shape = (nints, ngroups)
+        self._samples = np.empty(nints * ngroups * most, np.float32)
+        self._flags = np.empty(nints * ngroups * most, np.uint8)
+        self._zeroframe = np.empty(nints * most * (inputs.zeroframe is not None), np.float32)
+        # Planes that are absent keep these values.
+        self._pixeldq = np.zeros(most, np.uint32)
+        self._readnoise, self._gain = np.ones(most, np.float32), np.ones(most, np.float32)
+        self._dark = np.zeros(most, np.float32)
 
     def windows(self) -> Iterator[Window]:
         """Yield the tiles' places in memory order."""
@@ -111,37 +116,35 @@ class TileLoader:
         size = nints * ngroups * padded
         samples = self._samples[:size].reshape(nints, ngroups, padded)
         flags = self._flags[:size].reshape(nints, ngroups, padded)
+        zeroframe = self._zeroframe[: nints * padded].reshape(nints, -1)
         kept = slice(rules.first_kept, rules.stop_kept)
-        _fill(samples, inputs.data[:, kept, window.rows, window.columns], 0)
-        _fill(flags, inputs.groupdq[:, kept, window.rows, window.columns], dq.DO_NOT_USE)
+        planes = (
+            (inputs.pixeldq, self._pixeldq, 0),
+            (inputs.readnoise, self._readnoise, 1),
+            (inputs.gain, self._gain, 1),
+            (inputs.dark, self._dark, 0),
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            _fill(samples, inputs.data[:, kept, window.rows, window.columns], 0)
+            _fill(flags, inputs.groupdq[:, kept, window.rows, window.columns], dq.DO_NOT_USE)
+            if inputs.zeroframe is not None:
+                _fill(zeroframe, inputs.zeroframe[:, window.rows, window.columns], 0)
+            for plane, buffer, padding in planes:
+                if plane is not None:
+                    _fill(buffer[:padded], plane[window.rows, window.columns], padding)
         flags[:, : max(rules.first_used - rules.first_kept, 0)] |= dq.DO_NOT_USE
         flags[:, max(rules.last_used + 1 - rules.first_kept, 0) :] |= dq.DO_NOT_USE
         return Tile(
             samples=samples,
             bits=samples.view(np.int32),
             flags=flags,
-            pixeldq=self._plane(inputs.pixeldq, window, padded, np.uint32, 0),
-            readnoise=self._plane(inputs.readnoise, window, padded, np.float32, 1),
-            gain=self._plane(inputs.gain, window, padded, np.float32, 1),
-            dark=self._plane(inputs.dark, window, padded, np.float32, 0),
-            zeroframe=self._cube(inputs.zeroframe, window, padded),
+            pixeldq=self._pixeldq[:padded],
+            readnoise=self._readnoise[:padded],
+            gain=self._gain[:padded],
+            dark=self._dark[:padded],
+            zeroframe=zeroframe,
             suppressed=self._suppressed(window, padded),
         )
-
-    def _plane(
-        self, plane: np.ndarray | None, window: Window, padded: int, dtype: type[np.generic], padding: int
-    ) -> np.ndarray:
-        values = np.full(padded, padding, dtype)
-        if plane is not None:
-            _fill(values, plane[window.rows, window.columns], padding)
-        return values
-
-    def _cube(self, cube: np.ndarray | None, window: Window, padded: int) -> np.ndarray:
-        if cube is None:
-            return np.empty((self._shape[0], 0), np.float32)
-        values = np.empty((self._shape[0], padded), np.float32)
-        _fill(values, cube[:, window.rows, window.columns], 0)
-        return values
 
     def _suppressed(self, window: Window, padded: int) -> np.ndarray:
         """Find the ramps whose only good group was dropped: a group can be dropped because they are suppressed."""
@@ -175,6 +178,5 @@ def _fill(buffer: np.ndarray, window: np.ndarray, padding: int) -> None:
     """Copy `window`, shape (..., rows, columns), to the front of `buffer`, shape (..., pixels), and pad the rest."""
     npixels = window.shape[-2] * window.shape[-1]
     front = buffer[..., :npixels].reshape(window.shape)  # a view: one axis of a contiguous row split in two
-    with np.errstate(over="ignore", invalid="ignore"):
-        np.copyto(front, window, casting="unsafe")
+    np.copyto(front, window, casting="unsafe")
     buffer[..., npixels:] = padding

@@ -23,8 +23,8 @@ _SOLE_FIRST = ramp_status.SOLE_FIRST
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
 _ONE = np.uint64(1)
-#: Pairs that are added in one go: fewer loads and stores of the sum. Rows of pairs come in multiples of it.
-PAIRS = 4
+#: Pairs that are added in one go: fewer loads and stores of the sum.
+_PAIRS = 4
 
 
 @jit_inline
@@ -189,6 +189,8 @@ def sum_single_group(sample, k, status, settings, constants, sums):
 def fit_clean(samples, first, constants, weights, pairs, classes, slope, total):
     """Fit a block of ramps without flags of two or more groups, which are one segment each.
 
+    The terms and their order are those of :func:`fit_segments`: the results are the same to the bit.
+
     Parameters
     ----------
     samples : ndarray of float32, shape (ngroups, npixels)
@@ -198,7 +200,7 @@ def fit_clean(samples, first, constants, weights, pairs, classes, slope, total):
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     weights : Weights
     pairs : ndarray of float64, shape (rows, LANES)
-        Room to work in: ngroups / 2 rows, rounded up to a multiple of PAIRS; those to spare are 0.
+        Room to work in: ngroups // 2 rows or more.
     classes : ndarray of int64, shape (LANES,)
         Result: signal-to-noise classes.
     slope : ndarray of float64, shape (LANES,)
@@ -223,18 +225,21 @@ def fit_clean(samples, first, constants, weights, pairs, classes, slope, total):
         if (present >> c) & 1 == 0:
             continue
         row = c * (weights.factors.size // _CLASSES) + ngroups * (ngroups + 1) // 2 - 1
-        for j in range(0, half, PAIRS):
-            a, b, c2, d = pairs[j], pairs[j + 1], pairs[j + 2], pairs[j + 3]
-            fa = weights.factors[row - j]
-            fb = weights.factors[row - j - 1] if j + 1 < half else 0.0
-            fc = weights.factors[row - j - 2] if j + 2 < half else 0.0
-            fd = weights.factors[row - j - 3] if j + 3 < half else 0.0
-            if j == 0:
-                for k in range(LANES):
-                    total[k] = fa * a[k] + fb * b[k] + fc * c2[k] + fd * d[k]
-            else:
-                for k in range(LANES):
-                    total[k] += fa * a[k] + fb * b[k] + fc * c2[k] + fd * d[k]
+        first_factor, first_pair = weights.factors[row], pairs[0]
+        for k in range(LANES):
+            total[k] = first_factor * first_pair[k]
+        done = 1
+        while done + _PAIRS <= half:
+            fa, fb = weights.factors[row - done], weights.factors[row - done - 1]
+            fc, fd = weights.factors[row - done - 2], weights.factors[row - done - 3]
+            a, b, c2, d = pairs[done], pairs[done + 1], pairs[done + 2], pairs[done + 3]
+            for k in range(LANES):
+                total[k] = (((total[k] + fa * a[k]) + fb * b[k]) + fc * c2[k]) + fd * d[k]
+            done += _PAIRS
+        for j in range(done, half):
+            factor, pair = weights.factors[row - j], pairs[j]
+            for k in range(LANES):
+                total[k] += factor * pair[k]
         for k in range(LANES):
             slope[k] = total[k] if classes[k] == c else slope[k]
 
