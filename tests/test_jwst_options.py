@@ -267,8 +267,13 @@ def slow(*arguments, **others):
         print("fitting", flush=True)
         before(*arguments, **others)
 api.run_rows = slow
-RampFitStep.call("jw01_jump.fits", override_readnoise="rn.fits", override_gain="gain.fits", maximum_cores=2,
-                 executor=sys.argv[1], save_results=True)
+try:
+    RampFitStep.call("jw01_jump.fits", override_readnoise="rn.fits", override_gain="gain.fits", maximum_cores=2,
+                     executor=sys.argv[1], save_results=True)
+except KeyboardInterrupt:
+    # Python's own status for it depends on what else runs at the end.
+    print("KeyboardInterrupt", file=sys.stderr)
+    sys.exit(130)
 """
 
 
@@ -284,7 +289,7 @@ def test_interrupt(exposure, executor):
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate()
     guard.cancel()
-    assert process.returncode in (-signal.SIGINT, 130)
+    assert process.returncode == 130, complaint
     assert "KeyboardInterrupt" in complaint
     assert written() == []
     assert exposure
