@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 #: Bytes of a value, and arrays in a fitopt.
 _SAMPLE, _FITOPT_ARRAYS = 4, 9
+_EXPOSURE_ARRAYS = ("data", "groupdq", "pixeldq", "average_dark_current", "zeroframe")
 
 
 def fit_ramps(
@@ -143,6 +144,9 @@ def fit_ramps(
     allocator = output_allocator if kind == "processes" else _ordinary_allocator
     rate, rateints = _allocate(exposure, options, out, allocator)
     new_flags = _allocate_flags(exposure, out, allocator) if options.is_likelihood else None
+    if out is not None:
+        given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS} | {"readnoise": noise, "gain": electrons}
+        _check_apart(given, rate, rateints, new_flags)
     if options != asked:
         message = f"{asked.algorithm!r} needs {LIKELIHOOD_GROUPS} groups, the exposure has {exposure.ngroups}: "
         warnings.warn(f"{message}it is fitted with 'ols', and no jump is searched for", RampFitWarning, stacklevel=2)
@@ -281,6 +285,20 @@ def _check_room(name: str, plane: np.ndarray | None, shape: tuple[int, ...], dty
         raise ValueError(f"{expected}; got None, as results of another algorithm have it")
     if plane.shape != shape or plane.dtype != dtype or not plane.flags.writeable:
         raise ValueError(f"{expected}; got {plane.dtype}, shape {plane.shape}")
+
+
+def _check_apart(
+    inputs: dict[str, np.ndarray | None], rate: Rate, rateints: RateInts, new_flags: np.ndarray | None
+) -> None:
+    """Refuse room that overlaps an input, which would be overwritten while it is read."""
+    room = {f"out.rate.{name}": plane for name, plane in vars(rate).items()}
+    room |= {f"out.rateints.{name}": plane for name, plane in vars(rateints).items()} | {"out.groupdq": new_flags}
+    for name, plane in room.items():
+        for source, array in inputs.items():
+            if plane is not None and array is not None and np.may_share_memory(plane, array):
+                raise ValueError(
+                    f"{name}: expected memory of its own, since inputs are not modified; got that of {source}"
+                )
 
 
 def _outputs(rate: Rate, rateints: RateInts, fitopt: FitOpt | None) -> RowOutputs:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 PLANES = ("data", "err", "var_poisson", "var_rnoise", "chisq", "dq")
 Planes = dict[str, "NDArray[Any]"]
-LEAST_GROUPS = 4
 
 
 @dataclass(frozen=True, eq=False)

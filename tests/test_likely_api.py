@@ -282,6 +282,41 @@ def test_out_must_fit(name):
         fit_ramps(exposure, NOISE, GAIN, algorithm="likely", out=replace(fit, rate=wrong))
 
 
+def test_out_may_not_be_an_input():
+    """A second fit with the flags of the first: these are then an input, which room may not overlap."""
+    exposure = exposure_of(simulated()[0])
+    fit = fit_ramps(exposure, NOISE, GAIN, algorithm="likely")
+    again = replaced(exposure, groupdq=fit.groupdq)
+    before = fit.groupdq.copy()
+    with pytest.raises(ValueError, match=r"out\.groupdq: expected memory of its own, .* got that of groupdq"):
+        fit_ramps(again, NOISE, GAIN, algorithm="likely", out=fit)
+    with pytest.raises(ValueError, match=r"out\.rate\.data: expected memory of its own, .* got that of readnoise"):
+        fit_ramps(exposure, fit.rate.data, GAIN, out=fit)
+    with pytest.raises(ValueError, match=r"out\.rate\.dq: expected memory of its own, .* got that of pixeldq"):
+        fit_ramps(replaced(exposure, pixeldq=fit.rate.dq), NOISE, GAIN, out=fit)
+    np.testing.assert_array_equal(fit.groupdq, before)
+
+
+@pytest.mark.parametrize("options", [{"rejection_threshold": 1e200}, {"pedestal": (0.0, 1e200)}], ids=str)
+def test_huge_options_are_as_good_as_infinite(options):
+    """No jump is beyond such a threshold, and such a pedestal says nothing."""
+    exposure = exposure_of(simulated()[0])
+    fit = quietly(exposure, NOISE, GAIN, algorithm="likely_joint", **options)
+    if "pedestal" in options:
+        assert_same(fit, quietly(exposure, NOISE, GAIN, algorithm="likely_joint"))
+    else:
+        np.testing.assert_array_equal(fit.groupdq, exposure.groupdq)
+
+
+def test_pedestal_with_a_group_at_time_zero():
+    ramps = np.full((1, 5, 1, 1), 100, np.float32) + 20 * np.arange(5, dtype=np.float32).reshape(1, 5, 1, 1)
+    exposure = Exposure(ramps, None, 1.0, read_times=[[float(g)] for g in range(5)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit = fit_ramps(exposure, NOISE, GAIN, algorithm="likely_joint", pedestal=(100.0, 1.0))
+    assert fit.rate.data[0, 0] == pytest.approx(20)
+
+
 # ------------------------------------------------------------------------------------------------------------- options
 @pytest.mark.parametrize(
     ("options", "error", "message"),

@@ -10,9 +10,8 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_allocating
 
-_D8, _S8, _J8 = np.uint8(dq.DO_NOT_USE), np.uint8(dq.SATURATED), np.uint8(dq.JUMP_DET)
+_D8, _J8 = np.uint8(dq.DO_NOT_USE), np.uint8(dq.JUMP_DET)
 _SJ8 = np.uint8(dq.SATURATED | dq.JUMP_DET)
-_DS8 = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _D = np.uint32(dq.DO_NOT_USE)
 _NOT_D = np.uint32(0xFFFFFFFF ^ dq.DO_NOT_USE)
 

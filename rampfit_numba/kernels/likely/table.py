@@ -51,9 +51,11 @@ def sole_table(pattern: ReadPattern, mean: float, sigma: float, *, zeroframe: bo
     known = np.isfinite(mean) and np.isfinite(sigma)
     if known or zeroframe:
         time = pattern.mean_t
-        table[:, SOLE_PHOTON] = pattern.tau / time**2
-        table[:, SOLE_READ] = 1 / (pattern.reads * time**2)
-        table[:, SOLE_PEDESTAL] = (sigma if known else 0.0) ** 2 / time**2
+        spread = sigma if known else 0.0
+        with np.errstate(divide="ignore", invalid="ignore"):  # a group at time 0 cannot be used, which its time shows
+            table[:, SOLE_PHOTON] = pattern.tau / time**2
+            table[:, SOLE_READ] = 1 / (pattern.reads * time**2)
+            table[:, SOLE_PEDESTAL] = spread * spread / time**2
         table[:, SOLE_TIME] = time
         table[:, SOLE_LEVEL] = mean if known else 0.0
         if not known:

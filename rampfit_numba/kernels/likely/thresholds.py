@@ -25,6 +25,6 @@ def thresholds(rejection_threshold: float | None) -> tuple[float, float]:
     """
     if rejection_threshold is None:
         return DEFAULT_THRESHOLDS
-    one = rejection_threshold**2
+    one = rejection_threshold * rejection_threshold  # infinite where it is too large: nothing is flagged then
     chance = math.erfc(rejection_threshold / math.sqrt(2))
     return one, -2 * math.log(chance) if chance > 0 else one + _BEYOND
