@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.compilation import announce, warm_up
+from rampfit_numba.compilation import Kernels, make_ready
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
 from rampfit_numba.engine.shared import output_allocator
 from rampfit_numba.exposure import Exposure, as_array
 from rampfit_numba.kernels.likely.rows import LikelyOutputs, LikelyRules, fit_likely_rows
 from rampfit_numba.kernels.rows import RowInputs, RowOutputs, as_single, count_rows, fit_rows
+from rampfit_numba.kernels.segments import MOST_IN_BYTES
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import LIKELIHOOD_GROUPS, FitOptions
 from rampfit_numba.prepare import make_likely_rules, make_plan
@@ -151,9 +152,6 @@ def fit_ramps(
         message = f"{asked.algorithm!r} needs {LIKELIHOOD_GROUPS} groups, the exposure has {exposure.ngroups}: "
         warnings.warn(f"{message}it is fitted with 'ols', and no jump is searched for", RampFitWarning, stacklevel=2)
 
-    # Workers must find the kernels compiled, not each compile its own.
-    if announce(options.algorithm) and kind != "here":
-        warm_up([options.algorithm])
     start = time.perf_counter()
     data, groupdq = file_source(exposure.data), file_source(exposure.groupdq)
     # All that is mapped from a file is read instead: see sources.py.
@@ -188,6 +186,8 @@ def _run_ols(
     plan = make_plan(exposure, options, inputs.data, inputs.groupdq)
     if plan.use_zeroframe:
         inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
+    ngroups = plan.rules.stop_kept - plan.rules.first_kept
+    make_ready(Kernels("ols", long_ramps=ngroups > MOST_IN_BYTES, save_opt=options.save_opt))
     fitopt = None
     if options.save_opt:
         counts = run(partial(count_rows, rules=plan.rules), inputs, None)
@@ -219,6 +219,7 @@ def _run_likelihood(
     rules = make_likely_rules(exposure, options)
     if rules.split_zeroframe:
         inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
+    make_ready(Kernels(options.algorithm))
     jumps = run(partial(_fit_and_count, rules=rules), inputs, _likely_outputs(*results), progress=progress)
     log.info("Jumps found: %d", sum(jumps))
     return "" if any(np.isfinite(row).any() for row in results[0].data) else "no ramp has a valid fit"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rampfit_numba.kernels._jit import cache_folder, is_cold
+from rampfit_numba.kernels._jit import cache_folder, is_cold, note_warm
 from rampfit_numba.kernels.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.kernels.likely.rows import LikelyOutputs, LikelyRules, fit_likely_rows
 from rampfit_numba.kernels.likely.thresholds import thresholds
 from rampfit_numba.kernels.rows import RowInputs, RowOutputs, Rules, count_rows, fit_rows
+from rampfit_numba.kernels.segments import MOST_IN_BYTES
 from rampfit_numba.kernels.settings import Settings
 from rampfit_numba.options import ALGORITHMS, LIKELIHOOD_GROUPS, FitOptions
 
@@ -21,19 +22,58 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OLS_GROUPS = 3
-#: Module and name of the kernel of each algorithm that takes longest to compile.
-_SLOWEST = {
-    "ols": ("tile", "fit_tile"),
-    "likely": ("likely.tile", "fit_likely_tile"),
-    "likely_joint": ("likely.joint", "fit_joint_tile"),
-}
+
+class Kernels(NamedTuple):
+    """Kernels that are compiled together: those of one kind of fit.
+
+    Attributes
+    ----------
+    algorithm : str
+        As :class:`FitOptions` has it.
+    long_ramps : bool
+        For ``"ols"``: ramps of more than `MOST_IN_BYTES` groups.
+    save_opt : bool
+        For ``"ols"``: with the fits of the segments.
+    """
+
+    algorithm: str
+    long_ramps: bool = False
+    save_opt: bool = False
+
+    @property
+    def name(self) -> str:
+        """A name for files."""
+        return self.algorithm + "-long" * self.long_ramps + "-fitopt" * self.save_opt
+
+
+_OLS = [Kernels("ols", long_ramps, save_opt) for long_ramps in (False, True) for save_opt in (False, True)]
+_ready: set[Kernels] = set()
+
+
+def make_ready(kernels: Kernels) -> None:
+    """Compile `kernels`, and say so, or load them from the cache; nothing happens when this process has them.
+
+    A fit does this before its workers start, which must find them compiled, not each compile its own.
+    """
+    if kernels in _ready:
+        return
+    if is_cold(kernels.name):
+        kept = f"the code is kept in {cache_folder()}" if cache_folder() else "the cache folder cannot be written"
+        log.info("Compiling the kernels for this machine, which takes some seconds; %s", kept)
+    if kernels.algorithm == "ols":
+        _fit_ols(kernels)
+    else:
+        _fit_likelihood(kernels)
+    note_warm(kernels.name)
+    _ready.add(kernels)
 
 
 def warm_up(algorithms: Iterable[str] | None = None) -> float:
     """Compile the kernels, or load them from the cache, so that the next fit starts at once.
 
-    Machine code is kept on disk: this takes several seconds once after an installation, and little later.
+    Machine code is kept on disk: for all algorithms this takes about a minute once after an installation, and little
+    later. For OLS it comprises the optional results and ramps of any length, which a fit compiles only when it needs
+    them.
 
     Parameters
     ----------
@@ -60,38 +100,31 @@ def warm_up(algorithms: Iterable[str] | None = None) -> float:
     wanted = ALGORITHMS.values() if algorithms is None else [FitOptions(name).algorithm for name in algorithms]
     start = time.perf_counter()
     for algorithm in dict.fromkeys(wanted):
-        announce(algorithm)
-        if algorithm == "ols":
-            _warm_up_ols()
-        else:
-            _warm_up_likelihood(algorithm)
+        for kernels in _OLS if algorithm == "ols" else [Kernels(algorithm)]:
+            make_ready(kernels)
     return time.perf_counter() - start
 
 
-def announce(algorithm: str) -> bool:
-    """Say so if the kernels of `algorithm` will have to be compiled, and return whether they will."""
-    cold = is_cold(*_SLOWEST[algorithm])
-    if cold:
-        kept = f"the code is kept in {cache_folder()}" if cache_folder() else "the cache folder cannot be written"
-        log.info("Compiling the kernels for this machine, which takes some seconds; %s", kept)
-    return cold
-
-
-def _warm_up_ols() -> None:
+def _fit_ols(kernels: Kernels) -> None:
+    ngroups = MOST_IN_BYTES + 1 if kernels.long_ramps else 3
     settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=True, clear_first_jump=False)
-    rules = Rules(settings, 0, _OLS_GROUPS, 0, _OLS_GROUPS - 1, dropped_good=False)
-    inputs, plane, cube = _arrays(_OLS_GROUPS)
-    fit_rows(inputs, RowOutputs(*[np.empty_like(like) for like in [*[plane] * 5, *[cube] * 5]]), rules)
-    count_rows(inputs, None, rules)
+    rules = Rules(settings, 0, ngroups, 0, ngroups - 1, dropped_good=False)
+    inputs, plane, cube = _arrays(ngroups)
+    outputs = [np.empty_like(like) for like in [*[plane] * 5, *[cube] * 5]]
+    if kernels.save_opt:
+        count_rows(inputs, None, rules)
+        segments = [np.zeros((1, 1, 1, 1), np.float32) for _ in range(7)]
+        outputs += [*segments, np.zeros((1, 1, 1), np.float32), np.zeros((1, 0, 1, 1), np.float32)]
+    fit_rows(inputs, RowOutputs(*outputs), rules)
 
 
-def _warm_up_likelihood(algorithm: str) -> None:
+def _fit_likelihood(kernels: Kernels) -> None:
     one, two = thresholds(None)
     rules = LikelyRules(
         pattern=read_pattern(even_read_times(LIKELIHOOD_GROUPS, 1.0)),
         threshold_one=one,
         threshold_two=two,
-        joint=algorithm == "likely_joint",
+        joint=kernels.algorithm == "likely_joint",
         split_zeroframe=False,
         nframes=1,
         first_kept=0,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import subprocess
-import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
@@ -23,7 +21,6 @@ from rampfit_numba import (
     fit_ramps,
     read_exposure,
     read_reference,
-    warm_up,
 )
 from tests.sizes import INTERPRETED, fewer
 
@@ -633,43 +630,6 @@ def test_pedestal_gives_a_rate_to_one_good_group():
     np.testing.assert_allclose(given.rateints.data[:, :, 0], (data[:, 0, :, 0] - 50) / FRAME_TIME, rtol=1e-5)
     for name, plane in planes(without).items():
         assert plane[..., 1:].tobytes() == planes(given)[name][..., 1:].tobytes(), name
-
-
-# --------------------------------------------------------------------------------------------------------- compilation
-@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
-def test_least_squares_compile_nothing_of_the_likelihood(tmp_path):
-    code = """
-import sys
-import numpy as np
-from rampfit_numba import Exposure, fit_ramps
-from rampfit_numba.kernels import likely
-
-exposure = Exposure(np.zeros((1, 5, 2, 3)), None, 1.0)
-
-def compiled():
-    modules = [module for name, module in sys.modules.items() if name.startswith(likely.__name__ + ".")]
-    kernels = [value for module in modules for value in vars(module).values() if hasattr(value, "signatures")]
-    own = [kernel for kernel in kernels if kernel.__module__.startswith(likely.__name__)]
-    assert own
-    return sum(bool(kernel.signatures) for kernel in own)
-
-fit_ramps(exposure, 1.0, 1.0)
-print(compiled())
-fit_ramps(exposure, 1.0, 1.0, algorithm="likely")
-print(compiled())
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    least_squares, likelihood = map(int, done.stdout.split())
-    assert least_squares == 0
-    assert likelihood > 0
-
-
-def test_warm_up_takes_algorithms():
-    assert warm_up(["LIKELY", "likely_joint"]) >= 0
-    with pytest.raises(ValueError, match="algorithm: expected one of"):
-        warm_up(["fast"])
-    with pytest.raises(TypeError, match="algorithms: expected several names; got one, 'ols'"):
-        warm_up("ols")
 
 
 # ------------------------------------------------------------------------------------------------------ real exposures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from scipy import linalg, stats
 
 from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels.likely import rows
 from rampfit_numba.kernels.likely.differences import list_finite, list_used, middle
 from rampfit_numba.kernels.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.kernels.likely.thresholds import thresholds
@@ -27,7 +29,7 @@ from rampfit_numba.kernels.likely.vectors import (
     store_single,
 )
 from rampfit_numba.kernels.median_network import middle_network
-from tests.likely_cases import assert_agree, differing, fit_kernel, one_ramp
+from tests.likely_cases import assert_agree, assert_same_bits, differing, fit_kernel, one_ramp
 from tests.naive_likely import Times, naive_likely
 from tests.random_likely import random_likely_case
 from tests.sizes import fewer
@@ -159,17 +161,24 @@ def test_medians(count: int, chance: float) -> None:
 @pytest.mark.parametrize("joint", [False, True], ids=["likely", "likely_joint"])
 @pytest.mark.parametrize("start", range(0, 120, 20))
 def test_random_ramps_against_the_oracle(start: int, joint: bool) -> None:
-    """Every plane of exposures with every flag and bad value; ramps that hinge on rounding are counted, and few."""
-    ramps = hinging = 0
+    """Every plane of exposures with every flag and bad value; ramps that are left out are counted, and few.
+
+    Left out are close decisions, which hinge on rounding, and for `likely` ramps with fewer than four used differences;
+    so in most exposures most of the flags are taken away.
+    """
+    ramps = hinging = excused = 0
     for seed in range(start, start + fewer(20, 2)):
         case = random_likely_case(seed, small=True)
         if joint and seed % 3 == 0:
             case = case.but(pedestal=(100.0, 5.0))
+        if not joint and seed % 6:
+            case = case.but(groupdq=case.groupdq * (np.random.default_rng(seed).random(case.groupdq.shape) < 0.1))
         expected, hinges = naive_likely(case, joint=joint)
         found = fit_kernel(case, joint=joint)
         # Three differences are as good as four for an oracle without rounding errors of its own.
         close = (hinges.margin < 1e-6) | ((hinges.used < 4) & (not joint)) | (hinges.cancelled < SLOW_DIGITS)
         ramps, hinging = ramps + close.size, hinging + int((hinges.margin < 1e-6).sum())
+        excused += int(close.sum())
         if joint:
             close[:] = close.any(axis=0)
         for name, where in differing(expected, found).items():
@@ -177,6 +186,29 @@ def test_random_ramps_against_the_oracle(start: int, joint: bool) -> None:
             skip = np.broadcast_to(close[:, None], where.shape) if name == "groupdq" else skip
             assert not (where & ~skip).any(), (case.label, name, np.argwhere(where & ~skip)[:3])
     assert hinging <= 0.05 * ramps
+    assert excused <= (0.05 if joint else 0.4) * ramps  # a tenth but for the first exposures, which lack samples
+
+
+@pytest.mark.parametrize("seed", range(600, 606))
+def test_median_without_a_network(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a great many differences the median is found pixel by pixel: the same to the bit."""
+    case = random_likely_case(seed, small=True).but(pedestal=(100.0, 5.0))
+    with_network = fit_kernel(case, joint=True)
+    monkeypatch.setattr(rows, "LONGEST_NETWORK", 0)
+    assert_same_bits(with_network, fit_kernel(case, joint=True))
+
+
+def test_many_integrations_need_no_memory() -> None:
+    """A network for all of their differences would take gigabytes."""
+    tracemalloc.start()
+    try:
+        case = one_ramp(np.tile(100 + 20.0 * np.arange(50), (fewer(1000, 90), 1)), noise=10.0)
+        fit = fit_kernel(case, joint=True)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert fit.rate["data"].item() == pytest.approx(20 / case.frame_time)
+    assert most < 100 << 20
 
 
 def banded(times: list[list[float]], rate: float, noise: float, gain: float, used: np.ndarray) -> tuple[float, float]:

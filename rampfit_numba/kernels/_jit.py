@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -40,7 +41,7 @@ def jit(function: Function) -> Function:
 
 
 def jit_allocating(function: Function) -> Function:
-    """Like :func:`jit`, for the few functions that make arrays; they should hand them on and do nothing else."""
+    """Like :func:`jit`, for functions that make arrays, and count references to them: not for the innermost loops."""
     return _compiled(function, _nrt=True)
 
 
@@ -73,20 +74,22 @@ def _compiled(function: Function, **flags: bool | str) -> Function:
     return cast("Function", compiled)
 
 
-def is_cold(module: str, function: str) -> bool:
-    """Tell whether a kernel is compiled neither here nor on disk: `function` in `module`, a name inside this package.
-
-    Asked for the kernel that takes long: small ones may be cached without it.
-    """
-    if numba.config.DISABLE_JIT or _compiled_here(module, function):
+def is_cold(kernels: str) -> bool:
+    """Tell whether `kernels`, a name for some that are compiled together, were never noted as compiled here."""
+    if numba.config.DISABLE_JIT:
         return False
-    index = f"{module.rpartition('.')[2]}.{function}-*.nbi"
-    return not cache_folder() or not any(Path(cache_folder()).rglob(index))
+    return not cache_folder() or not _note(kernels).exists()
 
 
-def _compiled_here(module: str, function: str) -> bool:
-    loaded = sys.modules.get(f"{__package__}.{module}")
-    return loaded is not None and bool(getattr(loaded, function).signatures)
+def note_warm(kernels: str) -> None:
+    """Note beside the machine code that it is complete: some of its functions may be there without the others."""
+    if cache_folder():
+        with suppress(OSError):  # then the next process says once more that it compiles
+            _note(kernels).touch()
+
+
+def _note(kernels: str) -> Path:
+    return Path(cache_folder()) / f"{kernels}.warm"
 
 
 @cache

@@ -15,6 +15,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels.selection import middle_two
 
 _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _S = np.uint8(dq.SATURATED)
@@ -160,7 +161,7 @@ def add_sparse_rate(  # many arrays, none of which belong together
                 values[valid] = np.float64(samples[g + 1, first + k]) - np.float64(samples[g, first + k])
                 valid += _usable(flags, g, first + k)
             if valid > 0:
-                lower, upper = _middle(values, valid)
+                lower, upper = middle_two(values, valid)
                 value = 0.5 * (lower + upper) / settings.group_time
                 magnitude = 0.5 * (abs(lower) + abs(upper)) / settings.group_time
             elif (flags[0, first + k] & _DS) == 0:
@@ -202,7 +203,7 @@ def exact_rate(tile, pixel, status, settings, differences):
             differences[valid] = np.float64(samples[g + 1, pixel]) / settings.group_time - before
             valid += _usable(flags, g, pixel)
         if valid > 0:
-            lower, upper = _middle(differences, valid)
+            lower, upper = middle_two(differences, valid)
             total += lower if valid % 2 == 1 else (lower + upper) / 2.0
         elif (flags[0, pixel] & _DS) == 0:
             total += np.float64(samples[0, pixel]) / settings.group_time
@@ -213,41 +214,6 @@ def exact_rate(tile, pixel, status, settings, differences):
 def _usable(flags, g, pixel):
     """Tell whether the difference of groups g and g + 1 counts."""
     return ((flags[g, pixel] | flags[g + 1, pixel]) & _DS) == 0 and (flags[g + 1, pixel] & _J) == 0
-
-
-@jit
-def _middle(values, count):
-    """Return the two values in the middle of the first `count`, twice the same of an odd number; `values` is reordered.
-
-    Hoare's selection: NumPy's sort would cost a second of compiling.
-    """
-    rank = count // 2
-    low, high = 0, count - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if rank <= j:
-            high = j
-        elif rank >= i:
-            low = i
-        else:
-            break
-    upper = values[rank]
-    if count % 2 == 1:
-        return upper, upper
-    lower = values[0]
-    for i in range(1, rank):
-        lower = max(lower, values[i])
-    return lower, upper
 
 
 @jit_inline

@@ -16,6 +16,9 @@ _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
 _NONE, _ALL = np.uint8(0), np.uint8(0xFF)
+#: Ramps of up to so many groups are counted in bytes; kernels are compiled apart for these and for longer ones, since
+#: a vector holds twice as many: ramps full of hits take a third less time.
+MOST_IN_BYTES = 254
 
 
 class Reach(NamedTuple):
@@ -39,11 +42,8 @@ class Reach(NamedTuple):
 
 
 def room_for_reach(ngroups: int) -> Reach:
-    """Return :class:`Reach` for ramps of `ngroups` groups, of types that can count to what they must.
-
-    One vector register holds 64 bytes, and few exposures need more than bytes.
-    """
-    small = ngroups < np.iinfo(np.uint8).max
+    """Return :class:`Reach` for ramps of `ngroups` groups, of types that can count to what they must."""
+    small = ngroups <= MOST_IN_BYTES
     count = np.uint8 if small else np.uint16
     return Reach(
         groups=np.zeros((ngroups + 1, LANES), count),

@@ -1,6 +1,6 @@
 """Likelihood fit of one tile with one covariance and one rate for all integrations of a pixel.
 
-Source: section 14 of the rules in ``docs/likelihood.md``. The pipeline weights each integration with the covariance of
+Source: section 13 of the rules in ``docs/likelihood.md``. The pipeline weights each integration with the covariance of
 its own noisy rate, and finds that from masked differences, too; here all integrations share both.
 """
 
@@ -34,6 +34,7 @@ from rampfit_numba.kernels.likely.vectors import (
     store_single,
 )
 from rampfit_numba.kernels.ramp_status import flag_non_finite
+from rampfit_numba.kernels.selection import middle_two
 
 #: Read noise of a difference of two frames is at least this, in DN: without any, a rate of 0 would have no variance.
 SMALLEST_NOISE = 1e-3
@@ -58,7 +59,7 @@ def fit_joint_tile(tile, table, sole_table, limits, network, result):
     limits : tuple of float
         See :func:`search`.
     network : ndarray of int64, shape (exchanges, 3)
-        That of :func:`middle_network` for the differences of all integrations of a pixel.
+        That of :func:`middle_network` for the differences of all integrations of a pixel; empty for a great many.
     result : LikelyResult
     """
     nints, ngroups, npixels = tile.samples.shape
@@ -67,6 +68,7 @@ def fit_joint_tile(tile, table, sole_table, limits, network, result):
     used = np.empty((nints, count * WIDTH), np.float64)
     kept = np.empty((nints, count * WIDTH), np.float64)
     values = np.empty(nints * count * WIDTH, np.float64)
+    listed = np.empty(0 if network.shape[0] > 0 else nints * count + 1, np.float64)
     sole = np.zeros((nints, _SOLE_ROWS, WIDTH), np.float64)
     has_sole = np.empty(nints, np.bool_)
     no_jumps = np.empty(_NO_JUMPS, np.uint8)
@@ -79,7 +81,7 @@ def fit_joint_tile(tile, table, sole_table, limits, network, result):
             for i in range(nints):
                 load_differences(tile.samples[i], tile.flags[i], pixel, table, True, difference[i], used[i])  # noqa: FBT003
                 has_sole[i] = _find_sole(tile.samples[i], tile.flags[i], pixel, sole_table, used[i], choice[0], sole[i])
-            guess = _start(difference, used, has_sole, sole, values, network)
+            guess = _start(difference, used, has_sole, sole, values, network, listed, choice[0])
             _fit_vector(
                 tile,
                 pixel,
@@ -139,8 +141,11 @@ def _find_sole(samples, flags, pixel, sole_table, used, left, sole):
 
 
 @jit_inline
-def _start(difference, used, has_sole, sole, values, network):
-    """Return the median of all used differences of all integrations, those from the reset included."""
+def _start(difference, used, has_sole, sole, values, network, listed, median):
+    """Return the median of all used differences of all integrations, those from the reset included.
+
+    Where there is no network for so many, each pixel's values are listed in `listed`; `median` has WIDTH values.
+    """
     nints, size = difference.shape
     count = size // WIDTH
     filler = spread(np.inf)
@@ -153,7 +158,18 @@ def _start(difference, used, has_sole, sole, values, network):
         filler = list_used(difference[i], used[i], count, values, i * count, filler)
         if has_sole[i]:
             store(used[i], 0, select(load(sole[i, _IS_SOLE], 0) > 0.0, 0.0, load(used[i], 0)))
-    return middle(values, nints * count, network, filler)
+    if network.shape[0] > 0 or nints * count == 1:
+        return middle(values, nints * count, network, filler)
+    for lane in range(WIDTH):
+        found = 0
+        for k in range(nints * count):
+            listed[found] = values[k * WIDTH + lane]
+            found += abs(listed[found]) < np.inf  # not the fillers
+        median[lane] = np.nan
+        if found > 0:
+            lower, upper = middle_two(listed, found)
+            median[lane] = (lower + upper) * 0.5
+    return load(median, 0)
 
 
 @jit_inline
