@@ -39,7 +39,7 @@ _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
 _ZEROFRAME = ramp_status.ZEROFRAME
-#: Up to so many ramps with flags in a block get their medians one by one: 100 ns each instead of 7 ns for every ramp.
+#: Up to so many ramps with flags in a block get their medians one by one: 500x6 with few flags takes 4 % less time.
 _SPARSE = LANES // 12
 #: Up to so many ramps without flags in a block are not worth the path of their own.
 _FEW_CLEAN = LANES // 8
