@@ -159,15 +159,15 @@ def test_medians(count: int, chance: float) -> None:
 
 
 @pytest.mark.parametrize("joint", [False, True], ids=["likely", "likely_joint"])
-@pytest.mark.parametrize("start", range(0, 120, 20))
-def test_random_ramps_against_the_oracle(start: int, joint: bool) -> None:
+def test_random_ramps_against_the_oracle(joint: bool) -> None:
     """Every plane of exposures with every flag and bad value; ramps that are left out are counted, and few.
 
     Left out are close decisions, which hinge on rounding, and for `likely` ramps with fewer than four used differences;
-    so in most exposures most of the flags are taken away.
+    so in most exposures most of the flags are taken away. The exposures are counted together: a single one of four
+    groups is left out whole.
     """
     ramps = hinging = excused = 0
-    for seed in range(start, start + fewer(20, 2)):
+    for seed in range(0, 120, 120 // fewer(120, 15)):
         case = random_likely_case(seed, small=True)
         if joint and seed % 3 == 0:
             case = case.but(pedestal=(100.0, 5.0))
@@ -186,7 +186,7 @@ def test_random_ramps_against_the_oracle(start: int, joint: bool) -> None:
             skip = np.broadcast_to(close[:, None], where.shape) if name == "groupdq" else skip
             assert not (where & ~skip).any(), (case.label, name, np.argwhere(where & ~skip)[:3])
     assert hinging <= 0.05 * ramps
-    assert excused <= (0.05 if joint else 0.4) * ramps  # a tenth but for the first exposures, which lack samples
+    assert excused <= (0.05 if joint else 0.3) * ramps
 
 
 @pytest.mark.parametrize("seed", range(600, 606))
