@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.arrays import TileFitOpt
-from rampfit_numba.kernels.combine import bounded, combine_integrations, combine_segments
+from rampfit_numba.kernels.combine import bounded, combine_clean, combine_integrations, combine_segments
 from rampfit_numba.kernels.fitopt import YINT, store_clean, store_segments
 from rampfit_numba.kernels.median_network import middle_network
-from rampfit_numba.kernels.median_rate import add_clean_rate, add_flagged_rate, add_sparse_rate, bring_to_middle
+from rampfit_numba.kernels.median_rate import add_clean_step, add_flagged_step, add_sparse_step, bring_to_middle
 from rampfit_numba.kernels.ols import (
-    clean_weights,
     fit_clean,
     fit_segments,
     signal_class,
     sum_clean,
     sum_segments,
+    weigh_clean,
 )
-from rampfit_numba.kernels.pixels import CONSTANTS, GAIN, READNOISE, find_constants
+from rampfit_numba.kernels.pixels import CONSTANTS, GAIN, POISSON, READ, READNOISE, find_constants
 from rampfit_numba.kernels.segments import (
     count_segments,
     find_reach,
@@ -411,14 +411,14 @@ def test_sums_of_segments(ngroups):
     number = list_segments(reach, segments)
     sums, weights = np.empty((4, LANES)), segment_weights(ngroups)
     fit_segments(samples, 0, constants, weights, segments, number)
-    sum_segments(segments, number, reach, SETTINGS, constants, sums)
-    clean, slope = np.zeros((4, LANES)), np.zeros(LANES)
+    sum_segments(segments, number, reach, constants, sums)
+    clean, slope = np.zeros((3, LANES)), np.zeros(LANES)
     pairs, classes = np.empty((max(ngroups // 2, 1), LANES)), np.zeros(LANES, np.int64)
     fit_clean(samples, 0, constants, weights, pairs, classes, slope, np.empty(LANES))
-    sum_clean(slope, ngroups, SETTINGS, constants, clean)
-    clean_weights(ngroups, constants, clean)
+    sum_clean(slope, ngroups, constants, clean)
+    weigh_clean(ngroups, constants, clean)
     unflagged = ~flags.any(axis=0)
-    assert clean[:, unflagged].tobytes() == sums[:, unflagged].tobytes()  # the same to the bit
+    assert clean[:, unflagged].tobytes() == sums[:3, unflagged].tobytes()  # the same to the bit
     for k in range(LANES):
         ramp = Ramp([np.float64(y) for y in samples[:, k]], flags[:, k].tolist(), None)
         detector = Detector(gain[k], readnoise[k], np.float64(0), np.float64(GROUP_TIME), *[np.float64(1)] * 2, lead=1)
@@ -478,6 +478,25 @@ def test_combination_of_segments():
     np.testing.assert_array_equal(combined[:, :3], [[0, np.nan, np.nan], [0] * 3, [0] * 3, [0] * 3])
 
 
+@pytest.mark.parametrize("ngroups", [2, 3, 20])
+def test_combination_of_ramps_without_flags(ngroups):
+    """What they share is what the combination of a single segment makes of them, at the bounds of variances, too."""
+    n = float(ngroups)
+    steps, cubic = n - 1, n**3 - n
+    constants = some_constants(np.ones(LANES), np.ones(LANES), np.ones(LANES))
+    poisson = np.resize([4.0, 0.0, -1.0, 2e6, np.inf, 0.1, 3.0, 1e-3], LANES) * steps
+    read = np.resize([10.0, 1.0, 3.0, 1.0, 1.0, 2e6, np.nan, np.inf], LANES) * cubic
+    constants[POISSON], constants[READ] = poisson, read
+    invalid = np.arange(LANES) % 16 == 8
+    found, expected = np.zeros((4, LANES)), np.zeros((4, LANES))
+    with np.errstate(all="ignore"):
+        weights = np.where(poisson > 0, steps / poisson, 0)
+        sums = np.array([np.ones(LANES), weights, cubic / read, 1 / (poisson / steps + read / cubic)])
+        combine_segments(sums, np.ones(LANES, bool), invalid, expected)
+        combine_clean(ngroups, constants, invalid, found)
+    np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-15)
+
+
 def test_combination_of_integrations():
     """Section 6: as for segments, but err is sqrt(V_p + V_r), and a sum that is not positive counts itself."""
     totals = first_lanes(
@@ -503,35 +522,36 @@ def test_combination_of_integrations():
 
 
 # -------------------------------------------------------------------------------------------------------------- medians
-def median_rates(samples, flags):
-    """Return section 4 for ramps of shape (ngroups, number), by NumPy, in DN/s."""
-    values = np.where(flags & (D | S), np.nan, samples.astype(float))
+def median_steps(samples, flags):
+    """Return section 4 for ramps of shape (ngroups, number), by NumPy, in DN: rates times the group time."""
+    values = np.where(flags & (D | S), np.float32(np.nan), samples)
     differences = np.where(flags[1:] & J, np.nan, np.diff(values, axis=0))
     some = np.isfinite(differences).any(axis=0)
-    rates = np.where(np.isnan(values[0]), 0.0, values[0])
-    rates[some] = np.nanmedian(differences[:, some], axis=0)
-    return rates / GROUP_TIME
+    steps = np.where(np.isnan(values[0]), 0.0, values[0]).astype(float)
+    steps[some] = np.nanmedian(differences[:, some].astype(float), axis=0)
+    return steps
 
 
-def added_rates(samples, flags):
-    """Return what `add_flagged_rate` adds for a block of ramps."""
-    rate, size = np.zeros((2, LANES))
-    add_flagged_rate(
+def added_steps(samples, flags):
+    """Return what `add_flagged_step` adds for a block of ramps."""
+    step, size = np.zeros((2, LANES))
+    room = np.empty((max(len(samples) - 1, 1), LANES), np.float32)
+    add_flagged_step(
         *(samples, flags, 0, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
-        *(middle_network(max(len(samples) - 1, 1)), np.empty((max(len(samples) - 1, 1), LANES)), rate, size),
-        *(np.empty((3, LANES), np.uint8), np.empty(LANES)),
+        *(middle_network(len(room)), room, step, size),
+        *(np.empty((3, LANES), np.uint8), np.empty(LANES, np.float32)),
     )
-    assert (size >= np.abs(rate)).all()
+    assert (size >= np.abs(step)).all()
     lanes = np.append(np.flatnonzero(flags.any(axis=0)), 0).astype(np.uint32)
     one_by_one, its_size = np.zeros((2, LANES))
-    add_sparse_rate(
+    add_sparse_step(
         *(samples, flags, 0, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
-        *(middle_network(len(samples) - 1), np.empty((len(samples) - 1, LANES)), one_by_one, its_size),
+        *(middle_network(len(room)), room, one_by_one, its_size),
         *(lanes, len(lanes) - 1, np.empty((2, LANES))),
     )
-    assert one_by_one.tobytes() == rate.tobytes()
+    assert one_by_one.tobytes() == step.tobytes()
     assert its_size.tobytes() == size.tobytes()
-    return rate
+    return step
 
 
 @pytest.mark.parametrize("ngroups", [*range(2, 14), 20, 21, 64, 65, 66])
@@ -539,12 +559,12 @@ def test_median_of_clean_ramps(ngroups):
     rng = np.random.default_rng(ngroups)
     samples = np.cumsum(rng.normal(100, 50, (ngroups, LANES)), axis=0).astype(np.float32)
     flags = np.zeros(samples.shape, np.uint8)
-    rate, size = np.zeros((2, LANES))
-    room = np.empty((ngroups - 1, LANES))
+    step, size = np.zeros((2, LANES))
+    room = np.empty((ngroups - 1, LANES), np.float32)
     for _ in range(2):  # it adds
-        add_clean_rate(samples, 0, SETTINGS, middle_network(ngroups - 1), room, rate, size)
-    np.testing.assert_allclose(rate, 2 * median_rates(samples, flags), rtol=1e-14)
-    np.testing.assert_allclose(added_rates(samples, flags), median_rates(samples, flags), rtol=1e-14)
+        add_clean_step(samples, 0, middle_network(ngroups - 1), room, step, size)
+    np.testing.assert_allclose(step, 2 * median_steps(samples, flags), rtol=1e-14)
+    np.testing.assert_allclose(added_steps(samples, flags), median_steps(samples, flags), rtol=1e-14)
 
 
 @pytest.mark.parametrize("usable", range(9))
@@ -560,7 +580,7 @@ def test_median_of_every_number_of_differences(ngroups, usable):
         flags = np.zeros(samples.shape, np.uint8)
         for k in range(LANES):
             flags[1 + rng.permutation(differences)[: differences - usable], k] = J
-        np.testing.assert_allclose(added_rates(samples, flags), median_rates(samples, flags), rtol=1e-14, atol=1e-12)
+        np.testing.assert_allclose(added_steps(samples, flags), median_steps(samples, flags), rtol=1e-14, atol=1e-12)
 
 
 @given(data=st.data())
@@ -571,4 +591,4 @@ def test_median_of_flagged_ramps(data):
     flags = rng.choice(np.array([D, S, J, J, P, AD_FLOOR, C, J | D], np.uint8), (ngroups, LANES))
     flags[rng.random(flags.shape) >= share] = 0
     samples = rng.integers(-1000, 1000, flags.shape).astype(np.float32)
-    np.testing.assert_allclose(added_rates(samples, flags), median_rates(samples, flags), rtol=1e-14, atol=1e-12)
+    np.testing.assert_allclose(added_steps(samples, flags), median_steps(samples, flags), rtol=1e-14, atol=1e-12)

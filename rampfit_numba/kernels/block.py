@@ -15,7 +15,7 @@ from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit_part
 from rampfit_numba.kernels.charge_loss import has_charge_loss, recompute_read_variances
-from rampfit_numba.kernels.combine import combine_integrations, combine_segments, store
+from rampfit_numba.kernels.combine import combine_clean, combine_integrations, combine_segments, store
 from rampfit_numba.kernels.fitopt import (
     store_clean,
     store_jumps,
@@ -23,14 +23,21 @@ from rampfit_numba.kernels.fitopt import (
     store_segments,
     store_single_group,
 )
-from rampfit_numba.kernels.median_rate import add_clean_rate, add_flagged_rate, add_sparse_rate, cancels, exact_rate
+from rampfit_numba.kernels.median_rate import (
+    add_clean_step,
+    add_flagged_step,
+    add_sparse_step,
+    exact_rate,
+    find_cancelled,
+    is_exact,
+)
 from rampfit_numba.kernels.ols import (
-    clean_weights,
     fit_clean,
     fit_segments,
     sum_clean,
     sum_segments,
     sum_single_group,
+    weigh_clean,
 )
 from rampfit_numba.kernels.pixels import CONSTANTS, find_constants, load_pixels
 from rampfit_numba.kernels.segments import Segments, find_reach, find_single_group, list_segments, room_for_segments
@@ -67,8 +74,10 @@ class BlockRoom(NamedTuple):
     differences: np.ndarray
     size: np.ndarray
     bytes: np.ndarray
+    singles: np.ndarray
     doubles: np.ndarray
     pairs: np.ndarray
+    values: np.ndarray
     rate: np.ndarray
     constants: np.ndarray
     base: np.ndarray
@@ -103,11 +112,13 @@ def room_for_block(nints: int, ngroups: int) -> BlockRoom:
         replaced_sample=np.empty((nints, LANES), np.float32),
         replaced_flag=np.empty((nints, LANES), np.uint8),
         read_variances=np.empty((nints, LANES), np.float64),
-        differences=np.empty((max(ngroups - 1, 1), LANES), np.float64),
+        differences=np.empty((max(ngroups - 1, 1), LANES), np.float32),
         size=np.empty(LANES, np.float64),
         bytes=np.empty((5, LANES), np.uint8),
+        singles=np.empty(LANES, np.float32),
         doubles=np.zeros((2, LANES), np.float64),
         pairs=np.empty((max(ngroups // 2, 1), LANES), np.float64),
+        values=np.empty(ngroups, np.float64),
         rate=np.empty(LANES, np.float64),
         constants=np.empty((CONSTANTS, LANES), np.float64),
         base=np.empty(LANES, np.uint32),
@@ -119,7 +130,7 @@ def room_for_block(nints: int, ngroups: int) -> BlockRoom:
         left_out=np.empty(LANES, np.bool_),
         fitted=np.empty(LANES, np.bool_),
         invalid=np.empty(LANES, np.bool_),
-        clean=np.zeros((4, LANES), np.float64),
+        clean=np.zeros((3, LANES), np.float64),
         clean_combined=np.empty((4, LANES), np.float64),
         sums=np.empty((4, LANES), np.float64),
         combined=np.empty((4, LANES), np.float64),
@@ -184,12 +195,10 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         dq_all[k] = _DS
         dq_late[k] = 0
     if ngroups > 1:
-        clean_weights(ngroups, constants, clean)
+        weigh_clean(ngroups, constants, clean)
         for k in range(LANES):
-            clean[0, k] = 0.0
-            fitted[k] = True
             invalid[k] = (base[k] & _DS) != 0
-        combine_segments(clean, fitted, invalid, clean_combined)
+        combine_clean(ngroups, constants, invalid, clean_combined)
 
     for i in range(nints):
         samples, flags, status_now = tile.samples[i], tile.flags[i], status[i]
@@ -197,7 +206,7 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         with_clean = LANES - nflagged[i] > _FEW_CLEAN
         if with_clean:
             fit_clean(samples, first, constants, weights, pairs, classes, slope, room.doubles[0])
-            sum_clean(slope, ngroups, settings, constants, clean)
+            sum_clean(slope, ngroups, constants, clean)
         mean, total = room.doubles[0], room.doubles[1]
         store_clean(
             fitopt,
@@ -226,8 +235,8 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         find_reach(flags, first, settings.clear_first_jump, left_out, reach)
         number = list_segments(reach, segments)
         fit_segments(samples, first, constants, weights, segments, number)
-        sum_segments(segments, number, reach, settings, constants, sums)
-        for j in range(4 if with_clean else 0):
+        sum_segments(segments, number, reach, constants, sums)
+        for j in range(3 if with_clean else 0):
             to, clean_sums = sums[j], clean[j]
             for k in range(LANES):
                 # Both are loaded before the choice, which the compiler would otherwise make one by one.
@@ -252,6 +261,16 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         for k in range(LANES):
             invalid[k] = (dq_now[k] & _DS) != 0
         combine_segments(sums, fitted, invalid, combined)
+        for j in range(1, 4):
+            to, clean_value = combined[j], clean_combined[j]
+            for k in range(LANES):
+                flagged_result, clean_result = to[k], clean_value[k]
+                to[k] = clean_result if unflagged[k] else flagged_result
+        slope_out, slope_sum, clean_variance = combined[0], sums[0], clean_combined[3]
+        for k in range(LANES):
+            flagged_result, clean_result = slope_out[k], slope_sum[k] * clean_variance[k]
+            clean_result = np.nan if invalid[k] else clean_result
+            slope_out[k] = clean_result if unflagged[k] else flagged_result
         # Loops over few arrays each: with more, the compiler does not check that they are apart, and uses no vectors.
         for j in range(3):
             total, here = totals[j], sums[j]
@@ -305,10 +324,10 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
 def _find_rates(tile, first, settings, network, room):
     """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
     nints, ngroups, _ = tile.samples.shape
-    status, added, late, rate, differences = room.status, room.added, room.late, room.rate, room.differences
-    size = room.size
+    status, added, late, differences = room.status, room.added, room.late, room.differences
+    step, size = room.rate, room.size  # both are sums, until the sum of the steps becomes a rate
     for k in range(LANES):
-        rate[k] = size[k] = 0.0
+        step[k] = size[k] = 0.0
     for i in range(nints):
         samples, flags, zeroframe = tile.samples[i], tile.flags[i], tile.zeroframe[i]
         if not room.touched[i]:
@@ -316,7 +335,7 @@ def _find_rates(tile, first, settings, network, room):
             status[i] = 0
             added[i] = 0
             late[i] = 0
-            add_clean_rate(samples, first, settings, network, differences, rate, size)
+            add_clean_step(samples, first, network, differences, step, size)
             continue
         lanes = room.flagged[i]
         number = ramp_status.ramp_status(
@@ -324,7 +343,7 @@ def _find_rates(tile, first, settings, network, room):
         )
         room.nflagged[i] = number
         if number <= _SPARSE and ngroups > 1:
-            add_sparse_rate(
+            add_sparse_step(
                 samples,
                 flags,
                 first,
@@ -333,14 +352,14 @@ def _find_rates(tile, first, settings, network, room):
                 settings,
                 network,
                 differences,
-                rate,
+                step,
                 size,
                 lanes,
                 number,
                 room.doubles,
             )
         else:
-            add_flagged_rate(
+            add_flagged_step(
                 samples,
                 flags,
                 first,
@@ -349,10 +368,10 @@ def _find_rates(tile, first, settings, network, room):
                 settings,
                 network,
                 differences,
-                rate,
+                step,
                 size,
                 room.bytes,
-                room.doubles[0],
+                room.singles,
             )
         for a in range(number):
             k = lanes[a]
@@ -361,12 +380,19 @@ def _find_rates(tile, first, settings, network, room):
                 room.replaced_flag[i, k] = flags[0, first + k]
                 samples[0, first + k] = zeroframe[first + k]
                 flags[0, first + k] = 0
-    dark = tile.dark[first : first + LANES]
+    rate, cancelled, total_time = room.rate, room.fitted, nints * settings.group_time
+    dark, dark_step = tile.dark[first : first + LANES], room.doubles[0]
     for k in range(LANES):
-        if cancels(rate[k], size[k]):
-            rate[k] = exact_rate(tile, first + k, status[:, k], settings, differences.reshape(-1))
-        mean = rate[k] / nints
-        rate[k] = mean + dark[k] if mean > 0 else np.float64(dark[k])
+        dark_step[k] = dark[k] * total_time
+    if find_cancelled(step, size, dark_step, cancelled):
+        for k in range(LANES):
+            if cancelled[k] and not is_exact(tile, first + k, step[k], size[k], dark_step[k]):
+                step[k] = exact_rate(tile, first + k, status[:, k], settings, room.values) * settings.group_time
+    to_mean = 1.0 / total_time
+    for k in range(LANES):
+        rate[k] = step[k] * to_mean
+    for k in range(LANES):
+        rate[k] = rate[k] + dark[k] if rate[k] > 0 else np.float64(dark[k])
 
 
 @jit_part

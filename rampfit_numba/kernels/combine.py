@@ -10,6 +10,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels.pixels import POISSON, READ
 
 #: Variances from here on count as unknown and are set to 0, in (DN/s)^2.
 LARGEST_VARIANCE = 1e6
@@ -64,6 +65,34 @@ def combine_segments(sums, fitted, invalid, combined):
         err[k] = total if kept else 0.0
         var_poisson[k] = poisson if kept else 0.0
         var_rnoise[k] = read if kept else 0.0
+
+
+@jit
+def combine_clean(ngroups, constants, invalid, combined):
+    """Do what :func:`combine_segments` does for ramps without flags, which are one segment each: all but the slopes.
+
+    Parameters
+    ----------
+    ngroups : int
+        Two or more.
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+        See :mod:`pixels`.
+    invalid : ndarray of bool, shape (LANES,)
+    combined : ndarray of float64, shape (4, LANES)
+        Results: rows ERR to VAR_RNOISE.
+    """
+    n = np.float64(ngroups)
+    per_step, per_cubic = 1.0 / (n - 1.0), 1.0 / (n * n * n - n)
+    poisson, read = constants[POISSON], constants[READ]
+    err, var_poisson, var_rnoise = combined[ERR], combined[VAR_POISSON], combined[VAR_RNOISE]
+    for k in range(LANES):
+        of_poisson, of_read = poisson[k] * per_step, read[k] * per_cubic
+        variance = of_poisson + of_read
+        # The bound of err is exclusive, that of the variances inclusive.
+        total = 0.0 if variance > LARGEST_VARIANCE else np.sqrt(variance)
+        err[k] = 0.0 if invalid[k] else total
+        var_poisson[k] = bounded(of_poisson) if of_poisson > 0 and not invalid[k] else 0.0
+        var_rnoise[k] = 0.0 if invalid[k] else bounded(of_read)
 
 
 @jit

@@ -14,7 +14,16 @@ import numpy as np
 
 from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.pixels import GAIN, POISSON, POISSON_WEIGHT, READ, READ_WEIGHT, READNOISE, UNFITTABLE
+from rampfit_numba.kernels.pixels import (
+    GAIN,
+    POISSON,
+    POISSON_WEIGHT,
+    READ,
+    READ_WEIGHT,
+    READNOISE,
+    SLOPE_WEIGHT,
+    UNFITTABLE,
+)
 from rampfit_numba.kernels.weights import BOUNDS
 
 _CLASSES = len(BOUNDS) + 1
@@ -126,7 +135,7 @@ def fit_segments(samples, first, constants, weights, segments, number):
 
 
 @jit
-def sum_segments(segments, number, reach, settings, constants, sums):
+def sum_segments(segments, number, reach, constants, sums):
     """Add up what the combination of the segments of two or more groups of a block needs.
 
     Parameters
@@ -137,7 +146,6 @@ def sum_segments(segments, number, reach, settings, constants, sums):
         How many there are.
     reach : Reach
         As :func:`list_segments` leaves it.
-    settings : Settings
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     sums : ndarray of float64, shape (4, LANES)
         Results: sum slope / var_rnoise, sum 1 / var_poisson (positive ones), sum 1 / var_rnoise, sum 1 / var_err.
@@ -163,10 +171,11 @@ def sum_segments(segments, number, reach, settings, constants, sums):
         total_sum[k] += weight[s]
     count, steps, cubics = reach.several, reach.steps, reach.cubics
     read_weight, poisson_weight, unfittable = constants[READ_WEIGHT], constants[POISSON_WEIGHT], constants[UNFITTABLE]
+    slope_weight = constants[SLOPE_WEIGHT]
     for k in range(LANES):
         # A segment of two groups has n^3 - n = 6.
         lost = unfittable[k] if cubics[k] > 6 * np.uint64(count[k]) else 0.0
-        slope_sum[k] = (slope_sum[k] + lost) * (read_weight[k] / settings.group_time)
+        slope_sum[k] = (slope_sum[k] + lost) * slope_weight[k]
     for k in range(LANES):
         poisson_sum[k] = poisson_weight[k] * np.float64(steps[k])
     for k in range(LANES):
@@ -245,22 +254,21 @@ def fit_clean(samples, first, constants, weights, pairs, classes, slope, total):
 
 
 @jit
-def sum_clean(slope, ngroups, settings, constants, sums):
+def sum_clean(slope, ngroups, constants, sums):
     """Do what :func:`sum_segments` does for ramps without flags: only row 0 of `sums`."""
-    read_weight, unfittable, slope_sum = constants[READ_WEIGHT], constants[UNFITTABLE], sums[0]
+    slope_weight, unfittable, slope_sum = constants[SLOPE_WEIGHT], constants[UNFITTABLE], sums[0]
     for k in range(LANES):
         lost = unfittable[k] if ngroups > _FEW else 0.0
-        slope_sum[k] = (slope[k] + lost) * (read_weight[k] / settings.group_time)
+        slope_sum[k] = (slope[k] + lost) * slope_weight[k]
 
 
 @jit
-def clean_weights(ngroups, constants, sums):
-    """Find what the unflagged ramps of a pixel share: rows 1 to 3 of `sums` as in :func:`sum_segments`."""
+def weigh_clean(ngroups, constants, sums):
+    """Find what the unflagged ramps of a pixel share: rows 1 and 2 of `sums` as in :func:`sum_segments`."""
     n = np.float64(ngroups)
     steps, cubic = n - 1.0, n * n * n - n
-    poisson, poisson_weight = constants[POISSON], constants[POISSON_WEIGHT]
-    read, read_weight = constants[READ], constants[READ_WEIGHT]
+    poisson_weight, read_weight = constants[POISSON_WEIGHT], constants[READ_WEIGHT]
+    poisson_sum, read_sum = sums[1], sums[2]
     for k in range(LANES):
-        sums[1, k] = poisson_weight[k] * steps
-        sums[2, k] = read_weight[k] * cubic
-        sums[3, k] = cubic * steps / (poisson[k] * cubic + read[k] * steps)
+        poisson_sum[k] = poisson_weight[k] * steps
+        read_sum[k] = read_weight[k] * cubic

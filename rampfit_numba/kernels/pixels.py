@@ -12,10 +12,10 @@ from rampfit_numba.kernels._jit import LANES, jit
 
 #: Rows of the array of constants. A segment of n groups has var_poisson = POISSON / (n - 1), var_rnoise = READ / (n^3 -
 #: n) and 1 / var_rnoise = (n^3 - n) READ_WEIGHT; the reference treats bad gains of longer segments (n > 2) apart.
-#: POISSON_WEIGHT is 1 / POISSON, or 0 where that is not positive: such segments do not count. READNOISE is the noise of
-#: a group in e-, GAIN that of the reference file in e-/DN.
-POISSON, POISSON_WEIGHT, READ, READ_WEIGHT, READ_LONG, UNFITTABLE, READNOISE, GAIN = range(8)
-CONSTANTS = 8
+#: POISSON_WEIGHT is 1 / POISSON, or 0 where that is not positive: such segments do not count. SLOPE_WEIGHT is
+#: READ_WEIGHT / group_time. READNOISE is the noise of a group in e-, GAIN that of the reference file in e-/DN.
+POISSON, POISSON_WEIGHT, READ, READ_WEIGHT, SLOPE_WEIGHT, READ_LONG, UNFITTABLE, READNOISE, GAIN = range(9)
+CONSTANTS = 9
 
 _BAD_GAIN = np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
 _D = np.uint32(dq.DO_NOT_USE)
@@ -55,17 +55,23 @@ def find_constants(settings, rate, constants):
     """Find the rows POISSON to UNFITTABLE of `constants` of a block of pixels from their median rates in DN/s."""
     readnoise, gain = constants[READNOISE], constants[GAIN]
     poisson, poisson_weight = constants[POISSON], constants[POISSON_WEIGHT]
-    read, read_weight = constants[READ], constants[READ_WEIGHT]
+    read, read_weight, slope_weight = constants[READ], constants[READ_WEIGHT], constants[SLOPE_WEIGHT]
     read_long, unfittable = constants[READ_LONG], constants[UNFITTABLE]
+    # Divisions are what this takes its time for (1x10 on an old processor: a fifth of the whole fit), so there are few.
+    per_second = 1.0 / settings.group_time
     for k in range(LANES):
-        scaled = readnoise[k] / settings.group_time
-        variance = 12.0 * scaled * scaled / (gain[k] * gain[k])
-        square = readnoise[k] * readnoise[k]
-        noise = rate[k] / (settings.group_time * gain[k])
-        poisson[k] = noise
-        poisson_weight[k] = 1.0 / noise if noise > 0 else 0.0
-        read[k] = variance
-        read_weight[k] = 1.0 / variance
-        read_long[k] = variance if gain[k] > 0 else 0.0
-        # 0, or NaN where the read noise leaves no finite weights.
-        unfittable[k] = (square * (1.0 / square)) * 0.0
+        per_electron = per_second / gain[k]
+        scaled = readnoise[k] * per_electron
+        read[k] = 12.0 * scaled * scaled
+        poisson[k] = rate[k] * per_electron
+    for k in range(LANES):
+        weight = 1.0 / read[k]
+        read_weight[k] = weight
+        slope_weight[k] = weight * per_second
+    for k in range(LANES):
+        weight = 1.0 / poisson[k]
+        poisson_weight[k] = weight if poisson[k] > 0 else 0.0
+    for k in range(LANES):
+        read_long[k] = read[k] if gain[k] > 0 else 0.0
+        # NaN where the read noise leaves no finite weights.
+        unfittable[k] = 0.0 if abs(readnoise[k]) > 0 and abs(readnoise[k]) < np.inf else np.nan
