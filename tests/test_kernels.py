@@ -179,8 +179,8 @@ def test_lines_are_those_of_polyfit(power_class):
         assert (stored == 1).all()
         assert fitopt.depth[0] == 1
         whole = np.ascontiguousarray(samples[2:-1])
-        pairs, classes, slope = np.empty((max(length // 2, 1), LANES)), np.zeros(LANES, np.int64), np.zeros(LANES)
-        fit_clean(whole, 0, constants, tables, pairs, classes, slope, np.empty(LANES))
+        classes, slope = np.zeros((2, LANES))
+        fit_clean(whole, 0, constants, tables, classes, slope)
         if length > 2:
             assert (classes == power_class).all()
         flagged, work = np.array([1], np.uint32), np.zeros((2, LANES))
@@ -413,8 +413,7 @@ def test_sums_of_segments(ngroups):
     fit_segments(samples, 0, constants, weights, segments, number)
     sum_segments(segments, number, reach, constants, sums)
     clean, slope = np.zeros((3, LANES)), np.zeros(LANES)
-    pairs, classes = np.empty((max(ngroups // 2, 1), LANES)), np.zeros(LANES, np.int64)
-    fit_clean(samples, 0, constants, weights, pairs, classes, slope, np.empty(LANES))
+    fit_clean(samples, 0, constants, weights, np.empty(LANES), slope)
     sum_clean(slope, ngroups, constants, clean)
     weigh_clean(ngroups, constants, clean)
     unflagged = ~flags.any(axis=0)

@@ -15,7 +15,7 @@ from rampfit_numba.kernels.likely import rows
 from rampfit_numba.kernels.likely.differences import list_finite, list_used, middle
 from rampfit_numba.kernels.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.kernels.likely.thresholds import thresholds
-from rampfit_numba.kernels.likely.vectors import (
+from rampfit_numba.kernels.vectors import (
     WIDTH,
     anywhere,
     load,

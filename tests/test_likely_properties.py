@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import rampfit_numba
 from rampfit_numba.kernels import loading
-from rampfit_numba.kernels.likely.vectors import WIDTH  # noqa: F401  (printed by the other process)
+from rampfit_numba.kernels.vectors import WIDTH  # noqa: F401  (printed by the other process)
 from tests.likely_cases import LikelyCase, LikelyFit, assert_same_bits, fit_kernel
 from tests.random_likely import random_likely_case
 from tests.sizes import INTERPRETED, fewer

@@ -76,7 +76,6 @@ class BlockRoom(NamedTuple):
     bytes: np.ndarray
     singles: np.ndarray
     doubles: np.ndarray
-    pairs: np.ndarray
     values: np.ndarray
     rate: np.ndarray
     constants: np.ndarray
@@ -117,12 +116,11 @@ def room_for_block(nints: int, ngroups: int) -> BlockRoom:
         bytes=np.empty((5, LANES), np.uint8),
         singles=np.empty(LANES, np.float32),
         doubles=np.zeros((2, LANES), np.float64),
-        pairs=np.empty((max(ngroups // 2, 1), LANES), np.float64),
         values=np.empty(ngroups, np.float64),
         rate=np.empty(LANES, np.float64),
         constants=np.empty((CONSTANTS, LANES), np.float64),
         base=np.empty(LANES, np.uint32),
-        classes=np.empty(LANES, np.int64),
+        classes=np.empty(LANES, np.float64),
         slope=np.zeros(LANES, np.float64),
         segments=room_for_segments(ngroups),
         stored=np.empty(LANES, np.int32),
@@ -163,7 +161,6 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
     replaced_sample = room.replaced_sample
     replaced_flag = room.replaced_flag
     read_variances = room.read_variances
-    pairs = room.pairs
     rate = room.rate
     constants = room.constants
     base = room.base
@@ -205,7 +202,7 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         # A few ramps without flags among many that have some are fitted like those, with the same result.
         with_clean = LANES - nflagged[i] > _FEW_CLEAN
         if with_clean:
-            fit_clean(samples, first, constants, weights, pairs, classes, slope, room.doubles[0])
+            fit_clean(samples, first, constants, weights, classes, slope)
             sum_clean(slope, ngroups, constants, clean)
         mean, total = room.doubles[0], room.doubles[1]
         store_clean(

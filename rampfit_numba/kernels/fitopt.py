@@ -119,7 +119,7 @@ def store_clean(
     ngroups = samples.shape[0]
     present = np.int64(0)
     for k in range(LANES):
-        present |= np.int64(1) << classes[k]
+        present |= np.int64(1) << np.int64(classes[k])
     for c in range(_CLASSES):
         if (present >> c) & 1 == 0:
             continue
@@ -132,7 +132,8 @@ def store_clean(
         for k in range(LANES):
             mean[k] = total[k] / weights.total[c, ngroups] if classes[k] == c else mean[k]
     for k in range(LANES):
-        store_segment(place, k, first + k, 0, ngroups, classes[k], slope[k], mean[k], settings, constants, weights)
+        snr_class = np.int64(classes[k])
+        store_segment(place, k, first + k, 0, ngroups, snr_class, slope[k], mean[k], settings, constants, weights)
     for a in range(nflagged):
         place[:, first + flagged[a]] = 0.0
 

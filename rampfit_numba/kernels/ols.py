@@ -24,6 +24,7 @@ from rampfit_numba.kernels.pixels import (
     SLOPE_WEIGHT,
     UNFITTABLE,
 )
+from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store
 from rampfit_numba.kernels.weights import BOUNDS
 
 _CLASSES = len(BOUNDS) + 1
@@ -32,8 +33,6 @@ _SOLE_FIRST = ramp_status.SOLE_FIRST
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
 _ONE = np.uint64(1)
-#: Pairs that are added in one go: fewer loads and stores of the sum.
-_PAIRS = 4
 
 
 @jit_inline
@@ -195,10 +194,11 @@ def sum_single_group(sample, k, status, settings, constants, sums):
 
 
 @jit
-def fit_clean(samples, first, constants, weights, pairs, classes, slope, total):
+def fit_clean(samples, first, constants, weights, classes, slope):
     """Fit a block of ramps without flags of two or more groups, which are one segment each.
 
-    The terms and their order are those of :func:`fit_segments`: the results are the same to the bit.
+    The terms and their order are those of :func:`fit_segments`: the results are the same to the bit. A vector of ramps
+    is fitted once for every signal-to-noise class that occurs in it, which is one mostly.
 
     Parameters
     ----------
@@ -208,49 +208,46 @@ def fit_clean(samples, first, constants, weights, pairs, classes, slope, total):
         First pixel of the block.
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     weights : Weights
-    pairs : ndarray of float64, shape (rows, LANES)
-        Room to work in: ngroups // 2 rows or more.
-    classes : ndarray of int64, shape (LANES,)
+    classes : ndarray of float64, shape (LANES,)
         Result: signal-to-noise classes.
     slope : ndarray of float64, shape (LANES,)
         Result: slope per group times n^3 - n, in DN.
-    total : ndarray of float64, shape (LANES,)
-        Room to work in.
     """
-    ngroups = samples.shape[0]
-    half = ngroups // 2
-    for j in range(half):
-        lower = samples[j, first : first + LANES]
-        upper = samples[ngroups - 1 - j, first : first + LANES]
-        pair = pairs[j]
-        for k in range(LANES):
-            pair[k] = np.float64(upper[k]) - np.float64(lower[k])
-    step, readnoise, gain = pairs[0], constants[READNOISE], constants[GAIN]
-    present = np.int64(0)
-    for k in range(LANES):
-        classes[k] = signal_class(step[k], readnoise[k], gain[k])
-        present |= np.int64(1) << classes[k]
-    for c in range(_CLASSES):
-        if (present >> c) & 1 == 0:
-            continue
-        row = c * (weights.factors.size // _CLASSES) + ngroups * (ngroups + 1) // 2 - 1
-        first_factor, first_pair = weights.factors[row], pairs[0]
-        for k in range(LANES):
-            total[k] = first_factor * first_pair[k]
-        done = 1
-        while done + _PAIRS <= half:
-            fa, fb = weights.factors[row - done], weights.factors[row - done - 1]
-            fc, fd = weights.factors[row - done - 2], weights.factors[row - done - 3]
-            a, b, c2, d = pairs[done], pairs[done + 1], pairs[done + 2], pairs[done + 3]
-            for k in range(LANES):
-                total[k] = (((total[k] + fa * a[k]) + fb * b[k]) + fc * c2[k]) + fd * d[k]
-            done += _PAIRS
-        for j in range(done, half):
-            factor, pair = weights.factors[row - j], pairs[j]
-            for k in range(LANES):
-                total[k] += factor * pair[k]
-        for k in range(LANES):
-            slope[k] = total[k] if classes[k] == c else slope[k]
+    last = samples.shape[0] - 1
+    entries = weights.factors.size // _CLASSES
+    readnoise, gain = constants[READNOISE], constants[GAIN]
+    for lane in range(0, LANES, WIDTH):
+        pixel = first + lane
+        step = load_single(samples[last], pixel) - load_single(samples[0], pixel)
+        found = _signal_classes(step, load(readnoise, lane), load(gain, lane))
+        fitted = spread(0.0)
+        for c in range(_CLASSES):
+            here = found == float(c)
+            if anywhere(here):
+                row = c * entries + (last + 1) * (last + 2) // 2 - 1
+                total = step * weights.factors[row]
+                for j in range(1, (last + 1) // 2):
+                    pair = load_single(samples[last - j], pixel) - load_single(samples[j], pixel)
+                    total = total + pair * weights.factors[row - j]
+                fitted = select(here, total, fitted)
+        store(classes, lane, found)
+        store(slope, lane, fitted)
+
+
+@jit_inline
+def _signal_classes(step, readnoise, gain):
+    """Do what :func:`signal_class` does for vectors."""
+    signal = step * gain
+    variance = readnoise * readnoise + signal
+    square = select((signal > 0.0) & (variance > 0.0), signal * signal, 0.0)
+    found = (
+        select(square >= variance * (_B1 * _B1), 1.0, 0.0)
+        + select(square >= variance * (_B2 * _B2), 1.0, 0.0)
+        + select(square >= variance * (_B3 * _B3), 1.0, 0.0)
+        + select(square >= variance * (_B4 * _B4), 1.0, 0.0)
+        + select(square >= variance * (_B5 * _B5), 1.0, 0.0)
+    )
+    return select(variance == variance, select(square > 0.0, found, 0.0), _CLASSES - 1.0)  # noqa: PLR0124  (NaN is not)
 
 
 @jit

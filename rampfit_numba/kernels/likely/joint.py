@@ -22,7 +22,7 @@ from rampfit_numba.kernels.likely.table import (
     SOLE_READ,
     SOLE_TIME,
 )
-from rampfit_numba.kernels.likely.vectors import (
+from rampfit_numba.kernels.vectors import (
     WIDTH,
     anywhere,
     load,
