@@ -16,7 +16,8 @@ import numpy as np
 from rampfit_numba.compilation import Kernels, make_ready
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
-from rampfit_numba.engine.shared import output_allocator
+from rampfit_numba.engine.shared import shared_allocator
+from rampfit_numba.engine.spares import Allocator, private_allocator
 from rampfit_numba.exposure import Exposure, as_array
 from rampfit_numba.kernels.likely.rows import LikelyOutputs, LikelyRules, fit_likely_rows
 from rampfit_numba.kernels.rows import RowInputs, RowOutputs, as_single, count_rows, fit_rows
@@ -142,7 +143,7 @@ def fit_ramps(
     noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     kind = usable_kind(executor, workers)
-    allocator = output_allocator if kind == "processes" else _ordinary_allocator
+    allocator = shared_allocator if kind == "processes" else private_allocator
     rate, rateints = _allocate(exposure, options, out, allocator)
     new_flags = _allocate_flags(exposure, out, allocator) if options.is_likelihood else None
     if out is not None:
@@ -178,7 +179,7 @@ def _run_ols(
     results: tuple[Rate, RateInts],
     run: Callable[..., list[Any]],
     *,
-    allocator: Callable[[int, int], Callable[..., np.ndarray]],
+    allocator: Callable[[int, int], Allocator],
     progress: bool,
 ) -> tuple[FitOpt | None, str]:
     """Fill the rates; return the fitopt, if it was asked for, and the reason why nothing can be fitted, or nothing."""
@@ -194,9 +195,7 @@ def _run_ols(
         nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
         planes, image = exposure.nints * (7 * nsegments + njumps + 1), exposure.shape[2:]
         room = allocator(planes * math.prod(image) * _SAMPLE, _FITOPT_ARRAYS)
-        # New memory is 0, be it shared or NumPy's; most of it stays so, and is not even touched.
-        zeros = np.zeros if room is np.empty else room
-        fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image, zeros=zeros)
+        fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image, zeros=room.zeros)
     run(partial(fit_rows, rules=plan.rules), inputs, _outputs(rate, rateints, fitopt), progress=progress)
     if plan.nothing_to_fit:
         # CHARGELOSS leaves a read-noise variance on pixels without a slope; where there is no slope at all, it would
@@ -237,10 +236,6 @@ def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.n
     return np.broadcast_to(array, image)
 
 
-def _ordinary_allocator(_nbytes: int, _arrays: int) -> Callable[..., np.ndarray]:
-    return np.empty
-
-
 def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)
     return None if array is None else file_source(array)
 
@@ -249,15 +244,18 @@ def _allocate(
     exposure: Exposure,
     options: FitOptions,
     out: RampFit | None,
-    allocator: Callable[[int, int], Callable[..., np.ndarray]],
+    allocator: Callable[[int, int], Allocator],
 ) -> tuple[Rate, RateInts]:
     image, cube = exposure.shape[2:], (exposure.nints, *exposure.shape[2:])
     types = plane_types(likelihood=options.is_likelihood)
     if out is None:
-        empty = allocator((1 + exposure.nints) * len(types) * math.prod(image) * _SAMPLE, 2 * len(types))
+        # Apart: who keeps the rate alone does not keep the memory of the integrations.
+        of_rate, of_rateints = (
+            allocator(len(types) * math.prod(shape) * _SAMPLE, len(types)).empty for shape in (image, cube)
+        )
         return (
-            Rate.allocate(*image, likelihood=options.is_likelihood, empty=empty),
-            RateInts.allocate(*cube, likelihood=options.is_likelihood, empty=empty),
+            Rate.allocate(*image, likelihood=options.is_likelihood, empty=of_rate),
+            RateInts.allocate(*cube, likelihood=options.is_likelihood, empty=of_rateints),
         )
     if not isinstance(out, RampFit):
         raise TypeError(f"out: expected a RampFit; got {type(out).__name__}")
@@ -270,11 +268,9 @@ def _allocate(
     return replace(out.rate, chisq=None, dof=None), replace(out.rateints, chisq=None, dof=None)
 
 
-def _allocate_flags(
-    exposure: Exposure, out: RampFit | None, allocator: Callable[[int, int], Callable[..., np.ndarray]]
-) -> np.ndarray:
+def _allocate_flags(exposure: Exposure, out: RampFit | None, allocator: Callable[[int, int], Allocator]) -> np.ndarray:
     if out is None:
-        return allocator(math.prod(exposure.shape), 1)(exposure.shape, np.uint8)
+        return allocator(math.prod(exposure.shape), 1).empty(exposure.shape, np.uint8)
     _check_room("out.groupdq", out.groupdq, exposure.shape, np.dtype(np.uint8))
     assert out.groupdq is not None  # noqa: S101  (for mypy)
     return out.groupdq

@@ -183,10 +183,8 @@ def test_lines_are_those_of_polyfit(power_class):
         fit_clean(whole, 0, constants, tables, classes, slope)
         if length > 2:
             assert (classes == power_class).all()
-        flagged, work = np.array([1], np.uint32), np.zeros((2, LANES))
-        store_clean(
-            whole_fitopt, 0, whole, 0, classes, slope, SETTINGS, constants, tables, work[0], work[1], flagged, 1, True
-        )
+        flagged = np.array([1], np.uint32)
+        store_clean(whole_fitopt, 0, whole, 0, classes, slope, SETTINGS, constants, tables, flagged, 1, True)
         assert not whole_fitopt.segments[..., 1].any()
         weights, scale = weights_of(power_class, length), float(length) ** 3 - length
         for k in (0, LANES - 1):
@@ -538,7 +536,7 @@ def added_steps(samples, flags):
     add_flagged_step(
         *(samples, flags, 0, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
         *(middle_network(len(room)), room, step, size),
-        *(np.empty((3, LANES), np.uint8), np.empty(LANES, np.float32)),
+        *(np.empty((3, LANES), np.uint8), np.empty(LANES, np.float32), np.empty((2, LANES))),
     )
     assert (size >= np.abs(step)).all()
     lanes = np.append(np.flatnonzero(flags.any(axis=0)), 0).astype(np.uint32)

@@ -15,6 +15,7 @@ from rampfit_numba.kernels.likely import rows
 from rampfit_numba.kernels.likely.differences import list_finite, list_used, middle
 from rampfit_numba.kernels.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.kernels.likely.thresholds import thresholds
+from rampfit_numba.kernels.median_network import middle_network
 from rampfit_numba.kernels.vectors import (
     WIDTH,
     anywhere,
@@ -28,7 +29,6 @@ from rampfit_numba.kernels.vectors import (
     store,
     store_single,
 )
-from rampfit_numba.kernels.median_network import middle_network
 from tests.likely_cases import assert_agree, assert_same_bits, differing, fit_kernel, one_ramp
 from tests.naive_likely import Times, naive_likely
 from tests.random_likely import random_likely_case

@@ -12,7 +12,7 @@ import numpy as np
 
 from rampfit_numba.engine import lending, shared
 from rampfit_numba.engine.bands import run_bands
-from rampfit_numba.engine.pool import IDLE, pool, without_interrupts
+from rampfit_numba.engine.pool import pool, without_interrupts
 from rampfit_numba.engine.slices import row_slices, take_rows
 from rampfit_numba.sources import FileArray
 
@@ -135,12 +135,12 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     advance: Callable[[], None],
 ) -> list[Any]:
     executor, size = pool.take(workers)
+    futures: list[Future[Any]] = []
     try:
         if not shared.available():
             return _run_elsewhere(task, inputs, outputs, slices, executor, advance)
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-        with lending.lender(parts, IDLE) as lend:
-            futures: list[Future[Any]] = []
+        with lending.lender(parts) as lend, _nobody_left(futures, kill=lambda: pool.drop(executor, kill=True)):
             for part in parts:
                 loan = lend(*part)
                 running = [future for future in futures if not future.done()]
@@ -165,11 +165,23 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
             "a worker process was killed, perhaps because memory ran out: use fewer workers (maximum_cores) or "
             f"executor='threads' ({error})"
         ) from error
-    except KeyboardInterrupt:
-        pool.drop(executor, kill=True)
-        raise
     finally:
         pool.give_back(executor)
+
+
+@contextmanager
+def _nobody_left(futures: list[Future[Any]], kill: Callable[[], None]) -> Iterator[None]:
+    """After a failure, leave only when no worker writes any more into memory that the next call may be given."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kill()
+        raise
+    except Exception:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+        raise
 
 
 def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)

@@ -15,7 +15,8 @@ import numpy as np
 
 from rampfit_numba.engine import shared
 from rampfit_numba.engine.bands import run_bands
-from rampfit_numba.engine.shared import SharedArray, SharedMemory, padded, shared_source
+from rampfit_numba.engine.shared import SharedArray, shared_source
+from rampfit_numba.engine.spares import Room, padded
 from rampfit_numba.sources import FileArray
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 
 class Loan(NamedTuple):
-    """What a worker needs to find the arrays of a slice."""
+    """What a worker needs to find the arrays of a slice, and which shared memory it may still have mapped."""
 
+    alive: frozenset[tuple[int, int]]
     input_type: Any
     inputs: list[Any]
     output_type: Any
@@ -56,15 +58,13 @@ class Constant:
 
 
 @contextmanager
-def lender(slices: list[tuple[Any, Any]], keep: float) -> Iterator[Callable[[Any, Any], Loan]]:
+def lender(slices: list[tuple[Any, Any]]) -> Iterator[Callable[[Any, Any], Loan]]:
     """Give a function that lends slices, and copy the outputs back at the end, if all went well.
 
     Parameters
     ----------
     slices : list of (inputs, outputs)
         Named tuples of the arrays of every slice that will be lent; outputs may be None.
-    keep : float
-        Seconds for which to keep the memory for another call.
 
     Yields
     ------
@@ -74,15 +74,16 @@ def lender(slices: list[tuple[Any, Any]], keep: float) -> Iterator[Callable[[Any
     size = sum(
         padded(array.nbytes) for pair in slices for arrays in pair for array in arrays or () if _must_be_copied(array)
     )
-    memory = shared.spare.take(size)
+    memory = shared.spares.take(size) if size > 0 else None
+    room = None if memory is None else Room(memory.whole())
     returning: list[tuple[np.ndarray, np.ndarray]] = []
 
     def lend(inputs: Any, outputs: Any) -> Loan:  # noqa: ANN401
-        lent_inputs = [_lend(array, memory) for array in inputs]
+        lent_inputs = [_lend(array, room) for array in inputs]
         for array, (_, copy) in zip(inputs, lent_inputs, strict=True):
             if copy is not None:
                 np.copyto(copy, array)
-        lent_outputs = [_lend(array, memory) for array in outputs or ()]
+        lent_outputs = [_lend(array, room) for array in outputs or ()]
         # A task may leave some of an output as it is.
         for array, (_, copy) in zip(outputs or (), lent_outputs, strict=True):
             if copy is not None:
@@ -91,18 +92,21 @@ def lender(slices: list[tuple[Any, Any]], keep: float) -> Iterator[Callable[[Any
             (array, copy) for array, (_, copy) in zip(outputs or (), lent_outputs, strict=True) if copy is not None
         )
         places = [[place for place, _ in lent] for lent in (lent_inputs, lent_outputs)]
-        return Loan(type(inputs), places[0], None if outputs is None else type(outputs), places[1])
+        output_type = None if outputs is None else type(outputs)
+        return Loan(shared.alive_pieces(), type(inputs), places[0], output_type, places[1])
 
     try:
         yield lend
         for array, copy in returning:
             array[...] = copy
     finally:
-        shared.spare.give_back(memory, keep)
+        if memory is not None:
+            shared.spares.give_back(memory)
 
 
 def run_lent(task: Callable[[Any, Any], Any], loan: Loan) -> list[Any]:
     """Run `task` in a worker process on the arrays of a slice; the result is that of :func:`run_bands`."""
+    shared.unmap_all_but(loan.alive)
     inputs = loan.input_type(*map(_attach, loan.inputs))
     outputs = None if loan.output_type is None else loan.output_type(*map(_attach, loan.outputs))
     return run_bands(task, inputs, outputs)
@@ -116,7 +120,7 @@ def _is_constant(array: np.ndarray) -> bool:
     return array.size > 1 and not any(array.strides)
 
 
-def _lend(array: Any, memory: SharedMemory) -> tuple[Any, np.ndarray | None]:  # noqa: ANN401
+def _lend(array: Any, room: Room | None) -> tuple[Any, np.ndarray | None]:  # noqa: ANN401
     """Return what to send for `array`, and the array in shared memory that stands for it if there must be one."""
     if array is None or isinstance(array, FileArray):
         return array, None
@@ -127,8 +131,9 @@ def _lend(array: Any, memory: SharedMemory) -> tuple[Any, np.ndarray | None]:  #
     place = shared_source(array)
     if place is not None:
         return place, None
-    copy = memory.empty(array.shape, array.dtype)
-    return shared_source(copy, kept=True), copy
+    assert room is not None  # noqa: S101  (there is room for whatever must be copied)
+    copy = room.empty(array.shape, array.dtype)
+    return shared_source(copy), copy
 
 
 def _attach(place: Any) -> Any:  # noqa: ANN401

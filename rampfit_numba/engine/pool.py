@@ -13,13 +13,13 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rampfit_numba.engine.spares import IDLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from loky.process_executor import ProcessPoolExecutor
 
-#: Seconds after which idle workers end.
-IDLE = 120.0
 #: Seconds between two looks of a worker at whether its parent still lives.
 _WATCH = 5.0
 

@@ -204,7 +204,6 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         if with_clean:
             fit_clean(samples, first, constants, weights, classes, slope)
             sum_clean(slope, ngroups, constants, clean)
-        mean, total = room.doubles[0], room.doubles[1]
         store_clean(
             fitopt,
             i,
@@ -215,8 +214,6 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
             settings,
             constants,
             weights,
-            mean,
-            total,
             flagged[i],
             nflagged[i],
             with_clean,
@@ -369,6 +366,7 @@ def _find_rates(tile, first, settings, network, room):
                 size,
                 room.bytes,
                 room.singles,
+                room.doubles,
             )
         for a in range(number):
             k = lanes[a]

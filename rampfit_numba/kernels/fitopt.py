@@ -14,6 +14,7 @@ from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.ols import single_group_time
 from rampfit_numba.kernels.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
+from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store_single
 from rampfit_numba.kernels.weights import POWERS
 
 #: Rows of the float32 results of a segment.
@@ -28,15 +29,15 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 
 
 @jit_inline
-def sample_weight(weights, snr_class, length, group):
-    """Return the weight w_k of one group of a segment of `length` groups (see :mod:`weights`)."""
-    n = np.float64(length)
-    distance = np.float64(group) - 0.5 * (n - 1.0)
-    if distance == 0.0:
-        return 1.0 if snr_class == 0 else 0.0
-    # A factor is w_k (k-c) (n^3 - n) / spread.
-    row = snr_class * (weights.factors.size // _CLASSES) + length * (length - 1) // 2
-    return weights.factors[row + group] * weights.spread[snr_class, length] / (n * n * n - n) / distance
+def weighted_mean(samples, pixel, begin, length, weights, start):
+    """Return the weighted mean, in DN, of `length` samples of one ramp from group `begin` on.
+
+    Their coefficients stand in ``weights.shares`` from `start` on.
+    """
+    mean = 0.0
+    for g in range(length):
+        mean += weights.shares[start + g] * np.float64(samples[begin + g, pixel])
+    return mean
 
 
 @jit_inline
@@ -60,34 +61,43 @@ def store_segment(place, k, pixel, begin, length, snr_class, slope, mean, settin
     weights : Weights
     """
     n = np.float64(length)
-    cubic = n * n * n - n
+    per_step, per_cubic, per_second = 1.0 / (n - 1.0), 1.0 / (n * n * n - n), 1.0 / settings.group_time
     centre = np.float64(begin) + 0.5 * (n - 1.0)
     readnoise = constants[READNOISE, k]
-    per_group = slope / cubic
+    per_group = slope * per_cubic
     if length > _FEW:
         per_group += constants[UNFITTABLE, k]
         noise = abs(readnoise) + constants[UNFITTABLE, k]
-        spread = weights.spread[snr_class, length]
-        sigslope = noise / np.sqrt(spread)
-        sigyint = noise * np.sqrt(1.0 / weights.total[snr_class, length] + centre * centre / spread)
-        var_rnoise = constants[READ_LONG, k] / cubic
+        of_slope, of_intercept = uncertainties(weights, snr_class, length, centre)
+        sigslope, sigyint = noise * of_slope, noise * of_intercept
+        var_rnoise = constants[READ_LONG, k] * per_cubic
     else:
         sigslope = sigyint = _SQRT2 * readnoise
-        var_rnoise = constants[READ, k] / cubic
-    place[SLOPE, pixel] = per_group / settings.group_time
+        var_rnoise = constants[READ, k] * per_cubic
+    place[SLOPE, pixel] = per_group * per_second
     place[SIGSLOPE, pixel] = sigslope
-    place[VAR_POISSON, pixel] = constants[POISSON, k] / (n - 1.0)
+    place[VAR_POISSON, pixel] = constants[POISSON, k] * per_step
     place[VAR_RNOISE, pixel] = var_rnoise
     place[YINT, pixel] = mean - per_group * centre
     place[SIGYINT, pixel] = sigyint
     place[WEIGHTS, pixel] = 1.0 / var_rnoise
 
 
+@jit_inline
+def uncertainties(weights, snr_class, length, centre):
+    """Return the standard deviations of slope and intercept, in units of the noise of a group.
+
+    `centre` is the middle of the segment, counted from the first group.
+    """
+    total, spread_of = weights.total[snr_class, length], weights.spread[snr_class, length]
+    return np.sqrt(1.0 / spread_of), np.sqrt(1.0 / total + centre * centre / spread_of)
+
+
 @jit
-def store_clean(
-    fitopt, i, samples, first, classes, slope, settings, constants, weights, mean, total, flagged, nflagged, wanted
-):
+def store_clean(fitopt, i, samples, first, classes, slope, settings, constants, weights, flagged, nflagged, wanted):
     """Store the only segments of the ramps without flags of a block, and 0 for the others.
+
+    What :func:`store_segment` does is done for vectors here, with the same results to the bit.
 
     Parameters
     ----------
@@ -98,12 +108,10 @@ def store_clean(
         In DN.
     first : int
         First pixel of the block.
-    classes, slope : ndarray, shape (LANES,)
+    classes, slope : ndarray of float64, shape (LANES,)
         See :func:`fit_clean`.
     settings, constants, weights
         See :func:`store_segment`.
-    mean, total : ndarray of float64, shape (LANES,)
-        Room to work in.
     flagged : ndarray of uint32
         The ramps with flags, `nflagged` of them.
     wanted : bool
@@ -112,28 +120,44 @@ def store_clean(
     if fitopt is None:
         return
     place = fitopt.segments[:, i, 0]
-    if not wanted:
-        for a in range(nflagged):
-            place[:, first + flagged[a]] = 0.0
-        return
-    ngroups = samples.shape[0]
-    present = np.int64(0)
-    for k in range(LANES):
-        present |= np.int64(1) << np.int64(classes[k])
-    for c in range(_CLASSES):
-        if (present >> c) & 1 == 0:
-            continue
-        total[:] = 0.0
-        for g in range(ngroups):
-            weight = sample_weight(weights, c, ngroups, g)
-            sample = samples[g, first : first + LANES]
-            for k in range(LANES):
-                total[k] += weight * np.float64(sample[k])
-        for k in range(LANES):
-            mean[k] = total[k] / weights.total[c, ngroups] if classes[k] == c else mean[k]
-    for k in range(LANES):
-        snr_class = np.int64(classes[k])
-        store_segment(place, k, first + k, 0, ngroups, snr_class, slope[k], mean[k], settings, constants, weights)
+    if wanted:
+        ngroups = samples.shape[0]
+        n = np.float64(ngroups)
+        per_step, per_cubic, per_second = 1.0 / (n - 1.0), 1.0 / (n * n * n - n), 1.0 / settings.group_time
+        centre = 0.0 + 0.5 * (n - 1.0)
+        entries = weights.factors.size // _CLASSES
+        for lane in range(0, LANES, WIDTH):
+            pixel = first + lane
+            found = load(classes, lane)
+            mean, of_slope, of_intercept = spread(0.0), spread(0.0), spread(0.0)
+            for c in range(_CLASSES):
+                here = found == float(c)
+                if anywhere(here):
+                    start = c * entries + ngroups * (ngroups - 1) // 2
+                    total = spread(0.0)
+                    for g in range(ngroups):
+                        total = total + load_single(samples[g], pixel) * weights.shares[start + g]
+                    its_slope, its_intercept = uncertainties(weights, c, ngroups, centre)
+                    mean = select(here, total, mean)
+                    of_slope = select(here, its_slope, of_slope)
+                    of_intercept = select(here, its_intercept, of_intercept)
+            per_group = load(slope, lane) * per_cubic
+            readnoise = load(constants[READNOISE], lane)
+            sigslope = sigyint = readnoise * _SQRT2
+            var_rnoise = load(constants[READ], lane) * per_cubic
+            if ngroups > _FEW:
+                lost = load(constants[UNFITTABLE], lane)
+                per_group = per_group + lost
+                noise = select(readnoise < 0.0, 0.0 - readnoise, readnoise) + lost
+                sigslope, sigyint = noise * of_slope, noise * of_intercept
+                var_rnoise = load(constants[READ_LONG], lane) * per_cubic
+            store_single(place[SLOPE], pixel, per_group * per_second)
+            store_single(place[SIGSLOPE], pixel, sigslope)
+            store_single(place[VAR_POISSON], pixel, load(constants[POISSON], lane) * per_step)
+            store_single(place[VAR_RNOISE], pixel, var_rnoise)
+            store_single(place[YINT], pixel, mean - per_group * centre)
+            store_single(place[SIGYINT], pixel, sigyint)
+            store_single(place[WEIGHTS], pixel, 1.0 / var_rnoise)
     for a in range(nflagged):
         place[:, first + flagged[a]] = 0.0
 
@@ -170,10 +194,8 @@ def store_segments(fitopt, i, samples, first, segments, number, settings, consta
         k, length, last = np.int64(segments.lane[s]), np.int64(segments.length[s]), np.int64(segments.last[s])
         begin = last + 1 - length
         snr_class = np.int64(segments.row[s]) // entries
-        mean = 0.0
-        for g in range(length):
-            mean += sample_weight(weights, snr_class, length, g) * np.float64(samples[begin + g, first + k])
-        mean /= weights.total[snr_class, length]
+        # The row is the segment's last one.
+        mean = weighted_mean(samples, first + k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
         place = places[:, stored[k]]
         store_segment(
             place, k, first + k, begin, length, snr_class, segments.slope[s], mean, settings, constants, weights

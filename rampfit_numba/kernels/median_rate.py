@@ -24,6 +24,7 @@ _J = np.uint8(dq.JUMP_DET)
 _NOT_FITTED = ramp_status.NO_USABLE_GROUP
 _SOLE_FIRST = ramp_status.SOLE_FIRST
 _ZEROFRAME = ramp_status.ZEROFRAME
+_SPECIAL = _ZEROFRAME | _SOLE_FIRST | _NOT_FITTED
 _INF = np.float32(np.inf)
 _LARGEST = np.float64(np.finfo(np.float32).max)
 _BOTH, _SMALLER = 0, 1
@@ -94,12 +95,13 @@ def add_clean_step(samples, first, network, differences, step, size):
 
 @jit
 def add_flagged_step(
-    samples, flags, first, status, zeroframe, settings, network, differences, step, size, work, filler
+    samples, flags, first, status, zeroframe, settings, network, differences, step, size, work, filler, sums
 ):
     """Add the median step of one integration to `step`, for a block of ramps of which many have flags.
 
     Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`; `work`, of uint8
-    and shape (3, LANES), and `filler`, of float32 and shape (LANES,), are room to work in.
+    and shape (3, LANES), `filler`, of float32 and shape (LANES,), and `sums`, of float64 and shape (2, LANES), are room
+    to work in.
     """
     ngroups = samples.shape[0]
     length = ngroups - 1
@@ -125,24 +127,33 @@ def add_flagged_step(
             filler[k] = here if usable[k] != 0 else -here
     if length > 0:
         bring_to_middle(differences, network)
-    middle = length // 2
+    lower, upper = differences[max(length // 2 - 1, 0)], differences[length // 2 if length > 0 else 0]
+    # With a filler to spare, it stands above: in an even number of rows the median is the lower middle one.
+    single = upper if length % 2 == 1 else lower
+    first_flags, first_sample = flags[0, first : first + LANES], samples[0, first : first + LANES]
+    value, magnitude = sums[0], sums[1]
     for k in range(LANES):
-        known, value = _simple_rate(samples, first + k, status[k], zeroframe, settings)
-        if known:
-            value *= settings.group_time
-            step[k] += value
-            size[k] += abs(value)
-        elif some[k] != 0:
-            lower = np.float64(differences[middle - 1 if middle > 0 else 0, k])
-            upper = np.float64(differences[middle, k])
-            if odd[k] != 0:
-                # With a filler to spare, it stands above: in an even number of rows the median is the lower middle one.
-                lower = upper = upper if length % 2 == 1 else lower
-            step[k] += 0.5 * (lower + upper)
-            size[k] += 0.5 * (abs(lower) + abs(upper))
-        elif (flags[0, first + k] & _DS) == 0:
-            step[k] += np.float64(samples[0, first + k])
-            size[k] += abs(np.float64(samples[0, first + k]))
+        low = np.float64(single[k] if odd[k] != 0 else lower[k])
+        high = np.float64(single[k] if odd[k] != 0 else upper[k])
+        value[k] = 0.5 * (low + high)
+        magnitude[k] = 0.5 * (abs(low) + abs(high))
+    for k in range(LANES):
+        alone = np.float64(first_sample[k]) if (first_flags[k] & _DS) == 0 else 0.0
+        value[k] = value[k] if some[k] != 0 else alone
+        magnitude[k] = magnitude[k] if some[k] != 0 else abs(alone)
+    special = np.uint16(0)
+    for k in range(LANES):
+        special |= status[k]
+    if (special & _SPECIAL) != 0 or ngroups == 1:
+        for k in range(LANES):
+            known, simple = _simple_rate(samples, first + k, status[k], zeroframe, settings)
+            if known:
+                value[k] = simple * settings.group_time
+                magnitude[k] = abs(value[k])
+    for k in range(LANES):
+        step[k] += value[k]
+    for k in range(LANES):
+        size[k] += magnitude[k]
 
 
 @jit

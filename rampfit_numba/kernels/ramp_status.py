@@ -22,6 +22,7 @@ _DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PER
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
 _NONE, _ONE, _ALL = np.uint8(0), np.uint8(1), np.uint8(0xFF)
+_NOTHING = np.uint16(0)
 _EXPONENT = np.int32(0x7F800000)
 
 
@@ -137,42 +138,40 @@ def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, la
             if suppressed[first + k]:
                 several[k] |= good[k]
                 good[k] = _ONE
-    number = 0
-    for k in range(LANES):
-        status[k] = added[k] = late[k] = 0
-        lanes[number] = k
-        number += any_bits[k] != 0 or good[k] > several[k] or ngroups == 1
     first_flags = flags[0, first : first + LANES]
     first_kept = _NOT_J if settings.clear_first_jump else _ALL
-    listed, number = number, 0
-    for a in range(listed):
-        k = lanes[a]
+    suppress = settings.suppress_one_group
+    for k in range(LANES):
         value = np.uint16(any_bits[k])
-        if (all_bits[k] & _S) != 0:
-            value |= ALL_SATURATED
-        if all_unusable[k] != 0:
-            value |= NO_USABLE_GROUP
-        first_saturated = (first_flags[k] & _S) != 0
-        if settings.suppress_one_group:
-            if good[k] > several[k]:
-                value |= NO_USABLE_GROUP
-        elif good[k] > several[k] and (first_flags[k] & first_kept) == 0:
-            value |= SOLE_FIRST
-        elif good[k] == 0 and zeroframe.size > 0 and zeroframe[first + k] != 0 and np.isfinite(zeroframe[first + k]):
-            value = (value ^ (value & NO_USABLE_GROUP)) | ZEROFRAME
-            first_saturated = False
-        if first_saturated:
-            value |= FIRST_SATURATED
+        value |= ALL_SATURATED if (all_bits[k] & _S) != 0 else _NOTHING
+        value |= NO_USABLE_GROUP if all_unusable[k] != 0 else _NOTHING
         status[k] = value
+    for k in range(LANES):
+        alone = good[k] > several[k]
+        sole = alone and (first_flags[k] & first_kept) == 0
+        value = (NO_USABLE_GROUP if alone else _NOTHING) if suppress else (SOLE_FIRST if sole else _NOTHING)
+        status[k] |= value | (FIRST_SATURATED if (first_flags[k] & _S) != 0 else _NOTHING)
+    for k in range(LANES):
+        value = status[k]
+        unusable = _DS if (value & ALL_SATURATED) != 0 else _D
+        bits = np.uint8(value) & _JP
+        bits |= unusable if (value & NO_USABLE_GROUP) != 0 else _NONE
+        added[k] = bits | (_DS if (value & FIRST_SATURATED) != 0 else _NONE)
+    for k in range(LANES):
+        late[k] = any_bits[k] & _S
+    if zeroframe.size > 0 and not suppress:
+        for k in range(LANES):
+            sample = zeroframe[first + k]
+            if good[k] > 0 or sample == 0 or not np.isfinite(sample):
+                continue
+            lost = NO_USABLE_GROUP | FIRST_SATURATED
+            value = status[k] ^ (status[k] & lost) | ZEROFRAME
+            status[k], added[k] = value, np.uint8(value) & _JP
+            if ngroups == 1 and (value & ALL_SATURATED) != 0:
+                # What stands in for the only, saturated group leaves no saturated group behind.
+                late[k] = 0
+    number = 0
+    for k in range(LANES):
         lanes[number] = k
-        number += value != 0 or ngroups == 1
-        bits = value & _JP
-        if (value & NO_USABLE_GROUP) != 0:
-            bits |= _DS if (value & ALL_SATURATED) != 0 else _D
-        if first_saturated:
-            bits |= _DS
-        added[k] = bits
-        # A zeroframe that stands in for the only, saturated group leaves no saturated group behind.
-        vanished = ngroups == 1 and (value & ZEROFRAME) != 0 and (value & ALL_SATURATED) != 0
-        late[k] = 0 if vanished else any_bits[k] & _S
+        number += status[k] != 0 or ngroups == 1
     return number

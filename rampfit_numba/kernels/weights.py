@@ -30,23 +30,26 @@ class Weights(NamedTuple):
         What a segment's samples are multiplied with: the coefficient of each sample in the slope per group (the a_k
         above) times n^3 - n, the segment's relative weight. Class c, length n and group k stand at c * entries + n
         (n-1) / 2 + k, where n (n-1) / 2 is the sum of the shorter lengths; single groups have factor 0.
+    shares : ndarray of float64, shape (6 * entries,)
+        The coefficient of each sample in the weighted mean, w_k / sum w_k.
     total, spread : ndarray of float64, shape (6, ngroups + 1)
         sum w_k R^2 and sum w_k R^2 (k-c)^2.
     """
 
     factors: np.ndarray
+    shares: np.ndarray
     total: np.ndarray
     spread: np.ndarray
 
 
-@lru_cache(maxsize=2)  # quadratic in ngroups: 24 MB for 1000 groups
+@lru_cache(maxsize=2)  # quadratic in ngroups: 48 MB for 1000 groups
 def segment_weights(ngroups: int) -> Weights:
     """Return the tables for exposures of `ngroups` groups.
 
     The power is taken in single precision and all else in double, as in the reference.
     """
     entries = ngroups * (ngroups + 1) // 2
-    factors = np.zeros((len(POWERS), entries))
+    factors, shares = np.zeros((len(POWERS), entries)), np.ones((len(POWERS), entries))
     total, spread = np.ones((len(POWERS), ngroups + 1)), np.zeros((len(POWERS), ngroups + 1))
     powers = np.array(POWERS, np.float32).astype(np.float64)[:, np.newaxis]
     for n in range(2, ngroups + 1):
@@ -57,8 +60,9 @@ def segment_weights(ngroups: int) -> Weights:
         here = slice(n * (n - 1) // 2, n * (n + 1) // 2)
         total[:, n] = w.sum(axis=1)
         spread[:, n] = (w * distance**2).sum(axis=1)
+        shares[:, here] = w / total[:, n, np.newaxis]
         factors[:, here] = w * distance / spread[:, n, np.newaxis] * (float(n) ** 3 - n)
-    tables = Weights(factors.ravel(), total, spread)
+    tables = Weights(factors.ravel(), shares.ravel(), total, spread)
     for table in tables:
         table.setflags(write=False)
     return tables

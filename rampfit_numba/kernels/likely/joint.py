@@ -22,6 +22,8 @@ from rampfit_numba.kernels.likely.table import (
     SOLE_READ,
     SOLE_TIME,
 )
+from rampfit_numba.kernels.ramp_status import flag_non_finite
+from rampfit_numba.kernels.selection import middle_two
 from rampfit_numba.kernels.vectors import (
     WIDTH,
     anywhere,
@@ -33,8 +35,6 @@ from rampfit_numba.kernels.vectors import (
     store,
     store_single,
 )
-from rampfit_numba.kernels.ramp_status import flag_non_finite
-from rampfit_numba.kernels.selection import middle_two
 
 #: Read noise of a difference of two frames is at least this, in DN: without any, a rate of 0 would have no variance.
 SMALLEST_NOISE = 1e-3

@@ -20,8 +20,8 @@ from rampfit_numba.kernels.likely.differences import list_finite, load_differenc
 from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, refuse_indefinite, spread_of_weights
 from rampfit_numba.kernels.likely.flags import combine_flags, integration_flags
 from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
-from rampfit_numba.kernels.vectors import WIDTH, load_single, root, select, store_single
 from rampfit_numba.kernels.ramp_status import flag_non_finite
+from rampfit_numba.kernels.vectors import WIDTH, load_single, root, select, store_single
 
 
 class LikelyResult(NamedTuple):

@@ -1,0 +1,181 @@
+"""Memory that goes from call to call.
+
+The system clears new memory and maps it page by page, which takes as long as half of a fit (10x5: of 200 ms, 60). So
+what results stood in is kept for a while once nobody has them any more, and the next results stand there.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds for which memory, and workers, wait for another call.
+IDLE = 120.0
+#: Bytes and pieces that may wait, and a piece's share that must be used.
+_MOST_BYTES = 1 << 30
+_MOST_PIECES = 16
+_LEAST_SHARE = 0.5
+#: Results below this many bytes are quicker made anew.
+_WORTHWHILE = 1 << 20
+#: Arrays begin at multiples of this, so that no two share a page or a cache line.
+ALIGNMENT = 4096
+
+
+class Allocator(NamedTuple):
+    """Functions like those of NumPy, for the arrays of a result."""
+
+    empty: Callable[..., np.ndarray] = np.empty
+    zeros: Callable[..., np.ndarray] = np.zeros
+
+
+class Piece(Protocol):
+    """A piece of memory."""
+
+    size: int
+    owner: int
+
+    def whole(self) -> np.ndarray:
+        """Return all of it as a new array of bytes, which every array made in it must keep alive."""
+
+
+class PrivateMemory:
+    """A piece of this process's memory."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.owner = os.getpid()
+        self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            self._memory.madvise(mmap.MADV_HUGEPAGE)
+
+    def whole(self) -> np.ndarray:
+        """Return all of it as a new array of bytes, which every array made in it must keep alive."""
+        return np.frombuffer(self._memory, np.uint8)
+
+
+class Room:
+    """Arrays, one after the other, in a piece of memory that nobody else uses. Each keeps the array `whole` alive."""
+
+    def __init__(self, whole: np.ndarray) -> None:
+        self.whole = whole
+        self._used = 0
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401  (what NumPy takes)
+        """Return a new array."""
+        array = np.ndarray(shape, dtype, self.whole, self._used)
+        self._used += padded(array.nbytes)
+        return array
+
+
+class Spares:
+    """Pieces of memory that wait for another call, made by `make` from a number of bytes."""
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        # Reentrant: results can be given back whenever the garbage is collected, also while this thread is in here.
+        self._lock = threading.RLock()
+        self._make = make
+        self._pieces: list[tuple[float, Piece]] = []
+        self._timer: threading.Timer | None = None
+
+    def take(self, size: int) -> Any:  # noqa: ANN401  (what make returns)
+        """Return a piece of at least `size` bytes that nobody else uses."""
+        with self._lock:
+            fitting = [piece for piece in self._pieces if size <= piece[1].size <= size / _LEAST_SHARE]
+            if fitting:
+                best = min(fitting, key=lambda piece: piece[1].size)
+                self._pieces = [piece for piece in self._pieces if piece is not best]
+                return best[1]
+        return self._make(max(size, 1))
+
+    def give_back(self, memory: Piece) -> None:
+        """Keep `memory`, whose arrays are all gone, for another call, at most IDLE seconds."""
+        if memory.owner != os.getpid():  # a forked child would write into what its parent uses
+            return
+        with self._lock:
+            pieces = [*self._pieces, (time.monotonic(), memory)]
+            while len(pieces) > _MOST_PIECES or sum(piece[1].size for piece in pieces) > _MOST_BYTES:
+                del pieces[0]
+            self._pieces = pieces
+            if self._timer is None and pieces:
+                self._start_timer(IDLE)
+
+    def room(self, size: int) -> Room:
+        """Return room for arrays that is given back when the last of them, and of their views, is gone."""
+        memory = self.take(size)
+        room = Room(memory.whole())
+        weakref.finalize(room.whole, self.give_back, memory).atexit = False
+        return room
+
+    def free(self) -> None:
+        """Let all of it go."""
+        with self._lock:
+            self._pieces = []
+
+    def _free_old(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            self._pieces = [piece for piece in self._pieces if now - piece[0] < IDLE]
+            self._timer = None
+            if self._pieces:
+                self._start_timer(self._pieces[0][0] + IDLE - now)
+
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._free_old)
+        self._timer.daemon = True
+        try:
+            self._timer.start()
+        except RuntimeError:  # the interpreter is ending
+            self._timer, self._pieces = None, []
+
+
+def padded(nbytes: int) -> int:
+    """Return `nbytes` rounded up to where the next array begins."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def private_allocator(_nbytes: int, _arrays: int) -> Allocator:
+    """Return what makes arrays for results of this process, each in a piece of its own.
+
+    Whoever keeps one of them keeps no other's memory. Arrays of zeros stand in new memory: most of it stays so, and is
+    not even touched.
+    """
+    return Allocator(_recycled, _clear) if hasattr(mmap, "MAP_ANONYMOUS") else Allocator()
+
+
+def _recycled(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401
+    size = _size(shape, dtype)
+    return _private.room(size).empty(shape, dtype) if size >= _WORTHWHILE else np.empty(shape, dtype)
+
+
+def _clear(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401
+    size = _size(shape, dtype)
+    # Not NumPy's, whose pages are small: to fill them takes longer.
+    return Room(PrivateMemory(size).whole()).empty(shape, dtype) if size >= _WORTHWHILE else np.zeros(shape, dtype)
+
+
+def _size(shape: tuple[int, ...], dtype: Any) -> int:  # noqa: ANN401
+    itemsize: int = np.dtype(dtype).itemsize
+    return math.prod(shape) * itemsize
+
+
+_private = Spares(PrivateMemory)
+
+
+def _begin_anew() -> None:
+    """Forget in a forked child what other threads of the parent may have held."""
+    global _private  # noqa: PLW0603
+    _private = Spares(PrivateMemory)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
