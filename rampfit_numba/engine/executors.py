@@ -161,6 +161,9 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
             return _collect(futures, advance)
     except BrokenExecutor as error:
         pool.drop(executor)
+        for array in inputs:
+            if isinstance(array, FileArray):
+                array.check()
         raise RuntimeError(
             "a worker process was killed, perhaps because memory ran out: use fewer workers (maximum_cores) or "
             f"executor='threads' ({error})"

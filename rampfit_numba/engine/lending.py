@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba.engine import shared
-from rampfit_numba.engine.bands import run_bands
 from rampfit_numba.engine.shared import SharedArray, shared_source
 from rampfit_numba.engine.spares import Room, padded
-from rampfit_numba.sources import FileArray
+from rampfit_numba.sources import FileArray, mapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,11 +104,11 @@ def lender(slices: list[tuple[Any, Any]]) -> Iterator[Callable[[Any, Any], Loan]
 
 
 def run_lent(task: Callable[[Any, Any], Any], loan: Loan) -> list[Any]:
-    """Run `task` in a worker process on the arrays of a slice; the result is that of :func:`run_bands`."""
+    """Run `task` in a worker process on the arrays of a slice, and return a list of its result."""
     shared.unmap_all_but(loan.alive)
-    inputs = loan.input_type(*map(_attach, loan.inputs))
     outputs = None if loan.output_type is None else loan.output_type(*map(_attach, loan.outputs))
-    return run_bands(task, inputs, outputs)
+    with mapped(map(_attach, loan.inputs)) as inputs:
+        return [task(loan.input_type(*inputs), outputs)]
 
 
 def _must_be_copied(array: Any) -> bool:  # noqa: ANN401  (an array, an array in a file, or None)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Bytes of samples and flags that a tile may hold. Every tile costs 50 us in Python; much larger ones leave the cache.
-TILE_BYTES = 1 << 21
+TILE_BYTES = 1 << 22
 _SAMPLE_AND_FLAG = 5
-_MOST_PIXELS = 1 << 14
+_MOST_PIXELS = 1 << 15
 
 
 class GroupRange(Protocol):
