@@ -14,7 +14,7 @@ from rampfit_numba.kernels.arrays import TileFitOpt
 from rampfit_numba.kernels.combine import bounded, combine_clean, combine_integrations, combine_segments
 from rampfit_numba.kernels.fitopt import YINT, store_clean, store_segments
 from rampfit_numba.kernels.median_network import middle_network
-from rampfit_numba.kernels.median_rate import add_clean_step, add_flagged_step, add_sparse_step, bring_to_middle
+from rampfit_numba.kernels.median_rate import add_clean_step, add_flagged_step, bring_to_middle
 from rampfit_numba.kernels.ols import (
     fit_clean,
     fit_segments,
@@ -539,15 +539,6 @@ def added_steps(samples, flags):
         *(np.empty((3, LANES), np.uint8), np.empty(LANES, np.float32), np.empty((2, LANES))),
     )
     assert (size >= np.abs(step)).all()
-    lanes = np.append(np.flatnonzero(flags.any(axis=0)), 0).astype(np.uint32)
-    one_by_one, its_size = np.zeros((2, LANES))
-    add_sparse_step(
-        *(samples, flags, 0, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
-        *(middle_network(len(room)), room, one_by_one, its_size),
-        *(lanes, len(lanes) - 1, np.empty((2, LANES))),
-    )
-    assert one_by_one.tobytes() == step.tobytes()
-    assert its_size.tobytes() == size.tobytes()
     return step
 
 

@@ -26,7 +26,6 @@ from rampfit_numba.kernels.fitopt import (
 from rampfit_numba.kernels.median_rate import (
     add_clean_step,
     add_flagged_step,
-    add_sparse_step,
     exact_rate,
     find_cancelled,
     is_exact,
@@ -46,8 +45,6 @@ _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
 _ZEROFRAME = ramp_status.ZEROFRAME
-#: Up to so many ramps with flags in a block get their medians one by one: 500x6 with few flags takes 4 % less time.
-_SPARSE = LANES // 12
 #: Up to so many ramps without flags in a block are not worth the path of their own.
 _FEW_CLEAN = LANES // 8
 
@@ -317,7 +314,7 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
 @jit_part
 def _find_rates(tile, first, settings, network, room):
     """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
-    nints, ngroups, _ = tile.samples.shape
+    nints = tile.samples.shape[0]
     status, added, late, differences = room.status, room.added, room.late, room.differences
     step, size = room.rate, room.size  # both are sums, until the sum of the steps becomes a rate
     for k in range(LANES):
@@ -336,38 +333,21 @@ def _find_rates(tile, first, settings, network, room):
             flags, first, zeroframe, tile.suppressed[i], settings, status[i], added[i], late[i], lanes, room.bytes
         )
         room.nflagged[i] = number
-        if number <= _SPARSE and ngroups > 1:
-            add_sparse_step(
-                samples,
-                flags,
-                first,
-                status[i],
-                zeroframe,
-                settings,
-                network,
-                differences,
-                step,
-                size,
-                lanes,
-                number,
-                room.doubles,
-            )
-        else:
-            add_flagged_step(
-                samples,
-                flags,
-                first,
-                status[i],
-                zeroframe,
-                settings,
-                network,
-                differences,
-                step,
-                size,
-                room.bytes,
-                room.singles,
-                room.doubles,
-            )
+        add_flagged_step(
+            samples,
+            flags,
+            first,
+            status[i],
+            zeroframe,
+            settings,
+            network,
+            differences,
+            step,
+            size,
+            room.bytes,
+            room.singles,
+            room.doubles,
+        )
         for a in range(number):
             k = lanes[a]
             if (status[i, k] & _ZEROFRAME) != 0:

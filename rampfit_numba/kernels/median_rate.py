@@ -157,40 +157,6 @@ def add_flagged_step(
 
 
 @jit
-def add_sparse_step(  # many arrays, none of which belong together
-    samples, flags, first, status, zeroframe, settings, network, differences, step, size, lanes, number, before
-):
-    """Do what :func:`add_flagged_step` does, to the bit, where only the `number` ramps in `lanes` have flags.
-
-    `before`, of float64 and shape (2, LANES), is room to work in.
-    """
-    for a in range(number):
-        k = lanes[a]
-        before[0, a], before[1, a] = step[k], size[k]
-    add_clean_step(samples, first, network, differences, step, size)
-    values = differences.reshape(-1)
-    for a in range(number):
-        k = lanes[a]
-        known, value = _simple_rate(samples, first + k, status[k], zeroframe, settings)
-        value *= settings.group_time
-        magnitude = abs(value)
-        if not known:
-            valid = 0
-            for g in range(samples.shape[0] - 1):
-                values[valid] = samples[g + 1, first + k] - samples[g, first + k]
-                valid += _usable(flags, g, first + k)
-            if valid > 0:
-                smaller, larger = middle_two(values, valid)
-                lower, upper = np.float64(smaller), np.float64(larger)
-                value = 0.5 * (lower + upper)
-                magnitude = 0.5 * (abs(lower) + abs(upper))
-            elif (flags[0, first + k] & _DS) == 0:
-                value = np.float64(samples[0, first + k])
-                magnitude = abs(value)
-        step[k], size[k] = before[0, a] + value, before[1, a] + magnitude
-
-
-@jit
 def find_cancelled(step, size, dark, cancelled):
     """Tell which sums of median steps lost so much of their size that rounding errors may show, or overflowed.
 
