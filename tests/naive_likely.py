@@ -31,13 +31,15 @@ class Hinges:
 
     ``used``: differences at the start. ``margin``: the closest decision, as a part of what was compared.
     ``coupling``: the smallest coupling of a pair, as a part of its parts; the reference divides by it. ``cancelled``:
-    the rate with which the integration enters variances and weights, as a part of the largest difference.
+    the rate with which the integration enters variances and weights, as a part of the largest difference. ``remains``:
+    the chi-square, as a part of the two terms that it is the difference of in the reference.
     """
 
     used: NDArray[np.int64]
     margin: NDArray[np.float64]
     coupling: NDArray[np.float64]
     cancelled: NDArray[np.float64]
+    remains: NDArray[np.float64]
 
 
 class Times:
@@ -216,7 +218,7 @@ def naive_likely(case: LikelyCase, *, joint: bool = False) -> tuple[LikelyFit, H
     rate = {n: np.zeros((nrows, ncols), np.uint32 if n == "dq" else np.float64) for n in names}
     rateints = {n: np.zeros((nints, nrows, ncols), np.uint32 if n == "dq" else np.float64) for n in names}
     fit = LikelyFit(rate, rateints, case.groupdq.copy())
-    hinges = Hinges(*(np.zeros((nints, nrows, ncols), t) for t in (np.int64, *[np.float64] * 3)))
+    hinges = Hinges(*(np.zeros((nints, nrows, ncols), t) for t in (np.int64, *[np.float64] * 4)))
     made = Times(times)
     for row in range(nrows):
         for col in range(ncols):
@@ -271,8 +273,11 @@ def _pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, h
         hinges.used[i, row, col] = ramp.used.sum()
         hinges.margin[i, row, col] = found.margin
         hinges.coupling[i, row, col] = found.coupling
-        smallest = np.min(np.abs([found.rate, fitted.rate]))
+        # Without any noise a rate of 0 has no fit: then the first one says that it is rounding in the reference.
+        smallest = np.fmin(np.abs(found.rate), np.abs(fitted.rate))
         hinges.cancelled[i, row, col] = smallest / np.max(np.abs(ramp.d[found.used]), initial=1e-300)
+        terms = fitted.chisq + fitted.rate**2 * fitted.weight
+        hinges.remains[i, row, col] = fitted.chisq / terms if terms > 0 else 1.0
 
 
 def _sound(covariance: Matrix) -> Matrix:
@@ -396,5 +401,5 @@ def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: Likely
         _flag(case, fit, (i, row, col), ramps[i].used, used[i])
         hinges.used[i, row, col] = ramps[i].used.sum()
         hinges.margin[i, row, col] = min(s.margin for s in (*first, *second))
-        hinges.coupling[i, row, col] = hinges.cancelled[i, row, col] = math.inf
+        hinges.coupling[i, row, col] = hinges.cancelled[i, row, col] = hinges.remains[i, row, col] = math.inf
     fit.rate["dof"][row, col] = sum(fit.rateints["dof"][:, row, col])

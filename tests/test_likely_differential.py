@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.differential import silence
 from tests.differential_likely import Outcome, compare_cases, main
-from tests.likely_cases import LikelyCase, LikelyFit, fit_kernel, fit_package
+from tests.likely_cases import LikelyCase, LikelyFit, fit_kernel, fit_package, one_ramp
 from tests.random_likely import random_likely_case
 
 
@@ -44,6 +45,33 @@ def test_wrong_results_are_noticed() -> None:
     assert outcome.wrong["rateints.err"] > 0
     assert outcome.wrong["rate.dq"] > 0
     assert outcome.failures
+
+
+def test_one_short_integration_excuses_no_wrong_rate() -> None:
+    """Integrations that agree excuse nothing: their rate must agree, too."""
+    line = 100 + 60.0 * np.arange(8) + np.array([3.0, -2, 4, 1, -5, 2, -1, 0])
+    case = one_ramp([line, line], flags=[[0, 0, 0, 1, 1, 1, 1, 1], [0] * 8])
+
+    def broken(case: LikelyCase) -> LikelyFit:
+        fit = fit_package(case)
+        fit.rate["err"] *= 1.001
+        return fit
+
+    with silence():
+        outcome = compare_cases([case], broken)
+    assert not outcome.excused
+    assert outcome.wrong["rate.err"] == 1
+
+
+@pytest.mark.parametrize(
+    ("seed", "why"), [(10112, "a chi-square that cancels"), (11208, "a rate that cancels")], ids=["chisq", "rate"]
+)
+def test_what_the_reference_leaves_to_rounding(seed: int, why: str) -> None:
+    """A chi-square of 0.03 from terms of 1e10, and a rate of 0 without noise, which has no fit."""
+    with silence():
+        outcome = compare_cases([random_likely_case(seed)])
+    require(outcome)
+    assert outcome.excused[why] > 0
 
 
 def test_command(capsys: pytest.CaptureFixture[str]) -> None:
