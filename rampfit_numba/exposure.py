@@ -23,6 +23,8 @@ _LARGEST_COUNT = 2**31 - 1
 _LONGEST = 60
 #: Relative differences between time steps that still count as even: files hold rounded times.
 _EVEN = 1e-4
+#: Beyond these the squares of times, which the noise of explicit read times is made of, overflow or vanish.
+_LARGEST_TIME, _SMALLEST_STEP = (float(limit) for limit in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,19 +307,21 @@ def _check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # no
         raise ValueError(f"read_times: expected {ngroups} entries, one per group; got {len(groups)}")
     for number, group in enumerate(groups):
         where = f"read_times: group {number}: expected finite, strictly rising times, at least one"
-        if (
-            not group
-            or not all(map(math.isfinite, group))
-            or any(later <= earlier for earlier, later in pairwise(group))
-        ):
+        if not group or not all(map(math.isfinite, group)) or not all(_rises(*pair) for pair in pairwise(group)):
             raise ValueError(f"{where}; got {_short(group)}")
-        if number and group[0] <= groups[number - 1][-1]:
+        if any(abs(t) > _LARGEST_TIME for t in group):
+            raise ValueError(f"{where}, that single precision can hold; got {_short(group)}")
+        if number and not _rises(groups[number - 1][-1], group[0]):
             # Nothing here can fit such frames: the noise that groups share by interleaving is in no formula.
             raise ValueError(
                 f"read_times: group {number}: expected times rising beyond the group before it, which ends at "
                 f"{groups[number - 1][-1]}; got {_short(group)} (groups that overlap or interleave cannot be fitted)"
             )
     return groups
+
+
+def _rises(earlier: float, later: float) -> bool:
+    return later - earlier >= _SMALLEST_STEP
 
 
 def _short(value: object) -> str:

@@ -478,6 +478,9 @@ def test_uneven_reads_of_few_groups_are_refused():
         ([[1, 2], [3, np.inf], [5, 6], [7, 8]], "group 1: expected finite"),
         ([[1, 2], [], [5, 6], [7, 8]], "group 1: .* at least one"),
         ([[1, 2], [3, 4], [5, 6]], "expected 4 entries, one per group; got 3"),
+        # Their squares would overflow or be zero: warnings of NumPy, and rates that are NaN without a reason.
+        ([[1, 2], [3, 4], [5, 6], [7, 1e300]], "group 3: .* that single precision can hold"),
+        ([0, 1e-300, 2e-300, 3e-300], "group 1: expected times rising beyond the group before it"),
     ],
 )
 def test_times_that_cannot_be_are_refused(times, message):
