@@ -11,11 +11,13 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels.vectors import BITS, lowest_bit, nonzero_bits
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
 _NONE, _ALL = np.uint8(0), np.uint8(0xFF)
+_ONE = np.uint64(1)
 #: Ramps of up to so many groups are counted in bytes; kernels are compiled apart for these and for longer ones, since
 #: a vector holds twice as many: ramps full of hits take a third less time.
 MOST_IN_BYTES = 254
@@ -162,28 +164,23 @@ def list_segments(reach, segments):
     number = np.uint64(0)  # an index with a sign would be tested for being negative: a quarter of this loop's time
     for g in range(1, groups.shape[0] - 1):
         here, after = groups[g], groups[g + 1]
-        for k in range(LANES):
-            steps[k] += here[k] > 1
         some = _NONE
         for k in range(LANES):
             ending[k] = (here[k] > 1) & (after[k] < 2)
             some |= ending[k]
-        # n^3 - n is the sum of 3 r (r - 1) over r from 2 to n.
-        for k in range(LANES):
-            length_so_far = np.uint32(here[k])
-            cubics[k] += 3 * length_so_far * (length_so_far - (length_so_far > 0))
         if some == 0:
             continue
-        for k in range(LANES):
-            count[k] += ending[k]
-        before = number
-        # Without a branch, since a processor cannot guess where segments end.
-        for k in range(LANES):
-            lane[number] = k
-            number += np.uint64(ending[k])
-        for s in range(before, number):
-            last[s] = g
-            length[s] = here[lane[s]]
+        for start in range(0, LANES, BITS):
+            bits = nonzero_bits(ending, start)
+            while bits != 0:
+                k = np.uint64(start) + lowest_bit(bits)
+                bits &= bits - _ONE
+                n = np.uint64(here[k])
+                lane[number], last[number], length[number] = k, g, n
+                number += _ONE
+                count[k] += 1
+                steps[k] += n - _ONE
+                cubics[k] += n * n * n - n
     return np.int64(number)
 
 

@@ -46,6 +46,9 @@ def _width() -> int:
 #: Pixels side by side; LANES is a multiple. No result depends on it.
 WIDTH = _width()
 
+#: Bytes that are looked at together.
+BITS = 64
+
 _FIRST = ir.Constant(ir.IntType(32), 0)
 _VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
 _SINGLES = ir.VectorType(ir.FloatType(), WIDTH)
@@ -271,3 +274,30 @@ def load_unset(_context: Any, array: Any, first: Any, bits: Any) -> Any:
         return builder.icmp_unsigned("==", builder.and_(flags, wanted), ir.Constant(_BYTES, [0] * WIDTH))
 
     return MASK(array, types.int64, types.uint8), generate
+
+
+def _plain_bits(array: np.ndarray, first: int) -> np.uint64:
+    return np.uint64(sum(1 << k for k, value in enumerate(array[first : first + BITS].tolist()) if value))
+
+
+@_or_plain(_plain_bits)
+def nonzero_bits(_context: Any, array: Any, first: Any) -> Any:
+    """Return which of BITS bytes of a one-dimensional array, from place `first` on, are not 0: a bit for each."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(8), BITS)
+        values = builder.load(_pointer(context, builder, signature.args[0], kind, *arguments), align=1)
+        mask = builder.icmp_unsigned("!=", values, ir.Constant(kind, [0] * BITS))
+        return builder.bitcast(mask, ir.IntType(BITS))
+
+    return types.uint64(array, types.int64), generate
+
+
+@_or_plain(lambda bits: np.uint64((int(bits) & -int(bits)).bit_length() - 1))
+def lowest_bit(_context: Any, bits: Any) -> Any:
+    """Return the place of the lowest bit that is set; there must be one."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
