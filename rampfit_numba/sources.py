@@ -135,7 +135,11 @@ def mapped(arrays: Iterable[Any]) -> Iterator[list[Any]]:
             file = files.enter_context(array._opened())  # noqa: SLF001  (the class above)
             array.check_size(file)
             opened.append((array, file))
-            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            try:
+                memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError):  # not all file systems can
+                found.append(array.read())
+                continue
             whole = np.ndarray(array.whole, array.dtype, memory, array.offset)
             found.append(whole[..., array.start : array.stop, :])
         yield found

@@ -85,11 +85,15 @@ class Spares:
         self._lock = threading.RLock()
         self._make = make
         self._pieces: list[tuple[float, Piece]] = []
+        self._in_use = 0
         self._timer: threading.Timer | None = None
 
     def take(self, size: int) -> Any:  # noqa: ANN401  (what make returns)
         """Return a piece of at least `size` bytes that nobody else uses."""
         with self._lock:
+            self._in_use += 1
+            if self._timer is None:
+                self._start_timer()
             fitting = [piece for piece in self._pieces if size <= piece[1].size <= size / _LEAST_SHARE]
             if fitting:
                 best = min(fitting, key=lambda piece: piece[1].size)
@@ -98,16 +102,18 @@ class Spares:
         return self._make(max(size, 1))
 
     def give_back(self, memory: Piece) -> None:
-        """Keep `memory`, whose arrays are all gone, for another call, at most IDLE seconds."""
+        """Keep `memory`, whose arrays are all gone, for another call, for IDLE seconds or somewhat more.
+
+        This runs wherever a result ends, in the middle of anything, so it starts no thread.
+        """
         if memory.owner != os.getpid():  # a forked child would write into what its parent uses
             return
         with self._lock:
+            self._in_use -= 1
             pieces = [*self._pieces, (time.monotonic(), memory)]
             while len(pieces) > _MOST_PIECES or sum(piece[1].size for piece in pieces) > _MOST_BYTES:
                 del pieces[0]
             self._pieces = pieces
-            if self._timer is None and pieces:
-                self._start_timer(IDLE)
 
     def room(self, size: int) -> Room:
         """Return room for arrays that is given back when the last of them, and of their views, is gone."""
@@ -126,16 +132,16 @@ class Spares:
             now = time.monotonic()
             self._pieces = [piece for piece in self._pieces if now - piece[0] < IDLE]
             self._timer = None
-            if self._pieces:
-                self._start_timer(self._pieces[0][0] + IDLE - now)
+            if self._pieces or self._in_use:
+                self._start_timer()
 
-    def _start_timer(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._free_old)
+    def _start_timer(self) -> None:
+        self._timer = threading.Timer(IDLE / 2, self._free_old)
         self._timer.daemon = True
         try:
             self._timer.start()
         except RuntimeError:  # the interpreter is ending
-            self._timer, self._pieces = None, []
+            self._timer = None
 
 
 def padded(nbytes: int) -> int:
