@@ -11,6 +11,7 @@ import pytest
 
 from rampfit_numba import Exposure, fit_ramps
 from rampfit_numba.engine import shared, spares
+from rampfit_numba.engine.pool import pool
 from rampfit_numba.engine.spares import PrivateMemory, Spares, private_allocator
 from tests.scripts import LINUX
 
@@ -145,3 +146,14 @@ def test_many_results_hold_few_descriptors():
     for number, fit in enumerate(results):
         np.testing.assert_allclose(fit.rate.data[::50, ::50], number, rtol=1e-6, atol=1e-6)
     shared.spares.free()
+
+
+@LINUX
+def test_workers_neither_collect_what_stays_nor_count_maps_as_leaks():
+    fitted(10.0, (2, "processes"))
+    executor, _ = pool.take(2)
+    try:
+        assert executor.submit(gc.get_freeze_count).result() > 10_000
+        assert executor.submit(os.getenv, "LOKY_MAX_MEMORY_LEAK_SIZE").result() == "1e18"
+    finally:
+        pool.give_back(executor)

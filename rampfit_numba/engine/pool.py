@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from loky.process_executor import ProcessPoolExecutor
 
+#: loky ends workers that have grown by 300 MB, as a leak: these have a share of each exposure mapped, of any size.
+_WORKER_ENVIRONMENT = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
 #: Seconds between two looks of a worker at whether its parent still lives.
 _WATCH = 5.0
 
@@ -43,7 +45,11 @@ class _Pool:
             if self._executor is None or self._workers < workers:
                 replaced = self._executor
                 self._executor = ProcessPoolExecutor(
-                    workers, timeout=IDLE, initializer=_watch_parent, initargs=(os.getpid(),)
+                    workers,
+                    timeout=IDLE,
+                    initializer=_watch_parent,
+                    initargs=(os.getpid(),),
+                    env=_WORKER_ENVIRONMENT,
                 )
                 self._workers = workers
                 if replaced is not None and not self._users.get(replaced):
