@@ -235,6 +235,22 @@ def test_arrays_are_used_as_they_are(exposure, monkeypatch):
     assert exposure
 
 
+def test_a_model_of_another_class_is_left_alone(exposure):
+    """The pipeline opens it as a RampModel, which would write its own class into the metadata that both share."""
+
+    class OtherRampModel(datamodels.RampModel):
+        pass
+
+    with datamodels.RampModel("jw01_jump.fits") as model:
+        expected, _ = RampFitStep.call(model, **exposure)
+        other = OtherRampModel(model.copy())
+        before = snapshot(other)
+        rate, _ = RampFitStep.call(other, **exposure)
+        check_untouched(other, before)
+    assert other.meta.model_type == "OtherRampModel"
+    np.testing.assert_array_equal(rate.data, expected.data)
+
+
 def test_spec_and_documentation():
     spec = config_parser.get_merged_spec_file(RampFitStep)
     theirs = config_parser.get_merged_spec_file(ramp_fitting.RampFitStep)

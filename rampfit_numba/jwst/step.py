@@ -80,9 +80,9 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
             The count rate of each integration.
         """
         algorithm, cores = known_algorithm(self.algorithm), known_cores(self.maximum_cores)
-        model = self.prepare_output(step_input, make_copy=False, open_as_type=datamodels.RampModel)
         if self.parent is None and isinstance(step_input, datamodels.JwstDataModel):
-            model = with_own_metadata(model)
+            step_input = with_own_metadata(step_input)  # before it is opened as a RampModel, which renames its type
+        model = self.prepare_output(step_input, make_copy=False, open_as_type=datamodels.RampModel)
         readnoise_file = self.get_reference_file(model, "readnoise")
         gain_file = self.get_reference_file(model, "gain")
 
