@@ -10,13 +10,14 @@ import pytest
 from tests.cases import PlainFit
 from tests.compare import Comparison
 from tests.likely_cases import deviation
-from tests.pipeline import require_pipeline
+from tests.pipeline import check_untouched, require_pipeline, snapshot
 from tests.random_exposures import random_case
 from tests.reference import DQ_FLAGS, Model, with_deviations
 
 require_pipeline()
 
 from stcal.ramp_fitting import ramp_fit as stcal  # noqa: E402
+from stdatamodels.jwst import datamodels  # noqa: E402
 
 from rampfit_numba.jwst import ramp_fit, ramp_fit_data  # noqa: E402
 
@@ -129,6 +130,18 @@ def test_likely(threshold):
             kind = {"slope": "data"}.get(name, name)
             assert not (deviation(kind, plane, other[name], one["err"]) > 1).any(), name
     assert not model.groupdq.any()
+
+
+@pytest.mark.parametrize("algorithm", ["OLS_C", "LIKELY"])
+def test_a_data_model_is_left_alone(algorithm):
+    """To ask a data model for metadata that it does not have leaves an empty entry."""
+    plain, readnoise, gain = some_model()
+    model = datamodels.RampModel(data=plain.data, groupdq=plain.groupdq, pixeldq=plain.pixeldq)
+    model.meta.exposure.group_time, model.meta.exposure.nframes, model.meta.exposure.groupgap = 3.0, 1, 0
+    before = snapshot(model)
+    image, _, _ = ramp_fit(model, True, readnoise, gain, algorithm, "optimal", "none", DQ_FLAGS)
+    check_untouched(model, before)
+    assert np.isfinite(image["slope"]).all()
 
 
 def test_no_suppression_of_single_groups():

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from stdatamodels import DataModel
 from stdatamodels.jwst.datamodels import dqflags as pipeline_flags
 
 from rampfit_numba import dq
@@ -22,7 +23,7 @@ from rampfit_numba.jwst.fitting import (
     known_cores,
     usable_algorithm,
 )
-from rampfit_numba.jwst.models import exposure_of
+from rampfit_numba.jwst.models import exposure_of, with_own_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +86,8 @@ def ramp_fit(  # noqa: PLR0917  (stcal's signature)
             raise ValueError(f"dqflags[{name!r}]: expected {getattr(dq, name)}; got {dqflags[name]}")
     wanted = usable_algorithm(known_algorithm(algorithm), model.data.shape[1])
     settings = _settings(wanted, weighting, max_cores, save_opt=save_opt, suppress_one_group=suppress_one_group)
+    if isinstance(model, DataModel):
+        model = with_own_metadata(model)
     exposure = exposure_of(model, keep_read_times=wanted == LIKELY)
     return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, settings))
 
