@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,21 @@ def test_install(exposed, capfd):
     assert "stpipe.rampfit_numba.jwst.step - INFO - Using algorithm = OLS_C" in capfd.readouterr().err
     assert pipeline.Detector1Pipeline.step_defs["ramp_fit"] is theirs
     check_equal(case, products("theirs"), products("ours"))
+
+
+@pytest.mark.usefixtures("exposed")
+def test_the_engines_messages_in_the_pipelines_own_class(capfd):
+    """That class does not know the engine's logger; its warnings belong in the log and in the product all the same."""
+    engine = logging.getLogger("rampfit_numba")
+    before = engine.level, engine.propagate, engine.handlers[:]
+    with install():
+        result = pipeline.Detector1Pipeline.call("jw01_uncal.fits", steps=only_ramp_fit(firstgroup=5, lastgroup=3))
+    assert (engine.level, engine.propagate, engine.handlers) == before
+    shown = capfd.readouterr().err
+    warning = "rampfit_numba.prepare - WARNING - No group range from 5 to 3: firstgroup and lastgroup are ignored"
+    for line in (warning, "rampfit_numba.api - INFO - Ramps fitted in "):
+        assert shown.count(line) == 1
+        assert sum(line in kept for kept in result.cal_logs.instance["calwebb_detector1"]) == 1
 
 
 def test_install_as_a_context_manager():

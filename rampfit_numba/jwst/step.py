@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from jwst import ramp_fitting
 from stdatamodels.jwst import datamodels
@@ -27,10 +28,43 @@ from rampfit_numba.jwst.models import (
     with_own_metadata,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 log = logging.getLogger(f"stpipe.{__name__}")  # below "stpipe", whose messages the pipeline shows and keeps
 
 #: The package's own logger, which the pipeline does not know.
 LOGGER = "rampfit_numba"
+
+
+class _Relay(logging.Handler):
+    """Hands messages to the pipeline's logger."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have the pipeline's handlers show and keep a message."""
+        logging.getLogger("stpipe").handle(record)
+
+
+@contextmanager
+def _relayed(step: Any) -> Iterator[None]:  # noqa: ANN401
+    """Show and keep the engine's messages also in a pipeline whose loggers do not include the engine's."""
+    while step.parent is not None:
+        step = step.parent
+    if LOGGER in step.get_stpipe_loggers():
+        yield
+        return
+    engine, relay = logging.getLogger(LOGGER), _Relay()
+    level, propagate = engine.level, engine.propagate
+    engine.addHandler(relay)
+    engine.propagate = False  # the pipeline's logger propagates each message to the root once already
+    if engine.level == logging.NOTSET:
+        engine.setLevel(logging.getLogger("stpipe").getEffectiveLevel())
+    try:
+        yield
+    finally:
+        engine.removeHandler(relay)
+        engine.setLevel(level)
+        engine.propagate = propagate
 
 
 class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships no types
@@ -109,7 +143,8 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
             maximum_cores=cores,
             executor=self.executor,
         )
-        fitted = fit_exposure(exposure_of(model, keep_read_times=algorithm == LIKELY), readnoise, gain, settings)
+        with _relayed(self):
+            fitted = fit_exposure(exposure_of(model, keep_read_times=algorithm == LIKELY), readnoise, gain, settings)
         if fitted is None:
             return None, None
         self._save_optional(model, fitted)
