@@ -84,7 +84,7 @@ class FileArray:
         values = room[: self.nbytes].view(self.dtype).reshape(self.shape)
         planes = values.reshape(-1, values.shape[-2] * values.shape[-1])
         row = self.whole[-1] * self.dtype.itemsize
-        with self._opened() as file:
+        with self._opened() as file, self._failure_named():
             for number, plane in enumerate(planes):
                 place = self.offset + (number * self.whole[-2] + self.start) * row
                 _read_into(file.fileno(), plane.view(np.uint8), place, self.path)
@@ -108,11 +108,18 @@ class FileArray:
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
+        with self._failure_named():
+            file = Path(self.path).open("rb", buffering=0)  # noqa: SIM115  (closed below)
+        # Whatever else fails while the file is open is no failure of the file.
+        with file:
+            if os.fstat(file.fileno()).st_ino != self.inode:
+                raise RampFileError(f"{self.path}: was replaced by another file while it was read; read it again")
+            yield file
+
+    @contextmanager
+    def _failure_named(self) -> Iterator[None]:
         try:
-            with Path(self.path).open("rb", buffering=0) as file:
-                if os.fstat(file.fileno()).st_ino != self.inode:
-                    raise RampFileError(f"{self.path}: was replaced by another file while it was read; read it again")
-                yield file
+            yield
         except OSError as error:
             raise RampFileError(f"{self.path}: cannot be read any more: {error.strerror}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import time
 
@@ -13,6 +14,7 @@ from rampfit_numba import Exposure, fit_ramps
 from rampfit_numba.engine import shared, spares
 from rampfit_numba.engine.pool import pool
 from rampfit_numba.engine.spares import PrivateMemory, Spares, private_allocator
+from rampfit_numba.sources import file_source, mapped
 from tests.scripts import LINUX
 
 KINDS = [("none", None), (2, "threads"), (2, "processes")]
@@ -157,3 +159,35 @@ def test_workers_neither_collect_what_stays_nor_count_maps_as_leaks():
         assert executor.submit(os.getenv, "LOKY_MAX_MEMORY_LEAK_SIZE").result() == "1e18"
     finally:
         pool.give_back(executor)
+
+
+class _NoLargePages(mmap.mmap):
+    def madvise(self, *_):
+        raise OSError(22, "Invalid argument")
+
+
+def test_systems_without_large_pages(monkeypatch):
+    monkeypatch.setattr(spares.mmap, "mmap", _NoLargePages)
+    array = private_allocator(0, 0).zeros((1024, 1024), np.float32)
+    assert not array.any()
+
+
+def test_too_little_memory_is_said():
+    with pytest.raises(MemoryError, match=r"no memory for a result of [0-9]+ bytes"):
+        private_allocator(0, 0).empty((1 << 30, 1 << 30), np.float32)
+
+
+@LINUX
+def test_failures_of_a_task_are_not_blamed_on_its_file(tmp_path):
+    path = tmp_path / "ramp.npy"
+    np.save(path, np.zeros((4, 5), np.float32))
+    source = file_source(np.load(path, mmap_mode="r"))
+
+    def task():
+        with mapped([source, None]) as (array, nothing):
+            assert nothing is None
+            assert not array.any()
+            raise PermissionError(13, "a cache")
+
+    with pytest.raises(PermissionError, match="a cache"):
+        task()

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -54,9 +55,13 @@ class PrivateMemory:
     def __init__(self, size: int) -> None:
         self.size = size
         self.owner = os.getpid()
-        self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError as error:
+            raise MemoryError(f"no memory for a result of {size} bytes: {error.strerror}") from error
         if hasattr(mmap, "MADV_HUGEPAGE"):
-            self._memory.madvise(mmap.MADV_HUGEPAGE)
+            with suppress(OSError):  # not all systems have large pages
+                self._memory.madvise(mmap.MADV_HUGEPAGE)
 
     def whole(self) -> np.ndarray:
         """Return all of it as a new array of bytes, which every array made in it must keep alive."""

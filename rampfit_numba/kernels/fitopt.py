@@ -124,7 +124,7 @@ def store_clean(fitopt, i, samples, first, classes, slope, settings, constants, 
         ngroups = samples.shape[0]
         n = np.float64(ngroups)
         per_step, per_cubic, per_second = 1.0 / (n - 1.0), 1.0 / (n * n * n - n), 1.0 / settings.group_time
-        centre = 0.0 + 0.5 * (n - 1.0)
+        centre = 0.5 * (n - 1.0)
         entries = weights.factors.size // _CLASSES
         for lane in range(0, LANES, WIDTH):
             pixel = first + lane
