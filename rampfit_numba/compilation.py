@@ -127,8 +127,6 @@ def _fit_likelihood(kernels: Kernels) -> None:
         joint=kernels.algorithm == "likely_joint",
         split_zeroframe=False,
         nframes=1,
-        first_kept=0,
-        stop_kept=LIKELIHOOD_GROUPS,
         first_used=0,
         last_used=LIKELIHOOD_GROUPS - 1,
     )

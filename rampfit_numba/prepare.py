@@ -126,8 +126,6 @@ def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
         joint=options.algorithm == "likely_joint",
         split_zeroframe=split,
         nframes=reads,
-        first_kept=0,
-        stop_kept=exposure.ngroups,
         first_used=first_used,
         last_used=last_used,
         pedestal_mean=pedestal_mean,

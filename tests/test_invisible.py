@@ -1,4 +1,4 @@
-"""What must not show: the form of the inputs, the workers, the slices, the tiles, and other fits at the same time."""
+"""What must not show: the form of the inputs, the workers, the slices, the windows, and other fits at the same time."""
 
 from __future__ import annotations
 
@@ -157,17 +157,25 @@ def test_worker_count_is_invisible_in_large_exposures(workers: int) -> None:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("tile_bytes", [1, 20_000, 1 << 30])
-def test_tile_size_is_invisible(tile_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles of parts of a row, of some rows, and of everything at once."""
+@pytest.mark.parametrize("form", [None, wide], ids=["in place", "copied"])
+@pytest.mark.parametrize("size", [1, 700, 1 << 30])
+def test_window_size_is_invisible(
+    size: int,
+    form: Callable[[NDArray[Any], Path], NDArray[Any]] | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Windows of parts of a row, of some rows, and of everything at once."""
     from rampfit_numba.kernels import loading
 
     cases = [random_case(seed, largest_size=fewer(60_000, 1_000)) for seed in range(200, 200 + fewer(30, 4))]
     cases.append(bulk_case("everything", shape=(1, 7, 3, fewer(1501, 40)), save_opt=True))
     expected = [plain(run_engine(case)) for case in cases]
-    monkeypatch.setattr(loading, "TILE_BYTES", tile_bytes)
+    monkeypatch.setattr(loading, "MOST_PIXELS", size)
+    monkeypatch.setattr(loading, "BUFFER_BYTES", 30 * size)
     for case, wanted in zip(cases, expected, strict=True):
-        assert_same(case, wanted, plain(run_engine(case)))
+        other = case if form is None else case.copy(data=form(case.data, tmp_path))
+        assert_same(case, wanted, plain(run_engine(other)))
 
 
 def test_calls_from_many_threads() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.arrays import TileFitOpt
+from rampfit_numba.kernels.arrays import BlockFitOpt
 from rampfit_numba.kernels.combine import bounded, combine_clean, combine_integrations, combine_segments
 from rampfit_numba.kernels.fitopt import YINT, store_clean, store_segments
 from rampfit_numba.kernels.median_network import middle_network
@@ -145,7 +145,7 @@ def some_constants(rate=10.0, readnoise=14.0, gain=1.5):
 
 def some_fitopt():
     """Return room for the optional results of a block: one integration, one segment, no jump."""
-    return TileFitOpt(
+    return BlockFitOpt(
         segments=np.zeros((7, 1, 1, LANES), np.float32),
         pedestal=np.zeros((1, LANES), np.float32),
         crmag=np.zeros((1, 0, LANES), np.float32),
@@ -169,22 +169,22 @@ def test_lines_are_those_of_polyfit(power_class):
         flags = np.full(samples.shape, D, np.uint8)
         flags[2:-1] = 0
         reach, segments = room_for_reach(length + 3), room_for_segments(length + 3)
-        find_reach(flags, 0, False, np.zeros(LANES, bool), reach)
+        find_reach(flags, False, np.zeros(LANES, bool), reach)
         number = list_segments(reach, segments)
         assert number == LANES
-        fit_segments(samples, 0, constants, tables, segments, number)
+        fit_segments(samples, constants, tables, segments, number)
         fitopt, whole_fitopt = some_fitopt(), some_fitopt()
         stored = np.zeros(LANES, np.int32)
-        store_segments(fitopt, 0, samples, 0, segments, number, SETTINGS, constants, tables, stored)
+        store_segments(fitopt, 0, samples, segments, number, SETTINGS, constants, tables, stored)
         assert (stored == 1).all()
         assert fitopt.depth[0] == 1
         whole = np.ascontiguousarray(samples[2:-1])
         classes, slope = np.zeros((2, LANES))
-        fit_clean(whole, 0, constants, tables, classes, slope)
+        fit_clean(whole, constants, tables, classes, slope)
         if length > 2:
             assert (classes == power_class).all()
         flagged = np.array([1], np.uint32)
-        store_clean(whole_fitopt, 0, whole, 0, classes, slope, SETTINGS, constants, tables, flagged, 1, True)
+        store_clean(whole_fitopt, 0, whole, classes, slope, SETTINGS, constants, tables, flagged, 1, True)
         assert not whole_fitopt.segments[..., 1].any()
         weights, scale = weights_of(power_class, length), float(length) ** 3 - length
         for k in (0, LANES - 1):
@@ -278,7 +278,7 @@ def reach_of(flags, *, clear_jump=False, left_out=None):
     """Return `find_reach` of ramps of flags, shape (ngroups, LANES)."""
     reach = room_for_reach(len(flags))
     reach.groups[:] = 77
-    find_reach(flags, 0, clear_jump, np.zeros(LANES, bool) if left_out is None else left_out, reach)
+    find_reach(flags, clear_jump, np.zeros(LANES, bool) if left_out is None else left_out, reach)
     assert not reach.groups[-1].any()
     return reach
 
@@ -408,10 +408,10 @@ def test_sums_of_segments(ngroups):
     reach, segments = reach_of(flags), room_for_segments(ngroups)
     number = list_segments(reach, segments)
     sums, weights = np.empty((4, LANES)), segment_weights(ngroups)
-    fit_segments(samples, 0, constants, weights, segments, number)
+    fit_segments(samples, constants, weights, segments, number)
     sum_segments(segments, number, reach, constants, sums)
     clean, slope = np.zeros((3, LANES)), np.zeros(LANES)
-    fit_clean(samples, 0, constants, weights, np.empty(LANES), slope)
+    fit_clean(samples, constants, weights, np.empty(LANES), slope)
     sum_clean(slope, ngroups, constants, clean)
     weigh_clean(ngroups, constants, clean)
     unflagged = ~flags.any(axis=0)
@@ -534,7 +534,7 @@ def added_steps(samples, flags):
     step, size = np.zeros((2, LANES))
     room = np.empty((max(len(samples) - 1, 1), LANES), np.float32)
     add_flagged_step(
-        *(samples, flags, 0, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
+        *(samples, flags, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
         *(middle_network(len(room)), room, step, size),
         *(np.empty((3, LANES), np.uint8), np.empty(LANES, np.float32), np.empty((2, LANES))),
     )
@@ -550,7 +550,7 @@ def test_median_of_clean_ramps(ngroups):
     step, size = np.zeros((2, LANES))
     room = np.empty((ngroups - 1, LANES), np.float32)
     for _ in range(2):  # it adds
-        add_clean_step(samples, 0, middle_network(ngroups - 1), room, step, size)
+        add_clean_step(samples, middle_network(ngroups - 1), room, step, size)
     np.testing.assert_allclose(step, 2 * median_steps(samples, flags), rtol=1e-14)
     np.testing.assert_allclose(added_steps(samples, flags), median_steps(samples, flags), rtol=1e-14)
 

@@ -94,7 +94,7 @@ def test_permuted_pixels(joint: bool, seed: int) -> None:
 def test_tile_size_is_invisible(joint: bool, tile_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [local(seed) for seed in range(500, 500 + fewer(20, 3))]
     expected = [fit_kernel(case, joint=joint) for case in cases]
-    monkeypatch.setattr(loading, "TILE_BYTES", tile_bytes)
+    monkeypatch.setattr(loading, "BUFFER_BYTES", tile_bytes)
     for case, wanted in zip(cases, expected, strict=True):
         assert_same_bits(wanted, fit_kernel(case, joint=joint))
 

@@ -354,18 +354,18 @@ def kernel_script(folder, *arguments, **environment):
         import sys
         import numpy as np
         from rampfit_numba.kernels._jit import LANES, cache_folder
-        from rampfit_numba.kernels.arrays import TileFitOpt
+        from rampfit_numba.kernels.arrays import BlockFitOpt
         from rampfit_numba.kernels.fitopt import SLOPE, store_single_group
         from rampfit_numba.kernels.pixels import CONSTANTS
         from rampfit_numba.kernels.ramp_status import gather_flags
         from rampfit_numba.kernels.settings import Settings
 
-        flags = np.zeros((1, LANES), np.uint8)
-        gather_flags(np.full((1, LANES), np.nan, np.float32).view(np.int32), flags, 0, np.zeros(LANES, np.uint8))
+        flags, samples = np.zeros((1, LANES), np.uint8), np.full((1, LANES), np.nan, np.float32)
+        gather_flags(samples, samples.view(np.int32), flags, np.zeros(LANES, np.uint8), np.zeros(LANES, np.float32))
         settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=False, clear_first_jump=False)
         planes = [np.zeros(shape, np.float32) for shape in ((7, 1, 1, 1), (1, 1), (1, 0, 1))]
-        fitopt = TileFitOpt(*planes, np.zeros((2, 1), np.int64))
-        store_single_group(fitopt, 0, np.float32(4), 0, 0, np.uint16(0), settings, np.ones((CONSTANTS, LANES)))
+        fitopt = BlockFitOpt(*planes, np.zeros((2, 1), np.int64))
+        store_single_group(fitopt, 0, np.float32(4), 0, np.uint16(0), settings, np.ones((CONSTANTS, LANES)))
         print(flags[0, 0], int(fitopt.segments[SLOPE, 0, 0, 0]), cache_folder() or "none")
     """
     preparations = [*arguments, textwrap.dedent(code)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import llvmlite
 import numba
 import numpy as np
+from numba.extending import intrinsic
 
 from rampfit_numba import dq
 
@@ -61,6 +62,11 @@ def jit_part(function: Function) -> Function:
     calls, and the longest of ours take seconds for that.
     """
     return _compiled(function, _nrt=False, inline="always")
+
+
+def jit_intrinsic(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function an intrinsic of the compiler; without compilation, `plain` takes its place."""
+    return lambda function: plain if numba.config.DISABLE_JIT else intrinsic(function)
 
 
 def _compiled(function: Function, **flags: bool | str) -> Function:

@@ -1,4 +1,4 @@
-"""What the kernels take and give: the arrays of one tile, a few thousand ramps that stand together in memory."""
+"""What the kernels take and give: the arrays of one block, LANES pixels with all their integrations and groups."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Tile(NamedTuple):
-    """Inputs of one tile. The number of pixels is a multiple of LANES; what is behind the last pixel is padding.
+class Ramps(NamedTuple):
+    """Inputs of one block; what is behind the last pixel of an image is padding.
 
     Attributes
     ----------
-    samples : ndarray of float32, shape (nints, ngroups, npixels)
+    samples : ndarray of float32, shape (nints, ngroups, LANES)
         In DN; a zeroframe value takes the place of group 0 where it must.
     bits : ndarray of int32
         The same memory.
     flags : ndarray of uint8, shape of `samples`
         DO_NOT_USE is added to samples that are not finite.
-    pixeldq : ndarray of uint32, shape (npixels,)
-    readnoise, gain, dark : ndarray of float32, shape (npixels,)
+    pixeldq : ndarray of uint32, shape (LANES,)
+    readnoise, gain, dark : ndarray of float32, shape (LANES,)
         CDS noise in DN, e-/DN, DN/s.
-    zeroframe : ndarray of float32, shape (nints, npixels) or (nints, 0)
+    zeroframe : ndarray of float32, shape (nints, LANES) or (nints, 0)
         In DN.
-    suppressed : ndarray of bool, shape (nints, npixels) or (nints, 0)
+    suppressed : ndarray of bool, shape (nints, LANES) or (nints, 0)
         See :func:`ramp_status.ramp_status`.
     """
 
@@ -39,13 +39,13 @@ class Tile(NamedTuple):
     suppressed: np.ndarray
 
 
-class TileResult(NamedTuple):
-    """Outputs of one tile, in DN/s and (DN/s)^2; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE.
+class BlockResult(NamedTuple):
+    """Outputs of one block in DN/s and (DN/s)^2; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE.
 
     Attributes
     ----------
-    rate, rate_dq : ndarray, shapes (4, npixels), (npixels,)
-    rateints, rateints_dq : ndarray, shapes (4, nints, npixels), (nints, npixels)
+    rate, rate_dq : ndarray, shapes (4, LANES), (LANES,)
+    rateints, rateints_dq : ndarray, shapes (4, nints, LANES), (nints, LANES)
     """
 
     rate: np.ndarray
@@ -54,17 +54,17 @@ class TileResult(NamedTuple):
     rateints_dq: np.ndarray
 
 
-class TileFitOpt(NamedTuple):
-    """Optional outputs of one tile, zeroed by the caller.
+class BlockFitOpt(NamedTuple):
+    """Optional outputs of one block, zeroed by the caller.
 
     Attributes
     ----------
-    segments : ndarray of float32, shape (7, nints, nsegments, npixels)
+    segments : ndarray of float32, shape (7, nints, nsegments, LANES)
         The first axis is that of :mod:`fitopt`.
-    pedestal : ndarray of float32, shape (nints, npixels)
-    crmag : ndarray of float32, shape (nints, njumps, npixels)
+    pedestal : ndarray of float32, shape (nints, LANES)
+    crmag : ndarray of float32, shape (nints, njumps, LANES)
     depth : ndarray of int64, shape (2, nints)
-        Largest number of segments and of jumps that any ramp of the tile has: what is behind was not touched.
+        Largest number of segments and of jumps that any ramp of the block has: what is behind was not touched.
     """
 
     segments: np.ndarray

@@ -138,18 +138,23 @@ def room_for_block(nints: int, ngroups: int) -> BlockRoom:
 
 
 @jit_part
-def fit_block(tile, first, settings, weights, network, reach, room, result, fitopt):
-    """Fit the ramps of one block of a tile.
+def fit_block(ramps, settings, weights, network, reach, room, result, fitopt):
+    """Fit the ramps of one block.
 
     Parameters
     ----------
-    first : int
-        First pixel of the block.
+    ramps : Ramps
+    settings : Settings
+    weights : Weights
+    network : ndarray of int64, shape (exchanges, 3)
+        See :func:`middle_network`.
+    reach : Reach
     room : BlockRoom
-    tile, settings, weights, network, reach, result, fitopt
-        See :func:`fit_tile`.
+    result : BlockResult
+    fitopt : BlockFitOpt or None
+        With None, the code for the optional results is not even compiled.
     """
-    nints, ngroups, _ = tile.samples.shape
+    nints, ngroups, _ = ramps.samples.shape
     status = room.status
     added = room.added
     late = room.late
@@ -179,8 +184,8 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
     dq_all = room.dq_all
     dq_late = room.dq_late
 
-    load_pixels(tile, first, settings, constants, base)
-    _find_rates(tile, first, settings, network, room)
+    load_pixels(ramps, settings, constants, base)
+    _find_rates(ramps, settings, network, room)
     find_constants(settings, rate, constants)
     for j in range(3):
         totals[j] = 0.0
@@ -195,17 +200,16 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         combine_clean(ngroups, constants, invalid, clean_combined)
 
     for i in range(nints):
-        samples, flags, status_now = tile.samples[i], tile.flags[i], status[i]
+        samples, flags, status_now = ramps.samples[i], ramps.flags[i], status[i]
         # A few ramps without flags among many that have some are fitted like those, with the same result.
         with_clean = LANES - nflagged[i] > _FEW_CLEAN
         if with_clean:
-            fit_clean(samples, first, constants, weights, classes, slope)
+            fit_clean(samples, constants, weights, classes, slope)
             sum_clean(slope, ngroups, constants, clean)
         store_clean(
             fitopt,
             i,
             samples,
-            first,
             classes,
             slope,
             settings,
@@ -216,16 +220,16 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
             with_clean,
         )
         if nflagged[i] == 0:
-            _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances[i], combined, result)
-            store_pedestals(fitopt, i, samples, first, settings, base, combined[0])
+            _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances[i], combined, result)
+            store_pedestals(fitopt, i, samples, settings, base, combined[0])
             continue
 
         for k in range(LANES):
             unflagged[k] = status_now[k] == 0 and ngroups > 1
             left_out[k] = (unflagged[k] and with_clean) or (status_now[k] & _UNFITTED) != 0
-        find_reach(flags, first, settings.clear_first_jump, left_out, reach)
+        find_reach(flags, settings.clear_first_jump, left_out, reach)
         number = list_segments(reach, segments)
-        fit_segments(samples, first, constants, weights, segments, number)
+        fit_segments(samples, constants, weights, segments, number)
         sum_segments(segments, number, reach, constants, sums)
         for j in range(3 if with_clean else 0):
             to, clean_sums = sums[j], clean[j]
@@ -236,16 +240,16 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
         segment_count = reach.several
         for k in range(LANES):
             fitted[k] = unflagged[k] or segment_count[k] > 0
-        store_segments(fitopt, i, samples, first, segments, number, settings, constants, weights, stored)
+        store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored)
         for a in range(nflagged[i]):
             k = flagged[i, a]
             if not fitted[k] and not left_out[k]:
                 g = find_single_group(reach, k)
                 if g >= 0:
                     fitted[k] = True
-                    sample = samples[g, first + k]
+                    sample = samples[g, k]
                     sum_single_group(sample, k, status[i, k], settings, constants, sums)
-                    store_single_group(fitopt, i, sample, k, first + k, status[i, k], settings, constants)
+                    store_single_group(fitopt, i, sample, k, status[i, k], settings, constants)
         added_now, late_now = added[i], late[i]
         for k in range(LANES):
             dq_now[k] = base[k] | added_now[k]
@@ -272,31 +276,30 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
             dq_all[k] &= dq_now[k]
         for k in range(LANES):
             dq_late[k] |= late_now[k]
-        dq_here = result.rateints_dq[i, first : first + LANES]
+        dq_here = result.rateints_dq[i]
         for k in range(LANES):
             dq_here[k] = dq_now[k] | late_now[k]
         read_variance, found_variance = read_variances[i], combined[3]
         for k in range(LANES):
             read_variance[k] = found_variance[k]
         for j in range(4):
-            store(combined[j], result.rateints[j, i], first)
-        store_pedestals(fitopt, i, samples, first, settings, dq_now, combined[0])
+            store(combined[j], result.rateints[j, i])
+        store_pedestals(fitopt, i, samples, settings, dq_now, combined[0])
         for a in range(nflagged[i]):
             k = flagged[i, a]
             kept, flag = replaced_sample[i, k], replaced_flag[i, k]
-            store_jumps(fitopt, i, samples, flags, first + k, status[i, k], kept, flag)
+            store_jumps(fitopt, i, samples, flags, k, status[i, k], kept, flag)
 
     for k in range(LANES):
         dq_now[k] = dq_any[k] | dq_all[k]
     combine_integrations(totals, dq_now, combined)
     for j in range(4):
-        store(combined[j], result.rate[j], first)
+        store(combined[j], result.rate[j])
     for k in range(LANES):
-        result.rate_dq[first + k] = dq_now[k] | dq_late[k]
+        result.rate_dq[k] = dq_now[k] | dq_late[k]
     if room.touched.any() and has_charge_loss(status):
         recompute_read_variances(
-            tile.flags,
-            first,
+            ramps.flags,
             settings,
             status,
             replaced_flag,
@@ -312,31 +315,30 @@ def fit_block(tile, first, settings, weights, network, reach, room, result, fito
 
 
 @jit_part
-def _find_rates(tile, first, settings, network, room):
+def _find_rates(ramps, settings, network, room):
     """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
-    nints = tile.samples.shape[0]
+    nints = ramps.samples.shape[0]
     status, added, late, differences = room.status, room.added, room.late, room.differences
     step, size = room.rate, room.size  # both are sums, until the sum of the steps becomes a rate
     for k in range(LANES):
         step[k] = size[k] = 0.0
     for i in range(nints):
-        samples, flags, zeroframe = tile.samples[i], tile.flags[i], tile.zeroframe[i]
+        samples, flags, zeroframe = ramps.samples[i], ramps.flags[i], ramps.zeroframe[i]
         if not room.touched[i]:
             room.nflagged[i] = 0
             status[i] = 0
             added[i] = 0
             late[i] = 0
-            add_clean_step(samples, first, network, differences, step, size)
+            add_clean_step(samples, network, differences, step, size)
             continue
         lanes = room.flagged[i]
         number = ramp_status.ramp_status(
-            flags, first, zeroframe, tile.suppressed[i], settings, status[i], added[i], late[i], lanes, room.bytes
+            flags, zeroframe, ramps.suppressed[i], settings, status[i], added[i], late[i], lanes, room.bytes
         )
         room.nflagged[i] = number
         add_flagged_step(
             samples,
             flags,
-            first,
             status[i],
             zeroframe,
             settings,
@@ -351,18 +353,18 @@ def _find_rates(tile, first, settings, network, room):
         for a in range(number):
             k = lanes[a]
             if (status[i, k] & _ZEROFRAME) != 0:
-                room.replaced_sample[i, k] = samples[0, first + k]
-                room.replaced_flag[i, k] = flags[0, first + k]
-                samples[0, first + k] = zeroframe[first + k]
-                flags[0, first + k] = 0
+                room.replaced_sample[i, k] = samples[0, k]
+                room.replaced_flag[i, k] = flags[0, k]
+                samples[0, k] = zeroframe[k]
+                flags[0, k] = 0
     rate, cancelled, total_time = room.rate, room.fitted, nints * settings.group_time
-    dark, dark_step = tile.dark[first : first + LANES], room.doubles[0]
+    dark, dark_step = ramps.dark, room.doubles[0]
     for k in range(LANES):
         dark_step[k] = dark[k] * total_time
     if find_cancelled(step, size, dark_step, cancelled):
         for k in range(LANES):
-            if cancelled[k] and not is_exact(tile, first + k, step[k], size[k], dark_step[k]):
-                step[k] = exact_rate(tile, first + k, status[:, k], settings, room.values) * settings.group_time
+            if cancelled[k] and not is_exact(ramps, k, step[k], size[k], dark_step[k]):
+                step[k] = exact_rate(ramps, k, status[:, k], settings, room.values) * settings.group_time
     to_mean = 1.0 / total_time
     for k in range(LANES):
         rate[k] = step[k] * to_mean
@@ -371,11 +373,11 @@ def _find_rates(tile, first, settings, network, room):
 
 
 @jit_part
-def _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_variances, combined, result):
+def _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances, combined, result):
     """Store one integration of a block in which no ramp has flags, and add it to the totals."""
     slope = combined[0]
     slope_sum, read_variance = clean[0], clean_combined[3]
-    flags = result.rateints_dq[i, first : first + LANES]
+    flags = result.rateints_dq[i]
     for j in range(3):
         total, here = totals[j], clean[j]
         for k in range(LANES):
@@ -387,6 +389,6 @@ def _store_clean(clean, clean_combined, base, i, first, totals, dq_all, read_var
         dq_all[k] &= base[k]
     for k in range(LANES):
         read_variances[k] = read_variance[k]
-    store(slope, result.rateints[0, i], first)
+    store(slope, result.rateints[0, i])
     for j in range(1, 4):
-        store(clean_combined[j], result.rateints[j, i], first)
+        store(clean_combined[j], result.rateints[j, i])

@@ -31,7 +31,6 @@ def has_charge_loss(status):
 @jit
 def recompute_read_variances(
     flags,
-    first,
     settings,
     status,
     replaced_flag,
@@ -48,10 +47,8 @@ def recompute_read_variances(
 
     Parameters
     ----------
-    flags : ndarray of uint8, shape (nints, ngroups, npixels)
+    flags : ndarray of uint8, shape (nints, ngroups, LANES)
         Modified: this comes last.
-    first : int
-        First pixel of the block.
     settings : Settings
     status : ndarray of uint16, shape (nints, LANES)
     replaced_flag : ndarray of uint8, shape (nints, LANES)
@@ -61,7 +58,7 @@ def recompute_read_variances(
         The integrations' var_rnoise so far, in (DN/s)^2.
     reach : Reach
         Room to work in.
-    rateints, rate : ndarray of float32, shapes (4, nints, npixels), (4, npixels)
+    rateints, rate : ndarray of float32, shapes (4, nints, LANES), (4, LANES)
         Row VAR_RNOISE is modified.
     affected, left_out, total : ndarray of bool, bool and float64, shape (LANES,)
         Room to work in.
@@ -78,13 +75,13 @@ def recompute_read_variances(
                 total[k] += 1.0 / read_variances[i, k] if read_variances[i, k] > 0 else 0.0
                 continue
             if (status[i, k] & _ZEROFRAME) != 0:
-                flags[i, 0, first + k] = replaced_flag[i, k]
+                flags[i, 0, k] = replaced_flag[i, k]
             # Charge loss marks its groups DO_NOT_USE as well; where one is not marked, it becomes so, as in the
             # reference.
             for g in range(ngroups):
-                if (flags[i, g, first + k] & _C) != 0:
-                    flags[i, g, first + k] ^= _CD
-        find_reach(flags[i], first, False, left_out, reach)  # noqa: FBT003  (a kernel takes no keywords)
+                if (flags[i, g, k] & _C) != 0:
+                    flags[i, g, k] ^= _CD
+        find_reach(flags[i], False, left_out, reach)  # noqa: FBT003  (a kernel takes no keywords)
         for k in range(LANES):
             if left_out[k]:
                 continue
@@ -99,8 +96,8 @@ def recompute_read_variances(
                 ratio = settings.group_time / single_group_time(status[i, k], settings)
                 var_rnoise = constants[READ, k] * (ratio * ratio) / 6.0
                 weight = 1.0 / var_rnoise if var_rnoise > 0 else 0.0
-            rateints[VAR_RNOISE, i, first + k] = bounded(1.0 / weight) if weight > 0 else 0.0
+            rateints[VAR_RNOISE, i, k] = bounded(1.0 / weight) if weight > 0 else 0.0
             total[k] += weight
     for k in range(LANES):
         if affected[k] and total[k] > 0:
-            rate[VAR_RNOISE, first + k] = bounded(1.0 / total[k])
+            rate[VAR_RNOISE, k] = bounded(1.0 / total[k])

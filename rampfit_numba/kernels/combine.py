@@ -28,11 +28,10 @@ def bounded(variance):
 
 
 @jit
-def store(values, plane, first):
-    """Store a block of float64 `values` as float32 from pixel `first` of `plane` on."""
-    here = plane[first : first + LANES]
+def store(values, plane):
+    """Store a block of float64 `values` as float32."""
     for k in range(LANES):
-        here[k] = values[k]
+        plane[k] = values[k]
 
 
 @jit

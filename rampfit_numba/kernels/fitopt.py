@@ -1,6 +1,6 @@
 """Optional results: every segment's fit, the steps at the jumps, and the pedestal.
 
-The functions that store them take ``fitopt``, a ``TileFitOpt``, and the integration; with None they are empty.
+The functions that store them take ``fitopt``, a ``BlockFitOpt``, and the integration; with None they are empty.
 
 Source: sections 2.12, 5 and 8 of the rules in ``docs/algorithm.md``.
 """
@@ -29,27 +29,27 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 
 
 @jit_inline
-def weighted_mean(samples, pixel, begin, length, weights, start):
+def weighted_mean(samples, lane, begin, length, weights, start):
     """Return the weighted mean, in DN, of `length` samples of one ramp from group `begin` on.
 
     Their coefficients stand in ``weights.shares`` from `start` on.
     """
     mean = 0.0
     for g in range(length):
-        mean += weights.shares[start + g] * np.float64(samples[begin + g, pixel])
+        mean += weights.shares[start + g] * np.float64(samples[begin + g, lane])
     return mean
 
 
 @jit_inline
-def store_segment(place, k, pixel, begin, length, snr_class, slope, mean, settings, constants, weights):
+def store_segment(place, k, begin, length, snr_class, slope, mean, settings, constants, weights):
     """Store the fit of one segment of two or more groups.
 
     Parameters
     ----------
-    place : ndarray of float32, shape (7, npixels)
+    place : ndarray of float32, shape (7, LANES)
         Rows SLOPE to WEIGHTS: DN/s, e-/group, (DN/s)^2 twice, DN, e-, (s/DN)^2.
-    k, pixel : int
-        Lane and pixel.
+    k : int
+        Lane.
     begin, length, snr_class : int
         First group, number of groups, signal-to-noise class.
     slope : float
@@ -74,13 +74,13 @@ def store_segment(place, k, pixel, begin, length, snr_class, slope, mean, settin
     else:
         sigslope = sigyint = _SQRT2 * readnoise
         var_rnoise = constants[READ, k] * per_cubic
-    place[SLOPE, pixel] = per_group * per_second
-    place[SIGSLOPE, pixel] = sigslope
-    place[VAR_POISSON, pixel] = constants[POISSON, k] * per_step
-    place[VAR_RNOISE, pixel] = var_rnoise
-    place[YINT, pixel] = mean - per_group * centre
-    place[SIGYINT, pixel] = sigyint
-    place[WEIGHTS, pixel] = 1.0 / var_rnoise
+    place[SLOPE, k] = per_group * per_second
+    place[SIGSLOPE, k] = sigslope
+    place[VAR_POISSON, k] = constants[POISSON, k] * per_step
+    place[VAR_RNOISE, k] = var_rnoise
+    place[YINT, k] = mean - per_group * centre
+    place[SIGYINT, k] = sigyint
+    place[WEIGHTS, k] = 1.0 / var_rnoise
 
 
 @jit_inline
@@ -94,20 +94,18 @@ def uncertainties(weights, snr_class, length, centre):
 
 
 @jit
-def store_clean(fitopt, i, samples, first, classes, slope, settings, constants, weights, flagged, nflagged, wanted):
+def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights, flagged, nflagged, wanted):
     """Store the only segments of the ramps without flags of a block, and 0 for the others.
 
     What :func:`store_segment` does is done for vectors here, with the same results to the bit.
 
     Parameters
     ----------
-    fitopt : TileFitOpt or None
+    fitopt : BlockFitOpt or None
     i : int
         Integration.
-    samples : ndarray of float32, shape (ngroups, npixels)
+    samples : ndarray of float32, shape (ngroups, LANES)
         In DN.
-    first : int
-        First pixel of the block.
     classes, slope : ndarray of float64, shape (LANES,)
         See :func:`fit_clean`.
     settings, constants, weights
@@ -127,7 +125,6 @@ def store_clean(fitopt, i, samples, first, classes, slope, settings, constants, 
         centre = 0.5 * (n - 1.0)
         entries = weights.factors.size // _CLASSES
         for lane in range(0, LANES, WIDTH):
-            pixel = first + lane
             found = load(classes, lane)
             mean, of_slope, of_intercept = spread(0.0), spread(0.0), spread(0.0)
             for c in range(_CLASSES):
@@ -136,7 +133,7 @@ def store_clean(fitopt, i, samples, first, classes, slope, settings, constants, 
                     start = c * entries + ngroups * (ngroups - 1) // 2
                     total = spread(0.0)
                     for g in range(ngroups):
-                        total = total + load_single(samples[g], pixel) * weights.shares[start + g]
+                        total = total + load_single(samples[g], lane) * weights.shares[start + g]
                     its_slope, its_intercept = uncertainties(weights, c, ngroups, centre)
                     mean = select(here, total, mean)
                     of_slope = select(here, its_slope, of_slope)
@@ -151,30 +148,28 @@ def store_clean(fitopt, i, samples, first, classes, slope, settings, constants, 
                 noise = select(readnoise < 0.0, 0.0 - readnoise, readnoise) + lost
                 sigslope, sigyint = noise * of_slope, noise * of_intercept
                 var_rnoise = load(constants[READ_LONG], lane) * per_cubic
-            store_single(place[SLOPE], pixel, per_group * per_second)
-            store_single(place[SIGSLOPE], pixel, sigslope)
-            store_single(place[VAR_POISSON], pixel, load(constants[POISSON], lane) * per_step)
-            store_single(place[VAR_RNOISE], pixel, var_rnoise)
-            store_single(place[YINT], pixel, mean - per_group * centre)
-            store_single(place[SIGYINT], pixel, sigyint)
-            store_single(place[WEIGHTS], pixel, 1.0 / var_rnoise)
+            store_single(place[SLOPE], lane, per_group * per_second)
+            store_single(place[SIGSLOPE], lane, sigslope)
+            store_single(place[VAR_POISSON], lane, load(constants[POISSON], lane) * per_step)
+            store_single(place[VAR_RNOISE], lane, var_rnoise)
+            store_single(place[YINT], lane, mean - per_group * centre)
+            store_single(place[SIGYINT], lane, sigyint)
+            store_single(place[WEIGHTS], lane, 1.0 / var_rnoise)
     for a in range(nflagged):
-        place[:, first + flagged[a]] = 0.0
+        place[:, flagged[a]] = 0.0
 
 
 @jit
-def store_segments(fitopt, i, samples, first, segments, number, settings, constants, weights, stored):
+def store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored):
     """Store the fits of the segments of two or more groups of a block of ramps.
 
     Parameters
     ----------
-    fitopt : TileFitOpt or None
+    fitopt : BlockFitOpt or None
     i : int
         Integration.
-    samples : ndarray of float32, shape (ngroups, npixels)
+    samples : ndarray of float32, shape (ngroups, LANES)
         In DN.
-    first : int
-        First pixel of the block.
     segments : Segments
         As :func:`fit_segments` leaves them.
     number : int
@@ -195,18 +190,16 @@ def store_segments(fitopt, i, samples, first, segments, number, settings, consta
         begin = last + 1 - length
         snr_class = np.int64(segments.row[s]) // entries
         # The row is the segment's last one.
-        mean = weighted_mean(samples, first + k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
+        mean = weighted_mean(samples, k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
         place = places[:, stored[k]]
-        store_segment(
-            place, k, first + k, begin, length, snr_class, segments.slope[s], mean, settings, constants, weights
-        )
+        store_segment(place, k, begin, length, snr_class, segments.slope[s], mean, settings, constants, weights)
         stored[k] += 1
     for lane in range(LANES):
         fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[lane])
 
 
 @jit
-def store_single_group(fitopt, i, sample, k, pixel, status, settings, constants):
+def store_single_group(fitopt, i, sample, k, status, settings, constants):
     """Store the fit of a ramp whose only segment is one `sample` in DN; the rest is as for :func:`store_segments`."""
     if fitopt is None:
         return
@@ -214,23 +207,22 @@ def store_single_group(fitopt, i, sample, k, pixel, status, settings, constants)
     time = single_group_time(status, settings)
     ratio = settings.group_time / time
     var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
-    place[SLOPE, pixel] = np.float64(sample) / time
-    place[VAR_POISSON, pixel] = constants[POISSON, k] * ratio
-    place[VAR_RNOISE, pixel] = var_rnoise
-    place[WEIGHTS, pixel] = 1.0 / var_rnoise
+    place[SLOPE, k] = np.float64(sample) / time
+    place[VAR_POISSON, k] = constants[POISSON, k] * ratio
+    place[VAR_RNOISE, k] = var_rnoise
+    place[WEIGHTS, k] = 1.0 / var_rnoise
 
 
 @jit
-def store_pedestals(fitopt, i, samples, first, settings, flags, slope):
+def store_pedestals(fitopt, i, samples, settings, flags, slope):
     """Store the pedestals of one integration of a block, in DN.
 
     Parameters
     ----------
-    fitopt : TileFitOpt or None
+    fitopt : BlockFitOpt or None
     i : int
         Integration.
-    samples : ndarray of float32, shape (ngroups, npixels)
-    first : int
+    samples : ndarray of float32, shape (ngroups, LANES)
     settings : Settings
     flags : ndarray of uint32, shape (LANES,)
         Of the integration, before partial saturation.
@@ -241,21 +233,22 @@ def store_pedestals(fitopt, i, samples, first, settings, flags, slope):
         return
     pedestal = fitopt.pedestal[i]
     for k in range(LANES):
-        value = np.float64(samples[0, first + k]) - slope[k] * settings.pedestal_groups
-        pedestal[first + k] = 0.0 if (flags[k] & _S32) != 0 or np.isnan(value) else value
+        value = np.float64(samples[0, k]) - slope[k] * settings.pedestal_groups
+        pedestal[k] = 0.0 if (flags[k] & _S32) != 0 or np.isnan(value) else value
 
 
 @jit
-def store_jumps(fitopt, i, samples, flags, pixel, status, replaced_sample, replaced_flag):
+def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_flag):
     """List the steps at the jumps of one ramp, in time order and in DN, NaN next to saturation.
 
     Parameters
     ----------
-    fitopt : TileFitOpt or None
+    fitopt : BlockFitOpt or None
     i : int
         Integration.
-    samples, flags : ndarray, shape (ngroups, npixels)
-    pixel : int
+    samples, flags : ndarray, shape (ngroups, LANES)
+    k : int
+        Lane.
     status : uint16
     replaced_sample, replaced_flag
         Group 0 as it was where a zeroframe took its place.
@@ -265,14 +258,14 @@ def store_jumps(fitopt, i, samples, flags, pixel, status, replaced_sample, repla
     crmag = fitopt.crmag[i]
     found = 0
     for g in range(1, samples.shape[0]):
-        if (flags[g, pixel] & _J) == 0:
+        if (flags[g, k] & _J) == 0:
             continue
-        before = np.float64(samples[g - 1, pixel])
-        before_flag = flags[g - 1, pixel]
+        before = np.float64(samples[g - 1, k])
+        before_flag = flags[g - 1, k]
         if g == 1 and (status & _ZEROFRAME) != 0:
             before = np.float64(replaced_sample)
             before_flag = replaced_flag
-        saturated = ((flags[g, pixel] | before_flag) & _S) != 0
-        crmag[found, pixel] = np.nan if saturated else np.float64(samples[g, pixel]) - before
+        saturated = ((flags[g, k] | before_flag) & _S) != 0
+        crmag[found, k] = np.nan if saturated else np.float64(samples[g, k]) - before
         found += 1
     fitopt.depth[1, i] = max(fitopt.depth[1, i], found)

@@ -1,4 +1,4 @@
-"""Median rate of a pixel, which stands for its signal in the Poisson variance.
+"""Median rate of a lane, which stands for its signal in the Poisson variance.
 
 Source: section 4 of the rules in ``docs/algorithm.md``. The median is that of the differences of neighbouring groups,
 and is found for many pixels side by side with a sorting network. Differences that must not count become +inf and -inf
@@ -60,15 +60,13 @@ def bring_to_middle(values, network):
 
 
 @jit
-def add_clean_step(samples, first, network, differences, step, size):
+def add_clean_step(samples, network, differences, step, size):
     """Add the median step of one integration to `step`, for a block of ramps of two or more groups without any flag.
 
     Parameters
     ----------
-    samples : ndarray of float32, shape (ngroups, npixels)
+    samples : ndarray of float32, shape (ngroups, LANES)
         Ramps of one integration in DN.
-    first : int
-        First pixel of the block.
     network : ndarray of int64, shape (exchanges, 3)
         That of :func:`middle_network` for ngroups - 1 differences.
     differences : ndarray of float32, shape (ngroups - 1, LANES)
@@ -79,8 +77,8 @@ def add_clean_step(samples, first, network, differences, step, size):
     """
     length = samples.shape[0] - 1
     for g in range(length):
-        before = samples[g, first : first + LANES]
-        after = samples[g + 1, first : first + LANES]
+        before = samples[g]
+        after = samples[g + 1]
         difference = differences[g]
         for k in range(LANES):
             difference[k] = after[k] - before[k]
@@ -94,9 +92,7 @@ def add_clean_step(samples, first, network, differences, step, size):
 
 
 @jit
-def add_flagged_step(
-    samples, flags, first, status, zeroframe, settings, network, differences, step, size, work, filler, sums
-):
+def add_flagged_step(samples, flags, status, zeroframe, settings, network, differences, step, size, work, filler, sums):
     """Add the median step of one integration to `step`, for a block of ramps of which many have flags.
 
     Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`; `work`, of uint8
@@ -110,10 +106,10 @@ def add_flagged_step(
         some[k] = odd[k] = 0
         filler[k] = _INF
     for g in range(length):
-        before = samples[g, first : first + LANES]
-        after = samples[g + 1, first : first + LANES]
-        before_flags = flags[g, first : first + LANES]
-        after_flags = flags[g + 1, first : first + LANES]
+        before = samples[g]
+        after = samples[g + 1]
+        before_flags = flags[g]
+        after_flags = flags[g + 1]
         difference = differences[g]
         # Bytes and doubles apart: of bytes, a vector holds eight times as many.
         for k in range(LANES):
@@ -130,7 +126,7 @@ def add_flagged_step(
     lower, upper = differences[max(length // 2 - 1, 0)], differences[length // 2 if length > 0 else 0]
     # With a filler to spare, it stands above: in an even number of rows the median is the lower middle one.
     single = upper if length % 2 == 1 else lower
-    first_flags, first_sample = flags[0, first : first + LANES], samples[0, first : first + LANES]
+    first_flags, first_sample = flags[0], samples[0]
     value, magnitude = sums[0], sums[1]
     for k in range(LANES):
         low = np.float64(single[k] if odd[k] != 0 else lower[k])
@@ -146,7 +142,7 @@ def add_flagged_step(
         special |= status[k]
     if (special & _SPECIAL) != 0 or ngroups == 1:
         for k in range(LANES):
-            known, simple = _simple_rate(samples, first + k, status[k], zeroframe, settings)
+            known, simple = _simple_rate(samples, k, status[k], zeroframe, settings)
             if known:
                 value[k] = simple * settings.group_time
                 magnitude[k] = abs(value[k])
@@ -184,72 +180,72 @@ def find_cancelled(step, size, dark, cancelled):
 
 
 @jit
-def is_exact(tile, pixel, step, size, dark):
-    """Tell whether a pixel's sum of median steps is good to double precision although it cancelled.
+def is_exact(ramps, lane, step, size, dark):
+    """Tell whether a lane's sum of median steps is good to double precision although it cancelled.
 
     Neighbouring samples differ by less than a factor of two nearly always, and then their difference in single
     precision is exact (Sterbenz). To look takes a fifth of the time of finding the medians again.
     """
-    nints, ngroups, _ = tile.samples.shape
+    nints, ngroups, _ = ramps.samples.shape
     if not (min(abs(step), abs(step + dark)) >= _LOST * size and size < _LARGEST):
         return False
     exact = True
     for i in range(nints):
-        samples = tile.samples[i]
+        samples = ramps.samples[i]
         for g in range(ngroups - 1):
-            before, after = samples[g, pixel], samples[g + 1, pixel]
+            before, after = samples[g, lane], samples[g + 1, lane]
             exact &= np.float64(after - before) == np.float64(after) - np.float64(before)
     return exact
 
 
 @jit
-def exact_rate(tile, pixel, status, settings, differences):
-    """Return the summed median rate of one pixel, found in the reference's order of operations.
+def exact_rate(ramps, lane, status, settings, differences):
+    """Return the summed median rate of one lane, found in the reference's order of operations.
 
     Parameters
     ----------
-    tile : Tile
-    pixel : int
+    ramps : Ramps
+    lane : int
     status : ndarray of uint16, shape (nints,)
     settings : Settings
     differences : ndarray of float64, shape (ngroups - 1,) or longer
         Room to work in.
     """
-    nints, ngroups, _ = tile.samples.shape
+    nints, ngroups, _ = ramps.samples.shape
     total = 0.0
     for i in range(nints):
-        samples, flags = tile.samples[i], tile.flags[i]
-        known, value = _simple_rate(samples, pixel, status[i], tile.zeroframe[i], settings)
+        samples, flags = ramps.samples[i], ramps.flags[i]
+        known, value = _simple_rate(samples, lane, status[i], ramps.zeroframe[i], settings)
         if known:
             total += value
             continue
         valid = 0
         for g in range(ngroups - 1):
-            before = np.float64(samples[g, pixel]) / settings.group_time
-            differences[valid] = np.float64(samples[g + 1, pixel]) / settings.group_time - before
-            valid += _usable(flags, g, pixel)
+            before = np.float64(samples[g, lane]) / settings.group_time
+            differences[valid] = np.float64(samples[g + 1, lane]) / settings.group_time - before
+            valid += _usable(flags, g, lane)
         if valid > 0:
             lower, upper = middle_two(differences, valid)
             total += lower if valid % 2 == 1 else (lower + upper) / 2.0
-        elif (flags[0, pixel] & _DS) == 0:
-            total += np.float64(samples[0, pixel]) / settings.group_time
+        elif (flags[0, lane] & _DS) == 0:
+            total += np.float64(samples[0, lane]) / settings.group_time
     return total
 
 
 @jit_inline
-def _usable(flags, g, pixel):
+def _usable(flags, g, lane):
     """Tell whether the difference of groups g and g + 1 counts."""
-    return ((flags[g, pixel] | flags[g + 1, pixel]) & _DS) == 0 and (flags[g + 1, pixel] & _J) == 0
+    return ((flags[g, lane] | flags[g + 1, lane]) & _DS) == 0 and (flags[g + 1, lane] & _J) == 0
 
 
 @jit_inline
-def _simple_rate(samples, pixel, status, zeroframe, settings):
+def _simple_rate(samples, lane, status, zeroframe, settings):
     """Return whether one ramp's rate is known without a median, and that rate in DN/s."""
     ngroups = samples.shape[0]
-    first_sample = np.float64(samples[0, pixel])
+    first_sample = np.float64(samples[0, lane])
     if (status & _ZEROFRAME) != 0:
         time = settings.one_group_time if ngroups == 1 else settings.frame_time
-        return True, np.float64(zeroframe[pixel]) / time
+        return True, np.float64(zeroframe[lane]) / time
     if ngroups == 1:
         # No sample is left out here, also none that is DO_NOT_USE; a saturated one makes the mean NaN.
         return True, np.nan if (status & _S) != 0 else first_sample / settings.one_group_time

@@ -32,7 +32,7 @@ _B1, _B2, _B3, _B4, _B5 = BOUNDS
 _SOLE_FIRST = ramp_status.SOLE_FIRST
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
-_ONE = np.uint64(1)
+_ONE, _LANES = np.uint32(1), np.uint32(LANES)
 
 
 @jit_inline
@@ -80,15 +80,13 @@ def single_group_time(status, settings):
 
 
 @jit
-def fit_segments(samples, first, constants, weights, segments, number):
+def fit_segments(samples, constants, weights, segments, number):
     """Fit the segments of two or more groups of a block: find `row` and `slope` of `segments`.
 
     Parameters
     ----------
-    samples : ndarray of float32, shape (ngroups, npixels)
+    samples : ndarray of float32, shape (ngroups, LANES)
         In DN.
-    first : int
-        First pixel of the block.
     constants : ndarray of float64, shape (CONSTANTS, LANES)
         See :mod:`pixels`.
     weights : Weights
@@ -98,21 +96,21 @@ def fit_segments(samples, first, constants, weights, segments, number):
         How many there are.
     """
     flat = samples.reshape(-1)
-    npixels = np.uint64(samples.shape[1])
-    entries = weights.factors.size // _CLASSES
+    entries = np.uint32(weights.factors.size // _CLASSES)
     lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
     low, high, step, slope, longer = segments.low, segments.high, segments.step, segments.slope, segments.longer
     readnoise, gain = segments.first_constant, segments.second_constant
     # What is gathered from all over is set side by side, so that the next loop can use vectors.
     for s in range(number):
         k = lane[s]
-        high[s] = np.uint64(last[s]) * npixels + np.uint64(first) + np.uint64(k)
-        low[s] = high[s] - (np.uint64(length[s]) - _ONE) * npixels
-        step[s] = np.float64(flat[high[s]]) - np.float64(flat[low[s]])
+        end = last[s] * _LANES + k
+        begin = end - (length[s] - _ONE) * _LANES
+        high[s], low[s] = end, begin
+        step[s] = np.float64(flat[end]) - np.float64(flat[begin])
         readnoise[s], gain[s] = constants[READNOISE, k], constants[GAIN, k]
     for s in range(number):
-        n = np.int64(length[s])
-        row[s] = signal_class(step[s], readnoise[s], gain[s]) * entries + n * (n + 1) // 2 - 1
+        n = length[s]
+        row[s] = np.uint32(signal_class(step[s], readnoise[s], gain[s])) * entries + ((n * (n + _ONE)) >> _ONE) - _ONE
     open_segments = 0
     for s in range(number):
         slope[s] = weights.factors[row[s]] * step[s]
@@ -121,12 +119,12 @@ def fit_segments(samples, first, constants, weights, segments, number):
     # The segments that have another pair, then those that have one more, and so on: no branch is hard to guess.
     pair = 1
     while open_segments > 0:
-        rows = np.uint64(pair) * npixels
+        rows = np.uint32(pair) * _LANES
         still_open = 0
         for a in range(open_segments):
             s = longer[a]
             difference = np.float64(flat[high[s] - rows]) - np.float64(flat[low[s] + rows])
-            slope[s] += weights.factors[row[s] - np.uint64(pair)] * difference
+            slope[s] += weights.factors[row[s] - np.uint32(pair)] * difference
             longer[still_open] = s
             still_open += length[s] > 2 * pair + _FEW + 1
         open_segments = still_open
@@ -194,7 +192,7 @@ def sum_single_group(sample, k, status, settings, constants, sums):
 
 
 @jit
-def fit_clean(samples, first, constants, weights, classes, slope):
+def fit_clean(samples, constants, weights, classes, slope):
     """Fit a block of ramps without flags of two or more groups, which are one segment each.
 
     The terms and their order are those of :func:`fit_segments`: the results are the same to the bit. A vector of ramps
@@ -202,10 +200,8 @@ def fit_clean(samples, first, constants, weights, classes, slope):
 
     Parameters
     ----------
-    samples : ndarray of float32, shape (ngroups, npixels)
+    samples : ndarray of float32, shape (ngroups, LANES)
         In DN.
-    first : int
-        First pixel of the block.
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     weights : Weights
     classes : ndarray of float64, shape (LANES,)
@@ -217,8 +213,7 @@ def fit_clean(samples, first, constants, weights, classes, slope):
     entries = weights.factors.size // _CLASSES
     readnoise, gain = constants[READNOISE], constants[GAIN]
     for lane in range(0, LANES, WIDTH):
-        pixel = first + lane
-        step = load_single(samples[last], pixel) - load_single(samples[0], pixel)
+        step = load_single(samples[last], lane) - load_single(samples[0], lane)
         found = _signal_classes(step, load(readnoise, lane), load(gain, lane))
         fitted = spread(0.0)
         for c in range(_CLASSES):
@@ -227,7 +222,7 @@ def fit_clean(samples, first, constants, weights, classes, slope):
                 row = c * entries + (last + 1) * (last + 2) // 2 - 1
                 total = step * weights.factors[row]
                 for j in range(1, (last + 1) // 2):
-                    pair = load_single(samples[last - j], pixel) - load_single(samples[j], pixel)
+                    pair = load_single(samples[last - j], lane) - load_single(samples[j], lane)
                     total = total + pair * weights.factors[row - j]
                 fitted = select(here, total, fitted)
         store(classes, lane, found)

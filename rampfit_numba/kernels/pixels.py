@@ -23,14 +23,12 @@ _NONE = np.uint32(0)
 
 
 @jit
-def load_pixels(tile, first, settings, constants, base):
+def load_pixels(ramps, settings, constants, base):
     """Find noise, gain and flags of a block of pixels.
 
     Parameters
     ----------
-    tile : Tile
-    first : int
-        First pixel of the block.
+    ramps : Ramps
     settings : Settings
     constants : ndarray of float64, shape (CONSTANTS, LANES)
         Results: rows READNOISE, rounded to single precision as in the reference, and GAIN.
@@ -38,9 +36,9 @@ def load_pixels(tile, first, settings, constants, base):
         Result: PIXELDQ, with DO_NOT_USE and NO_GAIN_VALUE where the gain is no positive number, and DO_NOT_USE where
         the read noise is none (which the reference does not notice).
     """
-    noise_in = tile.readnoise[first : first + LANES]
-    gain_in = tile.gain[first : first + LANES]
-    flags_in = tile.pixeldq[first : first + LANES]
+    noise_in = ramps.readnoise
+    gain_in = ramps.gain
+    flags_in = ramps.pixeldq
     readnoise, gain = constants[READNOISE], constants[GAIN]
     for k in range(LANES):
         gain[k] = gain_in[k]

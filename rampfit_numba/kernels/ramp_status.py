@@ -24,6 +24,7 @@ _NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
 _NONE, _ONE, _ALL = np.uint8(0), np.uint8(1), np.uint8(0xFF)
 _NOTHING = np.uint16(0)
 _EXPONENT = np.int32(0x7F800000)
+_INF = np.float32(np.inf)
 
 
 @jit
@@ -55,28 +56,47 @@ def flag_non_finite(bits, flags, first):
 
 
 @jit
-def gather_flags(bits, flags, first, found):
+def gather_flags(samples, bits, flags, found, sums):
     """Do what :func:`flag_non_finite` does, and find which ramps of a block have any flag.
 
     Parameters
     ----------
-    bits, flags, first
-        See :func:`flag_non_finite`.
+    samples : ndarray of float32, shape (ngroups, LANES)
+        In DN.
+    bits : ndarray of int32
+        The same memory.
+    flags : ndarray of uint8, shape (ngroups, LANES)
+        Modified in place.
     found : ndarray of uint8, shape (LANES,)
         Result: each ramp's flags, of all groups together.
+    sums : ndarray of float32, shape (LANES,)
+        Room to work in.
 
     Returns
     -------
     bool
         Whether any ramp has a flag.
     """
-    flag_non_finite(bits, flags, first)
+    # What is not finite makes the sum so. To add takes half the time of looking at the bits; a sum that overflows
+    # costs only a second look.
+    for k in range(LANES):
+        sums[k] = 0.0
+    for g in range(samples.shape[0]):
+        here = samples[g]
+        for k in range(LANES):
+            sums[k] += here[k]
+    finite = True
+    for k in range(LANES):
+        finite &= abs(sums[k]) < _INF
+    if not finite:
+        first = np.int64(0)  # a literal would be compiled apart
+        flag_non_finite(bits, flags, first)
     for k in range(LANES):
         found[k] = 0
     for g in range(flags.shape[0]):
-        here = flags[g, first : first + LANES]
+        here_flags = flags[g]
         for k in range(LANES):
-            found[k] |= here[k]
+            found[k] |= here_flags[k]
     some = _NONE
     for k in range(LANES):
         some |= found[k]
@@ -84,18 +104,16 @@ def gather_flags(bits, flags, first, found):
 
 
 @jit
-def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, late, lanes, work):
+def ramp_status(flags, zeroframe, suppressed, settings, status, added, late, lanes, work):
     """Find the status of one block of ramps.
 
     Parameters
     ----------
-    flags : ndarray of uint8, shape (ngroups, npixels)
+    flags : ndarray of uint8, shape (ngroups, LANES)
         Flags of one integration.
-    first : int
-        First pixel of the block.
-    zeroframe : ndarray of float32, shape (npixels,) or (0,)
+    zeroframe : ndarray of float32, shape (LANES,) or (0,)
         Samples in DN, 0 or not finite where unusable; empty where there are none.
-    suppressed : ndarray of bool, shape (npixels,) or (0,)
+    suppressed : ndarray of bool, shape (LANES,) or (0,)
         Ramps whose only good group is among those that were dropped; empty where there are none.
     settings : Settings
     status : ndarray of uint16, shape (LANES,)
@@ -121,7 +139,7 @@ def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, la
         any_bits[k] = good[k] = several[k] = 0
         all_bits[k], all_unusable[k] = _ALL, _ONE
     for g in range(ngroups):
-        here = flags[g, first : first + LANES]
+        here = flags[g]
         kept = _NOT_J if g == 0 and settings.clear_first_jump else _ALL
         counted = _NOT_P if settings.suppress_one_group else kept
         # Loops over few arrays each: with more, the compiler does not check that they are apart, and uses no vectors.
@@ -135,10 +153,10 @@ def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, la
             good[k] |= counts
     if suppressed.size > 0 and settings.suppress_one_group:
         for k in range(LANES):
-            if suppressed[first + k]:
+            if suppressed[k]:
                 several[k] |= good[k]
                 good[k] = _ONE
-    first_flags = flags[0, first : first + LANES]
+    first_flags = flags[0]
     first_kept = _NOT_J if settings.clear_first_jump else _ALL
     suppress = settings.suppress_one_group
     for k in range(LANES):
@@ -161,7 +179,7 @@ def ramp_status(flags, first, zeroframe, suppressed, settings, status, added, la
         late[k] = any_bits[k] & _S
     if zeroframe.size > 0 and not suppress:
         for k in range(LANES):
-            sample = zeroframe[first + k]
+            sample = zeroframe[k]
             if good[k] > 0 or sample == 0 or not np.isfinite(sample):
                 continue
             lost = NO_USABLE_GROUP | FIRST_SATURATED

@@ -11,12 +11,11 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit
-from rampfit_numba.kernels.vectors import BITS, lowest_bit, nonzero_bits
+from rampfit_numba.kernels.vectors import BITS, bits_above, lowest_bit
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
-_NONE, _ALL = np.uint8(0), np.uint8(0xFF)
 _ONE = np.uint64(1)
 #: Ramps of up to so many groups are counted in bytes; kernels are compiled apart for these and for longer ones, since
 #: a vector holds twice as many: ramps full of hits take a third less time.
@@ -62,15 +61,15 @@ class Segments(NamedTuple):
     ----------
     lane, last, length : ndarray of uint32
         Ramp, last group, number of groups.
-    low, high : ndarray of uint64
+    low, high : ndarray of uint32
         Where the first and last sample stand in the integration's samples.
-    row : ndarray of uint64
+    row : ndarray of uint32
         Where the factor of the last sample stands in the table of weights.
     step, slope : ndarray of float64
         Last sample minus first; slope per group times n^3 - n; both in DN.
     first_constant, second_constant, weight : ndarray of float64
         Room for constants of each segment's pixel, which a loop over vectors needs side by side, and for its result.
-    longer, ending : ndarray of uint32; ndarray of uint8, shape (LANES,)
+    longer : ndarray of uint32
         Room to work in.
     """
 
@@ -86,7 +85,6 @@ class Segments(NamedTuple):
     second_constant: np.ndarray
     weight: np.ndarray
     longer: np.ndarray
-    ending: np.ndarray
 
 
 def room_for_segments(ngroups: int) -> Segments:
@@ -96,54 +94,55 @@ def room_for_segments(ngroups: int) -> Segments:
         lane=np.empty(size, np.uint32),
         last=np.empty(size, np.uint32),
         length=np.empty(size, np.uint32),
-        low=np.empty(size, np.uint64),
-        high=np.empty(size, np.uint64),
-        row=np.empty(size, np.uint64),
+        low=np.empty(size, np.uint32),
+        high=np.empty(size, np.uint32),
+        row=np.empty(size, np.uint32),
         step=np.empty(size, np.float64),
         slope=np.empty(size, np.float64),
         first_constant=np.empty(size, np.float64),
         second_constant=np.empty(size, np.float64),
         weight=np.empty(size, np.float64),
         longer=np.empty(size, np.uint32),
-        ending=np.empty(LANES, np.uint8),
     )
 
 
 @jit
-def find_reach(flags, first, clear_jump, left_out, reach):
+def find_reach(flags, clear_jump, left_out, reach):
     """Find the segments of a block of ramps: how many groups each has up to and including every group.
 
     A run of groups that are good but for PERSISTENCE is extended back over a pure JUMP_DET just before it (section 3).
 
     Parameters
     ----------
-    flags : ndarray of uint8, shape (ngroups, npixels)
-    first : int
-        First pixel of the block.
+    flags : ndarray of uint8, shape (ngroups, LANES)
     clear_jump : bool
         Void the JUMP_DET of group 0.
     left_out : ndarray of bool, shape (LANES,)
         Ramps that get no segments.
     reach : Reach
-        Result: `groups`.
+        Result: `groups`; `several` is overwritten.
     """
     ngroups = flags.shape[0]
-    groups = reach.groups
+    groups, count, behind = reach.groups, reach.several, reach.groups[ngroups]
+    for k in range(LANES):
+        count[k] = behind[k] = 0
+    # Loops over few arrays each, and a count apart from the rows of `groups`: otherwise the compiler cannot tell that
+    # they do not overlap, and uses no vectors (ramps full of hits: 12 ns more, of 90).
     for g in range(ngroups):
         kept = _NOT_PJ if g == 0 and clear_jump else _NOT_P
-        here = flags[g, first : first + LANES]
+        here, now = flags[g], groups[g]
         # The last group is its own follower: a jump there is not followed by a good group.
-        following = flags[min(g + 1, ngroups - 1), first : first + LANES]
-        # Row ngroups is 0 and stands for what is before the first group as well.
-        before = groups[g - 1 if g > 0 else ngroups]
-        now = groups[g]
-        if g == 0:
-            for k in range(LANES):
-                before[k] = 0
+        following = flags[min(g + 1, ngroups - 1)]
         for k in range(LANES):
-            bits = (here[k] & kept) | (_ALL if left_out[k] else _NONE)
-            opens = bits == _J and (following[k] & _NOT_P) == 0
-            now[k] = before[k] + 1 if bits == 0 else opens
+            now[k] = ((here[k] & kept) == _J) & ((following[k] & _NOT_P) == 0)
+        for k in range(LANES):
+            longer, opened = count[k] + 1, now[k]
+            count[k] = longer if (here[k] & kept) == 0 else opened
+        for k in range(LANES):
+            found = count[k]
+            count[k] = 0 if left_out[k] else found
+        for k in range(LANES):
+            now[k] = count[k]
 
 
 @jit
@@ -158,20 +157,14 @@ def list_segments(reach, segments):
         Results: lane, last and length.
     """
     groups, count, steps, cubics = reach.groups, reach.several, reach.steps, reach.cubics
-    lane, last, length, ending = segments.lane, segments.last, segments.length, segments.ending
+    lane, last, length = segments.lane, segments.last, segments.length
     for k in range(LANES):
         count[k] = steps[k] = cubics[k] = 0
     number = np.uint64(0)  # an index with a sign would be tested for being negative: a quarter of this loop's time
     for g in range(1, groups.shape[0] - 1):
         here, after = groups[g], groups[g + 1]
-        some = _NONE
-        for k in range(LANES):
-            ending[k] = (here[k] > 1) & (after[k] < 2)
-            some |= ending[k]
-        if some == 0:
-            continue
         for start in range(0, LANES, BITS):
-            bits = nonzero_bits(ending, start)
+            bits = bits_above(here, start, 1) & ~bits_above(after, start, 1)
             while bits != 0:
                 k = np.uint64(start) + lowest_bit(bits)
                 bits &= bits - _ONE

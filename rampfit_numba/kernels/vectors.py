@@ -20,9 +20,9 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.codegen import get_host_cpu_features
-from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+from numba.extending import lower_builtin, models, register_model, type_callable
 
-from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels._jit import LANES, jit_intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def _width() -> int:
 #: Pixels side by side; LANES is a multiple. No result depends on it.
 WIDTH = _width()
 
-#: Bytes that are looked at together.
+#: Small integers that are looked at together.
 BITS = 64
 
 _FIRST = ir.Constant(ir.IntType(32), 0)
@@ -89,7 +89,7 @@ class _MaskModel(models.PrimitiveModel):
 def _everywhere(builder: Any, value: Any, kind: Any) -> Any:
     """Return a number as a vector of `kind`."""
     undefined = ir.Constant(kind, ir.Undefined)
-    places = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    places = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
     return builder.shuffle_vector(builder.insert_element(undefined, value, _FIRST), undefined, places)
 
 
@@ -151,17 +151,12 @@ def _lower_and(_context: Any, builder: Any, _signature: Any, arguments: Any) -> 
 
 
 # ------------------------------------------------------------------------------------------------------- the functions
-def _or_plain(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a function an intrinsic of the compiler; without compilation, `plain` takes its place."""
-    return lambda function: plain if numba.config.DISABLE_JIT else intrinsic(function)
-
-
 def _pointer(context: Any, builder: Any, kind: Any, vector: Any, array: Any, first: Any) -> Any:
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [first], inbounds=True), vector.as_pointer())
 
 
-@_or_plain(lambda number: np.full(WIDTH, number, np.float64))
+@jit_intrinsic(lambda number: np.full(WIDTH, number, np.float64))
 def spread(_context: Any, number: Any) -> Any:
     """Return a vector that is `number` in every lane."""
 
@@ -171,7 +166,7 @@ def spread(_context: Any, number: Any) -> Any:
     return VECTOR(number), generate
 
 
-@_or_plain(np.where)
+@jit_intrinsic(np.where)
 def select(_context: Any, mask: Any, chosen: Any, other: Any) -> Any:
     """Return, lane by lane, `chosen` where `mask` holds and `other` elsewhere; both may be numbers."""
 
@@ -182,7 +177,7 @@ def select(_context: Any, mask: Any, chosen: Any, other: Any) -> Any:
     return VECTOR(mask, chosen, other), generate
 
 
-@_or_plain(lambda mask: bool(np.any(mask)))
+@jit_intrinsic(lambda mask: bool(np.any(mask)))
 def anywhere(_context: Any, mask: Any) -> Any:
     """Tell whether `mask` holds in any lane."""
 
@@ -193,7 +188,7 @@ def anywhere(_context: Any, mask: Any) -> Any:
     return types.boolean(mask), generate
 
 
-@_or_plain(np.sqrt)
+@jit_intrinsic(np.sqrt)
 def root(_context: Any, values: Any) -> Any:
     """Return the square roots, NaN of what is negative."""
 
@@ -204,7 +199,7 @@ def root(_context: Any, values: Any) -> Any:
     return VECTOR(values), generate
 
 
-@_or_plain(lambda array, first: array[first : first + WIDTH].copy())
+@jit_intrinsic(lambda array, first: array[first : first + WIDTH].copy())
 def load(_context: Any, array: Any, first: Any) -> Any:
     """Return WIDTH values of a one-dimensional array of float64, from place `first` on, as a vector."""
 
@@ -214,7 +209,7 @@ def load(_context: Any, array: Any, first: Any) -> Any:
     return VECTOR(array, types.int64), generate
 
 
-@_or_plain(lambda array, first, values: operator.setitem(array, slice(first, first + WIDTH), values))
+@jit_intrinsic(lambda array, first, values: operator.setitem(array, slice(first, first + WIDTH), values))
 def store(_context: Any, array: Any, first: Any, values: Any) -> Any:
     """Write a vector to a one-dimensional array of float64 from place `first` on."""
 
@@ -225,7 +220,7 @@ def store(_context: Any, array: Any, first: Any, values: Any) -> Any:
     return types.void(array, types.int64, values), generate
 
 
-@_or_plain(lambda array, first: array[first : first + WIDTH].astype(np.float64))
+@jit_intrinsic(lambda array, first: array[first : first + WIDTH].astype(np.float64))
 def load_single(_context: Any, array: Any, first: Any) -> Any:
     """Return WIDTH values of a one-dimensional array of float32 as a vector."""
 
@@ -236,7 +231,7 @@ def load_single(_context: Any, array: Any, first: Any) -> Any:
     return VECTOR(array, types.int64), generate
 
 
-@_or_plain(lambda array, first, values: operator.setitem(array, slice(first, first + WIDTH), values))
+@jit_intrinsic(lambda array, first, values: operator.setitem(array, slice(first, first + WIDTH), values))
 def store_single(_context: Any, array: Any, first: Any, values: Any) -> Any:
     """Write a vector to a one-dimensional array of float32, rounded."""
 
@@ -248,7 +243,7 @@ def store_single(_context: Any, array: Any, first: Any, values: Any) -> Any:
     return types.void(array, types.int64, values), generate
 
 
-@_or_plain(
+@jit_intrinsic(
     lambda after, before, first: (after[first : first + WIDTH] - before[first : first + WIDTH]).astype(np.float64)
 )
 def load_difference(_context: Any, after: Any, before: Any, first: Any) -> Any:
@@ -264,7 +259,7 @@ def load_difference(_context: Any, after: Any, before: Any, first: Any) -> Any:
     return VECTOR(after, before, types.int64), generate
 
 
-@_or_plain(lambda array, first, bits: (array[first : first + WIDTH] & bits) == 0)
+@jit_intrinsic(lambda array, first, bits: (array[first : first + WIDTH] & bits) == 0)
 def load_unset(_context: Any, array: Any, first: Any, bits: Any) -> Any:
     """Return a mask of the WIDTH bytes of a one-dimensional array in which none of `bits` is set."""
 
@@ -276,24 +271,27 @@ def load_unset(_context: Any, array: Any, first: Any, bits: Any) -> Any:
     return MASK(array, types.int64, types.uint8), generate
 
 
-def _plain_bits(array: np.ndarray, first: int) -> np.uint64:
-    return np.uint64(sum(1 << k for k, value in enumerate(array[first : first + BITS].tolist()) if value))
+def _plain_bits(array: np.ndarray, first: int, limit: int) -> np.uint64:
+    return np.uint64(sum(1 << k for k, value in enumerate(array[first : first + BITS].tolist()) if value > limit))
 
 
-@_or_plain(_plain_bits)
-def nonzero_bits(_context: Any, array: Any, first: Any) -> Any:
-    """Return which of BITS bytes of a one-dimensional array, from place `first` on, are not 0: a bit for each."""
+@jit_intrinsic(_plain_bits)
+def bits_above(_context: Any, array: Any, first: Any, limit: Any) -> Any:
+    """Return which of BITS numbers of an array of unsigned integers are above `limit`, from place `first` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.VectorType(ir.IntType(8), BITS)
-        values = builder.load(_pointer(context, builder, signature.args[0], kind, *arguments), align=1)
-        mask = builder.icmp_unsigned("!=", values, ir.Constant(kind, [0] * BITS))
+        element = signature.args[0].dtype
+        kind = ir.VectorType(ir.IntType(element.bitwidth), BITS)
+        place = _pointer(context, builder, signature.args[0], kind, *arguments[:2])
+        values = builder.load(place, align=element.bitwidth // 8)
+        least = context.cast(builder, arguments[2], types.int64, element)
+        mask = builder.icmp_unsigned(">", values, _everywhere(builder, least, kind))
         return builder.bitcast(mask, ir.IntType(BITS))
 
-    return types.uint64(array, types.int64), generate
+    return types.uint64(array, types.int64, types.int64), generate
 
 
-@_or_plain(lambda bits: np.uint64((int(bits) & -int(bits)).bit_length() - 1))
+@jit_intrinsic(lambda bits: np.uint64((int(bits) & -int(bits)).bit_length() - 1))
 def lowest_bit(_context: Any, bits: Any) -> Any:
     """Return the place of the lowest bit that is set; there must be one."""
 

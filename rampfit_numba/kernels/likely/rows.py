@@ -9,14 +9,15 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels.likely.combine import RESULTS
 from rampfit_numba.kernels.likely.joint import fit_joint_tile
+from rampfit_numba.kernels.likely.loading import TileLoader
 from rampfit_numba.kernels.likely.table import difference_table, sole_table
 from rampfit_numba.kernels.likely.tile import LikelyResult, fit_likely_tile
-from rampfit_numba.kernels.loading import RowInputs, TileLoader, Window
 from rampfit_numba.kernels.median_network import middle_network
 
 if TYPE_CHECKING:
-    from rampfit_numba.kernels.arrays import Tile
+    from rampfit_numba.kernels.likely.loading import Tile
     from rampfit_numba.kernels.likely.read_pattern import ReadPattern
+    from rampfit_numba.kernels.loading import RowInputs, Window
 
 # Least number of used differences for which a pair may be dropped; whether the search ends with three: see search.py.
 _PIPELINE_LIMITS = (3.0, 1.0)
@@ -40,9 +41,8 @@ class LikelyRules(NamedTuple):
         Group 0 is split into the zeroframe and the mean of its other frames; the inputs then have a zeroframe.
     nframes : int
         Frames of group 0 before it is split.
-    first_kept, stop_kept, first_used, last_used, dropped_good
-        As in :class:`rampfit_numba.kernels.rows.Rules`; no group is ever dropped: 0, ngroups, first and last group
-        that may be used, False.
+    first_used, last_used : int
+        Groups outside this inclusive range count as DO_NOT_USE; none is ever dropped.
     pedestal_mean, pedestal_sigma : float
         What is known of the level that the ramps start from, in DN, with `joint`; NaN for nothing.
     """
@@ -53,11 +53,8 @@ class LikelyRules(NamedTuple):
     joint: bool
     split_zeroframe: bool
     nframes: int
-    first_kept: int
-    stop_kept: int
     first_used: int
     last_used: int
-    dropped_good: bool = False
     pedestal_mean: float = float("nan")
     pedestal_sigma: float = float("nan")
 
@@ -118,7 +115,7 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
         sole = sole_table(rules.pattern, rules.pedestal_mean, rules.pedestal_sigma, zeroframe=rules.split_zeroframe)
     else:
         network, integrations_network = middle_network(count), middle_network(nints)
-    for window in loader.windows():
+    for window in loader.windows:
         tile = loader.load(window)
         if rules.split_zeroframe:
             tile = _split(tile, rules)

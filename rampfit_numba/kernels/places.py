@@ -1,0 +1,194 @@
+"""Where inputs and outputs of a window stand in memory, as addresses that kernels copy from and to.
+
+Inputs may have any dtype, byte order and strides. Where a window's pixels stand behind each other as float32 (in
+either byte order) or uint8, they are read in place, once and block by block; others are first copied to a buffer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rampfit_numba.kernels.loading import Windows, buffered_pixels, fill, find_suppressed
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from rampfit_numba.kernels.loading import RowInputs, Window
+    from rampfit_numba.kernels.rows import RowOutputs, Rules
+
+#: Types of the outputs of a rate, which rateints has as well; arrays of the optional ones; bytes of any element.
+_RATE_TYPES, _FITOPT, _ELEMENT = (*[np.float32] * 4, np.uint32), 9, 4
+_RATES = 2 * len(_RATE_TYPES)
+
+
+class Places(NamedTuple):
+    """Inputs of the pixels of one window: addresses of the first pixel, behind which the others follow.
+
+    Attributes
+    ----------
+    samples, flags : ndarray of int64, shape (nints, ngroups)
+        Float32 in DN; uint8.
+    zeroframe : ndarray of int64, shape (nints,) or (0,)
+        Float32 in DN.
+    planes : ndarray of int64, shape (4,)
+        Flags (uint32), read noise, gain and dark current (float32) of the pixels; 0 where there are none.
+    suppressed : ndarray of bool, shape (nints, npixels) or (nints, 0)
+        See :func:`ramp_status.ramp_status`; the array itself.
+    npixels : int
+    swapped : bool
+        The samples' bytes stand in the other order.
+    first_used, last_used : int
+        Groups outside this inclusive range count as DO_NOT_USE.
+    """
+
+    samples: np.ndarray
+    flags: np.ndarray
+    zeroframe: np.ndarray
+    planes: np.ndarray
+    suppressed: np.ndarray
+    npixels: int
+    swapped: bool
+    first_used: int
+    last_used: int
+
+
+class ResultPlaces(NamedTuple):
+    """Outputs of the pixels of one window, as :class:`Places`.
+
+    Attributes
+    ----------
+    rate : ndarray of int64, shape (5,)
+        SLOPE, ERR, VAR_POISSON, VAR_RNOISE, flags.
+    rateints : ndarray of int64, shape (5, nints)
+    """
+
+    rate: np.ndarray
+    rateints: np.ndarray
+
+
+class FitOptPlaces(NamedTuple):
+    """Optional outputs of the pixels of one window, as :class:`Places`; zeroed by the caller.
+
+    Attributes
+    ----------
+    segments : ndarray of int64, shape (7, nints, nsegments)
+        The first axis is that of :mod:`fitopt`.
+    pedestal : ndarray of int64, shape (nints,)
+    crmag : ndarray of int64, shape (nints, njumps)
+    """
+
+    segments: np.ndarray
+    pedestal: np.ndarray
+    crmag: np.ndarray
+
+
+class InputFinder:
+    """Finds the places of the inputs, window by window: those of one are valid until the next one's are found."""
+
+    def __init__(self, inputs: RowInputs, rules: Rules) -> None:
+        nints, _, nrows, ncols = inputs.data.shape
+        kept = slice(rules.first_kept, rules.stop_kept)
+        data, groupdq = inputs.data[:, kept], inputs.groupdq[:, kept]
+        self._inputs, self._rules = inputs, rules
+        self._swapped = data.dtype != np.float32 and data.dtype.newbyteorder() == np.float32
+        direct = [_is_run(data, data.dtype if self._swapped else np.float32), _is_run(groupdq, np.uint8)]
+        self._swapped &= direct[0]
+        ngroups = rules.stop_kept - rules.first_kept
+        self.windows = Windows(nrows, ncols, nrows * ncols if all(direct) else buffered_pixels(nints, ngroups))
+        most = self.windows.pixels
+        self._data = _Input(data, np.float32, most, direct=direct[0])
+        self._groupdq = _Input(groupdq, np.uint8, most, direct=direct[1])
+        self._zeroframe = None if inputs.zeroframe is None else _Input(inputs.zeroframe, np.float32, most)
+        types = (np.uint32, np.float32, np.float32, np.float32)
+        planes = (inputs.pixeldq, inputs.readnoise, inputs.gain, inputs.dark)
+        self._planes = [
+            None if plane is None else _Input(plane, dtype, most) for plane, dtype in zip(planes, types, strict=True)
+        ]
+
+    def find(self, window: Window) -> Places:
+        """Return the places of the inputs at `window`."""
+        rules = self._rules
+        npixels = window.shape[0] * window.shape[1]
+        planes = [0 if plane is None else int(plane.at(window)) for plane in self._planes]
+        return Places(
+            samples=self._data.at(window),
+            flags=self._groupdq.at(window),
+            zeroframe=np.empty(0, np.int64) if self._zeroframe is None else self._zeroframe.at(window),
+            planes=np.array(planes, np.int64),
+            suppressed=find_suppressed(self._inputs, rules, window, npixels),
+            npixels=npixels,
+            swapped=self._swapped,
+            first_used=rules.first_used - rules.first_kept,
+            last_used=rules.last_used - rules.first_kept,
+        )
+
+
+class _Input:
+    """One input, and the buffer for a window of it where it cannot be read in place."""
+
+    def __init__(self, array: np.ndarray, dtype: DTypeLike, most_pixels: int, *, direct: bool | None = None) -> None:
+        self._array = array
+        self._direct = _is_run(array, dtype) if direct is None else direct
+        shape = (*array.shape[:-2], 0 if self._direct else most_pixels)
+        self._buffer = np.empty(shape, dtype)
+        self._addresses = addresses(array if self._direct else self._buffer[..., np.newaxis])
+
+    def at(self, window: Window) -> np.ndarray:
+        """Return the addresses of the first pixel of `window`, of the shape of the array's leading axes."""
+        if self._direct:
+            return np.asarray(self._addresses + _pixels_before(window, self._array.shape[-1]) * self._array.itemsize)
+        fill(self._buffer, self._array[..., window.rows, window.columns])
+        return self._addresses
+
+
+class OutputFinder:
+    """Finds the places of the outputs, window by window."""
+
+    def __init__(self, outputs: RowOutputs) -> None:
+        self._outputs = [plane for plane in outputs if plane is not None]
+        # Arrays of other kinds are filled from ones like these: whoever gives arrays to be filled again may have cut
+        # them out of larger ones.
+        self._planes = [
+            plane if _is_run(plane, dtype) else np.zeros(plane.shape, dtype)
+            for plane, dtype in zip(self._outputs, [*_RATE_TYPES * 2, *[np.float32] * _FITOPT], strict=False)
+        ]
+        self._ncols = outputs.slope.shape[-1]
+        found = [addresses(plane) for plane in self._planes]
+        self._results = ResultPlaces(np.array(found[:5]), np.array(found[5:10]))
+        self._fitopt = FitOptPlaces(np.array(found[10:17]), *found[17:]) if len(found) > _RATES else None
+
+    def find(self, window: Window) -> tuple[ResultPlaces, FitOptPlaces | None]:
+        """Return the places of the outputs at `window`, and of the optional ones if there are any."""
+        skipped = _pixels_before(window, self._ncols) * _ELEMENT
+        results = ResultPlaces(*(place + skipped for place in self._results))
+        if self._fitopt is None:
+            return results, None
+        return results, FitOptPlaces(*(place + skipped for place in self._fitopt))
+
+    def finish(self) -> None:
+        """Copy what could not be written in place."""
+        for output, plane in zip(self._outputs, self._planes, strict=True):
+            if output is not plane:
+                output[...] = plane
+
+
+def _pixels_before(window: Window, ncols: int) -> int:
+    return int(window.rows.start * ncols + window.columns.start)
+
+
+def _is_run(array: np.ndarray, dtype: DTypeLike) -> bool:
+    """Tell whether the pixels of each plane are elements of `dtype` that stand behind each other."""
+    nrows, ncols = array.shape[-2:]
+    rows, columns = array.strides[-2:]
+    size = array.dtype.itemsize
+    return array.dtype == dtype and (ncols == 1 or columns == size) and (nrows == 1 or rows == ncols * size)
+
+
+def addresses(array: np.ndarray) -> np.ndarray:
+    """Return where the planes of an array begin: its last two axes."""
+    found = np.int64(array.__array_interface__["data"][0])
+    for axis, size in enumerate(array.shape[:-2]):
+        found = np.add.outer(found, np.arange(size, dtype=np.int64) * array.strides[axis])
+    return np.asarray(found)
