@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from rampfit_numba.kernels.settings import Settings
 from rampfit_numba.options import ALGORITHMS, LIKELIHOOD_GROUPS, FitOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +62,10 @@ def make_ready(kernels: Kernels) -> None:
     if is_cold(kernels.name):
         kept = f"the code is kept in {cache_folder()}" if cache_folder() else "the cache folder cannot be written"
         log.info("Compiling the kernels for this machine, which takes some seconds; %s", kept)
-    if kernels.algorithm == "ols":
-        _fit_ols(kernels)
+        with _without_collector():
+            _fit_something(kernels)
     else:
-        _fit_likelihood(kernels)
+        _fit_something(kernels)
     note_warm(kernels.name)
     _ready.add(kernels)
 
@@ -103,6 +105,25 @@ def warm_up(algorithms: Iterable[str] | None = None) -> float:
         for kernels in _OLS if algorithm == "ols" else [Kernels(algorithm)]:
             make_ready(kernels)
     return time.perf_counter() - start
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Let the garbage wait: to look for it takes a tenth of the time of compiling, and there is little (100 MB)."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _fit_something(kernels: Kernels) -> None:
+    if kernels.algorithm == "ols":
+        _fit_ols(kernels)
+    else:
+        _fit_likelihood(kernels)
 
 
 def _fit_ols(kernels: Kernels) -> None:

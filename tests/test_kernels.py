@@ -34,10 +34,58 @@ from rampfit_numba.kernels.segments import (
 )
 from rampfit_numba.kernels.settings import Settings
 from rampfit_numba.kernels.weights import BOUNDS, POWERS, segment_weights
+from tests.compiled import from_python
 from tests.naive_pixel import Detector, Ramp, find_segments, fit_segment, weight_power
 from tests.sizes import fewer
 
 pytestmark = pytest.mark.kernel
+
+(
+    bounded,
+    combine_clean,
+    combine_integrations,
+    combine_segments,
+    store_clean,
+    store_segments,
+    add_clean_step,
+    add_flagged_step,
+    bring_to_middle,
+    fit_clean,
+    fit_segments,
+    signal_class,
+    sum_clean,
+    sum_segments,
+    weigh_clean,
+    find_constants,
+    count_segments,
+    find_reach,
+    find_single_group,
+    list_segments,
+) = (
+    from_python(kernel)
+    for kernel in (
+        bounded,
+        combine_clean,
+        combine_integrations,
+        combine_segments,
+        store_clean,
+        store_segments,
+        add_clean_step,
+        add_flagged_step,
+        bring_to_middle,
+        fit_clean,
+        fit_segments,
+        signal_class,
+        sum_clean,
+        sum_segments,
+        weigh_clean,
+        find_constants,
+        count_segments,
+        find_reach,
+        find_single_group,
+        list_segments,
+    )
+)
 
 D, S, J, P, AD_FLOOR, C = 1, 2, 4, 32, 64, 128
 GROUP_TIME = 2.75

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit_entry
 from rampfit_numba.kernels.likely import rows
 from rampfit_numba.kernels.likely.differences import list_finite, list_used, middle
 from rampfit_numba.kernels.likely.read_pattern import even_read_times, read_pattern
@@ -91,7 +91,7 @@ def test_thresholds_at_the_ends() -> None:
 # ------------------------------------------------------------------------------------------------- vectors
 
 
-@jit
+@jit_entry
 def _use_vectors(  # noqa: PLR0917
     numbers, singles, others, flags, out, out_single
 ):
@@ -122,12 +122,12 @@ def test_vectors() -> None:
     assert LANES % WIDTH == 0
 
 
-@jit
+@jit_entry
 def _median_of_finite(difference, count, network, values, out):
     store(out, 0, middle(values, count, network, list_finite(difference, count, values)))
 
 
-@jit
+@jit_entry
 def _median_of_used(  # noqa: PLR0917
     difference, used, count, network, values, out
 ):

@@ -352,6 +352,7 @@ def kernel_script(folder, *arguments, **environment):
     """Run one small kernel that adds DO_NOT_USE to a NaN, and one that calls a function of another file."""
     code = """
         import sys
+        import numba
         import numpy as np
         from rampfit_numba.kernels._jit import LANES, cache_folder
         from rampfit_numba.kernels.arrays import BlockFitOpt
@@ -360,12 +361,17 @@ def kernel_script(folder, *arguments, **environment):
         from rampfit_numba.kernels.ramp_status import gather_flags
         from rampfit_numba.kernels.settings import Settings
 
+        def call(kernel, *arguments):
+            numba.njit(lambda *given: kernel(*given))(*arguments)
+
         flags, samples = np.zeros((1, LANES), np.uint8), np.full((1, LANES), np.nan, np.float32)
-        gather_flags(samples, samples.view(np.int32), flags, np.zeros(LANES, np.uint8), np.zeros(LANES, np.float32))
+        work = np.zeros(LANES, np.uint8), np.zeros(LANES, np.float32)
+        call(gather_flags, samples, samples.view(np.int32), flags, *work)
         settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=False, clear_first_jump=False)
         planes = [np.zeros(shape, np.float32) for shape in ((7, 1, 1, 1), (1, 1), (1, 0, 1))]
         fitopt = BlockFitOpt(*planes, np.zeros((2, 1), np.int64))
-        store_single_group(fitopt, 0, np.float32(4), 0, np.uint16(0), settings, np.ones((CONSTANTS, LANES)))
+        pixel = 0, np.uint16(0), settings, np.ones((CONSTANTS, LANES))
+        call(store_single_group, fitopt, 0, np.float32(4), *pixel)
         print(flags[0, 0], int(fitopt.segments[SLOPE, 0, 0, 0]), cache_folder() or "none")
     """
     preparations = [*arguments, textwrap.dedent(code)]

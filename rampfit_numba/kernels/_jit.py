@@ -29,8 +29,8 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 LANES = 8 if numba.config.DISABLE_JIT else 128
 
 
-def jit(function: Function) -> Function:
-    """Compile `function` at its first call, without the GIL and with machine code kept on disk.
+def jit_entry(function: Function) -> Function:
+    """Compile `function`, which Python calls, at its first call, without the GIL and with machine code kept on disk.
 
     Arithmetic is IEEE (no fastmath): then a result cannot depend on the place of a pixel in a vector or a slice, and
     the signal-to-noise classes, whose lower bounds are inclusive, fall as in the reference.
@@ -41,9 +41,23 @@ def jit(function: Function) -> Function:
     return _compiled(function, _nrt=False)
 
 
-def jit_allocating(function: Function) -> Function:
-    """Like :func:`jit`, for functions that make arrays, and count references to them: not for the innermost loops."""
+def jit_entry_allocating(function: Function) -> Function:
+    """Like :func:`jit_entry`, for functions that make arrays, and count references to them."""
     return _compiled(function, _nrt=True)
+
+
+def jit(function: Function) -> Function:
+    """Like :func:`jit_entry`, for functions that other kernels call, and Python never.
+
+    The code that would translate Python's objects takes a tenth of the time of compiling. Without it, a call from
+    Python ends the process: tests call :func:`tests.compiled.from_python`.
+    """
+    return _compiled(function, _nrt=False, no_cpython_wrapper=True)
+
+
+def jit_allocating(function: Function) -> Function:
+    """Like :func:`jit`, for functions that make arrays: not for the innermost loops."""
+    return _compiled(function, _nrt=True, no_cpython_wrapper=True)
 
 
 def jit_inline(function: Function) -> Function:
@@ -52,7 +66,7 @@ def jit_inline(function: Function) -> Function:
     Arrays are handed over as eight or more words each: without inlining, a call costs more than the function does (a
     segment of ten groups 180 ns instead of 30).
     """
-    return _compiled(function, _nrt=False, forceinline=True)
+    return _compiled(function, _nrt=False, no_cpython_wrapper=True, forceinline=True)
 
 
 def jit_part(function: Function) -> Function:
@@ -74,7 +88,9 @@ def _compiled(function: Function, **flags: bool | str) -> Function:
     try:
         # The cache's folder is read when the decorator runs: other users of Numba in this process keep theirs.
         numba.config.CACHE_DIR = cache_folder()
-        compiled = numba.njit(nogil=True, error_model="numpy", cache=bool(cache_folder()), **flags)(function)
+        # Nobody calls these functions from C.
+        flags |= {"no_cfunc_wrapper": True, "error_model": "numpy", "cache": bool(cache_folder())}
+        compiled = numba.njit(nogil=True, **flags)(function)
     finally:
         numba.config.CACHE_DIR = before
     return cast("Function", compiled)

@@ -13,7 +13,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
-from rampfit_numba.kernels._jit import LANES, jit_part
+from rampfit_numba.kernels._jit import LANES, jit, jit_part
 from rampfit_numba.kernels.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.combine import combine_clean, combine_integrations, combine_segments, store
 from rampfit_numba.kernels.fitopt import (
@@ -39,7 +39,7 @@ from rampfit_numba.kernels.ols import (
     weigh_clean,
 )
 from rampfit_numba.kernels.pixels import CONSTANTS, find_constants, load_pixels
-from rampfit_numba.kernels.segments import Segments, find_reach, find_single_group, list_segments, room_for_segments
+from rampfit_numba.kernels.segments import find_reach, find_single_group, list_segments
 
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
@@ -49,96 +49,79 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW_CLEAN = LANES // 8
 
 
+#: Rows of `doubles`, of `words` and of `masks` in :class:`BlockRoom`; some quantities have several.
+_RATE, _SIZE, _CLASSES, _SLOPE, _TOTALS, _WORK, _CLEAN, _CLEAN_COMBINED, _SUMS, _COMBINED, _CONSTANTS, _DOUBLES = (
+    int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, CONSTANTS])
+)
+_BASE, _DQ_NOW, _DQ_ANY, _DQ_ALL, _DQ_LATE, _WORDS = range(6)
+_UNFLAGGED, _LEFT_OUT, _FITTED, _INVALID, _MASKS = range(5)
+_ADDED, _LATE, _REPLACED_FLAG, _FLAGS = range(4)
+
+
 class BlockRoom(NamedTuple):
     """State of a block while it is fitted: one value a lane, or a lane and integration.
+
+    Many quantities stand in few arrays: at every use of an attribute, the compiler takes all of them apart, which took
+    it a second and a half when each had an array.
 
     Attributes
     ----------
     touched : ndarray of bool, shape (nints,)
         To be set before a block is fitted: whether any ramp of the integration has a flag that counts. The other arrays
         are overwritten.
+    nflagged, flagged : ndarray of int64, shape (nints,), and of uint32, shape (nints, LANES + 1)
+        The ramps that have flags, and their number.
+    status, flags : ndarray of uint16, shape (nints, LANES), and of uint8, shape (3, nints, LANES)
+        See :mod:`ramp_status`; the bits that integrations get, those that they get late, and the flags of group 0 as
+        they were where a zeroframe took its place.
+    replaced_sample, read_variances : ndarray of float32 and float64, shape (nints, LANES)
+        Group 0 as it was where a zeroframe took its place, in DN; var_rnoise in (DN/s)^2.
+    differences, values : ndarray of float32, shape (ngroups - 1, LANES), and of float64, shape (ngroups,)
+        See :mod:`median_rate`.
+    doubles, words, masks, bytes, singles, stored : ndarray of float64, uint32, bool, uint8, float32 and int32
+        Shape (rows, LANES) or (LANES,).
     """
 
     touched: np.ndarray
-    status: np.ndarray
-    added: np.ndarray
-    late: np.ndarray
-    flagged: np.ndarray
     nflagged: np.ndarray
+    flagged: np.ndarray
+    status: np.ndarray
+    flags: np.ndarray
     replaced_sample: np.ndarray
-    replaced_flag: np.ndarray
     read_variances: np.ndarray
     differences: np.ndarray
-    size: np.ndarray
+    values: np.ndarray
+    doubles: np.ndarray
+    words: np.ndarray
+    masks: np.ndarray
     bytes: np.ndarray
     singles: np.ndarray
-    doubles: np.ndarray
-    values: np.ndarray
-    rate: np.ndarray
-    constants: np.ndarray
-    base: np.ndarray
-    classes: np.ndarray
-    slope: np.ndarray
-    segments: Segments
     stored: np.ndarray
-    unflagged: np.ndarray
-    left_out: np.ndarray
-    fitted: np.ndarray
-    invalid: np.ndarray
-    clean: np.ndarray
-    clean_combined: np.ndarray
-    sums: np.ndarray
-    combined: np.ndarray
-    totals: np.ndarray
-    dq_now: np.ndarray
-    dq_any: np.ndarray
-    dq_all: np.ndarray
-    dq_late: np.ndarray
 
 
 def room_for_block(nints: int, ngroups: int) -> BlockRoom:
     """Return :class:`BlockRoom` for blocks of exposures with so many integrations and groups."""
     return BlockRoom(
         touched=np.empty(nints, np.bool_),
-        status=np.empty((nints, LANES), np.uint16),
-        added=np.empty((nints, LANES), np.uint8),
-        late=np.empty((nints, LANES), np.uint8),
-        flagged=np.empty((nints, LANES + 1), np.uint32),
         nflagged=np.empty(nints, np.int64),
+        flagged=np.empty((nints, LANES + 1), np.uint32),
+        status=np.empty((nints, LANES), np.uint16),
+        flags=np.empty((_FLAGS, nints, LANES), np.uint8),
         replaced_sample=np.empty((nints, LANES), np.float32),
-        replaced_flag=np.empty((nints, LANES), np.uint8),
         read_variances=np.empty((nints, LANES), np.float64),
         differences=np.empty((max(ngroups - 1, 1), LANES), np.float32),
-        size=np.empty(LANES, np.float64),
+        values=np.empty(ngroups, np.float64),
+        doubles=np.zeros((_DOUBLES, LANES), np.float64),
+        words=np.empty((_WORDS, LANES), np.uint32),
+        masks=np.empty((_MASKS, LANES), np.bool_),
         bytes=np.empty((5, LANES), np.uint8),
         singles=np.empty(LANES, np.float32),
-        doubles=np.zeros((2, LANES), np.float64),
-        values=np.empty(ngroups, np.float64),
-        rate=np.empty(LANES, np.float64),
-        constants=np.empty((CONSTANTS, LANES), np.float64),
-        base=np.empty(LANES, np.uint32),
-        classes=np.empty(LANES, np.float64),
-        slope=np.zeros(LANES, np.float64),
-        segments=room_for_segments(ngroups),
         stored=np.empty(LANES, np.int32),
-        unflagged=np.empty(LANES, np.bool_),
-        left_out=np.empty(LANES, np.bool_),
-        fitted=np.empty(LANES, np.bool_),
-        invalid=np.empty(LANES, np.bool_),
-        clean=np.zeros((3, LANES), np.float64),
-        clean_combined=np.empty((4, LANES), np.float64),
-        sums=np.empty((4, LANES), np.float64),
-        combined=np.empty((4, LANES), np.float64),
-        totals=np.empty((3, LANES), np.float64),
-        dq_now=np.empty(LANES, np.uint32),
-        dq_any=np.empty(LANES, np.uint32),
-        dq_all=np.empty(LANES, np.uint32),
-        dq_late=np.empty(LANES, np.uint32),
     )
 
 
 @jit_part
-def fit_block(ramps, settings, weights, network, reach, room, result, fitopt):
+def fit_block(ramps, settings, weights, network, reach, segments, room, result, fitopt):
     """Fit the ramps of one block.
 
     Parameters
@@ -148,41 +131,25 @@ def fit_block(ramps, settings, weights, network, reach, room, result, fitopt):
     weights : Weights
     network : ndarray of int64, shape (exchanges, 3)
         See :func:`middle_network`.
-    reach : Reach
+    reach, segments : Reach, Segments
+        Room to work in.
     room : BlockRoom
     result : BlockResult
     fitopt : BlockFitOpt or None
         With None, the code for the optional results is not even compiled.
     """
     nints, ngroups, _ = ramps.samples.shape
-    status = room.status
-    added = room.added
-    late = room.late
-    flagged = room.flagged
-    nflagged = room.nflagged
-    replaced_sample = room.replaced_sample
-    replaced_flag = room.replaced_flag
-    read_variances = room.read_variances
-    rate = room.rate
-    constants = room.constants
-    base = room.base
-    classes = room.classes
-    slope = room.slope
-    segments = room.segments
-    stored = room.stored
-    unflagged = room.unflagged
-    left_out = room.left_out
-    fitted = room.fitted
-    invalid = room.invalid
-    clean = room.clean
-    clean_combined = room.clean_combined
-    sums = room.sums
-    combined = room.combined
-    totals = room.totals
-    dq_now = room.dq_now
-    dq_any = room.dq_any
-    dq_all = room.dq_all
-    dq_late = room.dq_late
+    status, flagged, nflagged, stored = room.status, room.flagged, room.nflagged, room.stored
+    replaced_sample, read_variances = room.replaced_sample, room.read_variances
+    block_flags, doubles, words, masks = room.flags, room.doubles, room.words, room.masks
+    added, late, replaced_flag = block_flags[_ADDED], block_flags[_LATE], block_flags[_REPLACED_FLAG]
+    rate, classes, slope = doubles[_RATE], doubles[_CLASSES], doubles[_SLOPE]
+    constants, totals = doubles[_CONSTANTS : _CONSTANTS + CONSTANTS], doubles[_TOTALS : _TOTALS + 3]
+    clean, clean_combined = doubles[_CLEAN : _CLEAN + 3], doubles[_CLEAN_COMBINED : _CLEAN_COMBINED + 4]
+    sums, combined = doubles[_SUMS : _SUMS + 4], doubles[_COMBINED : _COMBINED + 4]
+    base, dq_now, dq_any = words[_BASE], words[_DQ_NOW], words[_DQ_ANY]
+    dq_all, dq_late = words[_DQ_ALL], words[_DQ_LATE]
+    unflagged, left_out, fitted, invalid = masks[_UNFLAGGED], masks[_LEFT_OUT], masks[_FITTED], masks[_INVALID]
 
     load_pixels(ramps, settings, constants, base)
     _find_rates(ramps, settings, network, room)
@@ -297,7 +264,7 @@ def fit_block(ramps, settings, weights, network, reach, room, result, fitopt):
         store(combined[j], result.rate[j])
     for k in range(LANES):
         result.rate_dq[k] = dq_now[k] | dq_late[k]
-    if room.touched.any() and has_charge_loss(status):
+    if has_charge_loss(status):
         recompute_read_variances(
             ramps.flags,
             settings,
@@ -310,32 +277,35 @@ def fit_block(ramps, settings, weights, network, reach, room, result, fitopt):
             result.rate,
             fitted,
             left_out,
-            room.doubles[0],
+            doubles[_WORK],
         )
 
 
-@jit_part
+@jit
 def _find_rates(ramps, settings, network, room):
     """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
     nints = ramps.samples.shape[0]
-    status, added, late, differences = room.status, room.added, room.late, room.differences
-    step, size = room.rate, room.size  # both are sums, until the sum of the steps becomes a rate
+    touched, status, flagged, nflagged = room.touched, room.status, room.flagged, room.nflagged
+    differences, doubles, work, singles = room.differences, room.doubles, room.bytes, room.singles
+    block_flags, replaced_sample = room.flags, room.replaced_sample
+    added, late, replaced_flag = block_flags[_ADDED], block_flags[_LATE], block_flags[_REPLACED_FLAG]
+    step, size = doubles[_RATE], doubles[_SIZE]  # both are sums, until the sum of the steps becomes a rate
     for k in range(LANES):
         step[k] = size[k] = 0.0
     for i in range(nints):
         samples, flags, zeroframe = ramps.samples[i], ramps.flags[i], ramps.zeroframe[i]
-        if not room.touched[i]:
-            room.nflagged[i] = 0
+        if not touched[i]:
+            nflagged[i] = 0
             status[i] = 0
             added[i] = 0
             late[i] = 0
             add_clean_step(samples, network, differences, step, size)
             continue
-        lanes = room.flagged[i]
+        lanes = flagged[i]
         number = ramp_status.ramp_status(
-            flags, zeroframe, ramps.suppressed[i], settings, status[i], added[i], late[i], lanes, room.bytes
+            flags, zeroframe, ramps.suppressed[i], settings, status[i], added[i], late[i], lanes, work
         )
-        room.nflagged[i] = number
+        nflagged[i] = number
         add_flagged_step(
             samples,
             flags,
@@ -346,19 +316,19 @@ def _find_rates(ramps, settings, network, room):
             differences,
             step,
             size,
-            room.bytes,
-            room.singles,
-            room.doubles,
+            work,
+            singles,
+            doubles[_WORK : _WORK + 2],
         )
         for a in range(number):
             k = lanes[a]
             if (status[i, k] & _ZEROFRAME) != 0:
-                room.replaced_sample[i, k] = samples[0, k]
-                room.replaced_flag[i, k] = flags[0, k]
+                replaced_sample[i, k] = samples[0, k]
+                replaced_flag[i, k] = flags[0, k]
                 samples[0, k] = zeroframe[k]
                 flags[0, k] = 0
-    rate, cancelled, total_time = room.rate, room.fitted, nints * settings.group_time
-    dark, dark_step = ramps.dark, room.doubles[0]
+    rate, cancelled, total_time = step, room.masks[_FITTED], nints * settings.group_time
+    dark, dark_step = ramps.dark, doubles[_WORK]
     for k in range(LANES):
         dark_step[k] = dark[k] * total_time
     if find_cancelled(step, size, dark_step, cancelled):
@@ -372,7 +342,7 @@ def _find_rates(ramps, settings, network, room):
         rate[k] = rate[k] + dark[k] if rate[k] > 0 else np.float64(dark[k])
 
 
-@jit_part
+@jit
 def _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances, combined, result):
     """Store one integration of a block in which no ramp has flags, and add it to the totals."""
     slope = combined[0]

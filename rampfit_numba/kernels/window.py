@@ -13,7 +13,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
-from rampfit_numba.kernels._jit import LANES, jit, jit_allocating
+from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
 from rampfit_numba.kernels.arrays import BlockFitOpt, BlockResult, Ramps
 from rampfit_numba.kernels.block import BlockRoom, fit_block, room_for_block
 from rampfit_numba.kernels.copying import (
@@ -26,7 +26,14 @@ from rampfit_numba.kernels.copying import (
     store_pixels,
     take_pixels,
 )
-from rampfit_numba.kernels.segments import Reach, count_segments, find_reach, room_for_reach
+from rampfit_numba.kernels.segments import (
+    Reach,
+    Segments,
+    count_segments,
+    find_reach,
+    room_for_reach,
+    room_for_segments,
+)
 
 if TYPE_CHECKING:
     from rampfit_numba.kernels.places import FitOptPlaces, Places
@@ -50,6 +57,7 @@ class Room(NamedTuple):
     ----------
     block : BlockRoom
     reach : Reach
+    segments : Segments
     ramps, few : Ramps
         The block at hand, and pixels with flags that wait for enough of their kind.
     pixels : ndarray of int64, shape (LANES + 1,)
@@ -64,6 +72,7 @@ class Room(NamedTuple):
 
     block: BlockRoom
     reach: Reach
+    segments: Segments
     ramps: Ramps
     few: Ramps
     pixels: np.ndarray
@@ -89,6 +98,7 @@ def room_for_window(places: Places, fitopt: FitOptPlaces | None) -> Room:
     return Room(
         block=room_for_block(nints, ngroups),
         reach=room_for_reach(ngroups),
+        segments=room_for_segments(ngroups),
         ramps=room_for_ramps(places),
         few=room_for_ramps(places),
         pixels=np.empty(LANES + 1, np.int64),
@@ -125,7 +135,7 @@ def room_for_ramps(places: Places) -> Ramps:
     )
 
 
-@jit
+@jit_entry
 def fit_window(places, results, fitopt_results, settings, weights, network, room):
     """Fit all ramps of a window (sections 2.9 to 8 of the rules in ``docs/algorithm.md``).
 
@@ -142,14 +152,15 @@ def fit_window(places, results, fitopt_results, settings, weights, network, room
     room : Room
     """
     nints, ngroups = places.samples.shape
-    touched, found, sums = room.block.touched, room.block.bytes[0], room.block.singles
-    pixel_flags, lanes, pixels = room.block.bytes[1], room.lanes, room.pixels
+    block, reach, segments, ramps, few = room.block, room.reach, room.segments, room.ramps, room.few
+    result, fitopt, collected, lanes, pixels = room.result, room.fitopt, room.collected, room.lanes, room.pixels
+    touched, found, pixel_flags, sums = block.touched, block.bytes[0], block.bytes[1], block.singles
     first = copied = waiting = np.int64(0)
     # One call of fit_block for both kinds of blocks: it becomes a part of this function, and takes seconds to compile.
     while first < places.npixels or waiting > 0:
         gathered = waiting > LANES - _FEW or first >= places.npixels
         number = waiting if gathered else min(LANES, places.npixels - first)
-        here = room.few if gathered else room.ramps
+        here = few if gathered else ramps
         if not gathered:
             load_block(places, first, here)
         pad_block(here, number)
@@ -168,28 +179,28 @@ def fit_window(places, results, fitopt_results, settings, weights, network, room
                 flagged += pixel_flags[k] != 0
             if flagged <= _FEW and ngroups > 1:
                 touched[:] = False
-                take_pixels(here, lanes[:flagged], room.few, waiting)
+                take_pixels(here, lanes[:flagged], few, waiting)
                 for a in range(flagged):
                     pixels[waiting] = first + lanes[a]
                     waiting += 1
-        fit_block(here, settings, weights, network, room.reach, room.block, room.result, room.fitopt)
+        fit_block(here, settings, weights, network, reach, segments, block, result, fitopt)
         if not gathered:
-            collect_block(room.result, first - copied, room.collected)
+            collect_block(result, first - copied, collected)
             if fitopt_results is not None:
-                store_fitopt(room.fitopt, first, number, fitopt_results)
+                store_fitopt(fitopt, first, number, fitopt_results)
             first += LANES
-        if gathered or first >= places.npixels or first - copied == room.collected.rate_dq.size:
+        if gathered or first >= places.npixels or first - copied == collected.rate_dq.size:
             end = min(first, places.npixels)
-            store_pixels(room.collected, copied, end - copied, results)
+            store_pixels(collected, copied, end - copied, results)
             copied = end
         if gathered:
-            scatter_pixels(room.result, pixels, number, results)
+            scatter_pixels(result, pixels, number, results)
             if fitopt_results is not None:
-                scatter_fitopt(room.fitopt, pixels, number, fitopt_results)
+                scatter_fitopt(fitopt, pixels, number, fitopt_results)
             waiting = np.int64(0)
 
 
-@jit_allocating
+@jit_entry_allocating
 def count_window(places, settings, ramps, reach):
     """Return the largest number of segments and of jumps of a ramp of this window, as fitopt needs it (section 8).
 

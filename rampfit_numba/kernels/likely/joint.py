@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_allocating, jit_inline
+from rampfit_numba.kernels._jit import LANES, jit, jit_entry_allocating, jit_inline
 from rampfit_numba.kernels.likely.combine import CHISQ, ERR, SLOPE, USED, VAR_POISSON, VAR_RNOISE
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
 from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, spread_of_weights
@@ -47,7 +47,7 @@ _D, _NO_GAIN = np.uint32(dq.DO_NOT_USE), np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VA
 _NO_JUMPS = (0, 0)
 
 
-@jit_allocating
+@jit_entry_allocating
 def fit_joint_tile(tile, table, sole_table, limits, network, result):
     """Fit all ramps of a tile.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rampfit_numba.kernels._jit import LANES, jit_allocating, jit_inline
+from rampfit_numba.kernels._jit import LANES, jit_entry_allocating, jit_inline
 from rampfit_numba.kernels.likely.combine import (
     CHISQ,
     ERR,
@@ -42,7 +42,7 @@ class LikelyResult(NamedTuple):
     jumps: np.ndarray
 
 
-@jit_allocating
+@jit_entry_allocating
 def fit_likely_tile(tile, table, limits, network, integrations_network, result):
     """Fit all ramps of a tile (sections 3 to 8 of the rules in ``docs/likelihood.md``).
 
