@@ -44,10 +44,14 @@ class BlockResult(NamedTuple):
 
     Attributes
     ----------
+    words : ndarray of uint32, shape (5 + 5 nints, LANES)
+        Everything, row by row: the rate's four planes, its flags, the four of each integration, and their flags. The
+        other arrays are the same memory.
     rate, rate_dq : ndarray, shapes (4, LANES), (LANES,)
     rateints, rateints_dq : ndarray, shapes (4, nints, LANES), (nints, LANES)
     """
 
+    words: np.ndarray
     rate: np.ndarray
     rate_dq: np.ndarray
     rateints: np.ndarray

@@ -9,8 +9,8 @@ from rampfit_numba.kernels._jit import LANES, jit
 from rampfit_numba.kernels.memory import copy_in, copy_out, put
 
 _D = np.uint8(dq.DO_NOT_USE)
-#: Bytes of a sample or a result; row of the flags in :class:`ResultPlaces`.
-_SAMPLE, _FLAGS = 4, 4
+#: Bytes of a sample or a result.
+_SAMPLE = 4
 
 
 @jit
@@ -92,59 +92,24 @@ def pad_block(ramps, number):
 
 
 @jit
-def collect_block(result, to, collected):
-    """Copy the results of a block to others, from pixel `to` on."""
-    for k in range(LANES):
-        collected.rate_dq[to + k] = result.rate_dq[k]
-    for j in range(4):
-        row, collected_row = result.rate[j], collected.rate[j]
-        for k in range(LANES):
-            collected_row[to + k] = row[k]
-    for i in range(result.rateints_dq.shape[0]):
-        flags, collected_flags = result.rateints_dq[i], collected.rateints_dq[i]
-        for k in range(LANES):
-            collected_flags[to + k] = flags[k]
-        for j in range(4):
-            row, collected_row = result.rateints[j, i], collected.rateints[j, i]
-            for k in range(LANES):
-                collected_row[to + k] = row[k]
+def store_rows(rows, first, number, places):
+    """Copy the first `number` words of each row to its place, from pixel `first` on."""
+    for row in range(len(places)):
+        copy_out(places[row] + first * _SAMPLE, rows[row], number)
 
 
 @jit
-def store_pixels(result, first, number, results):
-    """Copy results of consecutive pixels to pixel `first` of the window and those behind it."""
-    skipped = first * _SAMPLE
-    for j in range(4):
-        copy_out(results.rate[j] + skipped, result.rate[j], number)
-        for i in range(result.rateints_dq.shape[0]):
-            copy_out(results.rateints[j, i] + skipped, result.rateints[j, i], number)
-    copy_out(results.rate[_FLAGS] + skipped, result.rate_dq, number)
-    for i in range(result.rateints_dq.shape[0]):
-        copy_out(results.rateints[_FLAGS, i] + skipped, result.rateints_dq[i], number)
-
-
-@jit
-def scatter_pixels(result, pixels, number, results):
-    """Copy the results of gathered pixels to their places in the window."""
-    for j in range(4):
-        row = result.rate[j]
+def scatter_rows(rows, pixels, number, places):
+    """Copy the first `number` words of each row to `pixels` of its place."""
+    for row in range(len(places)):
+        here = rows[row]
         for a in range(number):
-            put(results.rate[j], pixels[a], row, a)
-        for i in range(result.rateints_dq.shape[0]):
-            row = result.rateints[j, i]
-            for a in range(number):
-                put(results.rateints[j, i], pixels[a], row, a)
-    for a in range(number):
-        put(results.rate[_FLAGS], pixels[a], result.rate_dq, a)
-    for i in range(result.rateints_dq.shape[0]):
-        flags = result.rateints_dq[i]
-        for a in range(number):
-            put(results.rateints[_FLAGS, i], pixels[a], flags, a)
+            put(places[row], pixels[a], here, a)
 
 
 @jit
 def store_fitopt(fitopt, first, number, results):
-    """Do what :func:`store_pixels` does for the optional results, and clear them.
+    """Do what :func:`store_rows` does for the optional results, and clear them.
 
     Nearly all ramps have one segment. The outputs are 0 already where nothing is copied to.
     """
@@ -161,7 +126,7 @@ def store_fitopt(fitopt, first, number, results):
 
 @jit
 def scatter_fitopt(fitopt, pixels, number, results):
-    """Do what :func:`scatter_pixels` does for the optional results, and clear them."""
+    """Do what :func:`scatter_rows` does for the optional results, and clear them."""
     for i in range(fitopt.pedestal.shape[0]):
         for a in range(number):
             put(results.pedestal[i], pixels[a], fitopt.pedestal[i], a)

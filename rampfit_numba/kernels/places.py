@@ -54,20 +54,6 @@ class Places(NamedTuple):
     last_used: int
 
 
-class ResultPlaces(NamedTuple):
-    """Outputs of the pixels of one window, as :class:`Places`.
-
-    Attributes
-    ----------
-    rate : ndarray of int64, shape (5,)
-        SLOPE, ERR, VAR_POISSON, VAR_RNOISE, flags.
-    rateints : ndarray of int64, shape (5, nints)
-    """
-
-    rate: np.ndarray
-    rateints: np.ndarray
-
-
 class FitOptPlaces(NamedTuple):
     """Optional outputs of the pixels of one window, as :class:`Places`; zeroed by the caller.
 
@@ -156,13 +142,16 @@ class OutputFinder:
         ]
         self._ncols = outputs.slope.shape[-1]
         found = [addresses(plane) for plane in self._planes]
-        self._results = ResultPlaces(np.array(found[:5]), np.array(found[5:10]))
+        self._results = np.concatenate([place.ravel() for place in found[:_RATES]])
         self._fitopt = FitOptPlaces(np.array(found[10:17]), *found[17:]) if len(found) > _RATES else None
 
-    def find(self, window: Window) -> tuple[ResultPlaces, FitOptPlaces | None]:
-        """Return the places of the outputs at `window`, and of the optional ones if there are any."""
+    def find(self, window: Window) -> tuple[np.ndarray, FitOptPlaces | None]:
+        """Return the places of the outputs at `window`, and of the optional ones if there are any.
+
+        Those of rate and rateints are an array of int64, shape (5 + 5 nints,), as :class:`BlockResult` has their rows.
+        """
         skipped = _pixels_before(window, self._ncols) * _ELEMENT
-        results = ResultPlaces(*(place + skipped for place in self._results))
+        results = self._results + skipped
         if self._fitopt is None:
             return results, None
         return results, FitOptPlaces(*(place + skipped for place in self._fitopt))

@@ -17,15 +17,15 @@ from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
 from rampfit_numba.kernels.arrays import BlockFitOpt, BlockResult, Ramps
 from rampfit_numba.kernels.block import BlockRoom, fit_block, room_for_block
 from rampfit_numba.kernels.copying import (
-    collect_block,
     load_block,
     pad_block,
     scatter_fitopt,
-    scatter_pixels,
+    scatter_rows,
     store_fitopt,
-    store_pixels,
+    store_rows,
     take_pixels,
 )
+from rampfit_numba.kernels.places import addresses
 from rampfit_numba.kernels.segments import (
     Reach,
     Segments,
@@ -43,11 +43,11 @@ _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
 _ZEROFRAME = ramp_status.ZEROFRAME
 #: Up to so many pixels with flags leave a block; 2x20 with one in 40 pixels flagged takes a quarter less time with it.
 _FEW = LANES // 4
-#: Most bytes of results that are collected before they are copied to the outputs, in longer runs: written block by
-#: block, between reads of as many planes, they take 9 ns a ramp more (2x20, of 45).
-_COLLECTED = 1 << 18
-#: Bytes of the results of a pixel or ramp.
-_RESULT = 20
+#: Most results that are collected before they are copied to the outputs, in longer runs: written block by block,
+#: between reads of as many planes, they take 9 ns a ramp more (2x20, of 45).
+_COLLECTED = 1 << 16
+#: Results of a pixel or ramp.
+_ROWS = 5
 
 
 class Room(NamedTuple):
@@ -66,8 +66,8 @@ class Room(NamedTuple):
         Pixels of the block that have flags.
     result, fitopt : BlockResult, BlockFitOpt or None
         Of one block.
-    collected : BlockResult
-        Results of some blocks, with more pixels.
+    collected, collected_places : ndarray of uint32, shape (5 + 5 nints, npixels), and of int64, shape (5 + 5 nints,)
+        Results of some blocks, and the addresses of the rows.
     """
 
     block: BlockRoom
@@ -79,7 +79,8 @@ class Room(NamedTuple):
     lanes: np.ndarray
     result: BlockResult
     fitopt: BlockFitOpt | None
-    collected: BlockResult
+    collected: np.ndarray
+    collected_places: np.ndarray
 
 
 def room_for_window(places: Places, fitopt: FitOptPlaces | None) -> Room:
@@ -95,6 +96,8 @@ def room_for_window(places: Places, fitopt: FitOptPlaces | None) -> Room:
             crmag=np.zeros((nints, jumps, LANES), np.float32),
             depth=np.zeros((2, nints), np.int64),
         )
+    rows = _ROWS * (nints + 1)
+    collected = np.empty((rows, max(_COLLECTED // (rows * LANES), 1) * LANES), np.uint32)
     return Room(
         block=room_for_block(nints, ngroups),
         reach=room_for_reach(ngroups),
@@ -103,18 +106,22 @@ def room_for_window(places: Places, fitopt: FitOptPlaces | None) -> Room:
         few=room_for_ramps(places),
         pixels=np.empty(LANES + 1, np.int64),
         lanes=np.empty(LANES + 1, np.uint32),
-        result=_room_for_result(nints, LANES),
+        result=_room_for_result(nints),
         fitopt=optional,
-        collected=_room_for_result(nints, max(_COLLECTED // (_RESULT * (nints + 1) * LANES), 1) * LANES),
+        collected=collected,
+        collected_places=addresses(collected[..., np.newaxis]),
     )
 
 
-def _room_for_result(nints: int, npixels: int) -> BlockResult:
+def _room_for_result(nints: int) -> BlockResult:
+    words = np.empty((_ROWS * (nints + 1), LANES), np.uint32)
+    rate, rate_dq, rateints, rateints_dq = np.split(words, [_ROWS - 1, _ROWS, _ROWS + (_ROWS - 1) * nints])
     return BlockResult(
-        rate=np.empty((4, npixels), np.float32),
-        rate_dq=np.empty(npixels, np.uint32),
-        rateints=np.empty((4, nints, npixels), np.float32),
-        rateints_dq=np.empty((nints, npixels), np.uint32),
+        words=words,
+        rate=rate.view(np.float32),
+        rate_dq=rate_dq[0],
+        rateints=rateints.view(np.float32).reshape(_ROWS - 1, nints, LANES),
+        rateints_dq=rateints_dq,
     )
 
 
@@ -142,7 +149,8 @@ def fit_window(places, results, fitopt_results, settings, weights, network, room
     Parameters
     ----------
     places : Places
-    results : ResultPlaces
+    results : ndarray of int64
+        See :meth:`OutputFinder.find`.
     fitopt_results : FitOptPlaces or None
         With None, the code for the optional results is not even compiled.
     settings : Settings
@@ -153,7 +161,8 @@ def fit_window(places, results, fitopt_results, settings, weights, network, room
     """
     nints, ngroups = places.samples.shape
     block, reach, segments, ramps, few = room.block, room.reach, room.segments, room.ramps, room.few
-    result, fitopt, collected, lanes, pixels = room.result, room.fitopt, room.collected, room.lanes, room.pixels
+    result, fitopt, lanes, pixels = room.result, room.fitopt, room.lanes, room.pixels
+    collected, collected_places = room.collected, room.collected_places
     touched, found, pixel_flags, sums = block.touched, block.bytes[0], block.bytes[1], block.singles
     first = copied = waiting = np.int64(0)
     # One call of fit_block for both kinds of blocks: it becomes a part of this function, and takes seconds to compile.
@@ -185,16 +194,16 @@ def fit_window(places, results, fitopt_results, settings, weights, network, room
                     waiting += 1
         fit_block(here, settings, weights, network, reach, segments, block, result, fitopt)
         if not gathered:
-            collect_block(result, first - copied, collected)
+            store_rows(result.words, first - copied, LANES, collected_places)
             if fitopt_results is not None:
                 store_fitopt(fitopt, first, number, fitopt_results)
             first += LANES
-        if gathered or first >= places.npixels or first - copied == collected.rate_dq.size:
+        if gathered or first >= places.npixels or first - copied == collected.shape[1]:
             end = min(first, places.npixels)
-            store_pixels(collected, copied, end - copied, results)
+            store_rows(collected, copied, end - copied, results)
             copied = end
         if gathered:
-            scatter_pixels(result, pixels, number, results)
+            scatter_rows(result.words, pixels, number, results)
             if fitopt_results is not None:
                 scatter_fitopt(fitopt, pixels, number, fitopt_results)
             waiting = np.int64(0)
