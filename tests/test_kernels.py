@@ -9,29 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rampfit_numba.kernels import combine, fitopt, median_rate, ols, pixels
+from rampfit_numba.kernels import segments as segment_kernels
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.arrays import BlockFitOpt
-from rampfit_numba.kernels.combine import bounded, combine_clean, combine_integrations, combine_segments
-from rampfit_numba.kernels.fitopt import YINT, store_clean, store_segments
+from rampfit_numba.kernels.fitopt import YINT
 from rampfit_numba.kernels.median_network import middle_network
-from rampfit_numba.kernels.median_rate import add_clean_step, add_flagged_step, bring_to_middle
-from rampfit_numba.kernels.ols import (
-    fit_clean,
-    fit_segments,
-    signal_class,
-    sum_clean,
-    sum_segments,
-    weigh_clean,
-)
-from rampfit_numba.kernels.pixels import CONSTANTS, GAIN, POISSON, READ, READNOISE, find_constants
-from rampfit_numba.kernels.segments import (
-    count_segments,
-    find_reach,
-    find_single_group,
-    list_segments,
-    room_for_reach,
-    room_for_segments,
-)
+from rampfit_numba.kernels.pixels import CONSTANTS, GAIN, POISSON, READ, READNOISE
+from rampfit_numba.kernels.segments import room_for_reach, room_for_segments
 from rampfit_numba.kernels.settings import Settings
 from rampfit_numba.kernels.weights import BOUNDS, POWERS, segment_weights
 from tests.compiled import from_python
@@ -40,52 +25,26 @@ from tests.sizes import fewer
 
 pytestmark = pytest.mark.kernel
 
-(
-    bounded,
-    combine_clean,
-    combine_integrations,
-    combine_segments,
-    store_clean,
-    store_segments,
-    add_clean_step,
-    add_flagged_step,
-    bring_to_middle,
-    fit_clean,
-    fit_segments,
-    signal_class,
-    sum_clean,
-    sum_segments,
-    weigh_clean,
-    find_constants,
-    count_segments,
-    find_reach,
-    find_single_group,
-    list_segments,
-) = (
-    from_python(kernel)
-    for kernel in (
-        bounded,
-        combine_clean,
-        combine_integrations,
-        combine_segments,
-        store_clean,
-        store_segments,
-        add_clean_step,
-        add_flagged_step,
-        bring_to_middle,
-        fit_clean,
-        fit_segments,
-        signal_class,
-        sum_clean,
-        sum_segments,
-        weigh_clean,
-        find_constants,
-        count_segments,
-        find_reach,
-        find_single_group,
-        list_segments,
-    )
-)
+bounded = from_python(combine.bounded)
+combine_clean = from_python(combine.combine_clean)
+combine_integrations = from_python(combine.combine_integrations)
+combine_segments = from_python(combine.combine_segments)
+store_clean = from_python(fitopt.store_clean)
+store_segments = from_python(fitopt.store_segments)
+add_clean_step = from_python(median_rate.add_clean_step)
+add_flagged_step = from_python(median_rate.add_flagged_step)
+bring_to_middle = from_python(median_rate.bring_to_middle)
+fit_clean = from_python(ols.fit_clean)
+fit_segments = from_python(ols.fit_segments)
+signal_class = from_python(ols.signal_class)
+sum_clean = from_python(ols.sum_clean)
+sum_segments = from_python(ols.sum_segments)
+weigh_clean = from_python(ols.weigh_clean)
+find_constants = from_python(pixels.find_constants)
+count_segments = from_python(segment_kernels.count_segments)
+find_reach = from_python(segment_kernels.find_reach)
+find_single_group = from_python(segment_kernels.find_single_group)
+list_segments = from_python(segment_kernels.list_segments)
 
 D, S, J, P, AD_FLOOR, C = 1, 2, 4, 32, 64, 128
 GROUP_TIME = 2.75
