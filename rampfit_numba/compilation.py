@@ -109,7 +109,7 @@ def warm_up(algorithms: Iterable[str] | None = None) -> float:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Let the garbage wait: to look for it takes a tenth of the time of compiling, and there is little (100 MB)."""
+    """Let the garbage of the whole process wait: to look for it takes a tenth of the time of compiling (100 MB)."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Large exposures of a given structure: each kind drives the engine down another path, for many tiles on end."""
+"""Large exposures of a given structure: each kind drives the engine down another path, for many blocks on end."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_random_exposures(block: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("save_opt", [False, True])
 def test_structured_exposures(kind: str, save_opt: bool) -> None:
-    """Many tiles of one kind: the paths for clean, hit, saturated ... blocks, and the changes between them."""
+    """Many blocks of one kind: the paths for clean, hit, saturated ... blocks, and the changes between them."""
     shape = (2, 20, fewer(150, 3), fewer(260, 70))
     outcome = compare_cases([bulk_case(kind, shape=shape, save_opt=save_opt)], reference_fit)
     require(outcome)

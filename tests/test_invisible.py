@@ -172,6 +172,7 @@ def test_window_size_is_invisible(
     cases.append(bulk_case("everything", shape=(1, 7, 3, fewer(1501, 40)), save_opt=True))
     expected = [plain(run_engine(case)) for case in cases]
     monkeypatch.setattr(loading, "MOST_PIXELS", size)
+    monkeypatch.setattr(loading, "MOST_SAMPLES", 9 * size)
     monkeypatch.setattr(loading, "BUFFER_BYTES", 30 * size)
     for case, wanted in zip(cases, expected, strict=True):
         other = case if form is None else case.copy(data=form(case.data, tmp_path))

@@ -12,7 +12,7 @@ from rampfit_numba.sources import FileArray
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Bytes that are read at a time: a share of the last-level cache, in which the tiles then find them.
+#: Bytes that are read at a time: a share of the last-level cache, in which the kernels then find them.
 BAND_BYTES = 8 << 20
 
 

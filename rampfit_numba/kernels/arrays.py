@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+
+#: Bytes of a sample, and of a result.
+WORD = 4
+#: Types of the results of an exposure's or an integration's pixel, in the order of the arguments of
+#: :class:`rampfit_numba.kernels.rows.RowOutputs` and of the rows of :attr:`BlockResult.words`.
+RESULT_TYPES = (*[np.float32] * 4, np.uint32)
 
 
 class Ramps(NamedTuple):

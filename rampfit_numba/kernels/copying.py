@@ -6,11 +6,10 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels.arrays import WORD
 from rampfit_numba.kernels.memory import copy_in, copy_out, put
 
 _D = np.uint8(dq.DO_NOT_USE)
-#: Bytes of a sample or a result.
-_SAMPLE = 4
 
 
 @jit
@@ -20,7 +19,7 @@ def load_block(places, first, ramps):
     number = min(LANES, places.npixels - first)
     for i in range(nints):
         for g in range(ngroups):
-            copy_in(ramps.samples[i, g], places.samples[i, g] + first * _SAMPLE, number)
+            copy_in(ramps.samples[i, g], places.samples[i, g] + first * WORD, number)
             copy_in(ramps.flags[i, g], places.flags[i, g] + first, number)
             if places.swapped:
                 _swap(ramps.bits[i, g])
@@ -29,16 +28,16 @@ def load_block(places, first, ramps):
                 for k in range(LANES):
                     flags[k] |= _D
         if places.zeroframe.size > 0:
-            copy_in(ramps.zeroframe[i], places.zeroframe[i] + first * _SAMPLE, number)
+            copy_in(ramps.zeroframe[i], places.zeroframe[i] + first * WORD, number)
         if places.suppressed.size > 0:
             for k in range(number):
                 ramps.suppressed[i, k] = places.suppressed[i, first + k]
     if places.planes[0] != 0:
-        copy_in(ramps.pixeldq, places.planes[0] + first * _SAMPLE, number)
-    copy_in(ramps.readnoise, places.planes[1] + first * _SAMPLE, number)
-    copy_in(ramps.gain, places.planes[2] + first * _SAMPLE, number)
+        copy_in(ramps.pixeldq, places.planes[0] + first * WORD, number)
+    copy_in(ramps.readnoise, places.planes[1] + first * WORD, number)
+    copy_in(ramps.gain, places.planes[2] + first * WORD, number)
     if places.planes[3] != 0:
-        copy_in(ramps.dark, places.planes[3] + first * _SAMPLE, number)
+        copy_in(ramps.dark, places.planes[3] + first * WORD, number)
 
 
 @jit
@@ -95,7 +94,7 @@ def pad_block(ramps, number):
 def store_rows(rows, first, number, places):
     """Copy the first `number` words of each row to its place, from pixel `first` on."""
     for row in range(len(places)):
-        copy_out(places[row] + first * _SAMPLE, rows[row], number)
+        copy_out(places[row] + first * WORD, rows[row], number)
 
 
 @jit
@@ -113,7 +112,7 @@ def store_fitopt(fitopt, first, number, results):
 
     Nearly all ramps have one segment. The outputs are 0 already where nothing is copied to.
     """
-    skipped = first * _SAMPLE
+    skipped = first * WORD
     for i in range(fitopt.pedestal.shape[0]):
         copy_out(results.pedestal[i] + skipped, fitopt.pedestal[i], number)
         for s in range(_segments(fitopt, i, results)):

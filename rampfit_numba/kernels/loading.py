@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 #: Bytes of samples and flags that buffers hold. Every window costs 50 us in Python; much larger ones leave the cache.
 BUFFER_BYTES = 1 << 22
 _SAMPLE_AND_FLAG = 5
-#: Pixels of the largest window that is read in place: the machine code does not hear Ctrl-C before its end.
+#: Pixels, and samples, of the largest window that is read in place: the machine code does not hear Ctrl-C before its
+#: end, some tenths of a second at the most.
 MOST_PIXELS = 1 << 15
+MOST_SAMPLES = 1 << 24
 
 
 class RowInputs(NamedTuple):
@@ -87,12 +89,14 @@ class Windows:
                 yield Window(slice(row, row + 1), slice(left, min(left + self.pixels, self._ncols)))
 
 
-def buffered_pixels(nints: int, ngroups: int) -> int:
-    """Return the pixels of a window that is copied to buffers."""
-    return BUFFER_BYTES // (nints * ngroups * _SAMPLE_AND_FLAG)
+def fitting_pixels(nints: int, ngroups: int, *, in_place: bool) -> int:
+    """Return the pixels of a window that is read in place, or copied to buffers, and its zeroframe with it."""
+    if in_place:
+        return MOST_SAMPLES // (nints * ngroups)
+    return BUFFER_BYTES // (nints * (ngroups + 1) * _SAMPLE_AND_FLAG)
 
 
-def find_suppressed(inputs: RowInputs, rules: Rules, window: Window, npixels: int) -> np.ndarray:
+def find_suppressed(inputs: RowInputs, rules: Rules, window: Window) -> np.ndarray:
     """Find the ramps whose only good group was dropped: a group can be dropped because they are suppressed.
 
     Returns
@@ -103,15 +107,14 @@ def find_suppressed(inputs: RowInputs, rules: Rules, window: Window, npixels: in
     nints, ngroups = inputs.data.shape[:2]
     if not rules.dropped_good:
         return np.empty((nints, 0), np.bool_)
-    found = np.zeros((nints, npixels), np.bool_)
-    here = found[:, : window.shape[0] * window.shape[1]]
+    found = np.zeros((nints, window.shape[0] * window.shape[1]), np.bool_)
     for g in range(ngroups):
         if rules.first_kept <= g < rules.stop_kept or not rules.first_used <= g <= rules.last_used:
             continue
         flags = inputs.groupdq[:, g, window.rows, window.columns]
         samples = as_single(inputs.data[:, g, window.rows, window.columns])
         good = ((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & np.isfinite(samples)
-        here |= good.reshape(here.shape)
+        found |= good.reshape(found.shape)
     return found
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rampfit_numba.kernels.loading import Windows, buffered_pixels, fill, find_suppressed
+from rampfit_numba.kernels.arrays import RESULT_TYPES, WORD
+from rampfit_numba.kernels.loading import Windows, fill, find_suppressed, fitting_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from rampfit_numba.kernels.loading import RowInputs, Window
     from rampfit_numba.kernels.rows import RowOutputs, Rules
 
-#: Types of the outputs of a rate, which rateints has as well; arrays of the optional ones; bytes of any element.
-_RATE_TYPES, _FITOPT, _ELEMENT = (*[np.float32] * 4, np.uint32), 9, 4
-_RATES = 2 * len(_RATE_TYPES)
+#: Types of all outputs; the first of them are those of rate and rateints, the next those of the segments.
+_TYPES = [*RESULT_TYPES * 2, *[np.float32] * 9]
+_RATES, _SEGMENTS = 2 * len(RESULT_TYPES), 7
 
 
 class Places(NamedTuple):
@@ -81,8 +82,11 @@ class InputFinder:
         self._swapped = data.dtype != np.float32 and data.dtype.newbyteorder() == np.float32
         direct = [_is_run(data, data.dtype if self._swapped else np.float32), _is_run(groupdq, np.uint8)]
         self._swapped &= direct[0]
+        # Whatever needs memory for all integrations of a window keeps it small.
+        in_place = all(direct) and not rules.dropped_good
+        in_place &= inputs.zeroframe is None or _is_run(inputs.zeroframe, np.float32)
         ngroups = rules.stop_kept - rules.first_kept
-        self.windows = Windows(nrows, ncols, nrows * ncols if all(direct) else buffered_pixels(nints, ngroups))
+        self.windows = Windows(nrows, ncols, fitting_pixels(nints, ngroups, in_place=in_place))
         most = self.windows.pixels
         self._data = _Input(data, np.float32, most, direct=direct[0])
         self._groupdq = _Input(groupdq, np.uint8, most, direct=direct[1])
@@ -103,7 +107,7 @@ class InputFinder:
             flags=self._groupdq.at(window),
             zeroframe=np.empty(0, np.int64) if self._zeroframe is None else self._zeroframe.at(window),
             planes=np.array(planes, np.int64),
-            suppressed=find_suppressed(self._inputs, rules, window, npixels),
+            suppressed=find_suppressed(self._inputs, rules, window),
             npixels=npixels,
             swapped=self._swapped,
             first_used=rules.first_used - rules.first_kept,
@@ -130,37 +134,45 @@ class _Input:
 
 
 class OutputFinder:
-    """Finds the places of the outputs, window by window."""
+    """Finds the places of the outputs, window by window, and the buffers for those that cannot be written in place."""
 
-    def __init__(self, outputs: RowOutputs) -> None:
-        self._outputs = [plane for plane in outputs if plane is not None]
-        # Arrays of other kinds are filled from ones like these: whoever gives arrays to be filled again may have cut
-        # them out of larger ones.
-        self._planes = [
-            plane if _is_run(plane, dtype) else np.zeros(plane.shape, dtype)
-            for plane, dtype in zip(self._outputs, [*_RATE_TYPES * 2, *[np.float32] * _FITOPT], strict=False)
-        ]
+    def __init__(self, outputs: RowOutputs, most_pixels: int) -> None:
+        # Whoever gives arrays to be filled again may have cut them out of larger ones.
+        planes = [plane for plane in outputs if plane is not None]
+        typed = list(zip(planes, _TYPES, strict=False))
+        buffers = [None if _is_run(p, t) else np.zeros((*p.shape[:-2], most_pixels), t) for p, t in typed]
+        pairs = list(zip(planes, buffers, strict=True))
+        self._copied = [(plane, buffer) for plane, buffer in pairs if buffer is not None]
         self._ncols = outputs.slope.shape[-1]
-        found = [addresses(plane) for plane in self._planes]
-        self._results = np.concatenate([place.ravel() for place in found[:_RATES]])
-        self._fitopt = FitOptPlaces(np.array(found[10:17]), *found[17:]) if len(found) > _RATES else None
+        found = [addresses(plane if buffer is None else buffer[..., np.newaxis]) for plane, buffer in pairs]
+        moving = [np.full(place.shape, buffer is None) for place, (_, buffer) in zip(found, pairs, strict=True)]
+        self._results, self._moving = (np.concatenate([x.ravel() for x in xs[:_RATES]]) for xs in (found, moving))
+        segments = slice(_RATES, _RATES + _SEGMENTS)
+        self._fitopt, self._fitopt_moving = (
+            FitOptPlaces(np.array(xs[segments]), *xs[segments.stop :]) if len(xs) > _RATES else None
+            for xs in (found, moving)
+        )
 
     def find(self, window: Window) -> tuple[np.ndarray, FitOptPlaces | None]:
         """Return the places of the outputs at `window`, and of the optional ones if there are any.
 
         Those of rate and rateints are an array of int64, shape (5 + 5 nints,), as :class:`BlockResult` has their rows.
         """
-        skipped = _pixels_before(window, self._ncols) * _ELEMENT
-        results = self._results + skipped
-        if self._fitopt is None:
+        for _, buffer in self._copied:
+            buffer[...] = 0
+        skipped = _pixels_before(window, self._ncols) * WORD
+        results = self._results + skipped * self._moving
+        if self._fitopt is None or self._fitopt_moving is None:
             return results, None
-        return results, FitOptPlaces(*(place + skipped for place in self._fitopt))
+        pairs = zip(self._fitopt, self._fitopt_moving, strict=True)
+        return results, FitOptPlaces(*(place + skipped * moving for place, moving in pairs))
 
-    def finish(self) -> None:
-        """Copy what could not be written in place."""
-        for output, plane in zip(self._outputs, self._planes, strict=True):
-            if output is not plane:
-                output[...] = plane
+    def store(self, window: Window) -> None:
+        """Copy what could not be written in place at `window`."""
+        npixels = window.shape[0] * window.shape[1]
+        for plane, buffer in self._copied:
+            here = plane[..., window.rows, window.columns]
+            here[...] = buffer[..., :npixels].reshape(here.shape)
 
 
 def _pixels_before(window: Window, ncols: int) -> int:

@@ -79,7 +79,8 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
         Written whole.
     rules : Rules
     """
-    sources, targets = InputFinder(inputs, rules), OutputFinder(outputs)
+    sources = InputFinder(inputs, rules)
+    targets = OutputFinder(outputs, sources.windows.pixels)
     ngroups = rules.stop_kept - rules.first_kept
     weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
     room = None
@@ -89,7 +90,7 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
         if room is None:
             room = room_for_window(places, fitopt)
         fit_window(places, results, fitopt, rules.settings, weights, network, room)
-    targets.finish()
+        targets.store(window)
 
 
 def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
-from rampfit_numba.kernels.arrays import BlockFitOpt, BlockResult, Ramps
+from rampfit_numba.kernels.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, Ramps
 from rampfit_numba.kernels.block import BlockRoom, fit_block, room_for_block
 from rampfit_numba.kernels.copying import (
     load_block,
@@ -46,8 +46,7 @@ _FEW = LANES // 4
 #: Most results that are collected before they are copied to the outputs, in longer runs: written block by block,
 #: between reads of as many planes, they take 9 ns a ramp more (2x20, of 45).
 _COLLECTED = 1 << 16
-#: Results of a pixel or ramp.
-_ROWS = 5
+_ROWS = len(RESULT_TYPES)
 
 
 class Room(NamedTuple):
@@ -60,9 +59,9 @@ class Room(NamedTuple):
     segments : Segments
     ramps, few : Ramps
         The block at hand, and pixels with flags that wait for enough of their kind.
-    pixels : ndarray of int64, shape (LANES + 1,)
+    pixels : ndarray of int64, shape (LANES,)
         Where those of `few` stand in the window.
-    lanes : ndarray of uint32, shape (LANES + 1,)
+    lanes : ndarray of uint32, shape (LANES,)
         Pixels of the block that have flags.
     result, fitopt : BlockResult, BlockFitOpt or None
         Of one block.
@@ -104,8 +103,8 @@ def room_for_window(places: Places, fitopt: FitOptPlaces | None) -> Room:
         segments=room_for_segments(ngroups),
         ramps=room_for_ramps(places),
         few=room_for_ramps(places),
-        pixels=np.empty(LANES + 1, np.int64),
-        lanes=np.empty(LANES + 1, np.uint32),
+        pixels=np.empty(LANES, np.int64),
+        lanes=np.empty(LANES, np.uint32),
         result=_room_for_result(nints),
         fitopt=optional,
         collected=collected,

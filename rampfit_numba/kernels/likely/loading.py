@@ -8,7 +8,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.loading import RowInputs, Window, Windows, buffered_pixels, fill
+from rampfit_numba.kernels.loading import RowInputs, Window, Windows, fill, fitting_pixels
 
 if TYPE_CHECKING:
     from rampfit_numba.kernels.likely.rows import LikelyRules
@@ -49,7 +49,7 @@ class TileLoader:
         self._inputs = inputs
         self._rules = rules
         nints, ngroups, nrows, ncols = inputs.data.shape
-        self.windows = Windows(nrows, ncols, buffered_pixels(nints, ngroups))
+        self.windows = Windows(nrows, ncols, fitting_pixels(nints, ngroups, in_place=False))
         self.most_pixels = most = _padded_size(self.windows.pixels)
         self._shape = (nints, ngroups)
         self._samples = np.empty(nints * ngroups * most, np.float32)
