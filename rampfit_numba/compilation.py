@@ -63,9 +63,9 @@ def make_ready(kernels: Kernels) -> None:
         kept = f"the code is kept in {cache_folder()}" if cache_folder() else "the cache folder cannot be written"
         log.info("Compiling the kernels for this machine, which takes some seconds; %s", kept)
         with _without_collector():
-            _fit_something(kernels)
+            _fit_one_pixel(kernels)
     else:
-        _fit_something(kernels)
+        _fit_one_pixel(kernels)
     note_warm(kernels.name)
     _ready.add(kernels)
 
@@ -119,7 +119,8 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _fit_something(kernels: Kernels) -> None:
+def _fit_one_pixel(kernels: Kernels) -> None:
+    """Call `kernels` with the least that there is, so that they are compiled or loaded."""
     if kernels.algorithm == "ols":
         _fit_ols(kernels)
     else:

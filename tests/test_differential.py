@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rampfit_numba import simulate_exposure
 from tests.bulk_exposures import KINDS, bulk_case
+from tests.cases import Case
 from tests.differential import compare_cases, main, require
 from tests.random_exposures import random_case
 from tests.reference import reference_fit
@@ -53,13 +55,45 @@ def test_widths(ncols: int) -> None:
     require(outcome)
 
 
+# Ramps without flags, with many, half of them with few groups; 3, 65 and 300 groups; rows that no block divides.
+FULL_SIZE = [
+    ("clean", (2, 20, 1024, 1032)),
+    ("half_saturated", (2, 20, 1024, 1032)),
+    ("hits", (2, 12, 1024, 1032)),
+    ("everything", (2, 12, 1024, 1031)),
+    ("everything", (5, 3, 1024, 1032)),
+    ("everything", (1, 65, 1024, 1031)),
+    ("hits", (1, 300, 256, 1031)),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["hits", "everything"])
-def test_full_size(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "shape"), FULL_SIZE, ids=str)
+def test_full_size(kind: str, shape: tuple[int, int, int, int]) -> None:
     if fewer(2, 1) < 2:
         pytest.skip("full size only compiled and unchecked")
-    outcome = compare_cases([bulk_case(kind, shape=(2, 12, 1024, 1032), save_opt=kind == "hits")], reference_fit)
+    outcome = compare_cases([bulk_case(kind, shape=shape, save_opt=kind in ("hits", "clean"))], reference_fit)
     require(outcome)
+
+
+@pytest.mark.slow
+def test_full_size_of_a_faint_sky() -> None:
+    """Nearly all ramps have a signal-to-noise ratio below 10, and many a rate about zero."""
+    if fewer(2, 1) < 2:
+        pytest.skip("full size only compiled and unchecked")
+    simulation = simulate_exposure(2, 20, 1024, 1031, seed=5, background=0.3, background_gradient=1.0)
+    exposure = simulation.exposure
+    case = Case(
+        data=exposure.data,
+        groupdq=exposure.groupdq,
+        pixeldq=exposure.pixeldq,
+        readnoise=simulation.readnoise,
+        gain=simulation.gain,
+        group_time=exposure.group_time,
+        frame_time=exposure.frame_time,
+        suppress_one_group=True,
+    )
+    require(compare_cases([case], reference_fit))
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 #: Up to so many pixels with flags leave a block; 2x20 with one in 40 pixels flagged takes a quarter less time with it.
 _FEW = LANES // 4
 #: Most results that are collected before they are copied to the outputs, in longer runs: written block by block,
-#: between reads of as many planes, they take 9 ns a ramp more (2x20, of 45).
+#: between reads of as many planes, they take 9 ns a ramp more (2x20, of 41).
 _COLLECTED = 1 << 16
 _ROWS = len(RESULT_TYPES)
 
