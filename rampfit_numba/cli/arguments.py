@@ -104,6 +104,9 @@ def _make_parser() -> Parser:
         loudness = parser.add_mutually_exclusive_group()
         loudness.add_argument("--quiet", action="store_true", help="print errors only")
         loudness.add_argument("--verbose", action="store_true", help="print everything, tracebacks too")
+        parser.add_argument(
+            "--log-file", type=Path, metavar="FILE", help="append all log lines to this file, also with --quiet"
+        )
         parser.set_defaults(parser=parser)
     return top
 
@@ -229,6 +232,20 @@ def simulation_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options of the simulation that were given, as keyword arguments of ``SimulationOptions``."""
     names = [*(name for name, _, _ in SIMULATION), "source_flux", "zeroframe"]
     return {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+
+
+def check_log_file(chosen: argparse.Namespace) -> None:
+    """Refuse a log file that cannot be written, or that is one of the other files; complains as a parser does."""
+    path: Path = chosen.log_file
+    given = [value for name, value in vars(chosen).items() if name != "log_file" and value is not None]
+    files = [file for value in given for file in (value if isinstance(value, list) else [value])]
+    try:
+        if path.is_file() and any(isinstance(file, Path) and file.exists() and file.samefile(path) for file in files):
+            chosen.parser.error(f"argument --log-file: {path} is one of the files to work on")
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        chosen.parser.error(f"argument --log-file: {path}: cannot be written ({error.strerror or error})")
 
 
 def _reference(text: str) -> Path | float:

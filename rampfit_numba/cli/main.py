@@ -65,7 +65,9 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    with console.console_log(quiet=chosen.quiet, verbose=chosen.verbose):
+    if chosen.log_file is not None:
+        arguments.check_log_file(chosen)
+    with console.console_log(quiet=chosen.quiet, verbose=chosen.verbose, file=chosen.log_file):
         try:
             if chosen.command == "fit":
                 from rampfit_numba.cli.fit import run

@@ -38,6 +38,8 @@ class FitSettings(NamedTuple):
         As :func:`rampfit_numba.fit_ramps` takes it.
     executor : str
         ``"processes"`` or ``"threads"``.
+    progress : bool
+        Whether a progress bar is shown.
     """
 
     algorithm: str
@@ -47,6 +49,7 @@ class FitSettings(NamedTuple):
     lastgroup: int | None
     maximum_cores: str | int
     executor: str
+    progress: bool = False
 
 
 class Fitted(NamedTuple):
@@ -153,6 +156,7 @@ def fit_exposure(
             rejection_threshold=rejection_threshold if likely else None,
             maximum_cores=settings.maximum_cores,
             executor=settings.executor,
+            progress=settings.progress,
         )
     if fit.nothing_to_fit:
         log.warning("No ramp can be fitted: %s", fit.nothing_to_fit)

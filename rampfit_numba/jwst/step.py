@@ -72,8 +72,8 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
     Fit ramp data to determine the mean count rate, with the engine of rampfit_numba.
 
     Parameters, reference files and products are those of jwst.ramp_fitting.RampFitStep, whose place it takes. Beyond
-    these, the parameter executor chooses between threads and processes where maximum_cores allows several workers, and
-    int_name names the per-integration product.
+    these, the parameter executor chooses between threads and processes where maximum_cores allows several workers,
+    int_name names the per-integration product, and progress shows a progress bar.
     """
 
     class_alias = "ramp_fit"
@@ -88,6 +88,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
         lastgroup = integer(default=None)  # Ignore groups after this one (zero indexed)
         maximum_cores = pass(default='none')  # Workers: 'none', 'quarter', 'half', 'all', or a number
         executor = option('threads', 'processes', default='threads')  # What the workers are
+        progress = boolean(default=False)  # Show a progress bar
     """
 
     reference_file_types = ["readnoise", "gain"]  # noqa: RUF012  (as the pipeline declares it)
@@ -142,6 +143,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
             lastgroup=self.lastgroup,
             maximum_cores=cores,
             executor=self.executor,
+            progress=self.progress,
         )
         with _relayed(self):
             fitted = fit_exposure(exposure_of(model, keep_read_times=algorithm == LIKELY), readnoise, gain, settings)
