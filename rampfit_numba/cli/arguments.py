@@ -121,10 +121,17 @@ class _Version(argparse.Action):
 def _add_fit(parser: Parser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="exposure after the jump step")
     references = parser.add_argument_group("reference files (required)")
-    for name, unit in (("readnoise", "CDS read noise, DN"), ("gain", "e-/DN")):
+    for name, unit in (("readnoise", "DN; see --readnoise-kind"), ("gain", "e-/DN")):
         references.add_argument(
             f"--{name}", required=True, type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
         )
+    references.add_argument(
+        "--readnoise-kind",
+        choices=("cds", "single"),
+        default="cds",
+        help="the read noise is that of the difference of two frames (cds, the default: JWST's reference files), or of "
+        "a single frame",
+    )
     fit = parser.add_argument_group("the fit")
     fit.add_argument(
         "--algorithm",

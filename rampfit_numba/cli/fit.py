@@ -22,7 +22,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     names = (
         *("algorithm", "suppress_one_group", "firstgroup", "lastgroup", "save_opt", "rejection_threshold", "pedestal"),
-        *("maximum_cores", "executor"),
+        *("readnoise_kind", "maximum_cores", "executor"),
     )
     try:
         results = fit_files(
