@@ -56,6 +56,7 @@ def fit_ramps(
     save_opt: bool = False,
     rejection_threshold: float | None = None,
     pedestal: tuple[float, float] | None = None,
+    readnoise_kind: str = "cds",
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: bool = False,
@@ -68,7 +69,8 @@ def fit_ramps(
     exposure : Exposure
         Ramps in DN, flags, timing. Not modified.
     readnoise : float or array_like, shape (nrows, ncols)
-        Read noise as reference files have it: that of the difference of two frames (CDS), in DN.
+        Read noise in DN, of the difference of two frames (CDS) as JWST's reference files have it, or of a single frame:
+        see `readnoise_kind`.
     gain : float or array_like, shape (nrows, ncols)
         In e-/DN.
     algorithm : str
@@ -88,6 +90,9 @@ def fit_ramps(
     pedestal : (float, float), optional
         ``"likely_joint"`` only: mean and standard deviation, in DN, of the signal that a ramp has at time zero; gives a
         rate to ramps with one good group.
+    readnoise_kind : {"cds", "single"}
+        What `readnoise` is that of: ``"cds"``, the difference of two frames, or ``"single"``, one frame, as most
+        laboratories and observatories state it; CDS noise is larger by the square root of two.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
@@ -134,7 +139,9 @@ def fit_ramps(
     """
     if not isinstance(exposure, Exposure):
         raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
-    asked = FitOptions(algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal)
+    asked = FitOptions(
+        algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal, readnoise_kind
+    )
     options = asked.for_groups(exposure.ngroups)
     if not options.is_likelihood and not exposure.evenly_read:
         raise ValueError(
@@ -145,6 +152,8 @@ def fit_ramps(
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     image = exposure.shape[2:]
     noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
+    if options.readnoise_kind == "single":
+        noise = _of_two_frames(noise)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     kind = usable_kind(executor, workers)
     allocator = shared_allocator if kind == "processes" else private_allocator
@@ -238,6 +247,12 @@ def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.n
     if array.ndim == 0 and not (np.isfinite(single := as_single(array)) and single > 0):
         raise ValueError(f"{name}: expected a number above 0 that single precision can hold; got {array}")
     return np.broadcast_to(array, image)
+
+
+def _of_two_frames(noise: np.ndarray) -> np.ndarray:
+    """Return the read noise of the difference of two frames from that of one."""
+    with np.errstate(over="ignore"):
+        return as_single(noise.astype(np.float64) * math.sqrt(2))
 
 
 def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)

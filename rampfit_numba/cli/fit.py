@@ -25,10 +25,17 @@ def add_parser(subparsers: Subparsers) -> Parser:
     )
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="exposure after the jump step")
     references = parser.add_argument_group("reference files (required)")
-    for name, unit in (("readnoise", "CDS read noise, DN"), ("gain", "e-/DN")):
+    for name, unit in (("readnoise", "DN; see --readnoise-kind"), ("gain", "e-/DN")):
         references.add_argument(
             f"--{name}", required=True, type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
         )
+    references.add_argument(
+        "--readnoise-kind",
+        choices=("cds", "single"),
+        default="cds",
+        help="the read noise is that of the difference of two frames (cds, the default: JWST's reference files), or of "
+        "a single frame",
+    )
     fit = parser.add_argument_group("the fit")
     fit.add_argument(
         "--algorithm",
@@ -78,7 +85,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     names = (
         *("algorithm", "suppress_one_group", "firstgroup", "lastgroup", "save_opt", "rejection_threshold", "pedestal"),
-        *("maximum_cores", "executor"),
+        *("readnoise_kind", "maximum_cores", "executor"),
     )
     try:
         results = fit_files(
