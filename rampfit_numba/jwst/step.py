@@ -73,7 +73,8 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
 
     Parameters, reference files and products are those of jwst.ramp_fitting.RampFitStep, whose place it takes. Beyond
     these, the parameter executor chooses between threads and processes where maximum_cores allows several workers,
-    int_name names the per-integration product, and progress shows a progress bar.
+    int_name names the per-integration product, readnoise_kind tells CDS read noise, which JWST's reference files have,
+    from that of a single frame, and progress shows a progress bar.
     """
 
     class_alias = "ramp_fit"
@@ -86,6 +87,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
         suppress_one_group = boolean(default=True)  # Suppress saturated ramps with good 0th group
         firstgroup = integer(default=None)  # Ignore groups before this one (zero indexed)
         lastgroup = integer(default=None)  # Ignore groups after this one (zero indexed)
+        readnoise_kind = option('cds', 'single', default='cds')  # Read noise of the difference of two frames, or of one
         maximum_cores = pass(default='none')  # Workers: 'none', 'quarter', 'half', 'all', or a number
         executor = option('threads', 'processes', default='threads')  # What the workers are
         progress = boolean(default=False)  # Show a progress bar
@@ -141,6 +143,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
             suppress_one_group=self.suppress_one_group,
             firstgroup=self.firstgroup,
             lastgroup=self.lastgroup,
+            readnoise_kind=self.readnoise_kind,
             maximum_cores=cores,
             executor=self.executor,
             progress=self.progress,
