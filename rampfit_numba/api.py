@@ -30,6 +30,7 @@ from rampfit_numba.result import RampFit
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from rampfit_numba.progress import Job
     from rampfit_numba.registry import Algorithm
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def fit_ramps(
     readnoise_kind: str = "cds",
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
-    progress: bool = False,
+    progress: bool | Job = False,
     out: RampFit | None = None,
 ) -> RampFit:
     """Fit the ramps of an exposure: count rates per pixel and integration, with variances and flags.
@@ -92,7 +93,7 @@ def fit_ramps(
         Where the slices are fitted when there is more than one worker; None: processes. With an Executor
         `maximum_cores` only sets the number of slices. The results are the same to the bit.
     progress : bool
-        Show a progress bar on stderr.
+        Show a progress bar: on standard error, or as a widget in a notebook.
     out : RampFit, optional
         An earlier result of the same shape and kind of algorithm, whose arrays in rate and rateints, and groupdq, are
         overwritten and returned.
