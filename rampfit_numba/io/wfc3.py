@@ -35,10 +35,9 @@ READNOISE_CDS = 21.0
 DARK_CURRENT = 0.036
 
 # Bits of WFC3's DQ (Data Handbook, table 3.3) by what they mean for a single read.
-_SATURATED = 256
+SATURATED = 256
 _UNUSABLE = 1 | 2 | 4 | 8 | 32 | 512
-_COSMIC_RAY = 8192
-_BAD_PIXEL = 4
+COSMIC_RAY = 8192
 
 #: Kinds of values: whether they are electrons, and whether they are divided by the time since the zeroth read.
 _UNITS = {
@@ -164,16 +163,10 @@ def read_ima(
     )
 
 
-def read_gain(path: str | os.PathLike[str]) -> float:
-    """Return the gain of a WFC3/IR file in e-/DN: the mean of the four amplifiers, which calwf3 multiplies by.
-
-    Raises
-    ------
-    RampFileError
-        The file cannot be read, or lacks the keywords ATODGNA to ATODGND.
-    """
-    with _opened(Path(path)) as hdulist:
-        return _gain(Path(path), hdulist[0].header)
+def read_ima_bits(path: Path) -> tuple[fits.Header, fits.Header, np.ndarray]:
+    """Return the primary header, the SCI header of the last read, and WFC3's flags of all reads (uint16)."""
+    ima = _read(path)
+    return ima.primary, ima.sci, ima.bits
 
 
 def read_flat(flat: Any, shape: tuple[int, int]) -> np.ndarray | None:  # noqa: ANN401  (path or array)
@@ -235,7 +228,7 @@ def _read(path: Path) -> _Ima:
             if ("DQ", version) in found:
                 bits[number] = _plane(path, found["DQ", version], shape).astype(np.int64).astype(np.uint16)
         (unit,) = units
-        return _Ima(path, primary, science[-1].header.copy(), data, bits, times, unit, _gain(path, primary))
+        return _Ima(path, primary, science[-1].header.copy(), data, bits, times, unit, mean_gain(path, primary))
 
 
 @contextmanager
@@ -282,7 +275,14 @@ def _number(path: Path, hdu: fits.ImageHDU, key: str) -> float:
     return float(value)
 
 
-def _gain(path: Path, primary: fits.Header) -> float:
+def mean_gain(path: Path, primary: fits.Header) -> float:
+    """Return the gain in e-/DN: the mean of the four amplifiers, which calwf3 multiplies by.
+
+    Raises
+    ------
+    RampFileError
+        A keyword of ATODGNA to ATODGND is missing, or no positive number.
+    """
     gains = [primary.get(f"ATODGN{amplifier}") for amplifier in "ABCD"]
     if not all(isinstance(gain, int | float) and np.isfinite(gain) and gain > 0 for gain in gains):
         raise RampFileError(f"{path}: keywords ATODGNA to ATODGND: expected four gains in e-/DN; got {gains}")
@@ -328,7 +328,7 @@ def _in_counts(ima: _Ima) -> np.ndarray:
 
 def _group_flags(bits: np.ndarray, good_bits: int) -> np.ndarray:
     flags = np.where(bits & (_UNUSABLE & ~good_bits), dq.DO_NOT_USE, 0).astype(np.uint8)
-    flags[(bits & _SATURATED) > 0] |= dq.SATURATED
+    flags[(bits & SATURATED) > 0] |= dq.SATURATED
     return flags
 
 
@@ -338,9 +338,7 @@ def _border_flags(shape: tuple[int, int]) -> np.ndarray:
     return pixeldq
 
 
-def _flatten(
-    data: np.ndarray, times: Sequence[float], usable: np.ndarray, region: bool | tuple[slice, slice]
-) -> None:
+def _flatten(data: np.ndarray, times: Sequence[float], usable: np.ndarray, region: bool | tuple[slice, slice]) -> None:
     """Bring the median rate since the zeroth read of every read to that of the last one, in place."""
     if region is not True:
         inside = np.zeros_like(usable)
@@ -348,7 +346,9 @@ def _flatten(
         usable &= inside
     if not usable.any():
         raise ValueError("flatten: expected a region with pixels that are usable in all reads; got none")
-    level = [float(np.median(plane[usable])) / time if time > 0 else 0.0 for plane, time in zip(data, times, strict=True)]
+    level = [
+        float(np.median(plane[usable])) / time if time > 0 else 0.0 for plane, time in zip(data, times, strict=True)
+    ]
     for number, time in enumerate(times):
         if time > 0:
             data[number] += np.float32((level[-1] - level[number]) * time)
