@@ -220,6 +220,13 @@ class _Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
         formats = {path: find_format(path) for path in files}
         _check_options(options)
+        for argument, reference in (("readnoise", readnoise), ("gain", gain)):
+            for path, kind in formats.items():
+                if reference is None and not kind.brings_references:
+                    raise ValueError(
+                        f"{argument}: expected a reference file or a number, since {kind.name} files like {path} do "
+                        "not tell it; got none"
+                    )
         for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
             if name and len(files) > 1:
                 raise ValueError(f"{argument}: can name the products of one file only; got {len(files)} files")
@@ -275,17 +282,11 @@ class _Job:
                     )
                 sources[product] = path
 
-    def reference(self, name: str, exposure: Exposure, path: Path, kind: Format) -> ReferenceImage:
+    def reference(self, name: str, exposure: Exposure, kind: Format) -> ReferenceImage:
         """Return the read noise or the gain for an exposure: the one that was given, or the one that its kind has."""
         if self.references[name] is not None:
             return read_reference(self.references[name], exposure, name)
-        usual = kind.default_reference(exposure, name)
-        if usual is None:
-            raise ValueError(
-                f"{name}: expected a reference file or a number, since {kind.name} files do not tell it; got none for "
-                f"{path}"
-            )
-        return usual
+        return kind.default_reference(exposure, name)
 
 
 def _fit_file(path: Path, job: _Job) -> list[Path]:
@@ -302,7 +303,7 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
-    references = {name: job.reference(name, exposure, path, kind) for name in job.references}
+    references = {name: job.reference(name, exposure, kind) for name in job.references}
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
     log.info("Using algorithm = %s, weighting = optimal", options.algorithm)

@@ -26,24 +26,20 @@ def add_parser(subparsers: Subparsers) -> Parser:
         subparsers, "fit", "fit exposures: _jump.fits in; _rate.fits, _rateints.fits (and _fitopt.fits) out"
     )
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="exposure after the jump step")
-    references = parser.add_argument_group("reference files (required)")
+    references = parser.add_argument_group("reference files (WFC3/IR files bring their own; else required)")
     for name, unit in (("readnoise", "DN; see --readnoise-kind"), ("gain", "e-/DN")):
-        references.add_argument(
-            f"--{name}", required=True, type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
-        )
+        references.add_argument(f"--{name}", type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})")
     references.add_argument(
         "--readnoise-kind",
         choices=("cds", "single"),
-        default="cds",
         help="the read noise is that of the difference of two frames (cds, the default: JWST's reference files), or of "
         "a single frame",
     )
     fit = parser.add_argument_group("the fit")
     fit.add_argument(
         "--algorithm",
-        default="ols",
         metavar="NAME",
-        help=f"{describe_names()}; default: ols",
+        help=f"{describe_names()}; default: ols, or likely for WFC3/IR files",
     )
     fit.add_argument(
         "--suppress-one-group",
@@ -67,6 +63,12 @@ def add_parser(subparsers: Subparsers) -> Parser:
         help="likely_joint: signal at time zero in DN, for ramps with one good group",
     )
     add_workers(fit)
+    wfc3 = parser.add_argument_group("WFC3/IR files (_ima.fits)")
+    wfc3.add_argument("--flat", type=Path, metavar="FILE", help="flat field that calwf3 divided by (PFLTFILE)")
+    wfc3.add_argument("--exclude-reads", type=_reads, metavar="N,N", help="reads to leave out; 0 is the zeroth")
+    wfc3.add_argument(
+        "--flatten", action="store_const", const=True, help="remove a background that changes from read to read"
+    )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--save-opt",
@@ -98,7 +100,7 @@ def run(chosen: argparse.Namespace) -> int:
             opt_name=chosen.opt_name,
             on_error=_report,
             progress=not chosen.quiet and sys.stderr.isatty(),
-            **{name: getattr(chosen, name) for name in names},
+            **{name: value for name in names if (value := getattr(chosen, name)) is not None},
         )
     except (TypeError, ValueError) as error:  # what is wrong with one of the files, its result says
         chosen.parser.error(_as_typed(error, chosen))
@@ -119,6 +121,13 @@ def _as_typed(error: Exception, chosen: argparse.Namespace) -> str:
     """Return the complaint about an argument under the name that the command has for it."""
     name, colon, complaint = one_line(error).partition(": ")
     return f"--{name.replace('_', '-')}{colon}{complaint}" if hasattr(chosen, name) else f"{name}{colon}{complaint}"
+
+
+def _reads(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers of reads like 1,2; got {text!r}") from None
 
 
 def _reference(text: str) -> Path | float:

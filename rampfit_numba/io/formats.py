@@ -57,6 +57,8 @@ class Format:
         What a read noise is if nothing is said.
     own_options : tuple of str
         Options of reading and writing that only this kind has.
+    brings_references : bool
+        The file or its instrument tells read noise and gain, so that they need not be given.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Format:
     algorithm: str = "ols"
     readnoise_kind: str = "cds"
     own_options: tuple[str, ...] = ()
+    brings_references: bool = False
 
     def is_kind(self, start: bytes) -> bool:
         """Tell whether a file that begins so is of this kind."""
@@ -74,9 +77,9 @@ class Format:
         exposure: Exposure = self._code.read(path, **options)
         return exposure
 
-    def default_reference(self, exposure: Exposure, name: str) -> ReferenceImage | None:
-        """Return the ``"readnoise"`` or ``"gain"`` that the file or its instrument tells; None: it must be given."""
-        reference: ReferenceImage | None = self._code.default_reference(exposure, name)
+    def default_reference(self, exposure: Exposure, name: str) -> ReferenceImage:
+        """Return the ``"readnoise"`` or ``"gain"`` that the file or its instrument tells, where it does."""
+        reference: ReferenceImage = self._code.default_reference(exposure, name)
         return reference
 
     def paths(self, path: Path, destination: Destination, options: FitOptions) -> dict[str, Path]:
@@ -103,7 +106,13 @@ class Format:
 
 #: In the order in which they are asked; the last one takes what no other knows, and says what is wrong with it.
 FORMATS: Final = (
-    Format("WFC3/IR", "wfc3_files", algorithm="likely", own_options=("flat", "exclude_reads", "flatten")),
+    Format(
+        "WFC3/IR",
+        "wfc3_files",
+        algorithm="likely",
+        own_options=("flat", "exclude_reads", "flatten"),
+        brings_references=True,
+    ),
     Format("JWST", "jwst_files"),
 )
 #: Enough to hold the primary header of nearly every file; a longer one is told by its first cards as well.

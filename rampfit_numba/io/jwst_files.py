@@ -29,11 +29,6 @@ def read(path: Path) -> Exposure:
     return read_exposure(path)
 
 
-def default_reference(_: Exposure, __: str) -> ReferenceImage | None:
-    """Return None: read noise and gain are files of their own."""
-    return None
-
-
 def paths(path: Path, destination: Destination, options: FitOptions) -> dict[str, Path]:
     """Return where rate, rateints and the optional product go."""
     return product_paths(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,8 +107,8 @@ def read_ima(
     exclude_reads : sequence of int
         Numbers of reads to leave out, 0 being the zeroth; the others keep their times.
     flatten : bool or (slice, slice)
-        Remove a background that changes with time: the median rate of every read is brought to that of the last one, over
-        all usable pixels or over some rows and columns.
+        Remove a background that changes with time: the median rate of every read is brought to that of the last one,
+        over all usable pixels or over some rows and columns.
     good_bits : int
         Bits of WFC3's DQ that are no reason to leave a read out, beside those that never are (16, 64: hot and warm;
         2048: signal in the zeroth read; 8192, which calwf3 sets in all reads after a hit).
@@ -203,20 +204,21 @@ def _read(path: Path) -> _Ima:
         versions = sorted((ver for name, ver in found if name == "SCI"), reverse=True)
         if versions != list(range(len(versions), 0, -1)) or len(versions) != primary["NSAMP"]:
             raise RampFileError(
-                f"{path}: expected one SCI extension for each of the {primary['NSAMP']} reads (keyword NSAMP), EXTVER 1 "
-                f"the last of them; got EXTVER {', '.join(map(str, sorted(versions)))}"
+                f"{path}: expected one SCI extension for each of the {primary['NSAMP']} reads (keyword NSAMP), EXTVER "
+                f"1 the last of them; got EXTVER {', '.join(map(str, sorted(versions)))}"
             )
         science = [found["SCI", version] for version in versions]
         times = tuple(_number(path, hdu, "SAMPTIME") for hdu in science)
-        if any(after <= before for before, after in zip(times, times[1:], strict=False)):
+        if any(after <= before for before, after in pairwise(times)):
             raise RampFileError(
-                f"{path}: expected SAMPTIME to rise from the zeroth read (EXTVER {versions[0]}) to the last (EXTVER 1); "
-                f"got {', '.join(f'{time:g}' for time in times)}"
+                f"{path}: expected SAMPTIME to rise from the zeroth read (EXTVER {versions[0]}) to the last (EXTVER 1)"
+                f"; got {', '.join(f'{time:g}' for time in times)}"
             )
         units = {str(hdu.header.get("BUNIT", "")).strip().upper() for hdu in science}
         if len(units) != 1 or not units <= set(_UNITS):
             raise RampFileError(
-                f"{path}: BUNIT of SCI: expected one of {', '.join(_UNITS)} in all reads; got {', '.join(sorted(units))}"
+                f"{path}: BUNIT of SCI: expected one of {', '.join(_UNITS)} in all reads; got "
+                f"{', '.join(sorted(units))}"
             )
         shape = next((hdu.data.shape for hdu in science if hdu.data is not None), None)
         shape = shape or (int(science[0].header.get("NPIX2", 0)), int(science[0].header.get("NPIX1", 0)))
@@ -259,8 +261,8 @@ def _refuse_other_files(path: Path, primary: fits.Header, hdulist: fits.HDUList)
     for switch, what in (("ZOFFCORR", "the zeroth read is subtracted"), ("NLINCORR", "linear")):
         if not _is_complete(primary, switch):
             raise RampFileError(
-                f"{path}: {switch}: expected COMPLETE ({what}); got {primary.get(switch, 'no such keyword')}; run calwf3 "
-                f"with {switch} = PERFORM, and give its _ima.fits"
+                f"{path}: {switch}: expected COMPLETE ({what}); got {primary.get(switch, 'no such keyword')}; run "
+                f"calwf3 with {switch} = PERFORM, and give its _ima.fits"
             )
 
 
@@ -298,8 +300,8 @@ def _plane(path: Path, hdu: fits.ImageHDU, shape: tuple[int, int]) -> np.ndarray
     size = (hdu.header.get("NPIX2", shape[0]), hdu.header.get("NPIX1", shape[1]))
     if size != shape or "PIXVALUE" not in hdu.header:
         raise RampFileError(
-            f"{path}: {hdu.name}, EXTVER {hdu.ver}: expected an image of shape {shape}, or PIXVALUE with NPIX1 and NPIX2; "
-            f"got PIXVALUE {hdu.header.get('PIXVALUE')} for shape {size}"
+            f"{path}: {hdu.name}, EXTVER {hdu.ver}: expected an image of shape {shape}, or PIXVALUE with NPIX1 and "
+            f"NPIX2; got PIXVALUE {hdu.header.get('PIXVALUE')} for shape {size}"
         )
     return np.full(shape, hdu.header["PIXVALUE"])
 
@@ -338,7 +340,7 @@ def _border_flags(shape: tuple[int, int]) -> np.ndarray:
     return pixeldq
 
 
-def _flatten(data: np.ndarray, times: Sequence[float], usable: np.ndarray, region: bool | tuple[slice, slice]) -> None:
+def _flatten(data: np.ndarray, times: Sequence[float], usable: np.ndarray, region: Any) -> None:  # noqa: ANN401  (True or two slices)
     """Bring the median rate since the zeroth read of every read to that of the last one, in place."""
     if region is not True:
         inside = np.zeros_like(usable)

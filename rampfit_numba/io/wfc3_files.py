@@ -37,7 +37,7 @@ def read(path: Path, **options: Any) -> Exposure:  # noqa: ANN401  (those of rea
     return read_ima(path, **options)
 
 
-def default_reference(exposure: Exposure, name: str) -> ReferenceImage | None:
+def default_reference(exposure: Exposure, name: str) -> ReferenceImage:
     """Return the mean gain of the header, or calwf3's read noise, in DN of the difference of two reads."""
     assert exposure.header is not None  # noqa: S101  (read_ima gives one)
     gain = mean_gain(Path(exposure.header.filename), exposure.header.primary)

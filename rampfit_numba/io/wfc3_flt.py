@@ -38,8 +38,8 @@ def write_flt(
 ) -> Path:
     """Write the fit of an exposure of :func:`~rampfit_numba.io.wfc3.read_ima` as a calibrated image.
 
-    SCI and ERR are in ELECTRONS/S without the reference pixels. DQ has the flags of all reads but 256 and 8192; 8192 where
-    a cosmic ray was found, 256 where every read was saturated. SAMP is the number of reads used, TIME the seconds
+    SCI and ERR are in ELECTRONS/S without the reference pixels. DQ has the flags of all reads but 256 and 8192; 8192
+    where a cosmic ray was found, 256 where every read was saturated. SAMP is the number of reads used, TIME the seconds
     between those that are used. Pixels without a rate are 0 in SCI and ERR, and have a flag.
 
     Parameters
@@ -94,7 +94,7 @@ def write_flt(
         rate, err = fit.rate.data * factor, fit.rate.err * factor
     lost = ~np.isfinite(rate) | ~np.isfinite(err)
     quality[lost & (quality == 0)] = _BAD_PIXEL
-    planes = {
+    planes: dict[str, np.ndarray] = {
         "SCI": np.where(lost, 0, rate).astype(np.float32),
         "ERR": np.where(lost, 0, err).astype(np.float32),
         "DQ": quality.astype(np.int16),

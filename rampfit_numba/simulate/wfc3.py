@@ -45,7 +45,7 @@ class SimulatedIma:
     times: tuple[float, ...]
 
 
-def simulate_ima(  # noqa: PLR0914  (what a detector does, step by step)
+def simulate_ima(
     nsamp: int = 16,
     shape: tuple[int, int] = (74, 74),
     *,
@@ -198,11 +198,12 @@ def _hdulist(
     from rampfit_numba.io.products import image_hdu
 
     nsamp, shape = len(times), signal.shape[1:]
+    gains = {"A": 0.98 * gain, "B": 1.01 * gain, "C": 1.02 * gain, "D": 0.99 * gain}
     primary = fits.Header([
         ("TELESCOP", "HST"), ("INSTRUME", "WFC3"), ("DETECTOR", "IR"), ("FILTER", "F160W"), ("OBSTYPE", "IMAGING"),
         ("SAMP_SEQ", "SPARS50"), ("NSAMP", nsamp), ("EXPTIME", times[-1]), ("FILETYPE", "SCI"), ("NEXTEND", 5 * nsamp),
-        *((f"ATODGN{amplifier}", gain * (1 + part)) for amplifier, part in zip("ABCD", (-0.02, 0.01, 0.02, -0.01), strict=True)),
-        *((f"READNSE{amplifier}", READNOISE_CDS) for amplifier in "ABCD"),
+        *((f"ATODGN{amplifier}", value) for amplifier, value in gains.items()),
+        *((f"READNSE{amplifier}", READNOISE_CDS) for amplifier in gains),
         ("ZOFFCORR", "COMPLETE"), ("NLINCORR", "COMPLETE"), ("DARKCORR", "COMPLETE" if dark_subtracted else "OMIT"),
         ("FLATCORR", "COMPLETE" if flat else "OMIT"), ("UNITCORR", "COMPLETE"), ("CRCORR", "OMIT"),
     ])  # fmt: skip
