@@ -18,10 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from rampfit_numba.engine.cores import count_workers
-from rampfit_numba.engine.executors import run_rows
-from rampfit_numba.exposure import as_array
-from rampfit_numba.kernels.likely.given_rows import (
+from rampfit_numba.algorithms.likely.given_rows import (
     GivenFound,
     GivenInputs,
     GivenRates,
@@ -30,9 +27,12 @@ from rampfit_numba.kernels.likely.given_rows import (
     search_given_rows,
     weigh_given_rows,
 )
-from rampfit_numba.kernels.likely.read_pattern import read_pattern
-from rampfit_numba.kernels.likely.table import difference_table
-from rampfit_numba.sources import file_source
+from rampfit_numba.algorithms.likely.read_pattern import read_pattern
+from rampfit_numba.algorithms.likely.tables import difference_table
+from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.executors import run_rows
+from rampfit_numba.exposure import as_array
+from rampfit_numba.file_arrays import as_file_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -318,7 +318,7 @@ class _Fit:
                     f"got {wanted.dtype}, shape {wanted.shape}"
                 )
             wanted = wanted.reshape(self._rows(wanted.shape))
-        self._inputs = GivenInputs(file_source(differences.reshape(self._rows(self._shape))), wanted, sigma, guess)
+        self._inputs = GivenInputs(as_file_array(differences.reshape(self._rows(self._shape))), wanted, sigma, guess)
         nrows = self._rows(self._shape)[-2]
         self._run = partial(
             run_rows, nrows=nrows, workers=count_workers(maximum_cores, nrows), executor="threads", progress=False

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba.kernels._jit import jit_entry_allocating, jit_inline
+from rampfit_numba.kernels.likely.columns import ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ
 from rampfit_numba.kernels.likely.differences import list_finite, middle
 from rampfit_numba.kernels.likely.fit import INVERSE, ONES, WORK_ROWS, eliminate
 from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
-from rampfit_numba.kernels.likely.table import ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_unset, root, select, spread, store
 
 _ANY = np.uint8(0xFF)
