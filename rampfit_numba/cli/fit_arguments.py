@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.cli.arguments import add_workers
@@ -12,6 +11,8 @@ from rampfit_numba.cli.console import one_line
 from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rampfit_numba.cli.arguments import Parser
 
 
