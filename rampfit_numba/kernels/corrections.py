@@ -43,7 +43,7 @@ def correct_reads(samples, flags, npixels, saturation, pedestal, linearity, inve
     over = np.empty(LANES, np.uint8)
     first_read = np.empty(LANES, np.float32)
     values = np.empty(LANES, np.float64)
-    inverted = inverted_from == inverted_from
+    inverted = not np.isnan(inverted_from)
     ncoefficients = linearity.shape[0]
     for first in range(0, npixels, LANES):
         number = min(LANES, npixels - first)
