@@ -91,6 +91,7 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("case", CASES)
 class TestCorrectionsEqualPasses:
+    @pytest.mark.kernel
     def test_in_every_plane(self, algorithm, case):
         options = filled(CASES[case])
         ramps = raw_reads()
@@ -202,7 +203,11 @@ CUBE = np.zeros((6, 2, 3), np.uint16)
         ({"frame_time": 1, "invert": np.nan}, ValueError, "invert: expected a finite number above 0"),
         ({"frame_time": 1, "saturation": 0}, ValueError, "saturation: expected a level above 0; got 0"),
         ({"frame_time": 1, "saturation": np.inf}, ValueError, "saturation: expected a finite number; got inf"),
-        ({"frame_time": 1, "saturation": np.ones((3, 2))}, ValueError, r"saturation: expected a number or shape \(2, 3"),
+        (
+            {"frame_time": 1, "saturation": np.ones((3, 2))},
+            ValueError,
+            r"saturation: expected a number or shape \(2, 3",
+        ),
         ({"frame_time": 1, "pedestal": "last"}, ValueError, "pedestal: expected 'first', a number or an image"),
         ({"frame_time": 1, "pedestal": np.ones(3)}, ValueError, r"pedestal: expected a number or shape \(2, 3\)"),
         ({"frame_time": 1, "linearity": [1.0]}, ValueError, "linearity: expected two coefficients or more.*got 1"),
