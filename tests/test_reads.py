@@ -17,7 +17,7 @@ FULL = 65536.0
 def raw_reads(shape=SHAPE, seed=1, bias=1000.0):
     """Return counts of uint16 that rise, bend down, and saturate in some pixels, with hits."""
     generator = np.random.default_rng(seed)
-    nints, nreads, nrows, ncols = shape
+    nrows, ncols = shape[2:]
     rate = 10 ** generator.uniform(1, 3.9, (nrows, ncols))
     steps = generator.poisson(np.broadcast_to(rate, shape)) + 4000 * (generator.random(shape) < 0.01)
     light = np.cumsum(steps, axis=1) + generator.normal(0, 8, shape)
