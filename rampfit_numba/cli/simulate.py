@@ -51,7 +51,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         "--like",
         choices=tuple(_SHAPES),
         default="jwst",
-        help="kind of file: jwst (default), or wfc3: an _ima.fits of HST's WFC3/IR, with --shape, --seed and --overwrite",
+        help="kind of file: jwst (default) or wfc3, an _ima.fits of HST's WFC3/IR",
     )
     add_shape(parser, "2x20x1024x1032")
     parser.set_defaults(shape=None)
