@@ -88,6 +88,12 @@ class PlainFit:
     fitopt: Planes | None
 
 
+def flag_missing_rates(*kinds: Planes) -> None:
+    """Do what the package does on purpose (deviation 6): a rate that is not there has DO_NOT_USE, in place."""
+    for planes in kinds:
+        planes["dq"][...] |= np.where(np.isfinite(planes["data"]), 0, 1).astype(np.uint32)
+
+
 def plain(fit: RampFit) -> PlainFit:
     """Return the planes of a `RampFit`."""
     rate = {name: getattr(fit.rate, name) for name in RATE_PLANES}
@@ -175,6 +181,7 @@ def golden_expected(example: Mapping[str, Any]) -> PlainFit | None:
         for group, found in expected.items()
         if found is not None
     }
+    flag_missing_rates(groups["rate"], groups["rateints"])
     return PlainFit(groups["rate"], groups["rateints"], groups.get("fitopt"))
 
 

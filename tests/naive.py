@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests.cases import FITOPT_PLANES, RATE_PLANES, SEGMENT_PLANES, Case, PlainFit, bad_readnoise, bad_samples
+from tests.cases import (
+    FITOPT_PLANES,
+    RATE_PLANES,
+    SEGMENT_PLANES,
+    Case,
+    PlainFit,
+    bad_readnoise,
+    bad_samples,
+    flag_missing_rates,
+)
 from tests.naive_pixel import C, D, Detector, J, P, Pixel, Ramp, S, fit_pixel
 
 if TYPE_CHECKING:
@@ -75,7 +84,10 @@ def _fit(case: Case, as_reference: bool) -> PlainFit | None:
             lead=lead,
         )
         pixels[row, col] = fit_pixel(ramps, int(pixeldq[row, col]), detector, zero, suppress=suppress)
-    return collect(pixels, case.save_opt)
+    fit = collect(pixels, case.save_opt)
+    if not as_reference:
+        flag_missing_rates(fit.rate, fit.rateints)
+    return fit
 
 
 def select_groups(flags: NDArray[np.uint8], first: int | None, last: int | None) -> None:

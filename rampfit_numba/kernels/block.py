@@ -15,7 +15,13 @@ from rampfit_numba import dq
 from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_part
 from rampfit_numba.kernels.charge_loss import has_charge_loss, recompute_read_variances
-from rampfit_numba.kernels.combine import combine_clean, combine_integrations, combine_segments, store
+from rampfit_numba.kernels.combine import (
+    combine_clean,
+    combine_integrations,
+    combine_segments,
+    flag_unfitted,
+    store,
+)
 from rampfit_numba.kernels.fitopt import (
     store_clean,
     store_jumps,
@@ -251,6 +257,7 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
             read_variance[k] = found_variance[k]
         for j in range(4):
             store(combined[j], result.rateints[j, i])
+        flag_unfitted(result.rateints[0, i], dq_here)
         store_pedestals(fitopt, i, samples, settings, dq_now, combined[0])
         for a in range(nflagged[i]):
             k = flagged[i, a]
@@ -264,6 +271,7 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
         store(combined[j], result.rate[j])
     for k in range(LANES):
         result.rate_dq[k] = dq_now[k] | dq_late[k]
+    flag_unfitted(result.rate[0], result.rate_dq)
     if has_charge_loss(status):
         recompute_read_variances(
             ramps.flags,
@@ -360,5 +368,6 @@ def _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances,
     for k in range(LANES):
         read_variances[k] = read_variance[k]
     store(slope, result.rateints[0, i])
+    flag_unfitted(result.rateints[0, i], flags)
     for j in range(1, 4):
         store(clean_combined[j], result.rateints[j, i])

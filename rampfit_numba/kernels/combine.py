@@ -18,6 +18,7 @@ LARGEST_VARIANCE = 1e6
 SLOPE, ERR, VAR_POISSON, VAR_RNOISE = range(4)
 
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
+_D, _NONE = np.uint32(dq.DO_NOT_USE), np.uint32(0)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 
 
@@ -32,6 +33,21 @@ def store(values, plane):
     """Store a block of float64 `values` as float32."""
     for k in range(LANES):
         plane[k] = values[k]
+
+
+@jit
+def flag_unfitted(slope, flags):
+    """Add DO_NOT_USE to the flags of a block of pixels where there is no rate, whatever the reason.
+
+    Parameters
+    ----------
+    slope : ndarray of float32, shape (LANES,)
+        In DN/s; not finite where there is none.
+    flags : ndarray of uint32, shape (LANES,)
+        Modified in place.
+    """
+    for k in range(LANES):
+        flags[k] |= _NONE if slope[k] - slope[k] == 0 else _D
 
 
 @jit
