@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.algorithms.likely.plan import make_likely_rules
+from rampfit_numba.algorithms.likely.rows import fit_likely_rows
+from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
+from rampfit_numba.algorithms.ols.plan import make_plan
+from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
+from rampfit_numba.algorithms.ols.rules import RowOutputs
+from rampfit_numba.algorithms.rows import RowInputs, as_single
 from rampfit_numba.compilation import Kernels, make_ready
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
+from rampfit_numba.engine.memory_pool import Allocator, private_allocator
 from rampfit_numba.engine.shared import shared_allocator
-from rampfit_numba.engine.spares import Allocator, private_allocator
 from rampfit_numba.exposure import Exposure, as_array
-from rampfit_numba.kernels.likely.rows import LikelyOutputs, LikelyRules, fit_likely_rows
-from rampfit_numba.kernels.rows import RowInputs, RowOutputs, as_single, count_rows, fit_rows
-from rampfit_numba.kernels.segments import MOST_IN_BYTES
+from rampfit_numba.file_arrays import as_file_array
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import LIKELIHOOD_GROUPS, FitOptions
-from rampfit_numba.prepare import make_likely_rules, make_plan
 from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts, plane_types
-from rampfit_numba.sources import file_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,8 +167,8 @@ def fit_ramps(
         warnings.warn(f"{message}it is fitted with 'ols', and no jump is searched for", RampFitWarning, stacklevel=2)
 
     start = time.perf_counter()
-    data, groupdq = file_source(exposure.data), file_source(exposure.groupdq)
-    # All that is mapped from a file is read instead: see sources.py.
+    data, groupdq = as_file_array(exposure.data), as_file_array(exposure.groupdq)
+    # All that is mapped from a file is read instead: see file_arrays.py.
     planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, None)
     inputs = RowInputs(data, groupdq, *(_source(plane) for plane in planes))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
@@ -252,7 +256,7 @@ def _of_two_frames(noise: np.ndarray) -> np.ndarray:
 
 
 def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)
-    return None if array is None else file_source(array)
+    return None if array is None else as_file_array(array)
 
 
 def _allocate(

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 def naive_fit(case: Case, *, as_reference: bool = False) -> PlainFit | None:
     """Fit an exposure; None where the reference finds nothing to fit."""
     with np.errstate(all="ignore"):
-        return _fit(case.copy(), as_reference)
+        fit = _fit(case.copy(), as_reference)
+    if fit is not None and not as_reference:
+        flag_missing_rates(fit.rate, fit.rateints)
+    return fit
 
 
 def _fit(case: Case, as_reference: bool) -> PlainFit | None:
@@ -84,10 +87,7 @@ def _fit(case: Case, as_reference: bool) -> PlainFit | None:
             lead=lead,
         )
         pixels[row, col] = fit_pixel(ramps, int(pixeldq[row, col]), detector, zero, suppress=suppress)
-    fit = collect(pixels, case.save_opt)
-    if not as_reference:
-        flag_missing_rates(fit.rate, fit.rateints)
-    return fit
+    return collect(pixels, case.save_opt)
 
 
 def select_groups(flags: NDArray[np.uint8], first: int | None, last: int | None) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.pixels import POISSON, READ
+from rampfit_numba.kernels.ols.pixels import POISSON, READ
 
 #: Variances from here on count as unknown and are set to 0, in (DN/s)^2.
 LARGEST_VARIANCE = 1e6
@@ -18,7 +18,6 @@ LARGEST_VARIANCE = 1e6
 SLOPE, ERR, VAR_POISSON, VAR_RNOISE = range(4)
 
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
-_D, _NONE = np.uint32(dq.DO_NOT_USE), np.uint32(0)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 
 
@@ -33,21 +32,6 @@ def store(values, plane):
     """Store a block of float64 `values` as float32."""
     for k in range(LANES):
         plane[k] = values[k]
-
-
-@jit
-def flag_unfitted(slope, flags):
-    """Add DO_NOT_USE to the flags of a block of pixels where there is no rate, whatever the reason.
-
-    Parameters
-    ----------
-    slope : ndarray of float32, shape (LANES,)
-        In DN/s; not finite where there is none.
-    flags : ndarray of uint32, shape (LANES,)
-        Modified in place.
-    """
-    for k in range(LANES):
-        flags[k] |= _NONE if slope[k] - slope[k] == 0 else _D
 
 
 @jit
