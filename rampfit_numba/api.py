@@ -30,7 +30,7 @@ from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import LIKELIHOOD_GROUPS, FitOptions
-from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts, plane_types
+from rampfit_numba.result import NO_VALID_FIT, FitOpt, RampFit, Rate, RateInts, plane_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,15 +172,20 @@ def fit_ramps(
     planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, None)
     inputs = RowInputs(data, groupdq, *(_source(plane) for plane in planes))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
-    fitopt = None
+    fitopt, nothing = None, ""
     if new_flags is None:
         fitopt, nothing = _run_ols(
             exposure, options, inputs, (rate, rateints), run, allocator=allocator, progress=progress
         )
     else:
-        nothing = _run_likelihood(exposure, options, inputs, (rate, rateints, new_flags), run, progress=progress)
+        _run_likelihood(exposure, options, inputs, (rate, rateints, new_flags), run, progress=progress)
+    nothing = nothing or ("" if _anything_fitted(rate) else NO_VALID_FIT)
     if nothing:
-        warnings.warn(f"no ramp can be fitted: {nothing}; all rates are NaN", RampFitWarning, stacklevel=2)
+        warnings.warn(
+            f"no ramp can be fitted: {nothing}; all rates are {'NaN' if np.isnan(rate.data).all() else 'NaN or 0'}",
+            RampFitWarning,
+            stacklevel=2,
+        )
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
     return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, new_flags)
 
@@ -226,15 +231,19 @@ def _run_likelihood(
     run: Callable[..., list[Any]],
     *,
     progress: bool,
-) -> str:
-    """Fill the rates and the flags of the groups; return the reason why nothing can be fitted, or nothing."""
+) -> None:
+    """Fill the rates and the flags of the groups."""
     rules = make_likely_rules(exposure, options)
     if rules.split_zeroframe:
         inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
     make_ready(Kernels(options.algorithm))
     jumps = run(partial(_fit_and_count, rules=rules), inputs, _likely_outputs(*results), progress=progress)
     log.info("Jumps found: %d", sum(jumps))
-    return "" if any(np.isfinite(row).any() for row in results[0].data) else "no ramp has a valid fit"
+
+
+def _anything_fitted(rate: Rate) -> bool:
+    """Tell whether any pixel has a rate; a 0 without an error is what OLS, as its reference, gives for no segment."""
+    return any((np.isfinite(row) & (err > 0)).any() for row, err in zip(rate.data, rate.err, strict=True))
 
 
 def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.ndarray:  # noqa: ANN401
