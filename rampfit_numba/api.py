@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from rampfit_numba.progress import Job
+
 log = logging.getLogger(__name__)
 
 #: Bytes of a value, and arrays in a fitopt.
@@ -59,7 +61,7 @@ def fit_ramps(
     readnoise_kind: str = "cds",
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
-    progress: bool = False,
+    progress: bool | Job = False,
     out: RampFit | None = None,
 ) -> RampFit:
     """Fit the ramps of an exposure: count rates per pixel and integration, with variances and flags.
@@ -99,7 +101,7 @@ def fit_ramps(
         Where the slices are fitted when there is more than one worker; None: processes. With an Executor
         `maximum_cores` only sets the number of slices. The results are the same to the bit.
     progress : bool
-        Show a progress bar on stderr.
+        Show a progress bar: on standard error, or as a widget in a notebook.
     out : RampFit, optional
         An earlier result of the same shape and kind of algorithm, whose arrays in rate and rateints, and groupdq, are
         overwritten and returned.
@@ -198,7 +200,7 @@ def _run_ols(
     run: Callable[..., list[Any]],
     *,
     allocator: Callable[[int, int], Allocator],
-    progress: bool,
+    progress: bool | Job,
 ) -> tuple[FitOpt | None, str]:
     """Fill the rates; return the fitopt, if it was asked for, and the reason why nothing can be fitted, or nothing."""
     rate, rateints = results
@@ -230,7 +232,7 @@ def _run_likelihood(
     results: tuple[Rate, RateInts, np.ndarray],
     run: Callable[..., list[Any]],
     *,
-    progress: bool,
+    progress: bool | Job,
 ) -> None:
     """Fill the rates and the flags of the groups."""
     rules = make_likely_rules(exposure, options)

@@ -41,6 +41,8 @@ class FitSettings(NamedTuple):
         ``"processes"`` or ``"threads"``.
     readnoise_kind : str
         ``"cds"`` or ``"single"``.
+    progress : bool
+        Whether a progress bar is shown.
     """
 
     algorithm: str
@@ -51,6 +53,7 @@ class FitSettings(NamedTuple):
     maximum_cores: str | int
     executor: str
     readnoise_kind: str = "cds"
+    progress: bool = False
 
 
 class Fitted(NamedTuple):
@@ -158,6 +161,7 @@ def fit_exposure(
             rejection_threshold=rejection_threshold if likely else None,
             maximum_cores=settings.maximum_cores,
             executor=settings.executor,
+            progress=settings.progress,
         )
     if fit.nothing_to_fit:
         log.warning("No ramp can be fitted: %s", fit.nothing_to_fit)
