@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from rampfit_numba.files import fit_file, fit_files
     from rampfit_numba.io.fits import read_exposure, write_products
     from rampfit_numba.io.references import read_reference
+    from rampfit_numba.jumps import find_jumps
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
-    from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts
+    from rampfit_numba.result import FitInputs, FitOpt, RampFit, Rate, RateInts
+    from rampfit_numba.segments import find_segments
     from rampfit_numba.simulate import simulate_exposure
 
 __all__ = [
     "Exposure",
     "ExposureHeader",
+    "FitInputs",
     "FitOpt",
     "FitOptions",
     "RampFileError",
@@ -29,6 +32,8 @@ __all__ = [
     "Rate",
     "RateInts",
     "__version__",
+    "find_jumps",
+    "find_segments",
     "fit_file",
     "fit_files",
     "fit_ramps",
@@ -44,6 +49,7 @@ __all__ = [
 _MODULES = {
     "Exposure": "exposure",
     "ExposureHeader": "exposure",
+    "FitInputs": "result",
     "FitOpt": "result",
     "FitOptions": "options",
     "RampFileError": "messages",
@@ -52,6 +58,8 @@ _MODULES = {
     "Rate": "result",
     "RateInts": "result",
     "__version__": "_version",
+    "find_jumps": "jumps",
+    "find_segments": "segments",
     "fit_file": "files",
     "fit_files": "files",
     "fit_ramps": "api",

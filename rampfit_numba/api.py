@@ -25,7 +25,7 @@ from rampfit_numba.kernels.segments import MOST_IN_BYTES
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import LIKELIHOOD_GROUPS, FitOptions
 from rampfit_numba.prepare import make_likely_rules, make_plan
-from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts, plane_types
+from rampfit_numba.result import FitInputs, FitOpt, RampFit, Rate, RateInts, plane_types
 from rampfit_numba.sources import file_source
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ def fit_ramps(
     if nothing:
         warnings.warn(f"no ramp can be fitted: {nothing}; all rates are NaN", RampFitWarning, stacklevel=2)
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
-    return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, new_flags)
+    inputs_kept = FitInputs(exposure, noise, electrons)
+    return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, new_flags, inputs_kept)
 
 
 def _run_ols(

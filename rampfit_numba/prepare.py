@@ -65,7 +65,7 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
     """
     ngroups = exposure.ngroups
     suppress = options.suppress_one_group and ngroups > 1
-    first_used, last_used = _group_range(options, ngroups)
+    first_used, last_used = used_groups(options, ngroups)
     scan = _Scan(exposure.shape, data, groupdq, first_used, last_used, suppress=suppress)
     first, stop = 0, ngroups
     reason = ""
@@ -109,7 +109,7 @@ def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
     exposure : Exposure
     options : FitOptions
     """
-    first_used, last_used = _group_range(options, exposure.ngroups)
+    first_used, last_used = used_groups(options, exposure.ngroups)
     times = exposure.read_times or even_read_times(
         exposure.ngroups, exposure.frame_time, exposure.nframes, exposure.groupgap, exposure.drop_frames1
     )
@@ -133,7 +133,7 @@ def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
     )
 
 
-def _group_range(options: FitOptions, ngroups: int) -> tuple[int, int]:
+def used_groups(options: FitOptions, ngroups: int) -> tuple[int, int]:
     """Return the first and last group that may be used (section 10, "set groups")."""
     first = 0 if options.firstgroup is None else options.firstgroup
     last = ngroups - 1 if options.lastgroup is None else options.lastgroup
