@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels.loading import as_single
-from rampfit_numba.pixel_ramps import inputs_of, sample_times
-from rampfit_numba.prepare import used_groups
+from rampfit_numba.algorithms.groups import usable_groups
+from rampfit_numba.algorithms.rows import as_single
+from rampfit_numba.file_arrays import FileArray, as_file_array
+from rampfit_numba.pixel_ramps import inputs_of, is_ols, sample_times
 from rampfit_numba.segments import kept_groups
-from rampfit_numba.sources import FileArray, file_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,9 +113,9 @@ def _parts(fit: RampFit, inputs: FitInputs) -> Iterator[dict[str, np.ndarray]]:
     exposure = inputs.exposure
     nints, ngroups, nrows, ncols = exposure.shape
     first, stop, clear_first = kept_groups(fit, inputs)
-    first_used, last_used = used_groups(fit.options, ngroups)
-    times = sample_times(exposure, ols=not fit.options.is_likelihood)
-    data, flags = file_source(exposure.data), file_source(exposure.groupdq)
+    first_used, last_used = usable_groups(fit.options, ngroups)
+    times = sample_times(exposure, ols=is_ols(fit))
+    data, flags = as_file_array(exposure.data), as_file_array(exposure.groupdq)
     height = max(_MOST_SAMPLES // (ngroups * ncols), 1)
     for top in range(0, nrows, height):
         rows = slice(top, min(top + height, nrows))

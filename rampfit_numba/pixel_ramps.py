@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels.likely.read_pattern import even_read_times, read_pattern
-from rampfit_numba.kernels.loading import as_single
+from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
+from rampfit_numba.algorithms.rows import as_single
+from rampfit_numba.file_arrays import FileArray, as_file_array
+from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import RampFit
-from rampfit_numba.sources import FileArray, file_source
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -63,6 +64,11 @@ def inputs_of(fit: RampFit) -> FitInputs:
     if fit.inputs is None:
         raise ValueError("fit: expected one that knows what was fitted; its inputs are None (fit the exposure again)")
     return fit.inputs
+
+
+def is_ols(fit: RampFit) -> bool:
+    """Tell whether the fit has a line for every segment; otherwise it has one rate an integration."""
+    return ALGORITHMS[fit.options.algorithm].package == "ols"
 
 
 def pixel_positions(exposure: Exposure, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +135,7 @@ def take_ramps(inputs: FitInputs, rows: np.ndarray, columns: np.ndarray) -> Pixe
 
 def _take(array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return ``array[..., rows, columns]``, without touching a map."""
-    source = file_source(array)
+    source = as_file_array(array)
     if not isinstance(source, FileArray):
         return np.asarray(array[..., rows, columns])
     taken = np.empty((*array.shape[:-2], rows.size), array.dtype)

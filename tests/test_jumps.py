@@ -17,7 +17,7 @@ def values(table):
     return {name: np.asarray(getattr(table[name], "value", table[name])) for name in table.colnames}
 
 
-@pytest.mark.parametrize("seed", range(fewer(120, 12)))
+@pytest.mark.parametrize("seed", range(fewer(60, 8)))
 @pytest.mark.parametrize("samples", [1 << 23, 64])
 def test_jumps_are_the_flagged_groups_and_sizes_the_steps_beyond_the_rate(seed, samples, monkeypatch):
     monkeypatch.setattr(jumps, "_MOST_SAMPLES", samples)

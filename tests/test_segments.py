@@ -14,7 +14,7 @@ from tests.random_likely import random_likely_case
 from tests.sizes import fewer
 
 D, S, J, P = 1, 2, 4, 32
-SEEDS = fewer(250, 25)
+SEEDS = fewer(120, 12)
 
 
 def everywhere(fit):
@@ -141,7 +141,7 @@ def weights_of(y, gain, readnoise, nframes):
     return np.abs((np.arange(len(y)) - middle) / middle) ** power
 
 
-@pytest.mark.parametrize("seed", range(fewer(400, 60)))
+@pytest.mark.parametrize("seed", range(fewer(100, 20)))
 def test_runs_of_groups_are_those_of_the_slow_implementation(seed):
     from rampfit_numba.segments.ols import find_runs
 
@@ -262,7 +262,7 @@ def test_inputs_are_kept_not_copied_and_stay_as_they_were():
 
 # ------------------------------------------------------------------------------------------------------ likelihood
 @pytest.mark.parametrize("joint", [False, True])
-@pytest.mark.parametrize("seed", range(fewer(120, 12)))
+@pytest.mark.parametrize("seed", range(fewer(60, 8)))
 def test_likelihood_segments_add_up_to_their_integration(seed, joint):
     case = random_likely_case(seed, small=True)
     fit = run_likely(case, "likely_joint" if joint else "likely")

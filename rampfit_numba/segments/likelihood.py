@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.likely.plan import make_likely_rules
 from rampfit_numba.pixel_ramps import PixelRamps, sample_times, working_flags
-from rampfit_numba.prepare import make_likely_rules
 from rampfit_numba.segments.columns import Segments, number_within, shares
 from rampfit_numba.segments.samples import SegmentSamples, padded
 
@@ -23,7 +23,7 @@ _MOST_STEPS, _CLOSE = 12, 1e-6
 def likelihood_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> Segments:
     """Find the runs of used differences, and what each says about the rate of its integration."""
     exposure = inputs.exposure
-    rules = make_likely_rules(exposure, fit.options)
+    rules = make_likely_rules(exposure, fit.options, joint=fit.options.algorithm == "likely_joint")
     joint, split = rules.joint, rules.split_zeroframe
     flags = working_flags(ramps, rules.first_used, rules.last_used)
     assert fit.groupdq is not None  # noqa: S101  (for mypy)

@@ -11,15 +11,16 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels.weights import BOUNDS, segment_weights
-from rampfit_numba.pixel_ramps import PixelRamps, SampleTimes, sample_times, working_flags
-from rampfit_numba.prepare import Plan, make_plan
+from rampfit_numba.algorithms.ols.plan import Plan, make_plan
+from rampfit_numba.algorithms.ols.weights import segment_weights
+from rampfit_numba.file_arrays import as_file_array
+from rampfit_numba.kernels.ols.weighting import BOUNDS
+from rampfit_numba.pixel_ramps import PixelRamps, SampleTimes, is_ols, sample_times, working_flags
 from rampfit_numba.segments.columns import Segments, number_within, shares
 from rampfit_numba.segments.samples import SegmentSamples, padded
-from rampfit_numba.sources import file_source
 
 if TYPE_CHECKING:
-    from rampfit_numba.kernels.settings import Settings
+    from rampfit_numba.kernels.ols.settings import Settings
     from rampfit_numba.result import FitInputs, RampFit
 
 _P, _J, _S, _D = (np.uint8(bit) for bit in (dq.PERSISTENCE, dq.JUMP_DET, dq.SATURATED, dq.DO_NOT_USE))
@@ -92,13 +93,13 @@ def _plan(fit: RampFit, inputs: FitInputs) -> Plan:
     """Return what the fit decided about the exposure as a whole: which groups count."""
     if inputs not in _plans:
         exposure = inputs.exposure
-        _plans[inputs] = make_plan(exposure, fit.options, file_source(exposure.data), file_source(exposure.groupdq))
+        _plans[inputs] = make_plan(exposure, fit.options, as_file_array(exposure.data), as_file_array(exposure.groupdq))
     return _plans[inputs]
 
 
 def kept_groups(fit: RampFit, inputs: FitInputs) -> tuple[int, int, bool]:
     """Return the first group that was kept, the one after the last, and whether a jump in the first one is void."""
-    if fit.options.is_likelihood:
+    if not is_ols(fit):
         return 0, inputs.exposure.ngroups, False
     rules = _plan(fit, inputs).rules
     return rules.first_kept, rules.stop_kept, rules.settings.clear_first_jump

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rampfit_numba.pixel_ramps import inputs_of, pixel_positions, take_ramps
+from rampfit_numba.pixel_ramps import inputs_of, is_ols, pixel_positions, take_ramps
 from rampfit_numba.segments.likelihood import likelihood_segments
 from rampfit_numba.segments.ols import ols_segments
 
@@ -124,6 +124,4 @@ def find_segments(fit: RampFit, x: ArrayLike, y: ArrayLike) -> QTable:
 
 def _segments(fit: RampFit, inputs: FitInputs, rows: np.ndarray, columns: np.ndarray) -> Segments:
     ramps = take_ramps(inputs, rows, columns)
-    if fit.options.is_likelihood:
-        return likelihood_segments(fit, inputs, ramps)
-    return ols_segments(fit, inputs, ramps)
+    return (ols_segments if is_ols(fit) else likelihood_segments)(fit, inputs, ramps)
