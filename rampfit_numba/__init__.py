@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import FitInputs, FitOpt, RampFit, Rate, RateInts
-    from rampfit_numba.segments import find_segments
+    from rampfit_numba.segments import find_samples, find_segments
     from rampfit_numba.simulate import simulate_exposure
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "RateInts",
     "__version__",
     "find_jumps",
+    "find_samples",
     "find_segments",
     "fit_file",
     "fit_files",
@@ -60,6 +61,7 @@ _MODULES = {
     "RateInts": "result",
     "__version__": "_version",
     "find_jumps": "jumps",
+    "find_samples": "segments",
     "find_segments": "segments",
     "fit_file": "files",
     "fit_files": "files",

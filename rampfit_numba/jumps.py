@@ -85,11 +85,9 @@ def find_jumps(fit: RampFit) -> QTable:
     >>> ramp[:, 6:] += 500  # a hit between the groups 5 and 6
     >>> flags[:, 6] = 4
     >>> fit = fit_ramps(Exposure(ramp, flags, group_time=3.0), readnoise=14.0, gain=5.5)
-    >>> fit.jumps()["integration", "group", "row", "column", "size", "size_e"].pprint()
-    integration group row column  size   size_e
-                                   DN   electron
-    ----------- ----- --- ------ ----- --------
-              0     6   0      0 500.0   2750.0
+    >>> for row in fit.jumps().iterrows("integration", "group", "row", "column", "size", "size_e"):
+    ...     print(*row)
+    0 6 0 0 500.0 DN 2750.0 electron
     """
     from astropy import units
     from astropy.table import QTable

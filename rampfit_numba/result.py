@@ -181,6 +181,12 @@ class RampFit:
 
         return rampfit_numba.find_segments(self, x, y)
 
+    def samples(self, x: ArrayLike, y: ArrayLike) -> QTable:
+        """Return the samples of chosen pixels beside their lines; shorthand for :func:`rampfit_numba.find_samples`."""
+        import rampfit_numba
+
+        return rampfit_numba.find_samples(self, x, y)
+
     def jumps(self) -> QTable:
         """Return the jumps of the exposure with their sizes; shorthand for :func:`rampfit_numba.find_jumps`."""
         import rampfit_numba

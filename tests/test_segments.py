@@ -350,3 +350,58 @@ def test_a_file_that_was_cut_meanwhile_is_an_error_not_the_end(real_data, tmp_pa
         file.truncate(20_000)
     with pytest.raises(RampFileError, match="ended early"):
         fit.segments(0, 0)
+
+
+# --------------------------------------------------------------------------------------------------------- samples
+@pytest.mark.parametrize("module", ["segments.table", "jumps"])
+def test_examples_of_the_docstrings_run(module):
+    import doctest
+    from importlib import import_module
+
+    result = doctest.testmod(import_module(f"rampfit_numba.{module}"))
+    assert result.attempted > 5
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("algorithm", ["ols", "likely", "likely_joint"])
+def test_samples_scatter_about_their_lines_by_their_noise(algorithm):
+    rng = np.random.default_rng(8)
+    ngroups, side, gain, read, rate = 10, 60, 2.0, 8.0, 40.0
+    data = np.cumsum(rng.poisson(rate * gain, (1, ngroups, side, side)), axis=1) / gain
+    data = data + rng.normal(0, read, data.shape)
+    flags = np.zeros(data.shape, np.uint8)
+    flags[0, 6, ::2] = J
+    data[0, 6:, ::2] += 2000
+    fit = fit_ramps(Exposure(data, flags, 1.0), read * np.sqrt(2), gain, algorithm=algorithm)
+    y, x = (axis.ravel() for axis in np.mgrid[:side, :side])
+    table = fit.samples(x, y)
+    pulls = table["residual"].value / table["noise"].value
+    for group in range(ngroups):
+        here = (table["group"] == group) & np.isfinite(pulls)
+        assert np.sqrt(np.mean(pulls[here] ** 2)) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(fewer(40, 8)))
+def test_samples_are_those_of_the_exposure_and_their_segments(seed):
+    case = random_case(seed, small=True)
+    fit = run_engine(case)
+    nrows, ncols = case.shape[2:]
+    y, x = (axis.ravel() for axis in np.mgrid[:nrows, :ncols])
+    table, segments = fit.samples(x, y), fit.segments(x, y)
+    names = ("integration", "row", "column")
+    plain = ~table["zeroframe"]
+    own = ~np.isin(np.arange(len(table)), np.nonzero(table["zeroframe"])[0])
+    assert np.array_equal(plain, own)
+    place = tuple(np.asarray(table[name][plain]) for name in ("integration", "group", "row", "column"))
+    np.testing.assert_array_equal(table["value"][plain].value, case.data[place])
+    np.testing.assert_array_equal(table["dq"][plain], case.groupdq[place])
+    assert plain.sum() == case.data.size
+    for segment in segments:
+        here = table["segment"] == segment["segment"]
+        for name in names:
+            here &= table[name] == segment[name]
+        assert here.sum() == segment["nsamples"]
+        np.testing.assert_allclose(
+            table["line"][here].value,
+            (segment["intercept"] + segment["slope"] * table["time"][here]).value,
+        )

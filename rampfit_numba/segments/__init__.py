@@ -8,6 +8,6 @@ count from the reset, and groups are those of the exposure.
 from __future__ import annotations
 
 from rampfit_numba.segments.ols import kept_groups
-from rampfit_numba.segments.table import find_segments
+from rampfit_numba.segments.table import find_samples, find_segments
 
-__all__ = ["find_segments", "kept_groups"]
+__all__ = ["find_samples", "find_segments", "kept_groups"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from rampfit_numba.segments.samples import SegmentSamples
 
 
 class Segments(NamedTuple):
@@ -45,6 +48,50 @@ class Segments(NamedTuple):
     weight: np.ndarray
     chisq: np.ndarray
     dof: np.ndarray
+
+
+class FittedLines(NamedTuple):
+    """Segments, and what their lines are made of.
+
+    Attributes
+    ----------
+    segments : Segments
+    samples : SegmentSamples
+    of_slope, of_intercept : ndarray of float64, shape (nsegments, longest)
+        What the segment's own samples are multiplied with in slope and intercept.
+    middle : ndarray of float64, shape (nsegments,)
+        Time in s about which what other segments say about the slope turns the line.
+    elsewhere : ndarray of float64, shape (nsegments,)
+        Variance of the slope that comes from other segments, in (DN/s)^2.
+    ramp : ndarray of int64, shape (nsegments,)
+        Number of the ramp, all integrations of the first pixel coming first.
+    shift : int
+        1 where a zeroframe stands before group 0, as a sample of its own; else 0.
+    first_kept : int
+        Group of the exposure that the first sample belongs to.
+    """
+
+    segments: Segments
+    samples: SegmentSamples
+    of_slope: np.ndarray
+    of_intercept: np.ndarray
+    middle: np.ndarray
+    elsewhere: np.ndarray
+    ramp: np.ndarray
+    shift: int
+    first_kept: int
+
+    def noise(self) -> np.ndarray:
+        """Return the standard deviation of every sample's residual, in DN, shape (nsegments, longest)."""
+        fitted, times = self.samples, self.samples.times.mean_t[self.samples.group]
+        noise = np.zeros(fitted.values.shape)
+        with np.errstate(all="ignore"):
+            for k in range(times.shape[-1]):
+                of_residual = -self.of_intercept - times[:, k : k + 1] * self.of_slope
+                of_residual[:, k] += 1
+                variance = fitted.variance_of(np.where(fitted.inside, of_residual, 0))
+                noise[:, k] = np.sqrt(variance + self.elsewhere * (times[:, k] - self.middle) ** 2)
+        return noise
 
 
 def number_within(ramp: np.ndarray) -> np.ndarray:

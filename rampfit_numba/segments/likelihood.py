@@ -9,7 +9,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.algorithms.likely.plan import make_likely_rules
 from rampfit_numba.pixel_ramps import PixelRamps, sample_times, working_flags
-from rampfit_numba.segments.columns import Segments, number_within, shares
+from rampfit_numba.segments.columns import FittedLines, Segments, number_within, shares
 from rampfit_numba.segments.samples import SegmentSamples, padded
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _J, _S, _D = (np.uint8(bit) for bit in (dq.JUMP_DET, dq.SATURATED, dq.DO_NOT_USE
 _MOST_STEPS, _CLOSE = 12, 1e-6
 
 
-def likelihood_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> Segments:
+def likelihood_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> FittedLines:
     """Find the runs of used differences, and what each says about the rate of its integration."""
     exposure = inputs.exposure
     rules = make_likely_rules(exposure, fit.options, joint=fit.options.algorithm == "likely_joint")
@@ -57,15 +57,17 @@ def likelihood_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> S
         intercept = np.sum(of_mean * values, axis=1) - slope * middle
         # The level is the segment's own; the slope comes from all segments of the integration.
         in_all = np.bincount(ramp, information, used.shape[0])[ramp]
-        variance = fitted.variance_of(of_mean - middle[:, np.newaxis] * fitted.slope_coefficients(in_all))
-        variance += (1 - weight) * (slope_err * middle) ** 2
+        of_slope = fitted.slope_coefficients(in_all)
+        of_intercept = of_mean - middle[:, np.newaxis] * of_slope
+        elsewhere = (1 - weight) * slope_err**2
+        variance = fitted.variance_of(of_intercept) + elsewhere * middle**2
         prior = fit.options.pedestal[1] if fit.options.pedestal else 0.0
         intercept_err = np.where(nsamples > 1, np.sqrt(variance), prior)
     unknown = ~np.isfinite(slope)
     weight[unknown] = 0
     intercept[unknown] = intercept_err[unknown] = chisq[unknown] = np.nan
     shift = int(split)
-    return Segments(
+    segments = Segments(
         integration=integration,
         row=ramps.rows[pixel],
         column=ramps.columns[pixel],
@@ -84,6 +86,7 @@ def likelihood_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> S
         chisq=chisq,
         dof=np.where(unknown, 0, np.maximum(nsamples - 1 - weight, 0)),
     )
+    return FittedLines(segments, fitted, of_slope, of_intercept, middle, elsewhere, ramp, shift, 0)
 
 
 def _of_the_errors(fitted: SegmentSamples, ramp: np.ndarray, errors: np.ndarray) -> SegmentSamples:

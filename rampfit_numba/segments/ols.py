@@ -16,7 +16,7 @@ from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.kernels.ols.weighting import BOUNDS
 from rampfit_numba.pixel_ramps import PixelRamps, SampleTimes, is_ols, sample_times, working_flags
-from rampfit_numba.segments.columns import Segments, number_within, shares
+from rampfit_numba.segments.columns import FittedLines, Segments, number_within, shares
 from rampfit_numba.segments.samples import SegmentSamples, padded
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _P, _J, _S, _D = (np.uint8(bit) for bit in (dq.PERSISTENCE, dq.JUMP_DET, dq.SATU
 _plans: WeakKeyDictionary[FitInputs, Plan] = WeakKeyDictionary()
 
 
-def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> Segments:
+def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> FittedLines:
     """Fit the segments (sections 2 to 5 of the rules in ``docs/algorithm.md``)."""
     exposure, plan = inputs.exposure, _plan(fit, inputs)
     rules, settings = plan.rules, plan.rules.settings
@@ -68,7 +68,7 @@ def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> Segments
         weight = shares(1 / var_rnoise, ramp, flags.shape[0])
     weight[np.isnan(fit.rateints.data[integration, ramps.rows[pixel], ramps.columns[pixel]])] = 0
     chisq[~np.isfinite(slope_err)] = np.nan
-    return Segments(
+    segments = Segments(
         integration=integration,
         row=ramps.rows[pixel],
         column=ramps.columns[pixel],
@@ -87,6 +87,8 @@ def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> Segments
         chisq=chisq,
         dof=np.maximum(nsamples - 2, 0).astype(np.float64),
     )
+    nothing = np.zeros(ramp.size)
+    return FittedLines(segments, fitted, of_slope, of_intercept, nothing, nothing, ramp, 0, rules.first_kept)
 
 
 def _plan(fit: RampFit, inputs: FitInputs) -> Plan:
