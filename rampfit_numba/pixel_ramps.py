@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -155,19 +155,16 @@ def correct_samples(
         return
     rules = read_rules(corrections)
     assert rules is not None  # noqa: S101  (for mypy)
-    planes = (corrections.saturation, corrections.pedestal, corrections.linearity)
-    empty = (np.empty(0, np.float32), np.empty(0, np.float32), np.empty((0, 0), np.float32))
-    correct_reads(
-        samples,
-        flags,
-        rows.size,
-        *(
-            none if plane is None else as_single(np.ascontiguousarray(plane[..., rows, columns]))
-            for plane, none in zip(planes, empty, strict=True)
-        ),
-        np.float32(rules.inverted_from),
-        rules.from_first,
+    saturation, pedestal = (
+        np.empty(0, np.float32) if plane is None else as_single(np.ascontiguousarray(plane[rows, columns]))
+        for plane in (corrections.saturation, corrections.pedestal)
     )
+    linearity = np.empty((0, 0), np.float32)
+    if corrections.linearity is not None:
+        linearity = as_single(np.ascontiguousarray(corrections.linearity[:, rows, columns]))
+    offset = np.float32(rules.inverted_from)
+    correct: Any = correct_reads
+    correct(samples, flags, rows.size, saturation, pedestal, linearity, offset, rules.from_first)
 
 
 def _take(array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

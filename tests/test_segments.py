@@ -418,7 +418,9 @@ def test_raw_reads_are_corrected_as_the_fit_corrects_them(algorithm):
         "linearity": [0.0, 1.0, 2e-7],
         "invert": 60_000.0,
     }
-    fit = fit_ramps(Exposure.from_reads(counts.astype(np.uint16), **options), 12.0, 2.0, algorithm=algorithm)
+    fit = fit_ramps(
+        Exposure.from_reads(counts.astype(np.uint16), frame_time=2.0, **options), 12.0, 2.0, algorithm=algorithm
+    )
     rising = 60_000.0 - counts
     flags = (np.maximum.accumulate(rising, axis=1) >= 8000).astype(np.uint8) * np.uint8(S)
     counted = rising - 100
