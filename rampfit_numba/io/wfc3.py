@@ -156,6 +156,7 @@ def read_ima(
     return Exposure(
         data[kept][None],
         groupdq[kept][None],
+        group_time=(ima.times[kept[-1]] - ima.times[kept[0]]) / (len(kept) - 1),
         read_times=[[ima.times[read]] for read in kept],
         pixeldq=pixeldq,
         average_dark_current=dark,

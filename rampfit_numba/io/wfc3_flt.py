@@ -110,6 +110,8 @@ def _used(fit: RampFit) -> tuple[np.ndarray, np.ndarray]:
 
     A jump costs the difference that ends with its read; an unusable read costs those on either side.
     """
+    if fit.inputs is None:
+        raise ValueError("fit: expected one that keeps its inputs; got one without")
     exposure = fit.inputs.exposure
     times = np.array([group[0] for group in exposure.read_times or ()])
     flags = exposure.groupdq[0] if fit.groupdq is None else fit.groupdq[0]
