@@ -8,6 +8,7 @@ SAMP, TIME) whose planes may be constant. What its headers mean is documented in
 from __future__ import annotations
 
 import logging
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.exposure import Exposure, ExposureHeader
+from rampfit_numba.io.hdus import one_line
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -236,21 +238,24 @@ def _read(path: Path) -> _Ima:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[fits.HDUList]:
+    """Open a FITS file; whatever astropy complains about, also as a warning, is a damaged file."""
     from astropy.io import fits
+    from astropy.utils.exceptions import AstropyWarning
 
-    try:
-        hdulist = fits.open(path, memmap=False)
-    except FileNotFoundError:
-        raise RampFileError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise RampFileError(f"{path}: cannot be read as FITS ({error})") from error
-    with hdulist:
+    if not path.is_file():
+        raise RampFileError(f"{path}: is a directory" if path.is_dir() else f"{path}: no such file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AstropyWarning)
         try:
-            yield hdulist
-        except (OSError, TypeError, ValueError, KeyError, fits.VerifyError) as error:
-            if isinstance(error, RampFileError):
-                raise
-            raise RampFileError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
+            # Opened here: astropy leaves a file open that it complains about.
+            with path.open("rb") as file, fits.open(file, memmap=False, lazy_load_hdus=False) as hdulist:
+                yield hdulist
+        except RampFileError:
+            raise
+        except (OSError, TypeError, ValueError, KeyError, IndexError, AstropyWarning, fits.VerifyError) as error:
+            raise RampFileError(
+                f"{path}: cannot be read as FITS, or is damaged ({type(error).__name__}: {one_line(error)})"
+            ) from error
 
 
 def _refuse_other_files(path: Path, primary: fits.Header, hdulist: fits.HDUList) -> None:
