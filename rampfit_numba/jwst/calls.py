@@ -16,7 +16,7 @@ from stdatamodels.jwst.datamodels import dqflags as pipeline_flags
 
 from rampfit_numba import dq
 from rampfit_numba.exposure import Exposure
-from rampfit_numba.jwst.fitting import fit_exposure, known_algorithm, known_cores, usable_options
+from rampfit_numba.jwst.fitting import fit_exposure, is_likelihood, known_algorithm, known_cores, usable_options
 from rampfit_numba.jwst.models import exposure_of, timing, with_own_metadata
 from rampfit_numba.options import FitOptions
 
@@ -85,7 +85,7 @@ def ramp_fit(  # noqa: PLR0917  (stcal's signature)
     cores = known_cores(max_cores)
     if isinstance(model, DataModel):
         model = with_own_metadata(model)
-    exposure = exposure_of(model, likelihood=options.is_likelihood)
+    exposure = exposure_of(model, likelihood=is_likelihood(options))
     return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, options, maximum_cores=cores, executor=_EXECUTOR))
 
 
@@ -127,7 +127,7 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
     )
     options = usable_options(wanted, ramp_data.data.shape[1])
     cores = known_cores(max_cores)
-    likelihood = options.is_likelihood
+    likelihood = is_likelihood(options)
     if likelihood and not ramp_data.groupdq.flags.writeable:
         raise ValueError("ramp_data.groupdq: expected a writeable array, for the jumps that are found; it is read-only")
     names = ("group_time", "frame_time", "nframes", "groupgap")

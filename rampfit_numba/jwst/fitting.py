@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.messages import RampFitWarning
-from rampfit_numba.options import ALGORITHMS, LIKELIHOOD_GROUPS
+from rampfit_numba.registry import ALGORITHMS, find_algorithm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,6 @@ log = logging.getLogger(f"stpipe.{__name__}")  # below "stpipe", whose messages 
 
 #: The package's own logger, which the pipeline does not know.
 LOGGER = "rampfit_numba"
-#: What the pipeline calls the algorithms.
-PIPELINE_NAMES = {"ols": "OLS_C", "likely": "LIKELY", "likely_joint": "LIKELY_JOINT"}
 
 
 def known_algorithm(name: Any) -> str:  # noqa: ANN401
@@ -38,13 +36,23 @@ def known_algorithm(name: Any) -> str:  # noqa: ANN401
     ValueError
         There is no such algorithm.
     """
-    known = ALGORITHMS.get(name.lower()) if isinstance(name, str) else None
+    known = find_algorithm(name) if isinstance(name, str) else None
     if known is None:
         raise ValueError(
             "algorithm: expected 'OLS_C' (or 'ols'), 'LIKELY' (or 'likely') or 'likely_joint' (in any case); "
             f"got {name!r}"
         )
-    return known
+    return known.name
+
+
+def shown_name(options: FitOptions) -> str:
+    """Return what the pipeline calls an algorithm, or would."""
+    return ALGORITHMS[options.algorithm].pipeline_name or options.algorithm.upper()
+
+
+def is_likelihood(options: FitOptions) -> bool:
+    """Tell whether this is a fit that finds jumps and goes by the times of the frames."""
+    return ALGORITHMS[options.algorithm].finds_jumps
 
 
 def usable_options(options: FitOptions, ngroups: int) -> FitOptions:
@@ -53,9 +61,9 @@ def usable_options(options: FitOptions, ngroups: int) -> FitOptions:
     if usable != options:
         log.info(
             "The ramp fitting algorithm is being changed to %s: %s needs at least %d groups, and there are %d",
-            PIPELINE_NAMES[usable.algorithm],
-            PIPELINE_NAMES[options.algorithm],
-            LIKELIHOOD_GROUPS,
+            shown_name(usable),
+            shown_name(options),
+            ALGORITHMS[options.algorithm].fewest_groups,
             ngroups,
         )
     return usable
@@ -110,7 +118,7 @@ def fit_exposure(
     log.info("Number of groups per integration: %d", exposure.ngroups)
     log.info("Number of integrations: %d", exposure.nints)
     log.info("Number of multiprocessing slices: %d", count_workers(maximum_cores, exposure.nrows))
-    if options.is_likelihood and exposure.read_times is not None:
+    if is_likelihood(options) and exposure.read_times is not None:
         log.debug("Using explicit read times")
     with warnings.catch_warnings(), _relayed():
         # The caller is told below.
@@ -126,7 +134,7 @@ def fit_exposure(
         )
     if fit.nothing_to_fit:
         log.warning("No ramp can be fitted: %s", fit.nothing_to_fit)
-        if not options.is_likelihood:  # the pipeline has products of LIKELY, all NaN
+        if not is_likelihood(options):  # the pipeline has products of LIKELY, all NaN
             return None
     return fit
 

@@ -16,10 +16,11 @@ from rampfit_numba.io.reference_names import check_number
 from rampfit_numba.jwst.files import exposure_named, has_group_flags
 from rampfit_numba.jwst.fitting import (
     LOGGER,
-    PIPELINE_NAMES,
     fit_exposure,
+    is_likelihood,
     known_algorithm,
     known_cores,
+    shown_name,
     usable_options,
 )
 from rampfit_numba.jwst.models import (
@@ -48,7 +49,8 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
     Parameters, reference files and products are those of jwst.ramp_fitting.RampFitStep, whose place it takes. Beyond
     these, algorithm may be likely_joint, rejection_threshold and pedestal are options of the likelihood fits,
     executor chooses between threads and processes where maximum_cores allows several workers, int_name names the
-    per-integration product, and override_readnoise and override_gain may be numbers.
+    per-integration product, override_readnoise and override_gain may be numbers, readnoise_kind tells CDS read noise,
+    which JWST's reference files have, from that of a single frame, and progress shows a progress bar, or none.
     """
 
     class_alias = "ramp_fit"
@@ -63,8 +65,10 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
         lastgroup = integer(default=None)  # Ignore groups after this one (zero indexed)
         rejection_threshold = float(default=None)  # LIKELY, likely_joint: sigma from which a jump is flagged
         pedestal = float_list(min=2, max=2, default=None)  # likely_joint: mean and sigma of the signal at time 0, DN
+        readnoise_kind = option('cds', 'single', default='cds')  # Read noise of the difference of two frames, or of one
         maximum_cores = pass(default='none')  # Workers: 'none', 'quarter', 'half', 'all', or a number
         executor = option('threads', 'processes', default='threads')  # What the workers are
+        progress = boolean(default=None)  # Show a progress bar; None: where standard error is a terminal
     """  # noqa: E501  (a parameter is one line)
 
     reference_file_types = ["readnoise", "gain"]  # noqa: RUF012  (as the pipeline declares it)
@@ -166,6 +170,7 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
             save_opt=self.save_opt,
             rejection_threshold=self.rejection_threshold,
             pedestal=None if self.pedestal is None else tuple(self.pedestal),
+            readnoise_kind=self.readnoise_kind,
         )
         options = usable_options(options, model.data.shape[1])
 
@@ -174,11 +179,11 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
         readnoise, gain, gain_factor = read_references(model, readnoise_file, gain_file)
         if gain_factor is not None:  # for the gain_scale step
             model.meta.exposure.gain_factor = gain_factor
-        log.info("Using algorithm = %s", PIPELINE_NAMES[options.algorithm])
+        log.info("Using algorithm = %s", shown_name(options))
         log.info("Using weighting = %s", self.weighting)
 
         with exposure_named(step_input):
-            exposure = exposure_of(model, likelihood=options.is_likelihood)
+            exposure = exposure_of(model, likelihood=is_likelihood(options))
         fit = fit_exposure(
             exposure,
             readnoise,
@@ -186,7 +191,7 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
             options,
             maximum_cores=cores,
             executor=self.executor,
-            progress=sys.stderr is not None and sys.stderr.isatty(),
+            progress=_on_a_terminal() if self.progress is None else self.progress,
         )
         if fit is None:
             return None, None
@@ -220,3 +225,7 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
         path: str = model.save(self.make_output_path(basepath=name, suffix=suffix, idx=idx))
         log.info("Saved model in %s", path)
         return path
+
+
+def _on_a_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
