@@ -188,7 +188,7 @@ def _run_ols(
     if plan.use_zeroframe:
         inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
     ngroups = plan.rules.stop_kept - plan.rules.first_kept
-    make_ready(Kernels("ols", long_ramps=ngroups > MOST_IN_BYTES, save_opt=options.save_opt))
+    make_ready(Kernels("ols", long_ramps=ngroups > MOST_IN_BYTES, save_opt=options.save_opt), progress=progress)
     fitopt = None
     if options.save_opt:
         counts = run(partial(count_rows, rules=plan.rules), inputs, None)
@@ -218,7 +218,7 @@ def _run_likelihood(
     rules = make_likely_rules(exposure, options)
     if rules.split_zeroframe:
         inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
-    make_ready(Kernels(options.algorithm))
+    make_ready(Kernels(options.algorithm), progress=progress)
     jumps = run(partial(_fit_and_count, rules=rules), inputs, _likely_outputs(*results), progress=progress)
     log.info("Jumps found: %d", sum(jumps))
     return "" if any(np.isfinite(row).any() for row in results[0].data) else "no ramp has a valid fit"
