@@ -13,25 +13,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.algorithms.likely.plan import make_likely_rules
+from rampfit_numba.algorithms.likely.rows import fit_likely_rows
+from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
+from rampfit_numba.algorithms.ols.plan import make_plan
+from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
+from rampfit_numba.algorithms.ols.rules import RowOutputs
+from rampfit_numba.algorithms.rows import RowInputs, as_single
 from rampfit_numba.compilation import Kernels, make_ready
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
+from rampfit_numba.engine.memory_pool import Allocator, private_allocator
 from rampfit_numba.engine.shared import shared_allocator
-from rampfit_numba.engine.spares import Allocator, private_allocator
 from rampfit_numba.exposure import Exposure, as_array
-from rampfit_numba.kernels.likely.rows import LikelyOutputs, LikelyRules, fit_likely_rows
-from rampfit_numba.kernels.rows import RowInputs, RowOutputs, as_single, count_rows, fit_rows
-from rampfit_numba.kernels.segments import MOST_IN_BYTES
+from rampfit_numba.file_arrays import as_file_array
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import LIKELIHOOD_GROUPS, FitOptions
-from rampfit_numba.prepare import make_likely_rules, make_plan
 from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts, plane_types
-from rampfit_numba.sources import file_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike
+
+    from rampfit_numba.progress import Job
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +58,10 @@ def fit_ramps(
     save_opt: bool = False,
     rejection_threshold: float | None = None,
     pedestal: tuple[float, float] | None = None,
+    readnoise_kind: str = "cds",
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
-    progress: bool = False,
+    progress: bool | Job = False,
     out: RampFit | None = None,
 ) -> RampFit:
     """Fit the ramps of an exposure: count rates per pixel and integration, with variances and flags.
@@ -64,7 +71,8 @@ def fit_ramps(
     exposure : Exposure
         Ramps in DN, flags, timing. Not modified.
     readnoise : float or array_like, shape (nrows, ncols)
-        Read noise as reference files have it: that of the difference of two frames (CDS), in DN.
+        Read noise in DN, of the difference of two frames (CDS) as JWST's reference files have it, or of a single frame:
+        see `readnoise_kind`.
     gain : float or array_like, shape (nrows, ncols)
         In e-/DN.
     algorithm : str
@@ -84,13 +92,16 @@ def fit_ramps(
     pedestal : (float, float), optional
         ``"likely_joint"`` only: mean and standard deviation, in DN, of the signal that a ramp has at time zero; gives a
         rate to ramps with one good group.
+    readnoise_kind : {"cds", "single"}
+        What `readnoise` is that of: ``"cds"``, the difference of two frames, or ``"single"``, one frame, as most
+        laboratories and observatories state it; CDS noise is larger by the square root of two.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
         Where the slices are fitted when there is more than one worker; None: processes. With an Executor
         `maximum_cores` only sets the number of slices. The results are the same to the bit.
     progress : bool
-        Show a progress bar on stderr.
+        Show a progress bar: on standard error, or as a widget in a notebook.
     out : RampFit, optional
         An earlier result of the same shape and kind of algorithm, whose arrays in rate and rateints, and groupdq, are
         overwritten and returned.
@@ -130,7 +141,9 @@ def fit_ramps(
     """
     if not isinstance(exposure, Exposure):
         raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
-    asked = FitOptions(algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal)
+    asked = FitOptions(
+        algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal, readnoise_kind
+    )
     options = asked.for_groups(exposure.ngroups)
     if not options.is_likelihood and not exposure.evenly_read:
         raise ValueError(
@@ -141,6 +154,8 @@ def fit_ramps(
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     image = exposure.shape[2:]
     noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
+    if options.readnoise_kind == "single":
+        noise = _of_two_frames(noise)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     kind = usable_kind(executor, workers)
     allocator = shared_allocator if kind == "processes" else private_allocator
@@ -154,8 +169,8 @@ def fit_ramps(
         warnings.warn(f"{message}it is fitted with 'ols', and no jump is searched for", RampFitWarning, stacklevel=2)
 
     start = time.perf_counter()
-    data, groupdq = file_source(exposure.data), file_source(exposure.groupdq)
-    # All that is mapped from a file is read instead: see sources.py.
+    data, groupdq = as_file_array(exposure.data), as_file_array(exposure.groupdq)
+    # All that is mapped from a file is read instead: see file_arrays.py.
     planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, None)
     inputs = RowInputs(data, groupdq, *(_source(plane) for plane in planes))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
@@ -180,7 +195,7 @@ def _run_ols(
     run: Callable[..., list[Any]],
     *,
     allocator: Callable[[int, int], Allocator],
-    progress: bool,
+    progress: bool | Job,
 ) -> tuple[FitOpt | None, str]:
     """Fill the rates; return the fitopt, if it was asked for, and the reason why nothing can be fitted, or nothing."""
     rate, rateints = results
@@ -188,7 +203,7 @@ def _run_ols(
     if plan.use_zeroframe:
         inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
     ngroups = plan.rules.stop_kept - plan.rules.first_kept
-    make_ready(Kernels("ols", long_ramps=ngroups > MOST_IN_BYTES, save_opt=options.save_opt), progress=progress)
+    make_ready(Kernels("ols", long_ramps=ngroups > MOST_IN_BYTES, save_opt=options.save_opt), progress=bool(progress))
     fitopt = None
     if options.save_opt:
         counts = run(partial(count_rows, rules=plan.rules), inputs, None)
@@ -212,13 +227,13 @@ def _run_likelihood(
     results: tuple[Rate, RateInts, np.ndarray],
     run: Callable[..., list[Any]],
     *,
-    progress: bool,
+    progress: bool | Job,
 ) -> str:
     """Fill the rates and the flags of the groups; return the reason why nothing can be fitted, or nothing."""
     rules = make_likely_rules(exposure, options)
     if rules.split_zeroframe:
         inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
-    make_ready(Kernels(options.algorithm), progress=progress)
+    make_ready(Kernels(options.algorithm), progress=bool(progress))
     jumps = run(partial(_fit_and_count, rules=rules), inputs, _likely_outputs(*results), progress=progress)
     log.info("Jumps found: %d", sum(jumps))
     return "" if any(np.isfinite(row).any() for row in results[0].data) else "no ramp has a valid fit"
@@ -236,8 +251,14 @@ def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.n
     return np.broadcast_to(array, image)
 
 
+def _of_two_frames(noise: np.ndarray) -> np.ndarray:
+    """Return the read noise of the difference of two frames from that of one."""
+    with np.errstate(over="ignore"):
+        return as_single(noise.astype(np.float64) * math.sqrt(2))
+
+
 def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)
-    return None if array is None else file_source(array)
+    return None if array is None else as_file_array(array)
 
 
 def _allocate(

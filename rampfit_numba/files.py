@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields
+from contextlib import nullcontext
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -16,9 +17,12 @@ from rampfit_numba.io.fits import check_outputs, product_paths, read_exposure, w
 from rampfit_numba.io.references import read_reference, resolve_reference
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
+from rampfit_numba.progress import job as progress_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from rampfit_numba.progress import Job
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +37,10 @@ class FitKeywords(TypedDict, total=False):
     save_opt: bool
     rejection_threshold: float | None
     pedestal: tuple[float, float] | None
+    readnoise_kind: str
     maximum_cores: int | str
     executor: str | Executor | None
-    progress: bool
+    progress: bool | Job
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ def fit_file(
     path : path-like
         Jump-step (or ramp) file, see :func:`rampfit_numba.read_exposure`.
     readnoise, gain : path-like, number or array_like of shape (nrows, ncols)
-        Read noise (CDS) in DN and gain in e-/DN, see :func:`rampfit_numba.read_reference`.
+        Read noise in DN, of the difference of two frames (CDS) unless ``readnoise_kind="single"`` says otherwise, and
+        gain in e-/DN; see :func:`rampfit_numba.read_reference`.
     output_dir : path-like, optional
         Folder of the products, made where it does not exist. None: the working directory, as the pipeline does.
     overwrite : bool
@@ -86,7 +92,7 @@ def fit_file(
         Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
     **options
         As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
-        rejection_threshold, pedestal, maximum_cores, executor, progress.
+        rejection_threshold, pedestal, readnoise_kind, maximum_cores, executor, progress.
 
     Returns
     -------
@@ -166,21 +172,36 @@ def fit_files(
     job = _Job.checked(files, readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
 
     results = []
-    for number, path in enumerate(files, 1):
-        if len(files) > 1:
-            log.info("File %d of %d: %s", number, len(files), path)
-        try:
-            result = FileResult(path, tuple(_fit_file(path, job)))
-        except Exception as error:
-            if on_error == "raise":
-                raise
-            result = FileResult(path, error=error)
-            if callable(on_error):
-                on_error(result)
-            else:
-                log.error("%s", error if isinstance(error, RampFileError) else f"{path}: {error}")  # noqa: TRY400
-        results.append(result)
+    with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
+        if bar is not None:
+            job = replace(job, options=job.options | {"progress": bar})
+        for number, path in enumerate(files):
+            if len(files) > 1:
+                log.info("File %d of %d: %s", number + 1, len(files), path)
+            with nullcontext() if bar is None else bar.file(number):
+                results.append(_fit_or_report(path, job, on_error))
     return results
+
+
+def _fit_or_report(path: Path, job: _Job, on_error: str | Callable[[FileResult], None]) -> FileResult:
+    try:
+        return FileResult(path, tuple(_fit_file(path, job)))
+    except Exception as error:
+        if on_error == "raise":
+            raise
+        result = FileResult(path, error=error)
+        if callable(on_error):
+            on_error(result)
+        else:
+            log.error("%s", error if isinstance(error, RampFileError) else f"{path}: {error}")  # noqa: TRY400
+        return result
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # told when its turn comes
+        return 0
 
 
 @dataclass(frozen=True)

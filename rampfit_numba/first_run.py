@@ -185,7 +185,7 @@ def moving_bar(expected: float, label: str, *, shown: bool) -> Iterator[None]:
     if not shown:
         yield
         return
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     done = threading.Event()
     form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"

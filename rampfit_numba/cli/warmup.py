@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING
+
+from rampfit_numba.cli.arguments import new_parser
 
 if TYPE_CHECKING:
     import argparse
 
+    from rampfit_numba.cli.arguments import Parser, Subparsers
+
 log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: Subparsers) -> Parser:
+    """Declare the arguments."""
+    parser: Parser = new_parser(subparsers, "warmup", "compile the kernels, so that the first fit need not")
+    parser.add_argument(
+        "algorithms", metavar="ALGORITHM", nargs="*", help="ols, likely, likely_joint (default: the kernels of all)"
+    )
+    return parser
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -16,7 +30,7 @@ def run(chosen: argparse.Namespace) -> int:
     from rampfit_numba import warm_up
 
     try:
-        seconds = warm_up(chosen.algorithms or None)
+        seconds = warm_up(chosen.algorithms or None, progress=not chosen.quiet and sys.stderr.isatty())
     except ValueError as error:
         chosen.parser.error(str(error))
     log.info("The kernels are ready after %.1f s", seconds)

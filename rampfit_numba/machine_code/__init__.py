@@ -7,6 +7,7 @@ when a file is cut or damaged, and loads, that is executes, what any other user 
 from __future__ import annotations
 
 from rampfit_numba.machine_code.alone import Held, compiling_alone
+from rampfit_numba.machine_code.inventory import Version, find_versions, remove_version
 from rampfit_numba.machine_code.notes import is_warm, last_seconds, note_warm
 from rampfit_numba.machine_code.places import Place, all_places, cache_folder, usable_places
 from rampfit_numba.machine_code.store import KeptCode, everything_kept, take_problems, watch_misses
@@ -15,13 +16,16 @@ __all__ = [
     "Held",
     "KeptCode",
     "Place",
+    "Version",
     "all_places",
     "cache_folder",
     "compiling_alone",
     "everything_kept",
+    "find_versions",
     "is_warm",
     "last_seconds",
     "note_warm",
+    "remove_version",
     "take_problems",
     "usable_places",
     "watch_misses",

@@ -62,7 +62,7 @@ class KeptCode:
     def __init__(self, function: Callable[..., Any]) -> None:
         if function.__closure__:
             raise TypeError(f"{function.__qualname__}: expected a function without a closure, which its name tells")
-        self._module = function.__module__.rpartition(".")[2]
+        self._module = function.__module__.removeprefix("rampfit_numba.kernels.")
         self._name = f"{function.__module__}.{function.__qualname__}"
         self._label = function.__name__
 
