@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
 from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
@@ -18,29 +18,17 @@ from rampfit_numba.io.references import read_reference, resolve_reference
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import job as progress_job
+from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from rampfit_numba.progress import Job
 
 log = logging.getLogger(__name__)
 
-
-class FitKeywords(TypedDict, total=False):
-    """Options of :func:`rampfit_numba.fit_ramps` that the functions for files pass on."""
-
-    algorithm: str
-    suppress_one_group: bool
-    firstgroup: int | None
-    lastgroup: int | None
-    save_opt: bool
-    rejection_threshold: float | None
-    pedestal: tuple[float, float] | None
-    readnoise_kind: str
-    maximum_cores: int | str
-    executor: str | Executor | None
-    progress: bool | Job
+#: What may be given to the functions for files as options: those of a fit, and how it is run.
+_FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
+_OPTIONS = (*_FIT_OPTIONS, "maximum_cores", "executor", "progress")
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,7 @@ def fit_file(
     overwrite: bool = False,
     int_name: str = "",
     opt_name: str = "",
-    **options: Unpack[FitKeywords],
+    **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> list[Path]:
     """Fit the exposure in a file and write its products: rate, rateints and, with ``save_opt=True``, an optional one.
 
@@ -130,7 +118,7 @@ def fit_files(
     int_name: str = "",
     opt_name: str = "",
     on_error: Literal["raise", "continue"] | Callable[[FileResult], None] = "raise",
-    **options: Unpack[FitKeywords],
+    **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> list[FileResult]:
     """Fit the exposures in several files, one after the other, with the same references and options.
 
@@ -213,7 +201,7 @@ class _Job:
     overwrite: bool
     int_name: str
     opt_name: str
-    options: FitKeywords
+    options: dict[str, Any]
     fit_options: FitOptions
     inputs: tuple[Path, ...]
 
@@ -227,7 +215,7 @@ class _Job:
         overwrite: bool,  # noqa: FBT001
         int_name: str,
         opt_name: str,
-        options: FitKeywords,
+        options: dict[str, Any],
     ) -> _Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
         fit_options = _check_options(options)
@@ -253,7 +241,7 @@ class _Job:
             path,
             self.folder,
             save_opt=options.save_opt,
-            likelihood=options.is_likelihood,
+            optional=ALGORITHMS[options.algorithm].optional_product,
             int_name=self.int_name,
             opt_name=self.opt_name,
         )
@@ -293,18 +281,16 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     return products
 
 
-def _check_options(options: FitKeywords) -> FitOptions:
+def _check_options(options: dict[str, Any]) -> FitOptions:
     """Return what the fit will be asked for; refuses bad options before a file is read."""
-    known = FitKeywords.__annotations__
     for name in options:
-        if name not in known:
-            raise TypeError(f"{name}: unknown option; expected some of {', '.join(known)}")
+        if name not in _OPTIONS:
+            raise TypeError(f"{name}: unknown option; expected some of {', '.join(_OPTIONS)}")
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
     executor = options.get("executor")
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
-    names = {option.name for option in fields(FitOptions)}
-    return FitOptions(**{name: value for name, value in options.items() if name in names})  # type: ignore[arg-type]
+    return FitOptions(**{name: value for name, value in options.items() if name in _FIT_OPTIONS})
 
 
 def _refuse_same_products(files: Sequence[Path], int_name: str, opt_name: str) -> None:

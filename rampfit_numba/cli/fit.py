@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rampfit_numba.cli.arguments import add_workers, new_parser
 from rampfit_numba.cli.console import log_failure, one_line
+from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
     from rampfit_numba.cli.arguments import Parser, Subparsers
@@ -41,7 +43,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         "--algorithm",
         default="ols",
         metavar="NAME",
-        help="ols, likely (or their names in the pipeline, OLS_C and LIKELY), or likely_joint (default: ols)",
+        help=f"{describe_names()}; default: ols",
     )
     fit.add_argument(
         "--suppress-one-group",
@@ -82,11 +84,9 @@ def add_parser(subparsers: Subparsers) -> Parser:
 def run(chosen: argparse.Namespace) -> int:
     """Fit every file; return 1 if one failed, else 0."""
     from rampfit_numba.files import fit_files
+    from rampfit_numba.options import FitOptions
 
-    names = (
-        *("algorithm", "suppress_one_group", "firstgroup", "lastgroup", "save_opt", "rejection_threshold", "pedestal"),
-        *("readnoise_kind", "maximum_cores", "executor"),
-    )
+    names = [*(option.name for option in fields(FitOptions)), "maximum_cores", "executor"]
     try:
         results = fit_files(
             chosen.files,

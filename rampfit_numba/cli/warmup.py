@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from rampfit_numba.cli.arguments import new_parser
+from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +21,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
     parser: Parser = new_parser(subparsers, "warmup", "compile the kernels, so that the first fit need not")
     parser.add_argument(
-        "algorithms", metavar="ALGORITHM", nargs="*", help="ols, likely, likely_joint (default: the kernels of all)"
+        "algorithms", metavar="ALGORITHM", nargs="*", help=f"{', '.join(ALGORITHMS)} (default: the kernels of all)"
     )
     return parser
 

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
+def make_likely_rules(exposure: Exposure, options: FitOptions, *, joint: bool) -> LikelyRules:
     """Return the rules of a likelihood fit, for which every group stays: it needs their times.
 
     Parameters
     ----------
     exposure : Exposure
     options : FitOptions
+    joint : bool
+        One covariance and one rate for all integrations of a pixel.
     """
     first_used, last_used = usable_groups(options, exposure.ngroups)
     times = exposure.read_times or even_read_times(
@@ -40,7 +42,7 @@ def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
         pattern=read_pattern(times, split_first=split),
         threshold_one=threshold_one,
         threshold_two=threshold_two,
-        joint=options.algorithm == "likely_joint",
+        joint=joint,
         split_zeroframe=split,
         nframes=reads,
         first_used=first_used,
