@@ -12,6 +12,7 @@ from rampfit_numba.api import fit_ramps
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.registry import ALGORITHMS, find_algorithm
+from rampfit_numba.result import NO_VALID_FIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +135,7 @@ def fit_exposure(
         )
     if fit.nothing_to_fit:
         log.warning("No ramp can be fitted: %s", fit.nothing_to_fit)
-        if not is_likelihood(options):  # the pipeline has products of LIKELY, all NaN
+        if fit.nothing_to_fit != NO_VALID_FIT:  # of exposures whose ramps fail one by one, the pipeline has products
             return None
     return fit
 
