@@ -313,7 +313,7 @@ def test_failures_are_one_line_and_mistakes_are_to_be_reported(monkeypatch, caps
     def fail(*_args, **_kwargs):
         raise error
 
-    monkeypatch.setattr("rampfit_numba.files.read_exposure", fail)
+    monkeypatch.setattr("rampfit_numba.io.jwst_files.read_exposure", fail)
     words = ["x_jump.fits", "--readnoise", "5", "--gain", "2"]
     assert main([*words, "--quiet"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -397,11 +397,12 @@ def test_control_c_and_termination_end_everything(tmp_path, delay, words, number
     code = """
 import sys
 import numpy as np
-from rampfit_numba import Exposure, files
+from rampfit_numba import Exposure
+from rampfit_numba.io import jwst_files
 from rampfit_numba.cli import main
 data = np.broadcast_to(np.float32(1), (30, 60, 200, 200))
 flags = np.broadcast_to(np.uint8(0), data.shape)
-files.read_exposure = lambda path: print("reading", flush=True) or Exposure(data, flags, 3.0)
+jwst_files.read_exposure = lambda path: print("reading", flush=True) or Exposure(data, flags, 3.0)
 sys.exit(main(sys.argv[1:]))
 """
     many = [f"{i}_jump.fits" for i in range(100)]
@@ -469,7 +470,7 @@ from rampfit_numba import files
 from rampfit_numba.cli import main
 number = int(sys.argv.pop(1))
 callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), number))
-files.read_exposure = lambda path: callback() or time.sleep(60)
+jwst_files.read_exposure = lambda path: callback() or time.sleep(60)
 sys.exit(main(sys.argv[1:]))
 """
     words = ["x_jump.fits", "--readnoise", "5", "--gain", "2", "--quiet"]
