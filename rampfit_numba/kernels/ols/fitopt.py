@@ -192,13 +192,12 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
         snr_class = np.int64(segments.row[s]) // entries
         # The flags may have changed since the segments were counted: they may be in a file, or another thread's.
         if stored[k] < places.shape[1]:
-            if weights.longest < length < samples.shape[0]:
+            if length > weights.longest:
                 mean, total, spread_of = describe_long(samples, k, begin, length, snr_class, segments.long_room)
             else:
                 # The row is the segment's last one.
                 mean = weighted_mean(samples, k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
-                column = min(length, weights.total.shape[1] - 1)
-                total, spread_of = weights.total[snr_class, column], weights.spread[snr_class, column]
+                total, spread_of = weights.total[snr_class, length], weights.spread[snr_class, length]
             place = places[:, stored[k]]
             store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
         stored[k] += 1

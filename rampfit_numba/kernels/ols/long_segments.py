@@ -1,4 +1,4 @@
-"""Fits of segments that have no entry in the tables of weights: those of many groups, but not of all.
+"""Fits of segments that have no entry in the tables of weights: those of many groups.
 
 Source: as :mod:`rampfit_numba.algorithms.ols.weights`, whose steps are taken here in the same order: the results are
 those that a table would give. Tables of all lengths would grow with the square of the number of groups (8000: 3 GB).
@@ -156,11 +156,10 @@ def fit_long_segments(samples, weights, segments, number):
 
     Parameters are those of :func:`fit_segments`, which has found `row`.
     """
-    ngroups = samples.shape[0]
     entries = weights.factors.size // _CLASSES
     for s in range(number):
         length = np.int64(segments.length[s])
-        if weights.longest < length < ngroups:
+        if length > weights.longest:
             begin = np.int64(segments.last[s]) + 1 - length
             snr_class = np.int64(segments.row[s]) // entries
             segments.slope[s] = fit_long(

@@ -118,7 +118,7 @@ def fit_segments(samples, constants, weights, segments, number):
     for s in range(number):
         slope[s] = weights.factors[row[s]] * step[s]
         longer[open_segments] = s
-        open_segments += length[s] > _FEW + 1
+        open_segments += (length[s] > _FEW + 1) & (length[s] <= longest)
     # The segments that have another pair, then those that have one more, and so on: no branch is hard to guess.
     pair = 1
     while open_segments > 0:
@@ -132,7 +132,7 @@ def fit_segments(samples, constants, weights, segments, number):
             still_open += length[s] > 2 * pair + _FEW + 1
         open_segments = still_open
         pair += 1
-    if samples.shape[0] > weights.longest + 1:
+    if samples.shape[0] > weights.longest:
         fit_long_segments(samples, weights, segments, number)
 
 

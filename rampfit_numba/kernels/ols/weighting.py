@@ -18,8 +18,8 @@ BOUNDS = (5.0, 10.0, 20.0, 50.0, 100.0)
 class Weights(NamedTuple):
     """Tables for segments of up to `longest` groups, and of all ngroups groups of the exposure.
 
-    Others are long and rare: what the tables say of them is computed for each, see :mod:`long_segments`. So the tables
-    stay small, however many groups there are.
+    Other segments are long and rare: what the tables say of them is computed for each, see :mod:`long_segments`. So the
+    tables stay small, however many groups there are.
 
     Attributes
     ----------
