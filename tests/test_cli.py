@@ -466,7 +466,7 @@ sys.exit(main(sys.argv[1:]))
 def test_interrupts_that_python_drops_come_again(tmp_path, number):
     code = """
 import ctypes, os, sys, time
-from rampfit_numba import files
+from rampfit_numba.io import jwst_files
 from rampfit_numba.cli import main
 number = int(sys.argv.pop(1))
 callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), number))

@@ -412,7 +412,6 @@ def test_raw_reads_are_corrected_as_the_fit_corrects_them(algorithm):
     rng = np.random.default_rng(2)
     counts = 60_000 - np.cumsum(rng.poisson(900, (2, 12, 3, 5)), axis=1)
     options = {
-        "frame_time": 2.0,
         "saturation": 8000.0,
         "pedestal": 100.0,
         "linearity": [0.0, 1.0, 2e-7],
