@@ -293,7 +293,8 @@ class _Job:
             for product in kind.paths(path, self.destination, FitOptions(**self.fit_options(kind))).values():
                 if product in sources:
                     raise ValueError(
-                        f"paths: {sources[product]} and {path} would both be written to {product.name}; fit them one by one"
+                        f"paths: {sources[product]} and {path} would both be written to {product.name}; fit them one "
+                        "by one"
                     )
                 sources[product] = path
 
