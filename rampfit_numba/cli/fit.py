@@ -9,8 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.cli.arguments import add_workers, new_parser
-from rampfit_numba.cli.console import log_failure, one_line
+from rampfit_numba.cli.arguments import add_workers, as_typed, new_parser, reference
+from rampfit_numba.cli.console import log_failure
 from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
     references = parser.add_argument_group("reference files (required)")
     for name, unit in (("readnoise", "DN; see --readnoise-kind"), ("gain", "e-/DN")):
         references.add_argument(
-            f"--{name}", required=True, type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
+            f"--{name}", required=True, type=reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
         )
     references.add_argument(
         "--readnoise-kind",
@@ -101,7 +101,7 @@ def run(chosen: argparse.Namespace) -> int:
             **{name: getattr(chosen, name) for name in names},
         )
     except (TypeError, ValueError) as error:  # what is wrong with one of the files, its result says
-        chosen.parser.error(_as_typed(error, chosen))
+        chosen.parser.error(as_typed(error, chosen))
     failed = [result.path for result in results if result.error]
     if len(results) > 1:
         log.info("%d of %d files fitted", len(results) - len(failed), len(results))
@@ -113,21 +113,3 @@ def run(chosen: argparse.Namespace) -> int:
 def _report(result: FileResult) -> None:
     assert result.error is not None  # noqa: S101  (for mypy)
     log_failure(result.error, result.path)
-
-
-def _as_typed(error: Exception, chosen: argparse.Namespace) -> str:
-    """Return the complaint about an argument under the name that the command has for it."""
-    name, colon, complaint = one_line(error).partition(": ")
-    return f"--{name.replace('_', '-')}{colon}{complaint}" if hasattr(chosen, name) else f"{name}{colon}{complaint}"
-
-
-def _reference(text: str) -> Path | float:
-    from rampfit_numba.io.reference_names import check_number, number_or_path
-
-    try:
-        reference = number_or_path(text)
-        if isinstance(reference, float):
-            check_number(reference)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return reference
