@@ -33,10 +33,12 @@ _PIECES = 200
 def estimate_readnoise(exposure: Exposure, gain: ArrayLike) -> float:
     """Return the noise of a single read, in DN: that with which the chi-squares of the ramps have the right median.
 
-    Only ramps count that have no flag and in which read noise is larger than photon noise; medians make the result
-    robust against whatever else is there. It is one number for the detector: where the noise differs from pixel to
-    pixel, about its median. A dark exposure of ten reads or more is best. On simulated ramps without photons, the bias
-    is below 0.2 %; with as much photon noise as read noise it is below 1 %.
+    Only ramps count that have no flag and whose differences of neighbouring reads have more read noise than photon
+    noise; medians make the result robust against whatever else is there. It is one number for the detector: where the
+    noise differs from pixel to pixel, about its median. A dark exposure of ten reads or more is best.
+
+    On simulated ramps of six reads or more, dark or lit, with hits in 1 % of the reads, it is within 0.5 % of the
+    truth; of four reads, within 1 %.
 
     Parameters
     ----------
@@ -78,16 +80,19 @@ def estimate_readnoise(exposure: Exposure, gain: ArrayLike) -> float:
     conversion = np.asarray(gain)
     conversion = conversion[rows] if conversion.ndim > 1 else conversion
     expected = _median_of_chisquare(exposure.ngroups - 2)
-    noise = _first_guess(part)
+    frames = exposure.nframes if exposure.read_times is None else len(exposure.read_times[0])
+    noise = _first_guess(part) * math.sqrt(frames)
     for _ in range(_ROUNDS):
         fit = fit_ramps(part, noise, conversion, algorithm="likely", readnoise_kind="single")
         planes = fit.rateints
-        good = ((planes.dq & _FLAGGED) == 0) & (planes.var_poisson < planes.var_rnoise)
+        with np.errstate(invalid="ignore"):  # a rate or a gain that is not known: never below
+            faint = planes.data * (exposure.group_time / conversion) < 2 * noise * noise / frames
+        good = ((planes.dq & _FLAGGED) == 0) & faint
         count = int(np.count_nonzero(good))
         if count < _FEWEST_RAMPS:
             raise ValueError(
-                f"exposure: expected {_FEWEST_RAMPS} ramps or more without flags and with more read noise than photon "
-                f"noise; got {count} of {good.size} (a dark exposure is best)"
+                f"exposure: expected {_FEWEST_RAMPS} ramps or more without flags, whose differences of neighbouring "
+                f"reads have more read noise than photon noise; got {count} of {good.size} (a dark exposure is best)"
             )
         assert planes.chisq is not None  # noqa: S101  (for mypy: this algorithm has it)
         ratio = float(np.median(planes.chisq[good])) / expected
