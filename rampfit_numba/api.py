@@ -165,7 +165,7 @@ def fit_ramps(
     inputs = RowInputs(*(_source(array) for array in arrays))
     method = load_method(options.algorithm)
     plan = method.plan(exposure, options, inputs)
-    make_ready(plan.kernels)
+    make_ready(plan.kernels, progress=bool(progress))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
     if plan.count_rows is not None:
         counts = run(plan.count_rows, plan.inputs, None)

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rampfit_numba.cli.console import one_line
-
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[Any]  # noqa: SLF001  (its only name)
 
@@ -49,25 +47,6 @@ def add_shape(parser: Parser, default: str) -> None:
         help=f"integrations x groups x rows x columns (default: {default})",
     )
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the random numbers (default: 0)")
-
-
-def reference(text: str) -> Path | float:
-    """Return what an argument that is a file or a number means."""
-    from rampfit_numba.io.reference_names import check_number, number_or_path
-
-    try:
-        value = number_or_path(text)
-        if isinstance(value, float):
-            check_number(value)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return value
-
-
-def as_typed(error: Exception, chosen: argparse.Namespace) -> str:
-    """Return the complaint about an argument under the name that the command has for it."""
-    name, colon, complaint = one_line(error).partition(": ")
-    return f"--{name.replace('_', '-')}{colon}{complaint}" if hasattr(chosen, name) else f"{name}{colon}{complaint}"
 
 
 def check_log_file(chosen: argparse.Namespace) -> None:

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.cli.arguments import add_workers, as_typed, new_parser, reference
+from rampfit_numba.cli.arguments import add_workers, new_parser
+from rampfit_numba.cli.fit_arguments import as_typed, reference
 from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
