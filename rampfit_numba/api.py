@@ -26,7 +26,7 @@ from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import ALGORITHMS
-from rampfit_numba.result import RampFit
+from rampfit_numba.result import NO_VALID_FIT, RampFit, Rate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -172,9 +172,10 @@ def fit_ramps(
         nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
         results = results._replace(fitopt=allocate_fitopt(exposure.shape, nsegments, njumps, allocator))
     returned = run(plan.fit_rows, plan.inputs, method.outputs(results), progress=progress)
-    nothing = method.finish(plan, returned, results)
+    nothing = method.finish(plan, returned, results) or ("" if _anything_fitted(results.rate) else NO_VALID_FIT)
     if nothing:
-        warnings.warn(f"no ramp can be fitted: {nothing}; all rates are NaN", RampFitWarning, stacklevel=2)
+        left = "NaN" if np.isnan(results.rate.data).all() else "NaN or 0"
+        warnings.warn(f"no ramp can be fitted: {nothing}; all rates are {left}", RampFitWarning, stacklevel=2)
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
     return RampFit(results.rate, results.rateints, results.fitopt, exposure.header, options, nothing, results.groupdq)
 
@@ -188,6 +189,11 @@ def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
         f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}, "
         f"which needs {able.fewest_groups} groups or more (this exposure has {exposure.ngroups})"
     )
+
+
+def _anything_fitted(rate: Rate) -> bool:
+    """Tell whether any pixel has a rate; a 0 without an error is what OLS, as its reference, gives for no segment."""
+    return any((np.isfinite(row) & (err > 0)).any() for row, err in zip(rate.data, rate.err, strict=True))
 
 
 def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.ndarray:  # noqa: ANN401

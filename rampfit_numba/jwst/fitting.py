@@ -11,6 +11,7 @@ from stcal.ramp_fitting.likely_fit import LIKELY_MIN_NGROUPS
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.messages import RampFitWarning
+from rampfit_numba.result import NO_VALID_FIT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,6 +165,6 @@ def fit_exposure(
         )
     if fit.nothing_to_fit:
         log.warning("No ramp can be fitted: %s", fit.nothing_to_fit)
-        if not likely:  # the pipeline has products of LIKELY, all NaN
+        if fit.nothing_to_fit != NO_VALID_FIT:  # of exposures whose ramps fail one by one, the pipeline has products
             return None
     return Fitted(fit.rate, fit.rateints, fit.fitopt, fit.rate.chisq, fit.rateints.chisq)
