@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from rampfit_numba.api import fit_ramps
     from rampfit_numba.compilation import warm_up
     from rampfit_numba.exposure import Exposure, ExposureHeader
-    from rampfit_numba.files import fit_file, fit_files
+    from rampfit_numba.files import FileResult, fit_file, fit_files
+    from rampfit_numba.flags import make_groupdq
     from rampfit_numba.io.fits import read_exposure, write_products
     from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Exposure",
     "ExposureHeader",
+    "FileResult",
     "FitOpt",
     "FitOptions",
     "RampFileError",
@@ -40,6 +42,7 @@ __all__ = [
     "fit_files",
     "fit_ramps",
     "fit_reads",
+    "make_groupdq",
     "read_exposure",
     "read_reads",
     "read_reference",
@@ -53,6 +56,7 @@ __all__ = [
 _MODULES = {
     "Exposure": "exposure",
     "ExposureHeader": "exposure",
+    "FileResult": "files",
     "FitOpt": "result",
     "FitOptions": "options",
     "RampFileError": "messages",
@@ -67,6 +71,7 @@ _MODULES = {
     "fit_files": "files",
     "fit_ramps": "api",
     "fit_reads": "read_files",
+    "make_groupdq": "flags",
     "read_exposure": "io.fits",
     "read_reads": "io.reads",
     "read_reference": "io.references",

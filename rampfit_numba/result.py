@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from rampfit_numba.summary import brief, flags_text, median_text, shape_text, table
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 NO_VALID_FIT = "no ramp has a valid fit"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Rate:
     """Count rate of an exposure, all integrations together.
 
@@ -46,6 +48,20 @@ class Rate:
     chisq: np.ndarray | None = None
     dof: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        return brief(type(self).__name__, {"": shape_text(self.data.shape), **self.facts()})
+
+    def _repr_html_(self) -> str:
+        return table(type(self).__name__, {"size": shape_text(self.data.shape), **self.facts()})
+
+    def facts(self) -> dict[str, str]:
+        """Return what its short description tells."""
+        return {
+            "median": f"{median_text(self.data)} DN/s",
+            "median err": f"{median_text(self.err)} DN/s",
+            "flagged:": flags_text(self.dq),
+        }
+
     @classmethod
     def allocate(
         cls, *shape: int, own_planes: Collection[str] = (), empty: Callable[..., np.ndarray] = np.empty
@@ -64,7 +80,7 @@ def plane_types(own_planes: Collection[str]) -> dict[str, np.dtype[Any]]:
     return {name: special.get(name, np.dtype(np.float32)) for name in names}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RateInts(Rate):
     """Count rate of each integration: the arrays of :class:`Rate` with a leading axis of nints."""
 
@@ -121,7 +137,7 @@ class FitOpt:
         return cls(**{name: zeros(shape, np.float32) for name, shape in shapes.items()})
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RampFit:
     """Result of :func:`rampfit_numba.fit_ramps`.
 
@@ -152,3 +168,17 @@ class RampFit:
     options: FitOptions
     nothing_to_fit: str = ""
     groupdq: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return brief("RampFit", {"": shape_text(self.rateints.data.shape), **self._facts()})
+
+    def _repr_html_(self) -> str:
+        return table("RampFit", {"size": shape_text(self.rateints.data.shape), **self._facts()})
+
+    def _facts(self) -> dict[str, str]:
+        facts = {"algorithm": repr(self.options.algorithm), **self.rate.facts()}
+        if self.fitopt is not None:
+            facts["with"] = f"fitopt of {self.fitopt.slope.shape[1]} segments"
+        if self.nothing_to_fit:
+            facts["nothing fitted:"] = self.nothing_to_fit
+        return facts

@@ -74,11 +74,13 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
             first += 1
         if first < stop and scan.nothing_usable(stop - 1):
             stop -= 1
+        if first < stop:  # in the pipeline's words, which other software looks for
+            log.info("Number of leading groups that are flagged as DO_NOT_USE: %d", first)
+        if first < ngroups and stop < ngroups:
+            log.info("MIRI dataset has all pixels in the final group flagged as DO_NOT_USE.")
         if stop - first < _LEAST_GROUPS:
             left = max(stop - first, 0)
             reason = f"without the edge groups that are DO_NOT_USE everywhere, {left} of {ngroups} groups are left"
-        elif first > 0 or stop < ngroups:
-            log.info("MIRI: %d leading and %d trailing groups are dropped", first, ngroups - stop)
     if not reason and scan.all_saturated(first):
         reason = "every ramp is saturated in its first group"
     dropped_good = scan.dropped_good
