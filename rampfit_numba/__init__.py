@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from rampfit_numba.io.fits import read_exposure, write_products
     from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
+    from rampfit_numba.jumps import find_jumps
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
     from rampfit_numba.read_files import fit_reads
     from rampfit_numba.readnoise import estimate_readnoise
-    from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts
+    from rampfit_numba.result import FitInputs, FitOpt, RampFit, Rate, RateInts
+    from rampfit_numba.segments import find_samples, find_segments
     from rampfit_numba.simulate import simulate_exposure
     from rampfit_numba.used_reads import count_reads
 
@@ -28,6 +30,7 @@ __all__ = [
     "Exposure",
     "ExposureHeader",
     "FileResult",
+    "FitInputs",
     "FitOpt",
     "FitOptions",
     "RampFileError",
@@ -38,6 +41,9 @@ __all__ = [
     "__version__",
     "count_reads",
     "estimate_readnoise",
+    "find_jumps",
+    "find_samples",
+    "find_segments",
     "fit_file",
     "fit_files",
     "fit_ramps",
@@ -57,6 +63,7 @@ _MODULES = {
     "Exposure": "exposure",
     "ExposureHeader": "exposure",
     "FileResult": "files",
+    "FitInputs": "result",
     "FitOpt": "result",
     "FitOptions": "options",
     "RampFileError": "messages",
@@ -67,6 +74,9 @@ _MODULES = {
     "__version__": "_version",
     "count_reads": "used_reads",
     "estimate_readnoise": "readnoise",
+    "find_jumps": "jumps",
+    "find_samples": "segments",
+    "find_segments": "segments",
     "fit_file": "files",
     "fit_files": "files",
     "fit_ramps": "api",
