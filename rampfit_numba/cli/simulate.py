@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Shapes that are simulated if nothing is said, by kind of file.
-_SHAPES = {"jwst": (2, 20, 1024, 1032), "wfc3": (1, 16, 266, 266)}
+_SHAPES = {"jwst": (2, 20, 1024, 1032), "reads": (2, 20, 1024, 1032), "wfc3": (1, 16, 266, 266)}
 # float32 values and uint8 flags.
 _BYTES_PER_SAMPLE = 5
 
@@ -51,7 +51,8 @@ def add_parser(subparsers: Subparsers) -> Parser:
         "--like",
         choices=tuple(_SHAPES),
         default="jwst",
-        help="kind of file: jwst (default) or wfc3, an _ima.fits of HST's WFC3/IR",
+        help="jwst: a file after the jump step (default); reads: plain detector reads, a cube of uint16; wfc3: an "
+        "_ima.fits of HST's WFC3/IR",
     )
     add_shape(parser, "2x20x1024x1032")
     parser.set_defaults(shape=None)
@@ -82,9 +83,17 @@ def run(chosen: argparse.Namespace) -> int:
         chosen.shape = _SHAPES[chosen.like]
     if chosen.like == "wfc3":
         return _run_wfc3(chosen)
-    from rampfit_numba.simulate import SimulationOptions, simulate_exposure, simulation_paths, write_simulation
+    from rampfit_numba.simulate import (
+        READS_BIAS,
+        SimulationOptions,
+        simulate_exposure,
+        simulation_paths,
+        write_simulation,
+    )
 
     settings = simulation_settings(chosen)
+    if chosen.like == "reads":
+        settings["bias"] = READS_BIAS
     try:
         SimulationOptions(**settings)
     except (TypeError, ValueError) as error:
@@ -94,7 +103,10 @@ def run(chosen: argparse.Namespace) -> int:
     _check_space(paths[0], chosen)
     log.info("Simulating %s, seed %d", " x ".join(map(str, chosen.shape)), chosen.seed)
     simulation = simulate_exposure(*chosen.shape, seed=chosen.seed, **settings)
-    for path in write_simulation(simulation, chosen.output, overwrite=chosen.overwrite, truth=chosen.truth):
+    written = write_simulation(
+        simulation, chosen.output, overwrite=chosen.overwrite, truth=chosen.truth, like=chosen.like
+    )
+    for path in written:
         log.info("Saved %s", path)
     return 0
 
