@@ -105,8 +105,8 @@ class Search:
     coupling: float = math.inf
 
 
-def search(  # noqa: PLR0917
-    covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float], joint: bool
+def search(
+    covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float]
 ) -> Search:
     """Leave out what improves the fit most, as often as it improves it enough."""
     one_limit, two_limit = limits
@@ -123,7 +123,7 @@ def search(  # noqa: PLR0917
         twos = [
             (_gain(covariance, d, u, full, [k, k + 1]), [k, k + 1])
             for k in range(d.size - 1)
-            if reads[k + 1] > 1 and u[k] and u[k + 1] and (u.sum() >= 4 or not joint)
+            if reads[k + 1] > 1 and u[k] and u[k + 1]
         ]
         _note_coupling(found, covariance, u, full)
         best_one = max(ones, key=lambda pair: pair[0])
@@ -143,7 +143,7 @@ def search(  # noqa: PLR0917
         found.used = u.copy()
         found.used[places] = False
         found.rate = solve(covariance, d, found.used).rate
-        if not joint and found.used.sum() < 4:
+        if found.used.sum() < 4:
             return found
     return found
 
@@ -161,6 +161,101 @@ def _note_coupling(found: Search, covariance: Matrix, used: NDArray[np.bool_], f
         if used[k] and used[k + 1]:
             coupling, product = full.weight * inverse[k, k + 1], full.x[k] * full.x[k + 1]
             found.coupling = min(found.coupling, abs(coupling - product) / max(abs(coupling), abs(product), 1e-300))
+
+
+@dataclass
+class HitSearch:
+    """What a search for hits found: chi-square of what is left, number of hits, and how close its decisions were."""
+
+    used: NDArray[np.bool_]
+    chisq: float = 0.0
+    hits: int = 0
+    margin: float = math.inf
+
+
+def search_hits(
+    covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float]
+) -> HitSearch:
+    """Leave out what hits have changed: of few differences the cheapest selection, of many what helps most, in turn."""
+    one_limit, two_limit = limits
+    found = HitSearch(used.copy())
+    while found.used.sum() >= 2:
+        u = found.used
+        full = solve(covariance, d, u)
+        found.chisq = full.chisq
+        if not math.isfinite(full.chisq):
+            return found
+        sets = [([int(k)], one_limit) for k in np.flatnonzero(u)]
+        if u.sum() >= 3:
+            pairs = [k for k in range(d.size - 1) if reads[k + 1] > 1 and u[k] and u[k + 1]]
+            sets += [([k, k + 1], two_limit) for k in pairs]
+        gains = []
+        for places, limit in sets:
+            gain = _gain(covariance, d, u, full, places)
+            if min(_heights(covariance, d, u, places)) < 0 and gain > limit:
+                # Still above its threshold, but behind what is positive.
+                gain -= min(0.875 * (gain - limit), one_limit)
+            gains.append(gain - limit)
+        order = np.argsort(gains)[::-1]
+        scale = max(abs(gains[order[0]]), one_limit, 1e-300)
+        found.margin = min(found.margin, abs(gains[order[0]]) / scale)
+        if gains[order[0]] <= 0:
+            return found
+        if u.sum() <= 8:
+            return _cheapest(found, covariance, d, reads, limits)
+        found.margin = min(found.margin, (gains[order[0]] - gains[order[1]]) / scale)
+        found.used = u.copy()
+        found.used[sets[order[0]][0]] = False
+        found.hits += 1
+    return found
+
+
+def _heights(covariance: Matrix, d: Vector, used: NDArray[np.bool_], places: list[int]) -> Vector:
+    """Return how far differences are above the rate: it and they are fitted together."""
+    size = int(used.sum())
+    columns = [np.flatnonzero(np.flatnonzero(used) == k)[0] for k in places]
+    design = np.column_stack([np.ones(size), np.eye(size)[:, columns]])
+    try:
+        root = np.linalg.cholesky(covariance[np.ix_(used, used)])
+        whitened, values = np.linalg.solve(root, design), np.linalg.solve(root, d[used])
+    except np.linalg.LinAlgError:
+        return np.full(len(places), NAN)
+    heights: Vector = np.linalg.lstsq(whitened, values, rcond=None)[0][1:]
+    return heights
+
+
+def _cheapest(
+    found: HitSearch, covariance: Matrix, d: Vector, reads: Any, limits: tuple[float, float]
+) -> HitSearch:
+    """Try all selections of the differences that are left."""
+    places = np.flatnonzero(found.used)
+    explanations = []
+    for selection in range(1, 2**places.size - 1):
+        out = [int(k) for i, k in enumerate(places) if selection >> i & 1]
+        u = found.used.copy()
+        u[out] = False
+        fitted = solve(covariance, d, u)
+        hits, cost, k = 0, fitted.chisq, 0
+        while k < len(out):
+            pair = k + 1 < len(out) and out[k + 1] == out[k] + 1 and reads[out[k + 1]] > 1
+            cost += limits[1] if pair else limits[0]
+            hits, k = hits + 1, k + 1 + pair
+        cost += limits[0] * int((d[out] < fitted.rate).sum())
+        doubtful = np.abs(d[out] - fitted.rate) < 1e-9 * np.abs(d[found.used]).max()
+        explanations.append((cost, limits[0] * int(doubtful.sum()), u, fitted.chisq, hits))
+    explanations.sort(key=lambda explanation: explanation[0])
+    cost, doubt, used, chisq, hits = explanations[0]
+    margin = min((other[0] - other[1] - cost - doubt for other in explanations[1:]), default=math.inf)
+    return HitSearch(used, chisq, found.hits + hits, min(found.margin, max(margin, 0) / max(cost, 1e-300)))
+
+
+def believable(left: int, limits: tuple[float, float]) -> float:
+    """Return the largest chi-square of so many differences that can be believed."""
+    if left < 2:
+        return math.inf
+    part = 2 / (9 * (left - 1))
+    quantile = (left - 1) * (1 - part + stats.norm.isf(1e-6) * math.sqrt(part)) ** 3
+    return float(max(1.5**2 * quantile, limits[1]))
 
 
 @dataclass
@@ -262,7 +357,7 @@ def _pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, h
         guess = float(np.median(finite)) if finite.size else NAN
         guess = guess if math.isnan(guess) else max(guess, 0.0)
         covariance = _sound(np.float64(guess) / gain * times.photon + read)
-        found = search(covariance, ramp.d, ramp.used, times.reads, limits_of(case.rejection_threshold), joint=False)
+        found = search(covariance, ramp.d, ramp.used, times.reads, limits_of(case.rejection_threshold))
         rate = found.rate if math.isnan(found.rate) else max(found.rate, 0.0)
         photon = np.float64(rate + dark) / gain * times.photon
         fitted = solve(_sound(photon + read), ramp.d, found.used)
@@ -383,23 +478,38 @@ def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: Likely
         variances = [sum(p[c] * (p[1] / weight) ** 2 for p in there) for c in (2, 3)]
         return (rate, math.sqrt(1 / weight), *variances, chisq, sum(p[5] for p in there))
 
-    def searched(photon: float) -> list[Search]:
+    def searched(photon: float) -> list[HitSearch]:
         covariance = photon * times.photon + noise**2 / 2 * times.read
-        return [search(covariance, ramp.d, ramp.used, times.reads, limits, joint=True) for ramp in ramps]
+        return [search_hits(covariance, ramp.d, ramp.used, times.reads, limits) for ramp in ramps]
+
+    def refused(s: HitSearch) -> bool:
+        left = int(s.used.sum())
+        return s.chisq > believable(left, limits) or (left == 1 and s.hits > 1)
+
+    def kept(found: list[HitSearch]) -> list[Any]:
+        return [np.zeros_like(s.used) if refused(s) else s.used for s in found]
 
     photon = photon_of(float(np.median(start)) if start.size else NAN)
     first = searched(photon)
-    photon = photon_of(pooled(parts(photon, [s.used for s in first]))[0])
+    photon = photon_of(pooled(parts(photon, kept(first)))[0])
     second = searched(photon)
-    used = [s.used for s in second]
+    used = kept(second)
     photon = photon_of(pooled(parts(photon, used))[0])
     last = parts(photon, used)
     _store(fit.rate, (row, col), pooled(last))
     for i, part in enumerate(last):
         values = (NAN,) * 5 + (used[i].sum(),) if part is None else pooled([part])
+        if refused(second[i]):
+            values = (NAN,) * 4 + (second[i].chisq, int(second[i].used.sum()))
         _store(fit.rateints, (i, row, col), values)
-        _flag(case, fit, (i, row, col), ramps[i].used, used[i])
+        _flag(case, fit, (i, row, col), ramps[i].used, second[i].used)
         hinges.used[i, row, col] = ramps[i].used.sum()
-        hinges.margin[i, row, col] = min(s.margin for s in (*first, *second))
+        limit = believable(int(second[i].used.sum()), limits)
+        close = abs(second[i].chisq - limit) / limit if math.isfinite(limit) else math.inf
+        hinges.margin[i, row, col] = min(close, *(s[i].margin for s in (first, second)))
         hinges.coupling[i, row, col] = hinges.cancelled[i, row, col] = hinges.remains[i, row, col] = math.inf
-    fit.rate["dof"][row, col] = sum(fit.rateints["dof"][:, row, col])
+    believed = [not refused(s) for s in second]
+    fit.rate["dof"][row, col] = fit.rateints["dof"][:, row, col].sum(where=believed)
+    if fit.rate["dof"][row, col] == 0 and not all(believed):
+        chisqs = [s.chisq for s in second if refused(s)]
+        _store(fit.rate, (row, col), (NAN,) * 4 + (sum(chisqs), fit.rateints["dof"][:, row, col].sum()))

@@ -11,6 +11,7 @@ from rampfit_numba.kernels.likely.combine import RESULTS
 from rampfit_numba.kernels.likely.joint import fit_joint_tile
 from rampfit_numba.kernels.likely.loading import TileLoader
 from rampfit_numba.kernels.likely.table import difference_table, sole_table
+from rampfit_numba.kernels.likely.thresholds import most_chisq
 from rampfit_numba.kernels.likely.tile import LikelyResult, fit_likely_tile
 from rampfit_numba.kernels.median_network import middle_network
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from rampfit_numba.kernels.likely.read_pattern import ReadPattern
     from rampfit_numba.kernels.loading import RowInputs, Window
 
-# Least number of used differences for which a pair may be dropped; whether the search ends with three: see search.py.
-_PIPELINE_LIMITS = (3.0, 1.0)
-_JOINT_LIMITS = (4.0, 0.0)
 #: Above so many differences of all integrations, their median is found pixel by pixel.
 LONGEST_NETWORK = 4096
 
@@ -107,11 +105,12 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
     nints = inputs.data.shape[0]
     table = difference_table(rules.pattern)
     count = table.shape[0] - 1
-    limits = rules.threshold_one, rules.threshold_two, *(_JOINT_LIMITS if rules.joint else _PIPELINE_LIMITS)
+    limits = rules.threshold_one, rules.threshold_two
     room = _ResultRoom(nints, count + 1, loader.most_pixels)
     if rules.joint:
         # The network for 100 000 takes 5 s and 1.5 GB to make.
         network = middle_network(nints * count if nints * count <= LONGEST_NETWORK else 1)
+        largest = most_chisq(count, rules.threshold_two)
         sole = sole_table(rules.pattern, rules.pedestal_mean, rules.pedestal_sigma, zeroframe=rules.split_zeroframe)
     else:
         network, integrations_network = middle_network(count), middle_network(nints)
@@ -121,7 +120,7 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
             tile = _split(tile, rules)
         result = room.of(tile.pixeldq.size)
         if rules.joint:
-            fit_joint_tile(tile, table, sole, limits, network, result)
+            fit_joint_tile(tile, table, sole, limits, largest, network, result)
         else:
             fit_likely_tile(tile, table, limits, network, integrations_network, result)
         _store(result, inputs, outputs, window)
