@@ -5,10 +5,24 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from rampfit_numba.cli.arguments import new_parser
+from rampfit_numba.registry import ALGORITHMS
+
 if TYPE_CHECKING:
     import argparse
 
+    from rampfit_numba.cli.arguments import Parser, Subparsers
+
 log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: Subparsers) -> Parser:
+    """Declare the arguments."""
+    parser: Parser = new_parser(subparsers, "warmup", "compile the kernels, so that the first fit need not")
+    parser.add_argument(
+        "algorithms", metavar="ALGORITHM", nargs="*", help=f"{', '.join(ALGORITHMS)} (default: the kernels of all)"
+    )
+    return parser
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.engine import lending, shared
+from rampfit_numba.engine import shared, transfer
 from rampfit_numba.engine.bands import run_bands
 from rampfit_numba.engine.pool import pool, without_interrupts
 from rampfit_numba.engine.slices import row_slices, take_rows
-from rampfit_numba.sources import FileArray
+from rampfit_numba.file_arrays import FileArray
+from rampfit_numba.progress import row_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rampfit_numba.progress import Job
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ def run_rows(
     nrows: int,
     workers: int,
     executor: str | Executor | None = None,
-    progress: bool = False,
+    progress: bool | Job = False,
 ) -> list[Any]:
     """Run `task` on slices of rows until all are done.
 
@@ -52,8 +55,8 @@ def run_rows(
         How many slices run at once; 1 runs here, unless `executor` is an Executor.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
         Where more than one worker runs; None: processes.
-    progress : bool
-        Show a bar.
+    progress : bool or Job
+        Show a bar, or move that of a job.
 
     Returns
     -------
@@ -73,12 +76,16 @@ def run_rows(
         wanted = min(max(_FEWEST, size // (workers * _SLICE_BYTES)), _STEPS)
         per_worker = _STEPS if progress else 1 if kind == "here" else wanted
         slices = row_slices(nrows, workers * per_worker)
-    with _bar(len(slices), shown=progress) as advance:
+    with row_bar(progress, nrows) as move:
+
+        def advance(number: int) -> None:
+            move(slices[number].stop - slices[number].start)
+
         if kind == "here":
             results = []
-            for rows in slices:
+            for number, rows in enumerate(slices):
                 results.append(run_bands(task, take_rows(inputs, rows), take_rows(outputs, rows)))
-                advance()
+                advance(number)
         elif kind == "threads":
             results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance)
         elif kind == "processes":
@@ -112,7 +119,7 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
     slices: list[slice],
     workers: int,
     executor: Any,  # noqa: ANN401
-    advance: Callable[[], None],
+    advance: Callable[[int], None],
 ) -> list[Any]:
     def submit(pool: Executor) -> list[Any]:
         futures = [pool.submit(run_bands, task, take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
@@ -135,7 +142,7 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     outputs: Any,  # noqa: ANN401
     slices: list[slice],
     workers: int,
-    advance: Callable[[], None],
+    advance: Callable[[int], None],
 ) -> list[Any]:
     executor, size = pool.take(workers)
     futures: list[Future[Any]] = []
@@ -143,23 +150,23 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
         if not shared.available():
             return _run_elsewhere(task, inputs, outputs, slices, executor, advance)
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-        with lending.lender(parts) as lend, _nobody_left(futures, kill=lambda: pool.drop(executor, kill=True)):
+        with transfer.sharing(parts) as share, _nobody_left(futures, kill=lambda: pool.drop(executor, kill=True)):
             for part in parts:
-                loan = lend(*part)
+                shared_task = share(*part)
                 running = [future for future in futures if not future.done()]
                 if size > workers and len(running) >= workers:
                     # A larger pool, from another call, must not do more at once than was asked for.
                     wait(running, return_when=FIRST_COMPLETED)
                 with without_interrupts():  # workers start with the first task
                     try:
-                        future = executor.submit(lending.run_lent, task, loan)
+                        future = executor.submit(transfer.run_shared, task, shared_task)
                     except BrokenExecutor:
                         if futures:
                             raise
                         # An idle worker was killed since the last call: that is nobody's loss.
                         pool.drop(executor)
                         executor, size = pool.take(workers)
-                        future = executor.submit(lending.run_lent, task, loan)
+                        future = executor.submit(transfer.run_shared, task, shared_task)
                 futures.append(future)
             return _collect(futures, advance)
     except BrokenExecutor as error:
@@ -196,7 +203,7 @@ def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
     outputs: Any,  # noqa: ANN401
     slices: list[slice],
     executor: Executor,
-    advance: Callable[[], None],
+    advance: Callable[[int], None],
 ) -> list[Any]:
     """Send the arrays themselves: the executor's workers may be anywhere."""
     futures = []
@@ -230,25 +237,15 @@ def _forms(outputs: Any) -> Any:  # noqa: ANN401
     return type(outputs)(*forms)
 
 
-def _collect(futures: list[Future[Any]], advance: Callable[[], None]) -> list[Any]:
-    """Wait for all futures; after a failure no further one is started."""
+def _collect(futures: list[Future[Any]], advance: Callable[[int], None]) -> list[Any]:
+    """Wait for all futures, telling the number of each one done; after a failure no further one is started."""
+    numbers = {future: number for number, future in enumerate(futures)}
     try:
         for future in as_completed(futures):
             future.result()
-            advance()
+            advance(numbers[future])
     except Exception:
         for future in futures:
             future.cancel()
         raise
     return [future.result() for future in futures]
-
-
-@contextmanager
-def _bar(total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
-    if not shown:
-        yield lambda: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="slice", desc="Fitting ramps") as bar:
-        yield lambda: bar.update() and None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba.kernels._jit import jit, jit_inline
-from rampfit_numba.kernels.likely.table import ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ, PAIR
+from rampfit_numba.kernels.likely.columns import ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ, PAIR
 from rampfit_numba.kernels.vectors import WIDTH
 
 #: Most differences of which all selections are tried.

@@ -11,8 +11,8 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import jit_inline
+from rampfit_numba.kernels.likely.columns import BETA_PHOTON, BETA_READ, PAIR
 from rampfit_numba.kernels.likely.fit import INVERSE, ONES, VALUES, eliminate
-from rampfit_numba.kernels.likely.table import BETA_PHOTON, BETA_READ, PAIR
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, select, spread, store
 
 #: Rows of the small array `choice`: number of differences that a lane drops in a round, and the first of them.
@@ -145,7 +145,7 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
     choice : ndarray of float64, shape (CHOICE_ROWS, WIDTH)
         Room to work in.
     jumps : ndarray of uint8, shape (count + 1, npixels)
-        JUMP_DET is set where a dropped difference ends.
+        JUMP_DET is set where a dropped difference ends. Nothing is written where its shape is (0, 0).
     first : int
         First pixel of the vector.
 
@@ -191,7 +191,7 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
             dropped, place = int(choice[DROP, lane]), int(choice[PLACE, lane])
             for k in range(place, place + dropped):
                 # A pair may have lost one already.
-                if used[k * WIDTH + lane] > 0:
+                if used[k * WIDTH + lane] > 0 and jumps.size > 0:
                     jumps[k + 1, first + lane] = _JUMP
                 used[k * WIDTH + lane] = 0.0
         left = spread(0.0)

@@ -1,0 +1,81 @@
+"""Tiles of an exposure for the likelihood fits, copied to buffers that stay in the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.algorithms.rows import RowInputs, Window, Windows, fill, fitting_pixels
+from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.likely.arrays import Tile
+
+if TYPE_CHECKING:
+    from rampfit_numba.algorithms.likely.rules import LikelyRules
+
+
+class TileLoader:
+    """Copies tiles of the inputs into buffers that are allocated once: a tile is valid until the next one is loaded."""
+
+    def __init__(self, inputs: RowInputs, rules: LikelyRules) -> None:
+        self._inputs = inputs
+        self._rules = rules
+        nints, ngroups, nrows, ncols = inputs.data.shape
+        self.windows = Windows(nrows, ncols, fitting_pixels(nints, ngroups, in_place=False))
+        self.most_pixels = most = _padded_size(self.windows.pixels)
+        self._shape = (nints, ngroups)
+        self._samples = np.empty(nints * ngroups * most, np.float32)
+        self._flags = np.empty(nints * ngroups * most, np.uint8)
+        self._zeroframe = np.empty(nints * most * (inputs.zeroframe is not None), np.float32)
+        # Planes that are absent keep these values.
+        self._pixeldq = np.zeros(most, np.uint32)
+        self._readnoise, self._gain = np.ones(most, np.float32), np.ones(most, np.float32)
+        self._dark = np.zeros(most, np.float32)
+
+    def load(self, window: Window) -> Tile:
+        """Copy the inputs at `window`, with native byte order and with the flags that follow from the rules alone."""
+        inputs, rules = self._inputs, self._rules
+        nints, ngroups = self._shape
+        npixels = window.shape[0] * window.shape[1]
+        padded = _padded_size(npixels)
+        size = nints * ngroups * padded
+        samples = self._samples[:size].reshape(nints, ngroups, padded)
+        flags = self._flags[:size].reshape(nints, ngroups, padded)
+        zeroframe = self._zeroframe[: nints * padded].reshape(nints, -1)
+        planes = (
+            (inputs.pixeldq, self._pixeldq, 0),
+            (inputs.readnoise, self._readnoise, 1),
+            (inputs.gain, self._gain, 1),
+            (inputs.dark, self._dark, 0),
+        )
+        _fill(samples, inputs.data[:, :, window.rows, window.columns], 0)
+        _fill(flags, inputs.groupdq[:, :, window.rows, window.columns], dq.DO_NOT_USE)
+        if inputs.zeroframe is not None:
+            _fill(zeroframe, inputs.zeroframe[:, window.rows, window.columns], 0)
+        for plane, buffer, padding in planes:
+            if plane is not None:
+                _fill(buffer[:padded], plane[window.rows, window.columns], padding)
+        flags[:, : max(rules.first_used, 0)] |= dq.DO_NOT_USE
+        flags[:, max(rules.last_used + 1, 0) :] |= dq.DO_NOT_USE
+        return Tile(
+            samples=samples,
+            bits=samples.view(np.int32),
+            flags=flags,
+            pixeldq=self._pixeldq[:padded],
+            readnoise=self._readnoise[:padded],
+            gain=self._gain[:padded],
+            dark=self._dark[:padded],
+            zeroframe=zeroframe,
+        )
+
+
+def _padded_size(npixels: int) -> int:
+    """Return the size of buffers for `npixels` pixels: whole blocks."""
+    return -(-npixels // LANES) * LANES
+
+
+def _fill(buffer: np.ndarray, window: np.ndarray, padding: int) -> None:
+    """Copy `window`, shape (..., rows, columns), to the front of `buffer`, shape (..., pixels), and pad the rest."""
+    fill(buffer, window)
+    buffer[..., window.shape[-2] * window.shape[-1] :] = padding

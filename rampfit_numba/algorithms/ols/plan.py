@@ -1,0 +1,168 @@
+"""What concerns the exposure as a whole: which groups count, times, and whether anything can be fitted.
+
+Source: sections 2.1 to 2.8 of the rules in ``docs/algorithm.md``. Only scalars come out. The scans look at
+a few rows at a time and stop at the first pixel that decides: only groups that are flagged everywhere are read whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.algorithms.groups import usable_groups
+from rampfit_numba.algorithms.ols.rules import Rules
+from rampfit_numba.algorithms.rows import as_single
+from rampfit_numba.file_arrays import take_plane
+from rampfit_numba.kernels.ols.settings import Settings
+
+if TYPE_CHECKING:
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.file_arrays import FileArray
+    from rampfit_numba.options import FitOptions
+
+    Source = np.ndarray | FileArray
+
+log = logging.getLogger(__name__)
+
+_ROWS = 16
+_LEAST_GROUPS = 2
+
+
+class Plan(NamedTuple):
+    """How to fit an exposure.
+
+    Attributes
+    ----------
+    rules : Rules
+    use_zeroframe : bool
+    nothing_to_fit : str
+        Empty, or the reason why no ramp can be fitted.
+    """
+
+    rules: Rules
+    use_zeroframe: bool
+    nothing_to_fit: str
+
+
+def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: Source) -> Plan:
+    """Decide which groups count.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    options : FitOptions
+    data, groupdq : ndarray or FileArray
+        The exposure's arrays, or where they stand.
+
+    Returns
+    -------
+    Plan
+    """
+    ngroups = exposure.ngroups
+    suppress = options.suppress_one_group and ngroups > 1
+    first_used, last_used = usable_groups(options, ngroups)
+    scan = _Scan(exposure.shape, data, groupdq, first_used, last_used, suppress=suppress)
+    first, stop = 0, ngroups
+    reason = ""
+    if exposure.instrument == "MIRI" and ngroups > 1:
+        while first < stop and scan.nothing_usable(first):
+            first += 1
+        if first < stop and scan.nothing_usable(stop - 1):
+            stop -= 1
+        if stop - first < _LEAST_GROUPS:
+            left = max(stop - first, 0)
+            reason = f"without the edge groups that are DO_NOT_USE everywhere, {left} of {ngroups} groups are left"
+        elif first > 0 or stop < ngroups:
+            log.info("MIRI: %d leading and %d trailing groups are dropped", first, ngroups - stop)
+    if not reason and scan.all_saturated(first):
+        reason = "every ramp is saturated in its first group"
+    dropped_good = scan.dropped_good
+    if reason and stop - first < _LEAST_GROUPS and ngroups > 1:
+        # All groups stay, and none of them may be used.
+        first, stop, first_used, last_used, dropped_good = 0, ngroups, ngroups, ngroups, False
+
+    # The reference keeps times in single precision.
+    group_time, frame_time = (float(np.float32(time)) for time in (exposure.group_time, exposure.frame_time))
+    settings = Settings(
+        group_time=group_time,
+        frame_time=frame_time,
+        one_group_time=(exposure.nframes + 1) * frame_time / 2,
+        readnoise_scale=math.sqrt(2 * exposure.nframes),
+        pedestal_groups=((exposure.nframes + 1) / 2 + exposure.drop_frames1) / (exposure.nframes + exposure.groupgap),
+        suppress_one_group=suppress,
+        clear_first_jump=first > 0,
+    )
+    rules = Rules(settings, first, stop, first_used, last_used, dropped_good)
+    return Plan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
+
+
+class _Scan:
+    """Looks for pixels that keep a group from being dropped."""
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int],
+        data: Source,
+        groupdq: Source,
+        first_used: int,
+        last_used: int,
+        *,
+        suppress: bool,
+    ) -> None:
+        self._nints, self._ngroups, self._nrows, _ = shape
+        self._data = data
+        self._groupdq = groupdq
+        self._range = (first_used, last_used)
+        self._suppress = suppress
+        #: A group was found without usable samples only because ramps with one good group are suppressed.
+        self.dropped_good = False
+
+    def nothing_usable(self, group: int) -> bool:
+        """Tell whether `group` is DO_NOT_USE everywhere: by flag, value, the range of groups, or suppression."""
+        first_used, last_used = self._range
+        if not first_used <= group <= last_used:
+            return True
+        only_suppressed = False
+        for i in range(self._nints):
+            for top in range(0, self._nrows, _ROWS):
+                rows = slice(top, top + _ROWS)
+                usable = self._usable(i, group, rows)
+                if not usable.any():
+                    continue
+                if not self._suppress:
+                    return False
+                good = sum(
+                    self._good(i, g, rows).astype(np.int32)
+                    for g in range(first_used, min(last_used + 1, self._ngroups))
+                )
+                if (usable & (good != 1)).any():
+                    return False
+                only_suppressed = True
+        self.dropped_good |= only_suppressed
+        return True
+
+    def all_saturated(self, group: int) -> bool:
+        """Tell whether every sample of `group` is SATURATED."""
+        if group >= self._ngroups:
+            return False
+        for i in range(self._nints):
+            for top in range(0, self._nrows, _ROWS):
+                flags = take_plane(self._groupdq, i, group, rows=slice(top, top + _ROWS))
+                if not (flags & dq.SATURATED).all():
+                    return False
+        return True
+
+    def _usable(self, i: int, group: int, rows: slice) -> np.ndarray:
+        """Find the samples without DO_NOT_USE: those that are not finite have it, unless they are SATURATED."""
+        flags = take_plane(self._groupdq, i, group, rows=rows)
+        finite = np.isfinite(as_single(take_plane(self._data, i, group, rows=rows)))
+        return np.asarray(((flags & dq.DO_NOT_USE) == 0) & (finite | ((flags & dq.SATURATED) != 0)))
+
+    def _good(self, i: int, group: int, rows: slice) -> np.ndarray:
+        """Find the samples that count as good for the suppression: no flag but PERSISTENCE."""
+        flags = take_plane(self._groupdq, i, group, rows=rows)
+        return np.asarray(((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & self._usable(i, group, rows))

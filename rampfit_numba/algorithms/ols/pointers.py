@@ -1,0 +1,164 @@
+"""Where inputs and outputs of a window stand in memory, as addresses that kernels copy from and to.
+
+Inputs may have any dtype, byte order and strides. Where a window's pixels stand behind each other as float32 (in
+either byte order) or uint8, they are read in place, once and block by block; others are first copied to a buffer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.algorithms.rows import Windows, as_single, fill, fitting_pixels
+from rampfit_numba.kernels.memory import addresses
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, WORD, FitOptPlaces, Places
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+    from rampfit_numba.algorithms.rows import RowInputs, Window
+
+#: Types of all outputs; the first of them are those of rate and rateints, the next those of the segments.
+_TYPES = [*RESULT_TYPES * 2, *[np.float32] * 9]
+_RATES, _SEGMENTS = 2 * len(RESULT_TYPES), 7
+
+
+class InputFinder:
+    """Finds the places of the inputs, window by window: those of one are valid until the next one's are found."""
+
+    def __init__(self, inputs: RowInputs, rules: Rules) -> None:
+        nints, _, nrows, ncols = inputs.data.shape
+        kept = slice(rules.first_kept, rules.stop_kept)
+        data, groupdq = inputs.data[:, kept], inputs.groupdq[:, kept]
+        self._inputs, self._rules = inputs, rules
+        self._swapped = data.dtype != np.float32 and data.dtype.newbyteorder() == np.float32
+        direct = [_is_run(data, data.dtype if self._swapped else np.float32), _is_run(groupdq, np.uint8)]
+        self._swapped &= direct[0]
+        # Whatever needs memory for all integrations of a window keeps it small.
+        in_place = all(direct) and not rules.dropped_good
+        in_place &= inputs.zeroframe is None or _is_run(inputs.zeroframe, np.float32)
+        ngroups = rules.stop_kept - rules.first_kept
+        self.windows = Windows(nrows, ncols, fitting_pixels(nints, ngroups, in_place=in_place))
+        most = self.windows.pixels
+        self._data = _Input(data, np.float32, most, direct=direct[0])
+        self._groupdq = _Input(groupdq, np.uint8, most, direct=direct[1])
+        self._zeroframe = None if inputs.zeroframe is None else _Input(inputs.zeroframe, np.float32, most)
+        types = (np.uint32, np.float32, np.float32, np.float32)
+        planes = (inputs.pixeldq, inputs.readnoise, inputs.gain, inputs.dark)
+        self._planes = [
+            None if plane is None else _Input(plane, dtype, most) for plane, dtype in zip(planes, types, strict=True)
+        ]
+
+    def find(self, window: Window) -> Places:
+        """Return the places of the inputs at `window`."""
+        rules = self._rules
+        npixels = window.shape[0] * window.shape[1]
+        planes = [0 if plane is None else int(plane.at(window)) for plane in self._planes]
+        return Places(
+            samples=self._data.at(window),
+            flags=self._groupdq.at(window),
+            zeroframe=np.empty(0, np.int64) if self._zeroframe is None else self._zeroframe.at(window),
+            planes=np.array(planes, np.int64),
+            suppressed=find_suppressed(self._inputs, rules, window),
+            npixels=npixels,
+            swapped=self._swapped,
+            first_used=rules.first_used - rules.first_kept,
+            last_used=rules.last_used - rules.first_kept,
+        )
+
+
+def find_suppressed(inputs: RowInputs, rules: Rules, window: Window) -> np.ndarray:
+    """Find the ramps whose only good group was dropped: a group can be dropped because they are suppressed.
+
+    Returns
+    -------
+    ndarray of bool, shape (nints, npixels)
+        Or (nints, 0) where there can be none.
+    """
+    nints, ngroups = inputs.data.shape[:2]
+    if not rules.dropped_good:
+        return np.empty((nints, 0), np.bool_)
+    found = np.zeros((nints, window.shape[0] * window.shape[1]), np.bool_)
+    for g in range(ngroups):
+        if rules.first_kept <= g < rules.stop_kept or not rules.first_used <= g <= rules.last_used:
+            continue
+        flags = inputs.groupdq[:, g, window.rows, window.columns]
+        samples = as_single(inputs.data[:, g, window.rows, window.columns])
+        good = ((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & np.isfinite(samples)
+        found |= good.reshape(found.shape)
+    return found
+
+
+class _Input:
+    """One input, and the buffer for a window of it where it cannot be read in place."""
+
+    def __init__(self, array: np.ndarray, dtype: DTypeLike, most_pixels: int, *, direct: bool | None = None) -> None:
+        self._array = array
+        self._direct = _is_run(array, dtype) if direct is None else direct
+        shape = (*array.shape[:-2], 0 if self._direct else most_pixels)
+        self._buffer = np.empty(shape, dtype)
+        self._addresses = addresses(array if self._direct else self._buffer[..., np.newaxis])
+
+    def at(self, window: Window) -> np.ndarray:
+        """Return the addresses of the first pixel of `window`, of the shape of the array's leading axes."""
+        if self._direct:
+            return np.asarray(self._addresses + _pixels_before(window, self._array.shape[-1]) * self._array.itemsize)
+        fill(self._buffer, self._array[..., window.rows, window.columns])
+        return self._addresses
+
+
+class OutputFinder:
+    """Finds the places of the outputs, window by window, and the buffers for those that cannot be written in place."""
+
+    def __init__(self, outputs: RowOutputs, most_pixels: int) -> None:
+        # Whoever gives arrays to be filled again may have cut them out of larger ones.
+        planes = [plane for plane in outputs if plane is not None]
+        typed = list(zip(planes, _TYPES, strict=False))
+        buffers = [None if _is_run(p, t) else np.zeros((*p.shape[:-2], most_pixels), t) for p, t in typed]
+        pairs = list(zip(planes, buffers, strict=True))
+        self._copied = [(plane, buffer) for plane, buffer in pairs if buffer is not None]
+        self._ncols = outputs.slope.shape[-1]
+        found = [addresses(plane if buffer is None else buffer[..., np.newaxis]) for plane, buffer in pairs]
+        moving = [np.full(place.shape, buffer is None) for place, (_, buffer) in zip(found, pairs, strict=True)]
+        self._results, self._moving = (np.concatenate([x.ravel() for x in xs[:_RATES]]) for xs in (found, moving))
+        segments = slice(_RATES, _RATES + _SEGMENTS)
+        self._fitopt, self._fitopt_moving = (
+            FitOptPlaces(np.array(xs[segments]), *xs[segments.stop :]) if len(xs) > _RATES else None
+            for xs in (found, moving)
+        )
+
+    def find(self, window: Window) -> tuple[np.ndarray, FitOptPlaces | None]:
+        """Return the places of the outputs at `window`, and of the optional ones if there are any.
+
+        Those of rate and rateints are an array of int64, shape (5 + 5 nints,), as :class:`BlockResult` has their rows.
+        """
+        for _, buffer in self._copied:
+            buffer[...] = 0
+        skipped = _pixels_before(window, self._ncols) * WORD
+        results = self._results + skipped * self._moving
+        if self._fitopt is None or self._fitopt_moving is None:
+            return results, None
+        pairs = zip(self._fitopt, self._fitopt_moving, strict=True)
+        return results, FitOptPlaces(*(place + skipped * moving for place, moving in pairs))
+
+    def store(self, window: Window) -> None:
+        """Copy what could not be written in place at `window`."""
+        npixels = window.shape[0] * window.shape[1]
+        for plane, buffer in self._copied:
+            here = plane[..., window.rows, window.columns]
+            here[...] = buffer[..., :npixels].reshape(here.shape)
+
+
+def _pixels_before(window: Window, ncols: int) -> int:
+    return int(window.rows.start * ncols + window.columns.start)
+
+
+def _is_run(array: np.ndarray, dtype: DTypeLike) -> bool:
+    """Tell whether the pixels of each plane are elements of `dtype` that stand behind each other."""
+    nrows, ncols = array.shape[-2:]
+    rows, columns = array.strides[-2:]
+    size = array.dtype.itemsize
+    return array.dtype == dtype and (ncols == 1 or columns == size) and (nrows == 1 or rows == ncols * size)

@@ -1,0 +1,44 @@
+"""Optimal weights of a segment's groups, as tables.
+
+Source: Fixsen et al. 2000 (PASP 112, 1350), table 1; Regan 2007 (JWST-STScI-001212).
+
+A segment of n groups at consecutive group indices x_k has its centre at c = (n-1)/2. A power P, chosen by the segment's
+signal-to-noise ratio, gives the weights w_k = |(k-c)/c|^P / R^2. They are symmetric about the centre, so the weighted
+least-squares slope is a fixed sum of the samples, in which the read noise R cancels:
+
+    slope = sum_k a_k y_k,  a_k = w_k (k-c) / sum_j w_j (j-c)^2   [per group]
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from rampfit_numba.kernels.ols.weighting import POWERS, Weights
+
+
+@lru_cache(maxsize=2)  # quadratic in ngroups: 48 MB for 1000 groups
+def segment_weights(ngroups: int) -> Weights:
+    """Return the tables for exposures of `ngroups` groups.
+
+    The power is taken in single precision and all else in double, as in the reference.
+    """
+    entries = ngroups * (ngroups + 1) // 2
+    factors, shares = np.zeros((len(POWERS), entries)), np.ones((len(POWERS), entries))
+    total, spread = np.ones((len(POWERS), ngroups + 1)), np.zeros((len(POWERS), ngroups + 1))
+    powers = np.array(POWERS, np.float32).astype(np.float64)[:, np.newaxis]
+    for n in range(2, ngroups + 1):
+        centre = (n - 1) / 2
+        distance = np.arange(n) - centre
+        scaled = np.abs(distance * (1 / centre)).astype(np.float32).astype(np.float64)
+        w = (scaled**powers).astype(np.float32).astype(np.float64)  # 0^0 = 1
+        here = slice(n * (n - 1) // 2, n * (n + 1) // 2)
+        total[:, n] = w.sum(axis=1)
+        spread[:, n] = (w * distance**2).sum(axis=1)
+        shares[:, here] = w / total[:, n, np.newaxis]
+        factors[:, here] = w * distance / spread[:, n, np.newaxis] * (float(n) ** 3 - n)
+    tables = Weights(factors.ravel(), shares.ravel(), total, spread)
+    for table in tables:
+        table.setflags(write=False)
+    return tables

@@ -1,0 +1,364 @@
+"""Fit of one block: LANES pixels with all their integrations and groups.
+
+The group index runs outside and the pixel index inside, so that the compiler can use vectors. Most ramps have no flag
+and take a short path; the others are cut into segments. Both take the same steps in the same order, so that a ramp's
+neighbours and the slicing do not change a bit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit, jit_part
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
+from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, store
+from rampfit_numba.kernels.ols.fitopt import (
+    store_clean,
+    store_jumps,
+    store_pedestals,
+    store_segments,
+    store_single_group,
+)
+from rampfit_numba.kernels.ols.median_rate import (
+    add_clean_step,
+    add_flagged_step,
+    exact_rate,
+    find_cancelled,
+    is_exact,
+)
+from rampfit_numba.kernels.ols.pixels import CONSTANTS, find_constants, load_pixels
+from rampfit_numba.kernels.ols.segment_fit import (
+    fit_clean,
+    fit_segments,
+    sum_clean,
+    sum_segments,
+    sum_single_group,
+    weigh_clean,
+)
+from rampfit_numba.kernels.ols.segments import find_reach, find_single_group, list_segments
+
+_DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
+_JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
+_UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
+_ZEROFRAME = ramp_status.ZEROFRAME
+#: Up to so many ramps without flags in a block are not worth the path of their own.
+_FEW_CLEAN = LANES // 8
+
+
+#: Rows of `doubles`, of `words` and of `masks` in :class:`BlockRoom`; some quantities have several.
+_RATE, _SIZE, _CLASSES, _SLOPE, _TOTALS, _WORK, _CLEAN, _CLEAN_COMBINED, _SUMS, _COMBINED, _CONSTANTS, _DOUBLES = (
+    int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, CONSTANTS])
+)
+_BASE, _DQ_NOW, _DQ_ANY, _DQ_ALL, _DQ_LATE, _WORDS = range(6)
+_UNFLAGGED, _LEFT_OUT, _FITTED, _INVALID, _MASKS = range(5)
+_ADDED, _LATE, _REPLACED_FLAG, _FLAGS = range(4)
+
+
+class BlockRoom(NamedTuple):
+    """State of a block while it is fitted: one value a lane, or a lane and integration.
+
+    Many quantities stand in few arrays: at every use of an attribute, the compiler takes all of them apart, which took
+    it a second and a half when each had an array.
+
+    Attributes
+    ----------
+    touched : ndarray of bool, shape (nints,)
+        To be set before a block is fitted: whether any ramp of the integration has a flag that counts. The other arrays
+        are overwritten.
+    nflagged, flagged : ndarray of int64, shape (nints,), and of uint32, shape (nints, LANES + 1)
+        The ramps that have flags, and their number.
+    status, flags : ndarray of uint16, shape (nints, LANES), and of uint8, shape (3, nints, LANES)
+        See :mod:`ramp_status`; the bits that integrations get, those that they get late, and the flags of group 0 as
+        they were where a zeroframe took its place.
+    replaced_sample, read_variances : ndarray of float32 and float64, shape (nints, LANES)
+        Group 0 as it was where a zeroframe took its place, in DN; var_rnoise in (DN/s)^2.
+    differences, values : ndarray of float32, shape (ngroups - 1, LANES), and of float64, shape (ngroups,)
+        See :mod:`median_rate`.
+    doubles, words, masks, bytes, singles, stored : ndarray of float64, uint32, bool, uint8, float32 and int32
+        Shape (rows, LANES) or (LANES,).
+    """
+
+    touched: np.ndarray
+    nflagged: np.ndarray
+    flagged: np.ndarray
+    status: np.ndarray
+    flags: np.ndarray
+    replaced_sample: np.ndarray
+    read_variances: np.ndarray
+    differences: np.ndarray
+    values: np.ndarray
+    doubles: np.ndarray
+    words: np.ndarray
+    masks: np.ndarray
+    bytes: np.ndarray
+    singles: np.ndarray
+    stored: np.ndarray
+
+
+def room_for_block(nints: int, ngroups: int) -> BlockRoom:
+    """Return :class:`BlockRoom` for blocks of exposures with so many integrations and groups."""
+    return BlockRoom(
+        touched=np.empty(nints, np.bool_),
+        nflagged=np.empty(nints, np.int64),
+        flagged=np.empty((nints, LANES + 1), np.uint32),
+        status=np.empty((nints, LANES), np.uint16),
+        flags=np.empty((_FLAGS, nints, LANES), np.uint8),
+        replaced_sample=np.empty((nints, LANES), np.float32),
+        read_variances=np.empty((nints, LANES), np.float64),
+        differences=np.empty((max(ngroups - 1, 1), LANES), np.float32),
+        values=np.empty(ngroups, np.float64),
+        doubles=np.zeros((_DOUBLES, LANES), np.float64),
+        words=np.empty((_WORDS, LANES), np.uint32),
+        masks=np.empty((_MASKS, LANES), np.bool_),
+        bytes=np.empty((5, LANES), np.uint8),
+        singles=np.empty(LANES, np.float32),
+        stored=np.empty(LANES, np.int32),
+    )
+
+
+@jit_part
+def fit_block(ramps, settings, weights, network, reach, segments, room, result, fitopt):
+    """Fit the ramps of one block.
+
+    Parameters
+    ----------
+    ramps : Ramps
+    settings : Settings
+    weights : Weights
+    network : ndarray of int64, shape (exchanges, 3)
+        See :func:`middle_network`.
+    reach, segments : Reach, Segments
+        Room to work in.
+    room : BlockRoom
+    result : BlockResult
+    fitopt : BlockFitOpt or None
+        With None, the code for the optional results is not even compiled.
+    """
+    nints, ngroups, _ = ramps.samples.shape
+    status, flagged, nflagged, stored = room.status, room.flagged, room.nflagged, room.stored
+    replaced_sample, read_variances = room.replaced_sample, room.read_variances
+    block_flags, doubles, words, masks = room.flags, room.doubles, room.words, room.masks
+    added, late, replaced_flag = block_flags[_ADDED], block_flags[_LATE], block_flags[_REPLACED_FLAG]
+    rate, classes, slope = doubles[_RATE], doubles[_CLASSES], doubles[_SLOPE]
+    constants, totals = doubles[_CONSTANTS : _CONSTANTS + CONSTANTS], doubles[_TOTALS : _TOTALS + 3]
+    clean, clean_combined = doubles[_CLEAN : _CLEAN + 3], doubles[_CLEAN_COMBINED : _CLEAN_COMBINED + 4]
+    sums, combined = doubles[_SUMS : _SUMS + 4], doubles[_COMBINED : _COMBINED + 4]
+    base, dq_now, dq_any = words[_BASE], words[_DQ_NOW], words[_DQ_ANY]
+    dq_all, dq_late = words[_DQ_ALL], words[_DQ_LATE]
+    unflagged, left_out, fitted, invalid = masks[_UNFLAGGED], masks[_LEFT_OUT], masks[_FITTED], masks[_INVALID]
+
+    load_pixels(ramps, settings, constants, base)
+    _find_rates(ramps, settings, network, room)
+    find_constants(settings, rate, constants)
+    for j in range(3):
+        totals[j] = 0.0
+    for k in range(LANES):
+        dq_any[k] = base[k]
+        dq_all[k] = _DS
+        dq_late[k] = 0
+    if ngroups > 1:
+        weigh_clean(ngroups, constants, clean)
+        for k in range(LANES):
+            invalid[k] = (base[k] & _DS) != 0
+        combine_clean(ngroups, constants, invalid, clean_combined)
+
+    for i in range(nints):
+        samples, flags, status_now = ramps.samples[i], ramps.flags[i], status[i]
+        # A few ramps without flags among many that have some are fitted like those, with the same result.
+        with_clean = LANES - nflagged[i] > _FEW_CLEAN
+        if with_clean:
+            fit_clean(samples, constants, weights, classes, slope)
+            sum_clean(slope, ngroups, constants, clean)
+        store_clean(
+            fitopt,
+            i,
+            samples,
+            classes,
+            slope,
+            settings,
+            constants,
+            weights,
+            flagged[i],
+            nflagged[i],
+            with_clean,
+        )
+        if nflagged[i] == 0:
+            _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances[i], combined, result)
+            store_pedestals(fitopt, i, samples, settings, base, combined[0])
+            continue
+
+        for k in range(LANES):
+            unflagged[k] = status_now[k] == 0 and ngroups > 1
+            left_out[k] = (unflagged[k] and with_clean) or (status_now[k] & _UNFITTED) != 0
+        find_reach(flags, settings.clear_first_jump, left_out, reach)
+        number = list_segments(reach, segments)
+        fit_segments(samples, constants, weights, segments, number)
+        sum_segments(segments, number, reach, constants, sums)
+        for j in range(3 if with_clean else 0):
+            to, clean_sums = sums[j], clean[j]
+            for k in range(LANES):
+                # Both are loaded before the choice, which the compiler would otherwise make one by one.
+                flagged_sum, clean_sum = to[k], clean_sums[k]
+                to[k] = clean_sum if unflagged[k] else flagged_sum
+        segment_count = reach.several
+        for k in range(LANES):
+            fitted[k] = unflagged[k] or segment_count[k] > 0
+        store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored)
+        for a in range(nflagged[i]):
+            k = flagged[i, a]
+            if not fitted[k] and not left_out[k]:
+                g = find_single_group(reach, k)
+                if g >= 0:
+                    fitted[k] = True
+                    sample = samples[g, k]
+                    sum_single_group(sample, k, status[i, k], settings, constants, sums)
+                    store_single_group(fitopt, i, sample, k, status[i, k], settings, constants)
+        added_now, late_now = added[i], late[i]
+        for k in range(LANES):
+            dq_now[k] = base[k] | added_now[k]
+        for k in range(LANES):
+            invalid[k] = (dq_now[k] & _DS) != 0
+        combine_segments(sums, fitted, invalid, combined)
+        for j in range(1, 4):
+            to, clean_value = combined[j], clean_combined[j]
+            for k in range(LANES):
+                flagged_result, clean_result = to[k], clean_value[k]
+                to[k] = clean_result if unflagged[k] else flagged_result
+        slope_out, slope_sum, clean_variance = combined[0], sums[0], clean_combined[3]
+        for k in range(LANES):
+            flagged_result, clean_result = slope_out[k], slope_sum[k] * clean_variance[k]
+            clean_result = np.nan if invalid[k] else clean_result
+            slope_out[k] = clean_result if unflagged[k] else flagged_result
+        # Loops over few arrays each: with more, the compiler does not check that they are apart, and uses no vectors.
+        for j in range(3):
+            total, here = totals[j], sums[j]
+            for k in range(LANES):
+                total[k] += here[k]
+        for k in range(LANES):
+            dq_any[k] |= dq_now[k] & _JP
+            dq_all[k] &= dq_now[k]
+        for k in range(LANES):
+            dq_late[k] |= late_now[k]
+        dq_here = result.rateints_dq[i]
+        for k in range(LANES):
+            dq_here[k] = dq_now[k] | late_now[k]
+        read_variance, found_variance = read_variances[i], combined[3]
+        for k in range(LANES):
+            read_variance[k] = found_variance[k]
+        for j in range(4):
+            store(combined[j], result.rateints[j, i])
+        store_pedestals(fitopt, i, samples, settings, dq_now, combined[0])
+        for a in range(nflagged[i]):
+            k = flagged[i, a]
+            kept, flag = replaced_sample[i, k], replaced_flag[i, k]
+            store_jumps(fitopt, i, samples, flags, k, status[i, k], kept, flag)
+
+    for k in range(LANES):
+        dq_now[k] = dq_any[k] | dq_all[k]
+    combine_integrations(totals, dq_now, combined)
+    for j in range(4):
+        store(combined[j], result.rate[j])
+    for k in range(LANES):
+        result.rate_dq[k] = dq_now[k] | dq_late[k]
+    if has_charge_loss(status):
+        recompute_read_variances(
+            ramps.flags,
+            settings,
+            status,
+            replaced_flag,
+            constants,
+            read_variances,
+            reach,
+            result.rateints,
+            result.rate,
+            fitted,
+            left_out,
+            doubles[_WORK],
+        )
+
+
+@jit
+def _find_rates(ramps, settings, network, room):
+    """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
+    nints = ramps.samples.shape[0]
+    touched, status, flagged, nflagged = room.touched, room.status, room.flagged, room.nflagged
+    differences, doubles, work, singles = room.differences, room.doubles, room.bytes, room.singles
+    block_flags, replaced_sample = room.flags, room.replaced_sample
+    added, late, replaced_flag = block_flags[_ADDED], block_flags[_LATE], block_flags[_REPLACED_FLAG]
+    step, size = doubles[_RATE], doubles[_SIZE]  # both are sums, until the sum of the steps becomes a rate
+    for k in range(LANES):
+        step[k] = size[k] = 0.0
+    for i in range(nints):
+        samples, flags, zeroframe = ramps.samples[i], ramps.flags[i], ramps.zeroframe[i]
+        if not touched[i]:
+            nflagged[i] = 0
+            status[i] = 0
+            added[i] = 0
+            late[i] = 0
+            add_clean_step(samples, network, differences, step, size)
+            continue
+        lanes = flagged[i]
+        number = ramp_status.ramp_status(
+            flags, zeroframe, ramps.suppressed[i], settings, status[i], added[i], late[i], lanes, work
+        )
+        nflagged[i] = number
+        add_flagged_step(
+            samples,
+            flags,
+            status[i],
+            zeroframe,
+            settings,
+            network,
+            differences,
+            step,
+            size,
+            work,
+            singles,
+            doubles[_WORK : _WORK + 2],
+        )
+        for a in range(number):
+            k = lanes[a]
+            if (status[i, k] & _ZEROFRAME) != 0:
+                replaced_sample[i, k] = samples[0, k]
+                replaced_flag[i, k] = flags[0, k]
+                samples[0, k] = zeroframe[k]
+                flags[0, k] = 0
+    rate, cancelled, total_time = step, room.masks[_FITTED], nints * settings.group_time
+    dark, dark_step = ramps.dark, doubles[_WORK]
+    for k in range(LANES):
+        dark_step[k] = dark[k] * total_time
+    if find_cancelled(step, size, dark_step, cancelled):
+        for k in range(LANES):
+            if cancelled[k] and not is_exact(ramps, k, step[k], size[k], dark_step[k]):
+                step[k] = exact_rate(ramps, k, status[:, k], settings, room.values) * settings.group_time
+    to_mean = 1.0 / total_time
+    for k in range(LANES):
+        rate[k] = step[k] * to_mean
+    for k in range(LANES):
+        rate[k] = rate[k] + dark[k] if rate[k] > 0 else np.float64(dark[k])
+
+
+@jit
+def _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances, combined, result):
+    """Store one integration of a block in which no ramp has flags, and add it to the totals."""
+    slope = combined[0]
+    slope_sum, read_variance = clean[0], clean_combined[3]
+    flags = result.rateints_dq[i]
+    for j in range(3):
+        total, here = totals[j], clean[j]
+        for k in range(LANES):
+            total[k] += here[k]
+    for k in range(LANES):
+        slope[k] = np.nan if (base[k] & _DS) != 0 else slope_sum[k] * read_variance[k]
+    for k in range(LANES):
+        flags[k] = base[k]
+        dq_all[k] &= base[k]
+    for k in range(LANES):
+        read_variances[k] = read_variance[k]
+    store(slope, result.rateints[0, i])
+    for j in range(1, 4):
+        store(clean_combined[j], result.rateints[j, i])

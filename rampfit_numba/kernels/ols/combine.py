@@ -1,0 +1,119 @@
+"""Combination of segments into integrations, and of integrations into the exposure.
+
+Source: sections 6 and 7 of the rules in ``docs/algorithm.md``; Robberto 2008 (JWST-STScI-0001490). Segments and
+integrations are weighted by their read-noise variances alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels.ols.pixels import POISSON, READ
+
+#: Variances from here on count as unknown and are set to 0, in (DN/s)^2.
+LARGEST_VARIANCE = 1e6
+#: Rows of the float32 results of a pixel.
+SLOPE, ERR, VAR_POISSON, VAR_RNOISE = range(4)
+
+_DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
+_JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
+
+
+@jit_inline
+def bounded(variance):
+    """Return `variance`, 0 where it is too large to mean anything; NaN stays."""
+    return 0.0 if variance >= LARGEST_VARIANCE else variance
+
+
+@jit
+def store(values, plane):
+    """Store a block of float64 `values` as float32."""
+    for k in range(LANES):
+        plane[k] = values[k]
+
+
+@jit
+def combine_segments(sums, fitted, invalid, combined):
+    """Combine the segments of one integration, for a block of pixels.
+
+    Parameters
+    ----------
+    sums : ndarray of float64, shape (4, LANES)
+        N = sum slope / var_rnoise; I_p = sum 1 / var_poisson over positive ones; I_r = sum 1 / var_rnoise;
+        I_e = sum 1 / (var_poisson + var_rnoise).
+    fitted : ndarray of bool, shape (LANES,)
+        There is a segment.
+    invalid : ndarray of bool, shape (LANES,)
+        The integration has DO_NOT_USE or SATURATED.
+    combined : ndarray of float64, shape (4, LANES)
+        Results in DN/s and (DN/s)^2, rows SLOPE to VAR_RNOISE.
+    """
+    slope, err = combined[SLOPE], combined[ERR]
+    var_poisson, var_rnoise = combined[VAR_POISSON], combined[VAR_RNOISE]
+    for k in range(LANES):
+        kept = fitted[k] and not invalid[k]
+        poisson = bounded(1.0 / sums[1, k]) if sums[1, k] > 0 else 0.0
+        read = bounded(1.0 / sums[2, k])
+        variance = 1.0 / sums[3, k]
+        # The bound of err is exclusive, that of the variances inclusive.
+        total = 0.0 if variance > LARGEST_VARIANCE else np.sqrt(variance)
+        fit = sums[0, k] * read if fitted[k] else 0.0
+        slope[k] = np.nan if invalid[k] else fit
+        err[k] = total if kept else 0.0
+        var_poisson[k] = poisson if kept else 0.0
+        var_rnoise[k] = read if kept else 0.0
+
+
+@jit
+def combine_clean(ngroups, constants, invalid, combined):
+    """Do what :func:`combine_segments` does for ramps without flags, which are one segment each: all but the slopes.
+
+    Parameters
+    ----------
+    ngroups : int
+        Two or more.
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+        See :mod:`pixels`.
+    invalid : ndarray of bool, shape (LANES,)
+    combined : ndarray of float64, shape (4, LANES)
+        Results: rows ERR to VAR_RNOISE.
+    """
+    n = np.float64(ngroups)
+    per_step, per_cubic = 1.0 / (n - 1.0), 1.0 / (n * n * n - n)
+    poisson, read = constants[POISSON], constants[READ]
+    err, var_poisson, var_rnoise = combined[ERR], combined[VAR_POISSON], combined[VAR_RNOISE]
+    for k in range(LANES):
+        of_poisson, of_read = poisson[k] * per_step, read[k] * per_cubic
+        variance = of_poisson + of_read
+        # The bound of err is exclusive, that of the variances inclusive.
+        total = 0.0 if variance > LARGEST_VARIANCE else np.sqrt(variance)
+        err[k] = 0.0 if invalid[k] else total
+        var_poisson[k] = bounded(of_poisson) if of_poisson > 0 and not invalid[k] else 0.0
+        var_rnoise[k] = 0.0 if invalid[k] else bounded(of_read)
+
+
+@jit
+def combine_integrations(totals, flags, combined):
+    """Combine the integrations, for a block of pixels.
+
+    Parameters
+    ----------
+    totals : ndarray of float64, shape (3, LANES)
+        The first three sums of :func:`combine_segments`, over all integrations.
+    flags : ndarray of uint32, shape (LANES,)
+        Flags of the exposure before partial saturation.
+    combined : ndarray of float64, shape (4, LANES)
+        Results.
+    """
+    slope, err = combined[SLOPE], combined[ERR]
+    var_poisson, var_rnoise = combined[VAR_POISSON], combined[VAR_RNOISE]
+    for k in range(LANES):
+        invalid = (flags[k] & _DS) != 0
+        poisson = bounded(1.0 / totals[1, k]) if totals[1, k] > 0 else 0.0
+        read = bounded(1.0 / totals[2, k] if totals[2, k] > 0 else totals[2, k])
+        slope[k] = np.nan if invalid else totals[0, k] * read
+        err[k] = 0.0 if invalid else np.sqrt(poisson + read)
+        var_poisson[k] = 0.0 if invalid else poisson
+        var_rnoise[k] = 0.0 if invalid else read

@@ -1,0 +1,156 @@
+"""Copies between the exposure, the blocks that are fitted, and the outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels.memory import copy_in, copy_out, put
+from rampfit_numba.kernels.ols.arrays import WORD
+
+_D = np.uint8(dq.DO_NOT_USE)
+
+
+@jit
+def load_block(places, first, ramps):
+    """Copy a block of pixels from pixel `first` of the window on, with native byte order and the rule of groups."""
+    nints, ngroups = places.samples.shape
+    number = min(LANES, places.npixels - first)
+    for i in range(nints):
+        for g in range(ngroups):
+            copy_in(ramps.samples[i, g], places.samples[i, g] + first * WORD, number)
+            copy_in(ramps.flags[i, g], places.flags[i, g] + first, number)
+            if places.swapped:
+                _swap(ramps.bits[i, g])
+            if not places.first_used <= g <= places.last_used:
+                flags = ramps.flags[i, g]
+                for k in range(LANES):
+                    flags[k] |= _D
+        if places.zeroframe.size > 0:
+            copy_in(ramps.zeroframe[i], places.zeroframe[i] + first * WORD, number)
+        if places.suppressed.size > 0:
+            for k in range(number):
+                ramps.suppressed[i, k] = places.suppressed[i, first + k]
+    if places.planes[0] != 0:
+        copy_in(ramps.pixeldq, places.planes[0] + first * WORD, number)
+    copy_in(ramps.readnoise, places.planes[1] + first * WORD, number)
+    copy_in(ramps.gain, places.planes[2] + first * WORD, number)
+    if places.planes[3] != 0:
+        copy_in(ramps.dark, places.planes[3] + first * WORD, number)
+
+
+@jit
+def _swap(bits):
+    """Reverse the bytes of a row of samples."""
+    for k in range(LANES):
+        word = np.uint32(bits[k])
+        bits[k] = np.int32((word >> 24) | ((word >> 8) & 0xFF00) | ((word << 8) & 0xFF0000) | (word << 24))
+
+
+@jit
+def take_pixels(ramps, lanes, few, to):
+    """Copy some pixels of a block to another one, from lane `to` on."""
+    nints, ngroups, _ = ramps.samples.shape
+    number = len(lanes)
+    for i in range(nints):
+        for g in range(ngroups):
+            samples, few_samples = ramps.samples[i, g], few.samples[i, g]
+            flags, few_flags = ramps.flags[i, g], few.flags[i, g]
+            for a in range(number):
+                few_samples[to + a] = samples[lanes[a]]
+                few_flags[to + a] = flags[lanes[a]]
+        if ramps.zeroframe.size > 0:
+            for a in range(number):
+                few.zeroframe[i, to + a] = ramps.zeroframe[i, lanes[a]]
+        if ramps.suppressed.size > 0:
+            for a in range(number):
+                few.suppressed[i, to + a] = ramps.suppressed[i, lanes[a]]
+    for a in range(number):
+        k = lanes[a]
+        few.pixeldq[to + a] = ramps.pixeldq[k]
+        few.readnoise[to + a] = ramps.readnoise[k]
+        few.gain[to + a] = ramps.gain[k]
+        few.dark[to + a] = ramps.dark[k]
+
+
+@jit
+def pad_block(ramps, number):
+    """Make the ramps behind the first `number` pixels of a block unusable; the pixels' planes may be anything."""
+    if number == LANES:
+        return
+    nints, ngroups, _ = ramps.samples.shape
+    for i in range(nints):
+        for g in range(ngroups):
+            ramps.samples[i, g, number:] = 0.0
+            ramps.flags[i, g, number:] = _D
+        if ramps.zeroframe.size > 0:
+            ramps.zeroframe[i, number:] = 0.0
+        if ramps.suppressed.size > 0:
+            ramps.suppressed[i, number:] = False
+
+
+@jit
+def store_rows(rows, first, number, places):
+    """Copy the first `number` words of each row to its place, from pixel `first` on."""
+    for row in range(len(places)):
+        copy_out(places[row] + first * WORD, rows[row], number)
+
+
+@jit
+def scatter_rows(rows, pixels, number, places):
+    """Copy the first `number` words of each row to `pixels` of its place."""
+    for row in range(len(places)):
+        here = rows[row]
+        for a in range(number):
+            put(places[row], pixels[a], here, a)
+
+
+@jit
+def store_fitopt(fitopt, first, number, results):
+    """Do what :func:`store_rows` does for the optional results, and clear them.
+
+    Nearly all ramps have one segment. The outputs are 0 already where nothing is copied to.
+    """
+    skipped = first * WORD
+    for i in range(fitopt.pedestal.shape[0]):
+        copy_out(results.pedestal[i] + skipped, fitopt.pedestal[i], number)
+        for s in range(_segments(fitopt, i, results)):
+            for j in range(7):
+                copy_out(results.segments[j, i, s] + skipped, fitopt.segments[j, i, s], number)
+        for s in range(fitopt.depth[1, i]):
+            copy_out(results.crmag[i, s] + skipped, fitopt.crmag[i, s], number)
+    _clear(fitopt)
+
+
+@jit
+def scatter_fitopt(fitopt, pixels, number, results):
+    """Do what :func:`scatter_rows` does for the optional results, and clear them."""
+    for i in range(fitopt.pedestal.shape[0]):
+        for a in range(number):
+            put(results.pedestal[i], pixels[a], fitopt.pedestal[i], a)
+        for s in range(_segments(fitopt, i, results)):
+            for j in range(7):
+                row = fitopt.segments[j, i, s]
+                for a in range(number):
+                    put(results.segments[j, i, s], pixels[a], row, a)
+        for s in range(fitopt.depth[1, i]):
+            row = fitopt.crmag[i, s]
+            for a in range(number):
+                put(results.crmag[i, s], pixels[a], row, a)
+    _clear(fitopt)
+
+
+@jit
+def _segments(fitopt, i, results):
+    """Return how many segments of a block to copy: a first one always, which overwrites that of an unflagged ramp."""
+    return min(max(fitopt.depth[0, i], 1), results.segments.shape[2])
+
+
+@jit
+def _clear(fitopt):
+    """Set all but the first segments to 0."""
+    for i in range(fitopt.pedestal.shape[0]):
+        fitopt.segments[:, i, 1 : fitopt.depth[0, i]] = 0.0
+        fitopt.crmag[i, : fitopt.depth[1, i]] = 0.0
+    fitopt.depth[:] = 0

@@ -1,0 +1,271 @@
+"""Optional results: every segment's fit, the steps at the jumps, and the pedestal.
+
+The functions that store them take ``fitopt``, a ``BlockFitOpt``, and the integration; with None they are empty.
+
+Source: sections 2.12, 5 and 8 of the rules in ``docs/algorithm.md``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
+from rampfit_numba.kernels.ols.segment_fit import single_group_time
+from rampfit_numba.kernels.ols.weighting import POWERS
+from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store_single
+
+#: Rows of the float32 results of a segment.
+SLOPE, SIGSLOPE, VAR_POISSON, VAR_RNOISE, YINT, SIGYINT, WEIGHTS = range(7)
+#: The reference's value of sqrt(2), used for the uncertainties of segments of two groups.
+_SQRT2 = 1.41421356
+_FEW = 2
+_CLASSES = len(POWERS)
+_J, _S = np.uint8(dq.JUMP_DET), np.uint8(dq.SATURATED)
+_S32 = np.uint32(dq.SATURATED)
+_ZEROFRAME = ramp_status.ZEROFRAME
+
+
+@jit_inline
+def weighted_mean(samples, lane, begin, length, weights, start):
+    """Return the weighted mean, in DN, of `length` samples of one ramp from group `begin` on.
+
+    Their coefficients stand in ``weights.shares`` from `start` on.
+    """
+    mean = 0.0
+    for g in range(length):
+        mean += weights.shares[start + g] * np.float64(samples[begin + g, lane])
+    return mean
+
+
+@jit_inline
+def store_segment(place, k, begin, length, snr_class, slope, mean, settings, constants, weights):
+    """Store the fit of one segment of two or more groups.
+
+    Parameters
+    ----------
+    place : ndarray of float32, shape (7, LANES)
+        Rows SLOPE to WEIGHTS: DN/s, e-/group, (DN/s)^2 twice, DN, e-, (s/DN)^2.
+    k : int
+        Lane.
+    begin, length, snr_class : int
+        First group, number of groups, signal-to-noise class.
+    slope : float
+        Slope per group times n^3 - n, in DN.
+    mean : float
+        Weighted mean of the samples in DN.
+    settings : Settings
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+    weights : Weights
+    """
+    n = np.float64(length)
+    per_step, per_cubic, per_second = 1.0 / (n - 1.0), 1.0 / (n * n * n - n), 1.0 / settings.group_time
+    centre = np.float64(begin) + 0.5 * (n - 1.0)
+    readnoise = constants[READNOISE, k]
+    per_group = slope * per_cubic
+    if length > _FEW:
+        per_group += constants[UNFITTABLE, k]
+        noise = abs(readnoise) + constants[UNFITTABLE, k]
+        of_slope, of_intercept = uncertainties(weights, snr_class, length, centre)
+        sigslope, sigyint = noise * of_slope, noise * of_intercept
+        var_rnoise = constants[READ_LONG, k] * per_cubic
+    else:
+        sigslope = sigyint = _SQRT2 * readnoise
+        var_rnoise = constants[READ, k] * per_cubic
+    place[SLOPE, k] = per_group * per_second
+    place[SIGSLOPE, k] = sigslope
+    place[VAR_POISSON, k] = constants[POISSON, k] * per_step
+    place[VAR_RNOISE, k] = var_rnoise
+    place[YINT, k] = mean - per_group * centre
+    place[SIGYINT, k] = sigyint
+    place[WEIGHTS, k] = 1.0 / var_rnoise
+
+
+@jit_inline
+def uncertainties(weights, snr_class, length, centre):
+    """Return the standard deviations of slope and intercept, in units of the noise of a group.
+
+    `centre` is the middle of the segment, counted from the first group.
+    """
+    total, spread_of = weights.total[snr_class, length], weights.spread[snr_class, length]
+    return np.sqrt(1.0 / spread_of), np.sqrt(1.0 / total + centre * centre / spread_of)
+
+
+@jit
+def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights, flagged, nflagged, wanted):
+    """Store the only segments of the ramps without flags of a block, and 0 for the others.
+
+    What :func:`store_segment` does is done for vectors here, with the same results to the bit.
+
+    Parameters
+    ----------
+    fitopt : BlockFitOpt or None
+    i : int
+        Integration.
+    samples : ndarray of float32, shape (ngroups, LANES)
+        In DN.
+    classes, slope : ndarray of float64, shape (LANES,)
+        See :func:`fit_clean`.
+    settings, constants, weights
+        See :func:`store_segment`.
+    flagged : ndarray of uint32
+        The ramps with flags, `nflagged` of them.
+    wanted : bool
+        Otherwise only the 0 is stored, and :func:`store_segments` does the rest.
+    """
+    if fitopt is None:
+        return
+    place = fitopt.segments[:, i, 0]
+    if wanted:
+        ngroups = samples.shape[0]
+        n = np.float64(ngroups)
+        per_step, per_cubic, per_second = 1.0 / (n - 1.0), 1.0 / (n * n * n - n), 1.0 / settings.group_time
+        centre = 0.5 * (n - 1.0)
+        entries = weights.factors.size // _CLASSES
+        for lane in range(0, LANES, WIDTH):
+            found = load(classes, lane)
+            mean, of_slope, of_intercept = spread(0.0), spread(0.0), spread(0.0)
+            for c in range(_CLASSES):
+                here = found == float(c)
+                if anywhere(here):
+                    start = c * entries + ngroups * (ngroups - 1) // 2
+                    total = spread(0.0)
+                    for g in range(ngroups):
+                        total = total + load_single(samples[g], lane) * weights.shares[start + g]
+                    its_slope, its_intercept = uncertainties(weights, c, ngroups, centre)
+                    mean = select(here, total, mean)
+                    of_slope = select(here, its_slope, of_slope)
+                    of_intercept = select(here, its_intercept, of_intercept)
+            per_group = load(slope, lane) * per_cubic
+            readnoise = load(constants[READNOISE], lane)
+            sigslope = sigyint = readnoise * _SQRT2
+            var_rnoise = load(constants[READ], lane) * per_cubic
+            if ngroups > _FEW:
+                lost = load(constants[UNFITTABLE], lane)
+                per_group = per_group + lost
+                noise = select(readnoise < 0.0, 0.0 - readnoise, readnoise) + lost
+                sigslope, sigyint = noise * of_slope, noise * of_intercept
+                var_rnoise = load(constants[READ_LONG], lane) * per_cubic
+            store_single(place[SLOPE], lane, per_group * per_second)
+            store_single(place[SIGSLOPE], lane, sigslope)
+            store_single(place[VAR_POISSON], lane, load(constants[POISSON], lane) * per_step)
+            store_single(place[VAR_RNOISE], lane, var_rnoise)
+            store_single(place[YINT], lane, mean - per_group * centre)
+            store_single(place[SIGYINT], lane, sigyint)
+            store_single(place[WEIGHTS], lane, 1.0 / var_rnoise)
+    for a in range(nflagged):
+        place[:, flagged[a]] = 0.0
+
+
+@jit
+def store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored):
+    """Store the fits of the segments of two or more groups of a block of ramps.
+
+    Parameters
+    ----------
+    fitopt : BlockFitOpt or None
+    i : int
+        Integration.
+    samples : ndarray of float32, shape (ngroups, LANES)
+        In DN.
+    segments : Segments
+        As :func:`fit_segments` leaves them.
+    number : int
+        How many there are.
+    settings, constants, weights
+        See :func:`store_segment`.
+    stored : ndarray of int32, shape (LANES,)
+        Room to count in.
+    """
+    if fitopt is None:
+        return
+    places = fitopt.segments[:, i]
+    for lane in range(LANES):
+        stored[lane] = 0
+    entries = weights.factors.size // _CLASSES
+    for s in range(number):
+        k, length, last = np.int64(segments.lane[s]), np.int64(segments.length[s]), np.int64(segments.last[s])
+        begin = last + 1 - length
+        snr_class = np.int64(segments.row[s]) // entries
+        # The row is the segment's last one.
+        mean = weighted_mean(samples, k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
+        place = places[:, stored[k]]
+        store_segment(place, k, begin, length, snr_class, segments.slope[s], mean, settings, constants, weights)
+        stored[k] += 1
+    for lane in range(LANES):
+        fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[lane])
+
+
+@jit
+def store_single_group(fitopt, i, sample, k, status, settings, constants):
+    """Store the fit of a ramp whose only segment is one `sample` in DN; the rest is as for :func:`store_segments`."""
+    if fitopt is None:
+        return
+    place = fitopt.segments[:, i, 0]
+    time = single_group_time(status, settings)
+    ratio = settings.group_time / time
+    var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
+    place[SLOPE, k] = np.float64(sample) / time
+    place[VAR_POISSON, k] = constants[POISSON, k] * ratio
+    place[VAR_RNOISE, k] = var_rnoise
+    place[WEIGHTS, k] = 1.0 / var_rnoise
+
+
+@jit
+def store_pedestals(fitopt, i, samples, settings, flags, slope):
+    """Store the pedestals of one integration of a block, in DN.
+
+    Parameters
+    ----------
+    fitopt : BlockFitOpt or None
+    i : int
+        Integration.
+    samples : ndarray of float32, shape (ngroups, LANES)
+    settings : Settings
+    flags : ndarray of uint32, shape (LANES,)
+        Of the integration, before partial saturation.
+    slope : ndarray of float64, shape (LANES,)
+        In DN/s. That the product with a number of groups lacks the group time is as in the reference.
+    """
+    if fitopt is None:
+        return
+    pedestal = fitopt.pedestal[i]
+    for k in range(LANES):
+        value = np.float64(samples[0, k]) - slope[k] * settings.pedestal_groups
+        pedestal[k] = 0.0 if (flags[k] & _S32) != 0 or np.isnan(value) else value
+
+
+@jit
+def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_flag):
+    """List the steps at the jumps of one ramp, in time order and in DN, NaN next to saturation.
+
+    Parameters
+    ----------
+    fitopt : BlockFitOpt or None
+    i : int
+        Integration.
+    samples, flags : ndarray, shape (ngroups, LANES)
+    k : int
+        Lane.
+    status : uint16
+    replaced_sample, replaced_flag
+        Group 0 as it was where a zeroframe took its place.
+    """
+    if fitopt is None:
+        return
+    crmag = fitopt.crmag[i]
+    found = 0
+    for g in range(1, samples.shape[0]):
+        if (flags[g, k] & _J) == 0:
+            continue
+        before = np.float64(samples[g - 1, k])
+        before_flag = flags[g - 1, k]
+        if g == 1 and (status & _ZEROFRAME) != 0:
+            before = np.float64(replaced_sample)
+            before_flag = replaced_flag
+        saturated = ((flags[g, k] | before_flag) & _S) != 0
+        crmag[found, k] = np.nan if saturated else np.float64(samples[g, k]) - before
+        found += 1
+    fitopt.depth[1, i] = max(fitopt.depth[1, i], found)

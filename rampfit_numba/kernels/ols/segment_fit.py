@@ -1,0 +1,266 @@
+"""Weighted straight-line fits of segments.
+
+Source: section 5 of the rules in ``docs/algorithm.md``; Fixsen et al. 2000 (PASP 112, 1350) for the weights, Robberto
+2008 (JWST-STScI-0001490) and Regan 2007 (JWST-STScI-001212) for the variances.
+
+The weights are symmetric about the middle of a segment, so a slope is a sum over pairs of samples that lie
+symmetrically, a_j (y_{n-1-j} - y_j): half as many terms, and the pedestal leaves no rounding error. The first pair is
+also what the signal-to-noise class is found from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.pixels import (
+    GAIN,
+    POISSON,
+    POISSON_WEIGHT,
+    READ,
+    READ_WEIGHT,
+    READNOISE,
+    SLOPE_WEIGHT,
+    UNFITTABLE,
+)
+from rampfit_numba.kernels.ols.weighting import BOUNDS
+from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store
+
+_CLASSES = len(BOUNDS) + 1
+_B1, _B2, _B3, _B4, _B5 = BOUNDS
+_SOLE_FIRST = ramp_status.SOLE_FIRST
+_ZEROFRAME = ramp_status.ZEROFRAME
+_FEW = 2
+_ONE, _LANES = np.uint32(1), np.uint32(LANES)
+
+
+@jit_inline
+def signal_class(step, readnoise, gain):
+    """Return the signal-to-noise class of a segment, 0 to 5 (table of section 5).
+
+    Parameters
+    ----------
+    step : float
+        Last sample minus first, in DN.
+    readnoise : float
+        Noise R of a group in e-.
+    gain : float
+        G in e-/DN.
+
+    Returns
+    -------
+    int
+        Class of step G / sqrt(R^2 + step G); NaN has the highest, no positive variance the lowest.
+    """
+    signal = step * gain
+    variance = readnoise * readnoise + signal
+    # Squares instead of a quotient and a root, which take longer than all the rest of a short segment. Equality with a
+    # bound needs a perfect square, for which both ways are exact.
+    square = signal * signal if signal > 0 and variance > 0 else 0.0
+    found = (
+        int(square >= _B1 * _B1 * variance)
+        + int(square >= _B2 * _B2 * variance)
+        + int(square >= _B3 * _B3 * variance)
+        + int(square >= _B4 * _B4 * variance)
+        + int(square >= _B5 * _B5 * variance)
+    )
+    found = found if square > 0 else 0
+    return _CLASSES - 1 if np.isnan(variance) else found
+
+
+@jit_inline
+def single_group_time(status, settings):
+    """Return the time in s that a segment of a single group stands for."""
+    if (status & _SOLE_FIRST) != 0:
+        return settings.one_group_time
+    if (status & _ZEROFRAME) != 0:
+        return settings.frame_time
+    return settings.group_time
+
+
+@jit
+def fit_segments(samples, constants, weights, segments, number):
+    """Fit the segments of two or more groups of a block: find `row` and `slope` of `segments`.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (ngroups, LANES)
+        In DN.
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+        See :mod:`pixels`.
+    weights : Weights
+    segments : Segments
+        As :func:`list_segments` leaves them.
+    number : int
+        How many there are.
+    """
+    flat = samples.reshape(-1)
+    entries = np.uint32(weights.factors.size // _CLASSES)
+    lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
+    low, high, step, slope, longer = segments.low, segments.high, segments.step, segments.slope, segments.longer
+    readnoise, gain = segments.first_constant, segments.second_constant
+    # What is gathered from all over is set side by side, so that the next loop can use vectors.
+    for s in range(number):
+        k = lane[s]
+        end = last[s] * _LANES + k
+        begin = end - (length[s] - _ONE) * _LANES
+        high[s], low[s] = end, begin
+        step[s] = np.float64(flat[end]) - np.float64(flat[begin])
+        readnoise[s], gain[s] = constants[READNOISE, k], constants[GAIN, k]
+    for s in range(number):
+        n = length[s]
+        row[s] = np.uint32(signal_class(step[s], readnoise[s], gain[s])) * entries + ((n * (n + _ONE)) >> _ONE) - _ONE
+    open_segments = 0
+    for s in range(number):
+        slope[s] = weights.factors[row[s]] * step[s]
+        longer[open_segments] = s
+        open_segments += length[s] > _FEW + 1
+    # The segments that have another pair, then those that have one more, and so on: no branch is hard to guess.
+    pair = 1
+    while open_segments > 0:
+        rows = np.uint32(pair) * _LANES
+        still_open = 0
+        for a in range(open_segments):
+            s = longer[a]
+            difference = np.float64(flat[high[s] - rows]) - np.float64(flat[low[s] + rows])
+            slope[s] += weights.factors[row[s] - np.uint32(pair)] * difference
+            longer[still_open] = s
+            still_open += length[s] > 2 * pair + _FEW + 1
+        open_segments = still_open
+        pair += 1
+
+
+@jit
+def sum_segments(segments, number, reach, constants, sums):
+    """Add up what the combination of the segments of two or more groups of a block needs.
+
+    Parameters
+    ----------
+    segments : Segments
+        As :func:`fit_segments` leaves them.
+    number : int
+        How many there are.
+    reach : Reach
+        As :func:`list_segments` leaves it.
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+    sums : ndarray of float64, shape (4, LANES)
+        Results: sum slope / var_rnoise, sum 1 / var_poisson (positive ones), sum 1 / var_rnoise, sum 1 / var_err.
+    """
+    lane, length, slope = segments.lane, segments.length, segments.slope
+    poisson, read, weight = segments.first_constant, segments.second_constant, segments.weight
+    poisson_in, read_in = constants[POISSON], constants[READ]
+    for s in range(number):
+        k = lane[s]
+        poisson[s] = poisson_in[k]
+        read[s] = read_in[k]
+    for s in range(number):
+        n = np.float64(length[s])
+        steps, cubic = n - 1.0, n * n * n - n
+        # 1 / (POISSON / (n - 1) + READ / (n^3 - n)) with a single division
+        weight[s] = cubic * steps / (poisson[s] * cubic + read[s] * steps)
+    slope_sum, poisson_sum, read_sum, total_sum = sums[0], sums[1], sums[2], sums[3]
+    for k in range(LANES):
+        slope_sum[k] = total_sum[k] = 0.0
+    for s in range(number):
+        k = lane[s]
+        slope_sum[k] += slope[s]
+        total_sum[k] += weight[s]
+    count, steps, cubics = reach.several, reach.steps, reach.cubics
+    read_weight, poisson_weight, unfittable = constants[READ_WEIGHT], constants[POISSON_WEIGHT], constants[UNFITTABLE]
+    slope_weight = constants[SLOPE_WEIGHT]
+    for k in range(LANES):
+        # A segment of two groups has n^3 - n = 6.
+        lost = unfittable[k] if cubics[k] > 6 * np.uint64(count[k]) else 0.0
+        slope_sum[k] = (slope_sum[k] + lost) * slope_weight[k]
+    for k in range(LANES):
+        poisson_sum[k] = poisson_weight[k] * np.float64(steps[k])
+    for k in range(LANES):
+        read_sum[k] = read_weight[k] * np.float64(cubics[k]) if cubics[k] > 0 else 0.0
+
+
+@jit
+def sum_single_group(sample, k, status, settings, constants, sums):
+    """Do what :func:`sum_segments` does for lane `k`, whose only segment is one `sample` in DN."""
+    time = single_group_time(status, settings)
+    ratio = settings.group_time / time
+    var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
+    sums[0, k] = np.float64(sample) / time / var_rnoise
+    sums[1, k] = constants[POISSON_WEIGHT, k] / ratio
+    sums[2, k] = 1.0 / var_rnoise
+    sums[3, k] = 1.0 / (constants[POISSON, k] * ratio + var_rnoise)
+
+
+@jit
+def fit_clean(samples, constants, weights, classes, slope):
+    """Fit a block of ramps without flags of two or more groups, which are one segment each.
+
+    The terms and their order are those of :func:`fit_segments`: the results are the same to the bit. A vector of ramps
+    is fitted once for every signal-to-noise class that occurs in it, which is one mostly.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (ngroups, LANES)
+        In DN.
+    constants : ndarray of float64, shape (CONSTANTS, LANES)
+    weights : Weights
+    classes : ndarray of float64, shape (LANES,)
+        Result: signal-to-noise classes.
+    slope : ndarray of float64, shape (LANES,)
+        Result: slope per group times n^3 - n, in DN.
+    """
+    last = samples.shape[0] - 1
+    entries = weights.factors.size // _CLASSES
+    readnoise, gain = constants[READNOISE], constants[GAIN]
+    for lane in range(0, LANES, WIDTH):
+        step = load_single(samples[last], lane) - load_single(samples[0], lane)
+        found = _signal_classes(step, load(readnoise, lane), load(gain, lane))
+        fitted = spread(0.0)
+        for c in range(_CLASSES):
+            here = found == float(c)
+            if anywhere(here):
+                row = c * entries + (last + 1) * (last + 2) // 2 - 1
+                total = step * weights.factors[row]
+                for j in range(1, (last + 1) // 2):
+                    pair = load_single(samples[last - j], lane) - load_single(samples[j], lane)
+                    total = total + pair * weights.factors[row - j]
+                fitted = select(here, total, fitted)
+        store(classes, lane, found)
+        store(slope, lane, fitted)
+
+
+@jit_inline
+def _signal_classes(step, readnoise, gain):
+    """Do what :func:`signal_class` does for vectors."""
+    signal = step * gain
+    variance = readnoise * readnoise + signal
+    square = select((signal > 0.0) & (variance > 0.0), signal * signal, 0.0)
+    found = (
+        select(square >= variance * (_B1 * _B1), 1.0, 0.0)
+        + select(square >= variance * (_B2 * _B2), 1.0, 0.0)
+        + select(square >= variance * (_B3 * _B3), 1.0, 0.0)
+        + select(square >= variance * (_B4 * _B4), 1.0, 0.0)
+        + select(square >= variance * (_B5 * _B5), 1.0, 0.0)
+    )
+    return select(variance == variance, select(square > 0.0, found, 0.0), _CLASSES - 1.0)  # noqa: PLR0124  (NaN is not)
+
+
+@jit
+def sum_clean(slope, ngroups, constants, sums):
+    """Do what :func:`sum_segments` does for ramps without flags: only row 0 of `sums`."""
+    slope_weight, unfittable, slope_sum = constants[SLOPE_WEIGHT], constants[UNFITTABLE], sums[0]
+    for k in range(LANES):
+        lost = unfittable[k] if ngroups > _FEW else 0.0
+        slope_sum[k] = (slope[k] + lost) * slope_weight[k]
+
+
+@jit
+def weigh_clean(ngroups, constants, sums):
+    """Find what the unflagged ramps of a pixel share: rows 1 and 2 of `sums` as in :func:`sum_segments`."""
+    n = np.float64(ngroups)
+    steps, cubic = n - 1.0, n * n * n - n
+    poisson_weight, read_weight = constants[POISSON_WEIGHT], constants[READ_WEIGHT]
+    poisson_sum, read_sum = sums[1], sums[2]
+    for k in range(LANES):
+        poisson_sum[k] = poisson_weight[k] * steps
+        read_sum[k] = read_weight[k] * cubic

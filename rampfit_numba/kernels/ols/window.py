@@ -1,0 +1,262 @@
+"""Fit of the pixels of one window, block by block.
+
+A block is LANES pixels with all their integrations and groups. It is copied from wherever the exposure stands to room
+that stays in the nearest cache, so that the exposure is read from memory once. Where few pixels of a block have flags,
+it is fitted as if none had, and those that have are fitted once more, gathered into blocks of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
+from rampfit_numba.kernels.memory import addresses
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, Ramps
+from rampfit_numba.kernels.ols.block import BlockRoom, fit_block, room_for_block
+from rampfit_numba.kernels.ols.copying import (
+    load_block,
+    pad_block,
+    scatter_fitopt,
+    scatter_rows,
+    store_fitopt,
+    store_rows,
+    take_pixels,
+)
+from rampfit_numba.kernels.ols.segments import (
+    Reach,
+    Segments,
+    count_segments,
+    find_reach,
+    room_for_reach,
+    room_for_segments,
+)
+
+if TYPE_CHECKING:
+    from rampfit_numba.kernels.ols.arrays import FitOptPlaces, Places
+
+_J = np.uint8(dq.JUMP_DET)
+_UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
+_ZEROFRAME = ramp_status.ZEROFRAME
+#: Up to so many pixels with flags leave a block; 2x20 with one in 40 pixels flagged takes a quarter less time with it.
+_FEW = LANES // 4
+#: Most results that are collected before they are copied to the outputs, in longer runs: written block by block,
+#: between reads of as many planes, they take 9 ns a ramp more (2x20, of 41).
+_COLLECTED = 1 << 16
+_ROWS = len(RESULT_TYPES)
+
+
+class Room(NamedTuple):
+    """What :func:`fit_window` works in.
+
+    Attributes
+    ----------
+    block : BlockRoom
+    reach : Reach
+    segments : Segments
+    ramps, few : Ramps
+        The block at hand, and pixels with flags that wait for enough of their kind.
+    pixels : ndarray of int64, shape (LANES,)
+        Where those of `few` stand in the window.
+    lanes : ndarray of uint32, shape (LANES,)
+        Pixels of the block that have flags.
+    result, fitopt : BlockResult, BlockFitOpt or None
+        Of one block.
+    collected, collected_places : ndarray of uint32, shape (5 + 5 nints, npixels), and of int64, shape (5 + 5 nints,)
+        Results of some blocks, and the addresses of the rows.
+    """
+
+    block: BlockRoom
+    reach: Reach
+    segments: Segments
+    ramps: Ramps
+    few: Ramps
+    pixels: np.ndarray
+    lanes: np.ndarray
+    result: BlockResult
+    fitopt: BlockFitOpt | None
+    collected: np.ndarray
+    collected_places: np.ndarray
+
+
+def room_for_window(places: Places, fitopt: FitOptPlaces | None) -> Room:
+    """Return :class:`Room` for windows whose inputs, and optional results, are like these."""
+    nints, ngroups = places.samples.shape
+    optional = None
+    if fitopt is not None:
+        # There is always a first segment, if only to be left at 0.
+        segments, jumps = max(fitopt.segments.shape[2], 1), fitopt.crmag.shape[1]
+        optional = BlockFitOpt(
+            segments=np.zeros((7, nints, segments, LANES), np.float32),
+            pedestal=np.zeros((nints, LANES), np.float32),
+            crmag=np.zeros((nints, jumps, LANES), np.float32),
+            depth=np.zeros((2, nints), np.int64),
+        )
+    rows = _ROWS * (nints + 1)
+    collected = np.empty((rows, max(_COLLECTED // (rows * LANES), 1) * LANES), np.uint32)
+    return Room(
+        block=room_for_block(nints, ngroups),
+        reach=room_for_reach(ngroups),
+        segments=room_for_segments(ngroups),
+        ramps=room_for_ramps(places),
+        few=room_for_ramps(places),
+        pixels=np.empty(LANES, np.int64),
+        lanes=np.empty(LANES, np.uint32),
+        result=_room_for_result(nints),
+        fitopt=optional,
+        collected=collected,
+        collected_places=addresses(collected[..., np.newaxis]),
+    )
+
+
+def _room_for_result(nints: int) -> BlockResult:
+    words = np.empty((_ROWS * (nints + 1), LANES), np.uint32)
+    rate, rate_dq, rateints, rateints_dq = np.split(words, [_ROWS - 1, _ROWS, _ROWS + (_ROWS - 1) * nints])
+    return BlockResult(
+        words=words,
+        rate=rate.view(np.float32),
+        rate_dq=rate_dq[0],
+        rateints=rateints.view(np.float32).reshape(_ROWS - 1, nints, LANES),
+        rateints_dq=rateints_dq,
+    )
+
+
+def room_for_ramps(places: Places) -> Ramps:
+    """Return room for a block of pixels whose inputs are like these; planes that are absent keep their values."""
+    nints, ngroups = places.samples.shape
+    samples = np.zeros((nints, ngroups, LANES), np.float32)
+    return Ramps(
+        samples=samples,
+        bits=samples.view(np.int32),
+        flags=np.zeros(samples.shape, np.uint8),
+        pixeldq=np.zeros(LANES, np.uint32),
+        readnoise=np.ones(LANES, np.float32),
+        gain=np.ones(LANES, np.float32),
+        dark=np.zeros(LANES, np.float32),
+        zeroframe=np.zeros((nints, LANES if places.zeroframe.size else 0), np.float32),
+        suppressed=np.zeros((nints, LANES if places.suppressed.size else 0), np.bool_),
+    )
+
+
+@jit_entry
+def fit_window(places, results, fitopt_results, settings, weights, network, room):
+    """Fit all ramps of a window (sections 2.9 to 8 of the rules in ``docs/algorithm.md``).
+
+    Parameters
+    ----------
+    places : Places
+    results : ndarray of int64
+        See :meth:`OutputFinder.find`.
+    fitopt_results : FitOptPlaces or None
+        With None, the code for the optional results is not even compiled.
+    settings : Settings
+    weights : Weights
+    network : ndarray of int64, shape (exchanges, 3)
+        See :func:`middle_network`.
+    room : Room
+    """
+    nints, ngroups = places.samples.shape
+    block, reach, segments, ramps, few = room.block, room.reach, room.segments, room.ramps, room.few
+    result, fitopt, lanes, pixels = room.result, room.fitopt, room.lanes, room.pixels
+    collected, collected_places = room.collected, room.collected_places
+    touched, found, pixel_flags, sums = block.touched, block.bytes[0], block.bytes[1], block.singles
+    first = copied = waiting = np.int64(0)
+    # One call of fit_block for both kinds of blocks: it becomes a part of this function, and takes seconds to compile.
+    while first < places.npixels or waiting > 0:
+        gathered = waiting > LANES - _FEW or first >= places.npixels
+        number = waiting if gathered else min(LANES, places.npixels - first)
+        here = few if gathered else ramps
+        if not gathered:
+            load_block(places, first, here)
+        pad_block(here, number)
+        for k in range(LANES):
+            pixel_flags[k] = 0
+        for i in range(nints):
+            some = ramp_status.gather_flags(here.samples[i], here.bits[i], here.flags[i], found, sums)
+            touched[i] = some or ngroups == 1
+            if some:
+                for k in range(LANES):
+                    pixel_flags[k] |= found[k]
+        if not gathered:
+            flagged = 0
+            for k in range(number):
+                lanes[flagged] = k
+                flagged += pixel_flags[k] != 0
+            if flagged <= _FEW and ngroups > 1:
+                touched[:] = False
+                take_pixels(here, lanes[:flagged], few, waiting)
+                for a in range(flagged):
+                    pixels[waiting] = first + lanes[a]
+                    waiting += 1
+        fit_block(here, settings, weights, network, reach, segments, block, result, fitopt)
+        if not gathered:
+            store_rows(result.words, first - copied, LANES, collected_places)
+            if fitopt_results is not None:
+                store_fitopt(fitopt, first, number, fitopt_results)
+            first += LANES
+        if gathered or first >= places.npixels or first - copied == collected.shape[1]:
+            end = min(first, places.npixels)
+            store_rows(collected, copied, end - copied, results)
+            copied = end
+        if gathered:
+            scatter_rows(result.words, pixels, number, results)
+            if fitopt_results is not None:
+                scatter_fitopt(fitopt, pixels, number, fitopt_results)
+            waiting = np.int64(0)
+
+
+@jit_entry_allocating
+def count_window(places, settings, ramps, reach):
+    """Return the largest number of segments and of jumps of a ramp of this window, as fitopt needs it (section 8).
+
+    Parameters
+    ----------
+    places : Places
+    settings : Settings
+    ramps : Ramps
+    reach : Reach
+        Room to work in.
+    """
+    nints, ngroups = places.samples.shape
+    status = np.empty(LANES, np.uint16)
+    found = np.empty(LANES, np.uint8)
+    sums = np.empty(LANES, np.float32)
+    added = np.empty(LANES, np.uint8)
+    late = np.empty(LANES, np.uint8)
+    flagged = np.empty(LANES + 1, np.uint32)
+    left_out = np.empty(LANES, np.bool_)
+    work = np.empty((5, LANES), np.uint8)
+    several, single, jumps = np.empty(LANES, np.int32), np.empty(LANES, np.int32), np.empty(LANES, np.int32)
+    most_segments = 0
+    most_jumps = 0
+    for first in range(0, places.npixels, LANES):
+        load_block(places, first, ramps)
+        pad_block(ramps, min(LANES, places.npixels - first))
+        for i in range(nints):
+            flags = ramps.flags[i]
+            if not ramp_status.gather_flags(ramps.samples[i], ramps.bits[i], flags, found, sums):
+                most_segments = max(most_segments, 1)
+                continue
+            number = ramp_status.ramp_status(
+                flags, ramps.zeroframe[i], ramps.suppressed[i], settings, status, added, late, flagged, work
+            )
+            jumps[:] = 0
+            for g in range(1, ngroups):
+                here = flags[g]
+                for k in range(LANES):
+                    jumps[k] += (here[k] & _J) != 0
+            for a in range(number):
+                k = flagged[a]
+                if (status[k] & _ZEROFRAME) != 0:
+                    flags[0, k] = 0
+            for k in range(LANES):
+                left_out[k] = (status[k] & _UNFITTED) != 0
+            find_reach(flags, settings.clear_first_jump, left_out, reach)
+            count_segments(reach, several, single)
+            for k in range(LANES):
+                most_jumps = max(most_jumps, jumps[k])
+                most_segments = max(most_segments, several[k] if several[k] > 0 else single[k])
+    return most_segments, most_jumps

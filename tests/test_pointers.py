@@ -1,0 +1,212 @@
+"""Arrays that kernels know by their addresses: what stands beside them is neither read nor written."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+
+import numpy as np
+import pytest
+
+from rampfit_numba.algorithms.ols.pointers import InputFinder
+from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
+from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.rows import BUFFER_BYTES, MOST_SAMPLES, RowInputs
+from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.memory import addresses, copy_in, copy_out, put
+from rampfit_numba.kernels.ols.ramp_status import gather_flags
+from rampfit_numba.kernels.ols.settings import Settings
+from rampfit_numba.kernels.vectors import BITS, bits_above
+from tests.bulk_exposures import bulk_case
+from tests.compiled import from_python
+from tests.sizes import fewer
+
+pytestmark = pytest.mark.kernel
+
+SETTINGS = Settings(3.0, 3.0, 3.0, 2.0, 1.0, suppress_one_group=False, clear_first_jump=True)
+GUARD = 77
+SHAPES = [
+    (2, 7, 3, fewer(301, 19)),
+    (1, 5, 1, fewer(260, 17)),
+    (2, 4, fewer(260, 17), 1),
+    (1, 5, 2, fewer(33_000, 21)),
+]
+
+
+def guarded(shape, dtype, at_end):
+    """Return an array flush with memory that nobody may touch: to read or write one byte too many ends the process."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    pages = -(-max(size, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, pages + 2 * mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for page in (start, start + mmap.PAGESIZE + pages):
+        assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(page), ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    return np.ndarray(shape, dtype, memory, mmap.PAGESIZE + (pages - size if at_end else 0))
+
+
+def formed(shape, dtype, form):  # noqa: PLR0911  (a form each)
+    """Return an array of GUARD everywhere in its memory, some of it not its own, and all of that memory."""
+    if form in ("flush with the end", "flush with the start"):
+        array = guarded(shape, dtype, at_end=form.endswith("end"))
+        array[...] = GUARD
+        return array, array
+    if form == "columns":  # cut out of wider rows
+        memory = np.full((*shape[:-1], shape[-1] + 5), GUARD, dtype)
+        return memory[..., 2:-3], memory
+    if form == "rows":  # whole rows, but not all of them
+        memory = np.full((*shape[:-2], shape[-2] + 3, shape[-1]), GUARD, dtype)
+        return memory[..., 1:-2, :], memory
+    if form in ("swapped", "wide"):
+        other = np.float64 if np.dtype(dtype).kind == "f" else np.uint64
+        memory = np.full(shape, GUARD, other if form == "wide" else np.dtype(dtype).newbyteorder())
+        return memory, memory
+    if form == "unaligned":
+        memory = np.frombuffer(bytearray(int(np.prod(shape)) * np.dtype(dtype).itemsize + 8), np.uint8)
+        array = np.ndarray(shape, dtype, memory.data, 1)
+        array[...] = GUARD
+        return array, array
+    if form == "planes backwards":
+        memory = np.full(shape, GUARD, dtype)
+        return np.flip(memory, tuple(range(len(shape) - 2))), memory
+    memory = np.full(shape[::-1], GUARD, dtype)
+    return memory.T, memory
+
+
+FORMS = [
+    *("flush with the end", "flush with the start", "columns", "rows", "swapped", "wide", "unaligned"),
+    *("planes backwards", "fortran"),
+]
+PLAIN = FORMS[0]
+
+
+def some_inputs(form, case):
+    def like(array):
+        copy, _ = formed(array.shape, array.dtype, form)
+        copy[...] = array
+        return copy
+
+    planes = (case.data, case.groupdq, case.readnoise, case.gain, case.pixeldq, case.average_dark_current)
+    return RowInputs(*(None if plane is None else like(plane) for plane in (*planes, case.zeroframe)))
+
+
+def some_outputs(shape, form, depth):
+    nints, _, *image = shape
+    shapes = [*[tuple(image)] * 5, *[(nints, *image)] * 5]
+    types = [*[np.float32] * 4, np.uint32] * 2
+    if depth is not None:
+        segments, jumps = depth
+        shapes += [*[(nints, segments, *image)] * 7, (nints, *image), (nints, jumps, *image)]
+        types += [np.float32] * 9
+    arrays = [formed(array_shape, dtype, form) for array_shape, dtype in zip(shapes, types, strict=True)]
+    for array, _ in arrays[10:]:
+        array[...] = 0
+    return RowOutputs(*(array for array, _ in arrays)), arrays
+
+
+@pytest.mark.skipif(not hasattr(mmap, "PROT_READ"), reason="memory is protected as POSIX has it")
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_any_layout_of_inputs_and_outputs(form, shape):
+    """With a first group that was dropped and held the only good sample of some ramps, and a zeroframe."""
+    case = bulk_case("everything", shape=shape)
+    assert case.zeroframe is not None
+    rules = Rules(SETTINGS, 1, shape[1], 0, shape[1] - 1, dropped_good=False)
+    for changed in (rules, rules._replace(settings=SETTINGS._replace(suppress_one_group=True), dropped_good=True)):
+        plain = some_inputs(PLAIN, case)
+        depth = count_rows(plain, None, changed)
+        wanted, _ = some_outputs(shape, PLAIN, depth)
+        fit_rows(plain, wanted, changed)
+        inputs = some_inputs(form, case)
+        before = [None if array is None else array.tobytes() for array in inputs]
+        assert count_rows(inputs, None, changed) == depth
+        for outputs_form in (PLAIN, form):
+            outputs, arrays = some_outputs(shape, outputs_form, depth)
+            fit_rows(inputs, outputs, changed)
+            for name, expected, (found, memory) in zip(RowOutputs._fields, wanted, arrays, strict=False):
+                np.testing.assert_array_equal(found, expected, err_msg=name)
+                found[...] = GUARD
+                assert (memory == GUARD).all(), f"{name}: something beside it was written"
+        assert [None if array is None else array.tobytes() for array in inputs] == before
+
+
+def test_windows_that_need_memory_for_all_integrations_are_small():
+    """Whether it is the zeroframe alone that cannot be read in place, or ramps were dropped with their only sample."""
+    shape = (400, 2, 8, 4096)
+    data, flags = np.zeros((1, *shape[1:]), np.float32), np.zeros((1, *shape[1:]), np.uint8)
+    data, flags = np.broadcast_to(data, shape), np.broadcast_to(flags, shape)
+    plane = np.ones(shape[2:], np.float32)
+    zeroframe = np.broadcast_to(np.zeros((1, *shape[2:]), np.float64), (400, *shape[2:]))
+    rules = Rules(SETTINGS, 0, 2, 0, 1, dropped_good=False)
+    pixels = [
+        InputFinder(RowInputs(data, flags, plane, plane, None, None, frame), changed).windows.pixels
+        for frame, changed in ((None, rules), (zeroframe, rules), (None, rules._replace(dropped_good=True)))
+    ]
+    assert pixels[0] * 400 * 2 <= MOST_SAMPLES
+    assert max(pixels[1:]) * 400 * 3 * 5 <= BUFFER_BYTES
+    assert min(pixels) > 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_addresses_are_those_of_numpy(form):
+    """Of the first pixel of every plane; and a window's pixels follow each other from there."""
+    shape = nints, ngroups, *image = SHAPES[0]
+    data, _ = formed(shape, np.float32, form)
+    data[...] = np.arange(data.size).reshape(shape)
+    plane = np.ones(image, np.float32)
+    rules = Rules(SETTINGS, 2, ngroups - 1, 0, ngroups - 1, dropped_good=False)
+    finder = InputFinder(RowInputs(data, np.zeros(shape, np.uint8), plane, plane, None, None, None), rules)
+    for window in finder.windows:
+        places = finder.find(window)
+        assert places.samples.shape == (nints, ngroups - 3)
+        assert places.planes[0] == places.planes[3] == 0
+        row = np.empty(places.npixels, np.float32)
+        for i, g in np.ndindex(places.samples.shape):
+            from_python(copy_in)(row, int(places.samples[i, g]), places.npixels)
+            values = row.byteswap() if places.swapped else row
+            expected = data[i, g + 2, window.rows, window.columns]
+            np.testing.assert_array_equal(values.reshape(expected.shape), expected)
+
+
+def test_copies_stay_within_their_count():
+    row, memory = np.arange(8, dtype=np.float32), np.full(12, GUARD, np.float32)
+    start = int(addresses(memory[np.newaxis, 2:])[()])
+    from_python(copy_out)(start, row, 5)
+    from_python(put)(start, 7, row, 3)
+    np.testing.assert_array_equal(memory, [GUARD, GUARD, 0, 1, 2, 3, 4, GUARD, GUARD, 3, GUARD, GUARD])
+    back = np.full(8, -1, np.float32)
+    from_python(copy_in)(back, start, 5)
+    np.testing.assert_array_equal(back, [0, 1, 2, 3, 4, -1, -1, -1])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_bits_above(dtype):
+    values = np.random.default_rng(3).integers(0, 4, 3 * BITS).astype(dtype)
+    for first in (0, BITS, BITS + 7):
+        found = int(from_python(bits_above)(values, first, 1))
+        assert found == sum(1 << k for k in range(BITS) if values[first + k] > 1)
+
+
+@pytest.mark.parametrize(
+    ("samples", "flagged"),
+    [
+        ([1, np.nan, 3], [0, 1, 0]),
+        ([np.inf, -np.inf, 3], [1, 1, 0]),
+        ([3e38, 3e38, 3e38], [0, 0, 0]),  # the sum overflows
+        ([-3e38, np.nan, -3e38], [0, 1, 0]),
+        ([0, 0, 0], [0, 0, 0]),
+    ],
+)
+def test_samples_that_are_not_finite_are_found(samples, flagged):
+    """Only where they are: the ramps beside them stay as they were, and so does a saturated group."""
+    block = np.ones((3, LANES), np.float32)
+    block[:, 1] = block[:, 2] = samples
+    flags = np.zeros((3, LANES), np.uint8)
+    flags[:, 2] = 2
+    found, sums = np.empty(LANES, np.uint8), np.empty(LANES, np.float32)
+    with np.errstate(all="ignore"):
+        assert from_python(gather_flags)(block, block.view(np.int32), flags, found, sums)
+    np.testing.assert_array_equal(flags[:, 1], flagged)
+    np.testing.assert_array_equal(flags[:, 2], [2, 2, 2])
+    assert not np.delete(flags, [1, 2], axis=1).any()
+    assert found[1] == max(flagged)
+    assert found[2] == 2
