@@ -13,6 +13,8 @@ import numpy as np
 from scipy import stats
 
 from tests.likely_cases import LikelyFit
+from tests.naive_covariance import Sums, Times, gain_without, solve
+from tests.naive_hits import HitSearch, believable, search_hits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,59 +44,6 @@ class Hinges:
     remains: NDArray[np.float64]
 
 
-class Times:
-    """The covariance of the differences of groups, made from that of their frames."""
-
-    def __init__(self, times: list[list[float]]) -> None:
-        frames = np.array([t for group in times for t in group], np.float64)
-        self.mean = np.array([np.mean(group) for group in times])
-        self.reads = np.array([len(group) for group in times])
-        self.dt = np.diff(self.mean)
-        average = np.zeros((len(times), frames.size))
-        begin = 0
-        for g, group in enumerate(times):
-            average[g, begin : begin + len(group)] = 1 / len(group)
-            begin += len(group)
-        # Signal arrived until the earlier of two frames is in both; from the first frame on, so that nothing cancels.
-        since = frames - frames[0]
-        step = np.diff(average, axis=0) / self.dt[:, None]
-        self.photon = _tridiagonal(step @ np.minimum.outer(since, since) @ step.T)
-        self.read = _tridiagonal(step @ step.T)
-        level = average / self.mean[:, None]
-        self.photon_since_reset = np.diag(level @ np.minimum.outer(frames, frames) @ level.T)
-        self.read_since_reset = np.diag(level @ level.T)
-
-
-def _tridiagonal(matrix: Matrix) -> Matrix:
-    return np.triu(np.tril(matrix, 1), -1)
-
-
-@dataclass
-class Sums:
-    """x = C^-1 1 on the used differences, and rate, weight, weighted rates and chi-square of the fit."""
-
-    x: Vector
-    rate: float
-    weight: float
-    chisq: float
-
-
-def solve(covariance: Matrix, d: Vector, used: NDArray[np.bool_]) -> Sums:
-    """Fit one rate to the used differences."""
-    x = np.zeros(d.size)
-    if not used.any() or not np.isfinite(covariance).all():
-        return Sums(x * NAN, NAN, NAN, NAN)
-    part = covariance[np.ix_(used, used)]
-    try:
-        x[used] = np.linalg.solve(part, np.ones(int(used.sum())))
-        rate = float(x[used] @ d[used] / x.sum())
-        residual = d[used] - rate
-        chisq = float(residual @ np.linalg.solve(part, residual))
-    except np.linalg.LinAlgError:
-        return Sums(x * NAN, NAN, NAN, NAN)
-    return Sums(x, rate, float(x.sum()), chisq)
-
-
 @dataclass
 class Search:
     """What a search found."""
@@ -105,9 +54,7 @@ class Search:
     coupling: float = math.inf
 
 
-def search(
-    covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float]
-) -> Search:
+def search(covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float]) -> Search:
     """Leave out what improves the fit most, as often as it improves it enough."""
     one_limit, two_limit = limits
     found = Search(used.copy(), NAN)
@@ -119,9 +66,9 @@ def search(
         # Three is the least of which a difference can be told to be wrong.
         if not math.isfinite(full.chisq) or u.sum() < 3:
             return found
-        ones = [(_gain(covariance, d, u, full, [k]), [k]) for k in np.flatnonzero(u)]
+        ones = [(gain_without(covariance, d, u, full, [k]), [k]) for k in np.flatnonzero(u)]
         twos = [
-            (_gain(covariance, d, u, full, [k, k + 1]), [k, k + 1])
+            (gain_without(covariance, d, u, full, [k, k + 1]), [k, k + 1])
             for k in range(d.size - 1)
             if reads[k + 1] > 1 and u[k] and u[k + 1]
         ]
@@ -148,12 +95,6 @@ def search(
     return found
 
 
-def _gain(covariance: Matrix, d: Vector, used: NDArray[np.bool_], full: Sums, places: list[int]) -> float:
-    without = used.copy()
-    without[places] = False
-    return full.chisq - solve(covariance, d, without).chisq
-
-
 def _note_coupling(found: Search, covariance: Matrix, used: NDArray[np.bool_], full: Sums) -> None:
     inverse = np.zeros_like(covariance)
     inverse[np.ix_(used, used)] = np.linalg.inv(covariance[np.ix_(used, used)])
@@ -161,101 +102,6 @@ def _note_coupling(found: Search, covariance: Matrix, used: NDArray[np.bool_], f
         if used[k] and used[k + 1]:
             coupling, product = full.weight * inverse[k, k + 1], full.x[k] * full.x[k + 1]
             found.coupling = min(found.coupling, abs(coupling - product) / max(abs(coupling), abs(product), 1e-300))
-
-
-@dataclass
-class HitSearch:
-    """What a search for hits found: chi-square of what is left, number of hits, and how close its decisions were."""
-
-    used: NDArray[np.bool_]
-    chisq: float = 0.0
-    hits: int = 0
-    margin: float = math.inf
-
-
-def search_hits(
-    covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float]
-) -> HitSearch:
-    """Leave out what hits have changed: of few differences the cheapest selection, of many what helps most, in turn."""
-    one_limit, two_limit = limits
-    found = HitSearch(used.copy())
-    while found.used.sum() >= 2:
-        u = found.used
-        full = solve(covariance, d, u)
-        found.chisq = full.chisq
-        if not math.isfinite(full.chisq):
-            return found
-        sets = [([int(k)], one_limit) for k in np.flatnonzero(u)]
-        if u.sum() >= 3:
-            pairs = [k for k in range(d.size - 1) if reads[k + 1] > 1 and u[k] and u[k + 1]]
-            sets += [([k, k + 1], two_limit) for k in pairs]
-        gains = []
-        for places, limit in sets:
-            gain = _gain(covariance, d, u, full, places)
-            if min(_heights(covariance, d, u, places)) < 0 and gain > limit:
-                # Still above its threshold, but behind what is positive.
-                gain -= min(0.875 * (gain - limit), one_limit)
-            gains.append(gain - limit)
-        order = np.argsort(gains)[::-1]
-        scale = max(abs(gains[order[0]]), one_limit, 1e-300)
-        found.margin = min(found.margin, abs(gains[order[0]]) / scale)
-        if gains[order[0]] <= 0:
-            return found
-        if u.sum() <= 8:
-            return _cheapest(found, covariance, d, reads, limits)
-        found.margin = min(found.margin, (gains[order[0]] - gains[order[1]]) / scale)
-        found.used = u.copy()
-        found.used[sets[order[0]][0]] = False
-        found.hits += 1
-    return found
-
-
-def _heights(covariance: Matrix, d: Vector, used: NDArray[np.bool_], places: list[int]) -> Vector:
-    """Return how far differences are above the rate: it and they are fitted together."""
-    size = int(used.sum())
-    columns = [np.flatnonzero(np.flatnonzero(used) == k)[0] for k in places]
-    design = np.column_stack([np.ones(size), np.eye(size)[:, columns]])
-    try:
-        root = np.linalg.cholesky(covariance[np.ix_(used, used)])
-        whitened, values = np.linalg.solve(root, design), np.linalg.solve(root, d[used])
-    except np.linalg.LinAlgError:
-        return np.full(len(places), NAN)
-    heights: Vector = np.linalg.lstsq(whitened, values, rcond=None)[0][1:]
-    return heights
-
-
-def _cheapest(
-    found: HitSearch, covariance: Matrix, d: Vector, reads: Any, limits: tuple[float, float]
-) -> HitSearch:
-    """Try all selections of the differences that are left."""
-    places = np.flatnonzero(found.used)
-    explanations = []
-    for selection in range(1, 2**places.size - 1):
-        out = [int(k) for i, k in enumerate(places) if selection >> i & 1]
-        u = found.used.copy()
-        u[out] = False
-        fitted = solve(covariance, d, u)
-        hits, cost, k = 0, fitted.chisq, 0
-        while k < len(out):
-            pair = k + 1 < len(out) and out[k + 1] == out[k] + 1 and reads[out[k + 1]] > 1
-            cost += limits[1] if pair else limits[0]
-            hits, k = hits + 1, k + 1 + pair
-        cost += limits[0] * int((d[out] < fitted.rate).sum())
-        doubtful = np.abs(d[out] - fitted.rate) < 1e-9 * np.abs(d[found.used]).max()
-        explanations.append((cost, limits[0] * int(doubtful.sum()), u, fitted.chisq, hits))
-    explanations.sort(key=lambda explanation: explanation[0])
-    cost, doubt, used, chisq, hits = explanations[0]
-    margin = min((other[0] - other[1] - cost - doubt for other in explanations[1:]), default=math.inf)
-    return HitSearch(used, chisq, found.hits + hits, min(found.margin, max(margin, 0) / max(cost, 1e-300)))
-
-
-def believable(left: int, limits: tuple[float, float]) -> float:
-    """Return the largest chi-square of so many differences that can be believed."""
-    if left < 2:
-        return math.inf
-    part = 2 / (9 * (left - 1))
-    quantile = (left - 1) * (1 - part + stats.norm.isf(1e-6) * math.sqrt(part)) ** 3
-    return float(max(1.5**2 * quantile, limits[1]))
 
 
 @dataclass
@@ -437,79 +283,109 @@ def _lone(case: LikelyCase, ramp: Ramp, times: Times) -> Lone | None:
     return Lone((ramp.samples[g] - mean) / t, times.photon_since_reset[g], times.read_since_reset[g], (sigma / t) ** 2)
 
 
-def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:  # noqa: PLR0917
-    gain = float(case.gain[row, col])
-    gain = gain if gain > 0 and math.isfinite(gain) else NAN
-    noise = max(float(case.readnoise[row, col]), 1e-3) if not np.isnan(case.readnoise[row, col]) else NAN
-    dark = 0.0 if case.dark is None else float(case.dark[row, col])
-    nints = case.shape[0]
-    ramps = [make_ramp(case, i, row, col, times, joint=True) for i in range(nints)]
-    lone = [_lone(case, ramp, times) for ramp in ramps]
-    start = np.concatenate([ramp.d[ramp.used] for ramp in ramps] + [[one.rate] for one in lone if one])
-    limits = limits_of(case.rejection_threshold)
+@dataclass
+class _Part:
+    """What one integration says: rate, weight, variances, chi-square, number of differences."""
 
-    def photon_of(rate: float) -> float:
-        return NAN if math.isnan(rate) else max(max(rate, 0.0) + dark, 0.0) / gain
+    rate: float
+    weight: float
+    of_photon: float
+    of_read: float
+    chisq: float = 0.0
+    count: int = 1
 
-    def parts(photon: float, used: list[Any]) -> list[Any]:
-        """Rate, weight, photon variance, read variance and chi-square of each integration; None without."""
-        found: list[Any] = []
-        for ramp, one, u in zip(ramps, lone, used, strict=True):
+
+class _JointPixel:
+    """All integrations of a pixel."""
+
+    def __init__(self, case: LikelyCase, row: int, col: int, times: Times) -> None:
+        gain, noise = float(case.gain[row, col]), float(case.readnoise[row, col])
+        self.gain = gain if gain > 0 and math.isfinite(gain) else NAN
+        self.read = NAN if math.isnan(noise) else max(noise, 1e-3) ** 2 / 2
+        self.dark = 0.0 if case.dark is None else float(case.dark[row, col])
+        self.times = times
+        self.limits = limits_of(case.rejection_threshold)
+        self.ramps = [make_ramp(case, i, row, col, times, joint=True) for i in range(case.shape[0])]
+        self.lone = [_lone(case, ramp, times) for ramp in self.ramps]
+
+    def photon_of(self, rate: float) -> float:
+        return NAN if math.isnan(rate) else max(max(rate, 0.0) + self.dark, 0.0) / self.gain
+
+    def covariance(self, photon: float) -> Matrix:
+        return photon * self.times.photon + self.read * self.times.read
+
+    def start(self) -> float:
+        rates = [ramp.d[ramp.used] for ramp in self.ramps] + [[one.rate] for one in self.lone if one]
+        found = np.concatenate(rates)
+        return float(np.median(found)) if found.size else NAN
+
+    def parts(self, photon: float, used: list[Any]) -> list[_Part | None]:
+        """Fit each integration; None where there is nothing to fit."""
+        found: list[_Part | None] = []
+        for ramp, one, u in zip(self.ramps, self.lone, used, strict=True):
             if one is not None:
-                variances = photon * one.photon, noise**2 / 2 * one.read + one.pedestal
-                found.append((one.rate, 1 / sum(variances), *variances, 0.0, 1))
+                variances = photon * one.photon, self.read * one.read + one.pedestal
+                found.append(_Part(one.rate, 1 / sum(variances), *variances))
                 continue
-            s = solve(photon * times.photon + noise**2 / 2 * times.read, ramp.d, u)
+            s = solve(self.covariance(photon), ramp.d, u)
             if not math.isfinite(s.weight):
                 found.append(None)
                 continue
             w = s.x / s.weight
-            of_photon, of_read = photon * w @ times.photon @ w, noise**2 / 2 * w @ times.read @ w
-            found.append((s.rate, s.weight, of_photon, of_read, s.chisq, int(u.sum())))
+            of_photon, of_read = photon * w @ self.times.photon @ w, self.read * w @ self.times.read @ w
+            found.append(_Part(s.rate, s.weight, of_photon, of_read, s.chisq, int(u.sum())))
         return found
 
-    def pooled(found: list[Any]) -> tuple[float, ...]:
-        there = [p for p in found if p is not None]
-        if not there:
-            return (NAN,) * 5 + (0,)
-        weight = sum(p[1] for p in there)
-        rate = sum(p[0] * p[1] for p in there) / weight
-        chisq = sum(p[4] + p[1] * (p[0] - rate) ** 2 for p in there)
-        variances = [sum(p[c] * (p[1] / weight) ** 2 for p in there) for c in (2, 3)]
-        return (rate, math.sqrt(1 / weight), *variances, chisq, sum(p[5] for p in there))
+    def search(self, photon: float) -> list[HitSearch]:
+        covariance, reads = self.covariance(photon), self.times.reads
+        return [search_hits(covariance, ramp.d, ramp.used, reads, self.limits) for ramp in self.ramps]
 
-    def searched(photon: float) -> list[HitSearch]:
-        covariance = photon * times.photon + noise**2 / 2 * times.read
-        return [search_hits(covariance, ramp.d, ramp.used, times.reads, limits) for ramp in ramps]
-
-    def refused(s: HitSearch) -> bool:
+    def refused(self, s: HitSearch) -> bool:
         left = int(s.used.sum())
-        return s.chisq > believable(left, limits) or (left == 1 and s.hits > 1)
+        return s.chisq > believable(left, self.limits) or (left == 1 and s.hits > 1)
 
-    def kept(found: list[HitSearch]) -> list[Any]:
-        return [np.zeros_like(s.used) if refused(s) else s.used for s in found]
+    def believed(self, found: list[HitSearch]) -> list[Any]:
+        return [np.zeros_like(s.used) if self.refused(s) else s.used for s in found]
 
-    photon = photon_of(float(np.median(start)) if start.size else NAN)
-    first = searched(photon)
-    photon = photon_of(pooled(parts(photon, kept(first)))[0])
-    second = searched(photon)
-    used = kept(second)
-    photon = photon_of(pooled(parts(photon, used))[0])
-    last = parts(photon, used)
-    _store(fit.rate, (row, col), pooled(last))
-    for i, part in enumerate(last):
-        values = (NAN,) * 5 + (used[i].sum(),) if part is None else pooled([part])
-        if refused(second[i]):
-            values = (NAN,) * 4 + (second[i].chisq, int(second[i].used.sum()))
+
+def _pooled(found: list[_Part | None]) -> tuple[float, ...]:
+    there = [p for p in found if p is not None]
+    if not there:
+        return (NAN,) * 5 + (0,)
+    weight = sum(p.weight for p in there)
+    rate = sum(p.rate * p.weight for p in there) / weight
+    chisq = sum(p.chisq + p.weight * (p.rate - rate) ** 2 for p in there)
+    of_photon, of_read = (
+        sum(v * (p.weight / weight) ** 2 for v, p in zip(values, there, strict=True))
+        for values in ([p.of_photon for p in there], [p.of_read for p in there])
+    )
+    return (rate, math.sqrt(1 / weight), of_photon, of_read, chisq, sum(p.count for p in there))
+
+
+def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:  # noqa: PLR0917
+    pixel = _JointPixel(case, row, col, times)
+    photon = pixel.photon_of(pixel.start())
+    first = pixel.search(photon)
+    photon = pixel.photon_of(_pooled(pixel.parts(photon, [s.used for s in first]))[0])
+    second = pixel.search(photon)
+    used = pixel.believed(second)
+    photon = pixel.photon_of(_pooled(pixel.parts(photon, used))[0])
+    last = pixel.parts(photon, used)
+    _store(fit.rate, (row, col), _pooled(last))
+    dof = fit.rateints["dof"][:, row, col]
+    for i, (part, search, ramp) in enumerate(zip(last, second, pixel.ramps, strict=True)):
+        values = (NAN,) * 5 + (used[i].sum(),) if part is None else _pooled([part])
+        if pixel.refused(search):
+            values = (NAN,) * 4 + (search.chisq, int(search.used.sum()))
         _store(fit.rateints, (i, row, col), values)
-        _flag(case, fit, (i, row, col), ramps[i].used, second[i].used)
-        hinges.used[i, row, col] = ramps[i].used.sum()
-        limit = believable(int(second[i].used.sum()), limits)
-        close = abs(second[i].chisq - limit) / limit if math.isfinite(limit) else math.inf
-        hinges.margin[i, row, col] = min(close, *(s[i].margin for s in (first, second)))
+        _flag(case, fit, (i, row, col), ramp.used, search.used)
+        hinges.used[i, row, col] = ramp.used.sum()
+        limit = believable(int(search.used.sum()), pixel.limits)
+        close = abs(search.chisq - limit) / limit if math.isfinite(limit) else math.inf
+        hinges.margin[i, row, col] = min(close, search.margin, first[i].margin)
         hinges.coupling[i, row, col] = hinges.cancelled[i, row, col] = hinges.remains[i, row, col] = math.inf
-    believed = [not refused(s) for s in second]
-    fit.rate["dof"][row, col] = fit.rateints["dof"][:, row, col].sum(where=believed)
+    believed = [not pixel.refused(s) for s in second]
+    fit.rate["dof"][row, col] = dof.sum(where=believed)
     if fit.rate["dof"][row, col] == 0 and not all(believed):
-        chisqs = [s.chisq for s in second if refused(s)]
-        _store(fit.rate, (row, col), (NAN,) * 4 + (sum(chisqs), fit.rateints["dof"][:, row, col].sum()))
+        chisqs = [s.chisq for s in second if pixel.refused(s)]
+        _store(fit.rate, (row, col), (NAN,) * 4 + (sum(chisqs), dof.sum()))

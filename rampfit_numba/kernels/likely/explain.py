@@ -127,4 +127,3 @@ def _take(difference, lane, table, photon, read, shift, cost_one, cost_two, room
     room[_WEIGHT, after], room[_WEIGHTED, after], room[_SQUARES, after] = weight, weighted, squares
     # That of the rate which fits the differences up to here best, so it can only grow.
     room[_CHISQ, after] = squares - weighted * (weighted / weight)
-

@@ -254,10 +254,9 @@ def _fit_vector(
     for i in range(nints):
         for k in range(used.shape[1]):
             kept[i, k] = used[i, k]
-        chisq, left, hits = search_hits(
+        search_hits(
             difference[i], kept[i], table, count, photon, read, guess, limits, work, choice, room, no_jumps, pixel
         )
-        _refuse(kept[i], count, chisq, left, hits, most_chisq, choice, refused[i])
     rate = _pooled_rate(difference, kept, table, photon, read, guess, has_sole, sole, work)
     photon = _photon(rate, gain, dark)
     for i in range(nints):

@@ -14,8 +14,8 @@ from rampfit_numba.kernels.likely.search import search_round
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, select, spread, store
 
 #: Rows of the small array `choice`: number of differences that a lane drops in a round, and the first of them; number
-#: of used differences, hits found, chi-square; whether one hit explains all, and the chi-square then; and the numbers that
-#: a covariance is made of.
+#: of used differences, hits found, chi-square; whether one hit explains all, and the chi-square then; and what the
+#: covariance is made of.
 _DROP, _PLACE, _LEFT, _HITS, _CHISQ, _SURE, _AFTER, _PHOTON, _READ, _SHIFT = range(10)
 CHOICE_ROWS = 10
 
