@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from rampfit_numba.exposure import ExposureHeader
     from rampfit_numba.options import FitOptions
 
+#: Why nothing could be fitted, where no rule for the whole exposure says so: each ramp has its reason in its flags.
+NO_VALID_FIT = "no ramp has a valid fit"
+
 
 @dataclass(frozen=True, eq=False)
 class Rate:
@@ -136,6 +139,8 @@ class RampFit:
         What was done: what was asked for, but for likelihood fits of too few groups, for which ``"ols"`` stepped in.
     nothing_to_fit : str
         Empty, or the reason why no pixel of the exposure could be fitted; then all rates are NaN and the flags are set.
+        (With ``"ols"`` a ramp that is left without a segment by flags other than DO_NOT_USE and SATURATED has the
+        rate 0 and the error 0, as in the pipeline.)
     groupdq : ndarray of uint8, shape (nints, ngroups, nrows, ncols), or None
         Flags of the groups with the jumps that a likelihood fit found; None for ``"ols"``, which finds none.
     """

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rampfit_numba.cli import demo, fit, simulate, warmup
+from rampfit_numba.cli import cache, demo, fit, simulate, warmup
 from rampfit_numba.cli.arguments import Parser, check_log_file
 from rampfit_numba.cli.console import say
 
@@ -34,6 +34,7 @@ COMMANDS: dict[str, Command] = {
     "simulate": simulate,
     "demo": demo,
     "warmup": warmup,
+    "cache": cache,
 }
 
 _DESCRIPTION = "Fit ramps of infrared detectors as the JWST pipeline's ramp_fit step does."
