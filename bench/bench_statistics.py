@@ -140,7 +140,7 @@ def few_group_tables(npixels: int) -> list[Table]:
                 label = f"{name}, {ngroups} groups, S/N {s_n:g}"
                 for nints, hit_rate, sizes in FEW_GROUP_HITS:
                     hit = replace(scene, nints=nints, hit_rate=hit_rate, hit_sizes=sizes)
-                    title = f"{label}, {nints} int., {hit_rate:.0%} hit, {sizes[0]:g} to {sizes[1]:g} σ"
+                    title = f"{label}, {nints} int., {hit_rate:.0%} hit, {sizes[0]:g} to {sizes[1]:g} sigma"
                     wrong.append(run(title, hit, npixels // nints, next(seeds)))
                 clean.append(run(label, scene, npixels, next(seeds)))
     title = "Few groups of several frames: pixels with hits whose rate is wrong without DO_NOT_USE / with DO_NOT_USE"
