@@ -322,7 +322,7 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     references = {name: job.reference(name, exposure, kind) for name in job.references}
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
-    log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
+    log.info("Using algorithm = %s, weighting = %s", options.algorithm, options.weighting)
     run = {name: value for name, value in job.options.items() if name in _RUN_OPTIONS}
     fit = fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run)
     products = list(kind.write(fit, path, job.destination, references, **own))
