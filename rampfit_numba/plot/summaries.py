@@ -82,7 +82,7 @@ def plot_jumps(
     if sized.any():
         low, high = np.log10(amount[sized].min()), np.log10(amount[sized].max())
         bins = np.logspace(low - 0.01, high + 0.01, _BINS).tolist()
-        kinds = (
+        kinds: tuple[tuple[str, np.ndarray, dict[str, Any]], ...] = (
             ("flagged", ~found & (size > 0), {"facecolor": ORANGE, "edgecolor": ORANGE}),
             ("found by the fit", found & (size > 0), {"facecolor": "none", "edgecolor": VERMILION, "hatch": "////"}),
             ("falls", size < 0, {"facecolor": "none", "edgecolor": BLACK, "ls": "--"}),
