@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rampfit_numba.cli import cache, demo, fit, simulate, warmup
+from rampfit_numba.cli import cache, demo, fit, plot, simulate, warmup
 from rampfit_numba.cli.arguments import Parser, check_log_file, did_you_mean, refuse_unknown_options
 from rampfit_numba.cli.console import say
 
@@ -31,6 +31,7 @@ class Command(Protocol):
 #: By name, in the order of the help.
 COMMANDS: dict[str, Command] = {
     "fit": fit,
+    "plot": plot,
     "simulate": simulate,
     "demo": demo,
     "warmup": warmup,

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from rampfit_numba.cli.arguments import Parser
 
 
-def add_references(parser: Parser) -> None:
+def add_references(parser: Parser, *, required: bool = True) -> None:
     """Add ``--readnoise``, ``--gain`` and ``--readnoise-kind``."""
-    references = parser.add_argument_group("reference files (required)")
+    references = parser.add_argument_group(f"reference files ({'required' if required else 'to fit an exposure'})")
     for name, unit in (("readnoise", "DN; see --readnoise-kind"), ("gain", "e-/DN")):
         references.add_argument(
-            f"--{name}", required=True, type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
+            f"--{name}", required=required, type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
         )
     references.add_argument(
         "--readnoise-kind",

@@ -211,8 +211,7 @@ def _draw(ax: Axes, image_of: _Image, stretch: str, percent: float) -> None:
     norm = visualization.ImageNormalize(
         vmin=low, vmax=high, stretch=getattr(visualization, _STRETCH_CLASSES[stretch])(), clip=False
     )
-    colours = matplotlib_module("pyplot").get_cmap("viridis").copy()
-    colours.set_bad("white")
+    colours = matplotlib_module("pyplot").get_cmap("viridis").with_extremes(bad="white")
     image = ax.imshow(
         np.ma.masked_invalid(values), origin="lower", cmap=colours, norm=norm, interpolation="nearest", gid="image"
     )
