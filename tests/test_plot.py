@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -15,7 +15,7 @@ from tests.random_exposures import random_case
 from tests.random_likely import random_likely_case
 from tests.sizes import fewer
 
-matplotlib.use("Agg")
+mpl.use("Agg")
 
 D, S, J, P = 1, 2, 4, 32
 
