@@ -136,7 +136,7 @@ def fit_ramps(
     asked = FitOptions(
         algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal, readnoise_kind
     )
-    options = asked.for_groups(exposure.ngroups)
+    options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     known = ALGORITHMS[options.algorithm]
     _check_times(exposure, known)
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
@@ -151,11 +151,11 @@ def fit_ramps(
     if out is not None:
         given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS}
         check_apart(results, given | {"readnoise": noise, "gain": electrons})
-    if options != asked:
-        needed = ALGORITHMS[asked.algorithm].fewest_groups
+    needed = ALGORITHMS[asked.algorithm].fewest_groups
+    if exposure.ngroups < needed:
+        instead = "" if options == asked else f"it is fitted with {options.algorithm!r}, and "
         message = f"{asked.algorithm!r} needs {needed} groups, the exposure has {exposure.ngroups}: "
-        message += f"it is fitted with {options.algorithm!r}, and no jump is searched for"
-        warnings.warn(message, RampFitWarning, stacklevel=2)
+        warnings.warn(f"{message}{instead}no jump is searched for", RampFitWarning, stacklevel=2)
 
     start = time.perf_counter()
     # All that is mapped from a file is read instead: see file_arrays.py.
@@ -183,9 +183,10 @@ def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
     if exposure.evenly_read or not algorithm.needs_even_groups:
         return
     able = next(other for other in ALGORITHMS.values() if not other.needs_even_groups)
+    few = exposure.ngroups < able.fewest_groups
     raise ValueError(
-        f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}, "
-        f"which needs {able.fewest_groups} groups or more (this exposure has {exposure.ngroups})"
+        f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}"
+        + (f", which searches for jumps in {able.fewest_groups} groups or more" if few else "")
     )
 
 

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import sys
+import warnings
 from dataclasses import dataclass, field
-from itertools import pairwise
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from rampfit_numba.messages import RampFitWarning
+from rampfit_numba.timing import check_count, evenly_read, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astropy.io import fits
     from numpy.typing import ArrayLike
-
-#: Larger counts of frames are mistakes, and too large for arithmetic with times.
-_LARGEST_COUNT = 2**31 - 1
-#: Characters of a value that a message shows.
-_LONGEST = 60
-#: Relative differences between time steps that still count as even: files hold rounded times.
-_EVEN = 1e-4
-#: Beyond these the squares of times, which the noise of explicit read times is made of, overflow or vanish.
-_LARGEST_TIME, _SMALLEST_STEP = (float(limit) for limit in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +51,18 @@ class Exposure:
     groupdq : array_like of integers, shape of `data`, or None
         Flags of the groups; only the low eight bits exist. None: all good.
     group_time : float
-        Time from group to group in s.
+        Time from group to group in s. It may be left out beside `read_times` only.
     pixeldq : array_like of integers, shape (nrows, ncols), optional
         Flags of the pixels. None: all good.
     frame_time : float, optional
         Time from frame to frame in s; None: ``group_time / (nframes + groupgap)``.
     nframes, groupgap, drop_frames1 : int
-        Frames averaged per group, skipped after each group, and dropped before the first group.
+        Frames averaged per group (None: 1, or what `read_times` says), skipped after each group, and dropped before the
+        first group.
     read_times : sequence, optional
-        Explicit times of the frames, in s: a number or a sequence of numbers per group, rising from group to group.
-        `frame_time`, `nframes` and `groupgap` mean nothing to the likelihood fits then; OLS takes evenly spaced groups
-        only.
+        Explicit times of the frames since the reset, in s: a number or a sequence of numbers per group, rising from
+        group to group. They are what every algorithm goes by: where they are even, `group_time`, `frame_time`,
+        `nframes` and `groupgap` become what follows from them. OLS takes evenly spaced groups only.
     average_dark_current : array_like, shape (nrows, ncols), optional
         Average dark current, used as the reference does: in DN/s. None: zero.
     zeroframe : array_like, shape (nints, nrows, ncols), optional
@@ -84,12 +77,20 @@ class Exposure:
     TypeError, ValueError
         An argument is unusable; the message names it, what was expected and what came.
 
+    Warns
+    -----
+    RampFitWarning
+        Times contradict each other; the message says which are used. Or frames of neighbouring groups were read in
+        turns.
+
     Examples
     --------
     >>> import numpy as np
     >>> exposure = Exposure(np.zeros((2, 10, 4, 4), np.float32), None, 2.775)
     >>> exposure.nints, exposure.ngroups, exposure.shape
     (2, 10, (2, 10, 4, 4))
+    >>> Exposure(np.zeros((1, 3, 4, 4)), None, read_times=[1.5, 3.0, 4.5]).group_time
+    1.5
     """
 
     data: np.ndarray
@@ -110,11 +111,11 @@ class Exposure:
         self,
         data: ArrayLike,
         groupdq: ArrayLike | None,
-        group_time: float,
+        group_time: float | None = None,
         *,
         pixeldq: ArrayLike | None = None,
         frame_time: float | None = None,
-        nframes: int = 1,
+        nframes: int | None = None,
         groupgap: int = 0,
         drop_frames1: int | None = 0,
         read_times: Sequence[Any] | None = None,
@@ -126,21 +127,16 @@ class Exposure:
         samples = _check_data(data)
         image, cube = samples.shape[2:], (samples.shape[0], *samples.shape[2:])
         flags = _check_flags("groupdq", groupdq, samples.shape, "shape of data", np.uint8)
-        time = _check_time("group_time", group_time)
-        frames, gap = _check_count("nframes", nframes, 1), _check_count("groupgap", groupgap, 0)
+        timing, complaints = settle(group_time, frame_time, nframes, groupgap, read_times, samples.shape[1])
         if not isinstance(instrument, str):
             raise TypeError(f"instrument: expected a string; got {instrument!r}")
         checked = {
             "data": samples,
             # All good: a read-only view of one byte, whatever the shape.
             "groupdq": np.broadcast_to(np.uint8(0), samples.shape) if flags is None else flags,
-            "group_time": time,
+            **timing._asdict(),
             "pixeldq": _check_flags("pixeldq", pixeldq, image, "(nrows, ncols) of data", np.uint32),
-            "frame_time": time / (frames + gap) if frame_time is None else _check_time("frame_time", frame_time),
-            "nframes": frames,
-            "groupgap": gap,
-            "drop_frames1": _check_count("drop_frames1", 0 if drop_frames1 is None else drop_frames1, 0),
-            "read_times": _check_read_times(read_times, samples.shape[1]),
+            "drop_frames1": check_count("drop_frames1", 0 if drop_frames1 is None else drop_frames1, 0),
             "average_dark_current": _check_plane(
                 "average_dark_current", average_dark_current, image, "(nrows, ncols) of data", "DN / s"
             ),
@@ -150,6 +146,9 @@ class Exposure:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        for complaint in complaints:
+            where = f"{self.header.filename}: " if self.header is not None and self.header.filename else ""
+            warnings.warn(where + complaint, RampFitWarning, stacklevel=2)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -160,13 +159,7 @@ class Exposure:
     @property
     def evenly_read(self) -> bool:
         """Whether every group has as many reads as the others, and the same time between their means."""
-        if self.read_times is None:
-            return True
-        means = [sum(group) / len(group) for group in self.read_times]
-        steps = [after - before for before, after in pairwise(means)]
-        return len({len(group) for group in self.read_times}) == 1 and all(
-            math.isclose(step, steps[0], rel_tol=_EVEN) for step in steps
-        )
+        return evenly_read(self.read_times)
 
     @property
     def nints(self) -> int:
@@ -265,68 +258,6 @@ def _check_plane(
     if plane.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {plane.shape}")
     return plane
-
-
-def _check_count(name: str, value: Any, least: int) -> int:  # noqa: ANN401
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected an integer >= {least}; got {value!r}")
-    if not least <= int(value) <= _LARGEST_COUNT:
-        raise ValueError(f"{name}: expected an integer from {least} to {_LARGEST_COUNT}; got {value}")
-    return int(value)
-
-
-def _check_time(name: str, value: Any) -> float:  # noqa: ANN401
-    if "astropy.units" in sys.modules:
-        from astropy import units
-
-        if isinstance(value, units.Quantity):
-            try:
-                value = float(value.to_value(units.s))
-            except (units.UnitConversionError, TypeError) as error:
-                raise ValueError(f"{name}: expected a time; got {value!r}") from error
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected a number of seconds > 0; got {value!r}")
-    # The reference keeps times in single precision: what that cannot hold would be 0 or infinite there.
-    with np.errstate(over="ignore"):
-        single = float(np.float32(value))
-    if not (math.isfinite(single) and single > 0):
-        raise ValueError(f"{name}: expected a finite number of seconds > 0; got {value!r}")
-    return float(value)
-
-
-def _check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # noqa: ANN401
-    if value is None:
-        return None
-    try:
-        groups = tuple(tuple(float(t) for t in np.atleast_1d(group)) for group in value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"read_times: expected a number or a sequence of numbers per group; got {_short(value)}"
-        ) from error
-    if len(groups) != ngroups:
-        raise ValueError(f"read_times: expected {ngroups} entries, one per group; got {len(groups)}")
-    for number, group in enumerate(groups):
-        where = f"read_times: group {number}: expected finite, strictly rising times, at least one"
-        if not group or not all(map(math.isfinite, group)) or not all(_rises(*pair) for pair in pairwise(group)):
-            raise ValueError(f"{where}; got {_short(group)}")
-        if any(abs(t) > _LARGEST_TIME for t in group):
-            raise ValueError(f"{where}, that single precision can hold; got {_short(group)}")
-        if number and not _rises(groups[number - 1][-1], group[0]):
-            # Nothing here can fit such frames: the noise that groups share by interleaving is in no formula.
-            raise ValueError(
-                f"read_times: group {number}: expected times rising beyond the group before it, which ends at "
-                f"{groups[number - 1][-1]}; got {_short(group)} (groups that overlap or interleave cannot be fitted)"
-            )
-    return groups
-
-
-def _rises(earlier: float, later: float) -> bool:
-    return later - earlier >= _SMALLEST_STEP
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _check_header(value: Any) -> ExposureHeader | None:  # noqa: ANN401

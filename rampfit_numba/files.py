@@ -252,7 +252,7 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     job.check_products(path, job.fit_options)
 
     exposure = read_exposure(path)
-    options = job.fit_options.for_groups(exposure.ngroups)
+    options = job.fit_options.for_groups(exposure.ngroups, even=exposure.evenly_read)
     if options != job.fit_options:
         job.check_products(path, options)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""

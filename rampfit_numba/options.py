@@ -92,13 +92,14 @@ class FitOptions:
         if self.readnoise_kind not in READNOISE_KINDS:
             raise ValueError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
 
-    def for_groups(self, ngroups: int) -> FitOptions:
+    def for_groups(self, ngroups: int, *, even: bool = True) -> FitOptions:
         """Return the options that an exposure of `ngroups` groups is fitted with.
 
         They are these, unless the algorithm needs more groups: then ``"ols"`` steps in, without what it does not know.
+        It cannot where the groups are not `even` in time: there is no search for jumps in so few groups, but a fit.
         """
         asked, short = ALGORITHMS[self.algorithm], ALGORITHMS[SHORT_RAMPS]
-        if ngroups >= asked.fewest_groups:
+        if ngroups >= asked.fewest_groups or (short.needs_even_groups and not even):
             return self
         unknown = set(asked.own_options) - set(short.own_options)
         defaults: dict[str, Any] = {option.name: option.default for option in fields(self) if option.name in unknown}

@@ -203,6 +203,7 @@ def test_quantities_lose_their_unit_and_nothing_else():
         data=DATA * units.DN,
         group_time=0.25 * units.min,
         frame_time=5000 * units.ms,
+        groupgap=2,
         zeroframe=np.ones(CUBE, np.float32) * units.DN,
     )
     assert type(made.data) is np.ndarray
@@ -287,7 +288,7 @@ def test_instrument_is_taken_as_it_is():
 
 
 def test_read_times_become_tuples_of_numbers():
-    assert exposure(read_times=[1, 2, 3, 4, 5]).read_times == ((1.0,), (2.0,), (3.0,), (4.0,), (5.0,))
+    assert exposure(group_time=1.0, read_times=[1, 2, 3, 4, 5]).read_times == ((1.0,), (2.0,), (3.0,), (4.0,), (5.0,))
     several = exposure(read_times=[[1, 2], [3, 4], [5, 6], [7, 8], np.array([9.0])]).read_times
     assert several == ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0,))
 

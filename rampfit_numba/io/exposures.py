@@ -51,9 +51,9 @@ def read_exposure(path: str | os.PathLike[str]) -> Exposure:
     ----------
     path : path-like
         FITS file, may be gzip-compressed. SCI (nints, ngroups, nrows, ncols) in DN, GROUPDQ, and the primary header's
-        TGROUP, TFRAME (both in s) and NFRAMES are required; PIXELDQ, ZEROFRAME, AVDRKCUR, INT_TIMES, GROUPGAP,
-        DRPFRMS1 and INSTRUME are used where present. NINTS and NGROUPS are not: a segment of a time series holds fewer
-        integrations than its exposure.
+        TGROUP, TFRAME (both in s) and NFRAMES are required (these three not where the ASDF extension has explicit read
+        times); PIXELDQ, ZEROFRAME, AVDRKCUR, INT_TIMES, GROUPGAP, DRPFRMS1 and INSTRUME are used where present. NINTS
+        and NGROUPS are not: a segment of a time series holds fewer integrations than its exposure.
 
     Returns
     -------
@@ -80,18 +80,19 @@ def read_exposure(path: str | os.PathLike[str]) -> Exposure:
     hdus.check_image(path, sci)
     _check_shapes(path, found, sci.shape)
 
-    keywords = _Keywords(path, primary)
+    keywords, read_times = _Keywords(path, primary), _read_times(path, found)
+    implied = read_times is not None  # and needs no keyword
     try:
         return Exposure(
             hdus.physical_image(path, sci),
             hdus.physical_image(path, groupdq, flags=True),
-            keywords.number("TGROUP", "the time from group to group in s"),
+            keywords.number("TGROUP", "the time from group to group in s", optional=implied),
             pixeldq=_optional(path, found, "PIXELDQ", flags=True),
-            frame_time=keywords.number("TFRAME", "the time from frame to frame in s"),
-            nframes=keywords.integer("NFRAMES"),
+            frame_time=keywords.number("TFRAME", "the time from frame to frame in s", optional=implied),
+            nframes=keywords.optional_integer("NFRAMES") if implied else keywords.integer("NFRAMES"),
             groupgap=keywords.integer("GROUPGAP", 0),
             drop_frames1=keywords.integer("DRPFRMS1", 0),
-            read_times=_read_times(path, found),
+            read_times=read_times,
             average_dark_current=_optional(path, found, "AVDRKCUR"),
             zeroframe=_optional(path, found, "ZEROFRAME"),
             instrument=keywords.text("INSTRUME"),
@@ -172,8 +173,10 @@ class _Keywords:
         self._path = path
         self._primary = primary
 
-    def number(self, name: str, meaning: str) -> float:
+    def number(self, name: str, meaning: str, *, optional: bool = False) -> float | None:
         value = self._value(name)
+        if value is None and optional:
+            return None
         if value is None:
             raise RampFileError(f"{self._path}: the primary header has no keyword {name}; add it ({meaning})")
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -182,6 +185,9 @@ class _Keywords:
 
     def integer(self, name: str, default: int | None = None) -> int:
         return hdus.keyword(self._path, self._primary, name, "the primary header", default)
+
+    def optional_integer(self, name: str) -> int | None:
+        return None if self._value(name) is None else self.integer(name)
 
     def text(self, name: str) -> str:
         value = self._value(name)

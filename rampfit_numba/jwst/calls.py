@@ -24,6 +24,7 @@ from rampfit_numba.jwst.fitting import (
     usable_algorithm,
 )
 from rampfit_numba.jwst.models import exposure_of, with_own_metadata
+from rampfit_numba.timing import evenly_read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,11 +85,12 @@ def ramp_fit(  # noqa: PLR0917  (stcal's signature)
     for name in _FLAGS:
         if name in dqflags and dqflags[name] != getattr(dq, name):
             raise ValueError(f"dqflags[{name!r}]: expected {getattr(dq, name)}; got {dqflags[name]}")
-    wanted = usable_algorithm(known_algorithm(algorithm), model.data.shape[1])
-    settings = _settings(wanted, weighting, max_cores, save_opt=save_opt, suppress_one_group=suppress_one_group)
+    known = known_algorithm(algorithm)
     if isinstance(model, DataModel):
         model = with_own_metadata(model)
-    exposure = exposure_of(model, keep_read_times=wanted == LIKELY)
+    exposure = exposure_of(model)
+    wanted = usable_algorithm(known, exposure.ngroups, even=exposure.evenly_read)
+    settings = _settings(wanted, weighting, max_cores, save_opt=save_opt, suppress_one_group=suppress_one_group)
     return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, settings))
 
 
@@ -120,7 +122,10 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
     TypeError, ValueError
         An argument is unusable; the message names it, what was expected and what came.
     """
-    wanted = usable_algorithm(known_algorithm(algorithm), ramp_data.data.shape[1])
+    pattern = ramp_data.read_pattern
+    read_times = None if pattern is None or len(pattern) == 0 else [np.atleast_1d(group).tolist() for group in pattern]
+    ngroups = ramp_data.data.shape[1]
+    wanted = usable_algorithm(known_algorithm(algorithm), ngroups, even=evenly_read(read_times))
     settings = _settings(
         wanted,
         weighting,
@@ -137,7 +142,7 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
         nframes=ramp_data.nframes,
         groupgap=ramp_data.groupgap,
         drop_frames1=ramp_data.drop_frames1,
-        read_times=ramp_data.read_pattern if wanted == LIKELY else None,
+        read_times=read_times,
         average_dark_current=ramp_data.average_dark_current,
         zeroframe=ramp_data.zeroframe,
         instrument=ramp_data.instrument_name or "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stcal.ramp_fitting.likely_fit import LIKELY_MIN_NGROUPS
@@ -14,6 +15,8 @@ from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.result import NO_VALID_FIT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
     from rampfit_numba.exposure import Exposure
@@ -92,9 +95,22 @@ def known_algorithm(name: Any) -> str:  # noqa: ANN401
     return known
 
 
-def usable_algorithm(wanted: str, ngroups: int) -> str:
-    """Return OLS_C instead of LIKELY where the ramps are too short for that."""
-    if wanted == LIKELY and ngroups < LIKELY_MIN_NGROUPS:
+@contextmanager
+def logged_warnings(*, but: str = "\0") -> Iterator[None]:
+    """Make the package's warnings log lines, as a pipeline keeps them; those that begin with `but` are left out."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RampFitWarning)
+        yield
+    for warning in caught:
+        if not issubclass(warning.category, RampFitWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        elif not str(warning.message).startswith(but):
+            log.warning("%s", warning.message)
+
+
+def usable_algorithm(wanted: str, ngroups: int, *, even: bool) -> str:
+    """Return OLS_C instead of LIKELY where the ramps are too short for that, and their groups `even` in time."""
+    if wanted == LIKELY and ngroups < LIKELY_MIN_NGROUPS and even:
         log.info(
             "LIKELY needs at least %d groups, and there are %d: the algorithm is changed to %s",
             LIKELY_MIN_NGROUPS,
@@ -145,9 +161,7 @@ def fit_exposure(
     """
     likely = settings.algorithm == LIKELY
     log.info("Number of multiprocessing slices: %d", count_workers(settings.maximum_cores, exposure.nrows))
-    with warnings.catch_warnings():
-        # The caller is told below.
-        warnings.simplefilter("ignore", RampFitWarning)
+    with logged_warnings(but="no ramp can be fitted"):  # which is told below
         fit = fit_ramps(
             exposure,
             readnoise,

@@ -33,15 +33,13 @@ def with_own_metadata(model: Any) -> Any:  # noqa: ANN401
     return model.copy(memo=images)
 
 
-def exposure_of(model: Any, *, keep_read_times: bool = False) -> Exposure:  # noqa: ANN401
+def exposure_of(model: Any) -> Exposure:  # noqa: ANN401
     """Return the exposure that a ramp model holds.
 
     Parameters
     ----------
     model : RampModel
         Or whatever has the same attributes. Not modified.
-    keep_read_times : bool
-        OLS goes by the group time alone.
 
     Raises
     ------
@@ -49,20 +47,21 @@ def exposure_of(model: Any, *, keep_read_times: bool = False) -> Exposure:  # no
         Something is missing or does not fit; the message says what.
     """
     meta = model.meta.exposure
+    read_times = getattr(meta, "read_times", None)
+    read_times = None if read_times is None or len(read_times) == 0 else read_times
     for name, keyword in _TIMING.items():
-        if getattr(meta, name, None) is None:
+        if getattr(meta, name, None) is None and read_times is None:
             raise ValueError(f"meta.exposure.{name} (keyword {keyword}): expected a number; the exposure has none")
-    read_times = getattr(meta, "read_times", None) if keep_read_times else None
     return Exposure(
         model.data,
         model.groupdq,
-        meta.group_time,
+        getattr(meta, "group_time", None),
         pixeldq=model.pixeldq,
         frame_time=getattr(meta, "frame_time", None),
-        nframes=meta.nframes,
-        groupgap=meta.groupgap,
+        nframes=getattr(meta, "nframes", None),
+        groupgap=getattr(meta, "groupgap", None) or 0,
         drop_frames1=getattr(meta, "drop_frames1", None),
-        read_times=None if read_times is None or len(read_times) == 0 else read_times,
+        read_times=read_times,
         average_dark_current=_optional(model, "average_dark_current"),
         zeroframe=_optional(model, "zeroframe"),
         instrument=model.meta.instrument.name or "",

@@ -16,6 +16,7 @@ from rampfit_numba.jwst.fitting import (
     fit_exposure,
     known_algorithm,
     known_cores,
+    logged_warnings,
     usable_algorithm,
 )
 from rampfit_numba.jwst.models import (
@@ -127,7 +128,9 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
         if read_times is not None and len(read_times) > 0 and algorithm != LIKELY:
             log.warning("Setting the algorithm to LIKELY for unevenly sampled exposure")
             algorithm = LIKELY
-        algorithm = usable_algorithm(algorithm, model.data.shape[1])
+        with logged_warnings():
+            exposure = exposure_of(model)
+        algorithm = usable_algorithm(algorithm, exposure.ngroups, even=exposure.evenly_read)
 
         log.info("Using READNOISE reference file: %s", readnoise_file)
         log.info("Using GAIN reference file: %s", gain_file)
@@ -149,7 +152,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
             progress=self.progress,
         )
         with _relayed(self):
-            fitted = fit_exposure(exposure_of(model, keep_read_times=algorithm == LIKELY), readnoise, gain, settings)
+            fitted = fit_exposure(exposure, readnoise, gain, settings)
         if fitted is None:
             return None, None
         self._save_optional(model, fitted)
