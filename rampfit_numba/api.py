@@ -15,12 +15,13 @@ import numpy as np
 from rampfit_numba.algorithms.method import load_method
 from rampfit_numba.algorithms.rows import RowInputs, as_single
 from rampfit_numba.allocation import allocate_fitopt, allocate_results, check_apart
+from rampfit_numba.checks import as_array
 from rampfit_numba.compilation import make_ready
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
 from rampfit_numba.engine.memory_pool import private_allocator
 from rampfit_numba.engine.shared import shared_allocator
-from rampfit_numba.exposure import Exposure, as_array
+from rampfit_numba.exposure import Exposure
 from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions
@@ -160,7 +161,8 @@ def fit_ramps(
     start = time.perf_counter()
     # All that is mapped from a file is read instead: see file_arrays.py.
     planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, exposure.zeroframe)
-    inputs = RowInputs(*(_source(array) for array in (exposure.data, exposure.groupdq, *planes)))
+    arrays = (exposure.data, exposure.groupdq, *planes, *_read_planes(exposure))
+    inputs = RowInputs(*(_source(array) for array in arrays))
     method = load_method(options.algorithm)
     plan = method.plan(exposure, options, inputs)
     make_ready(plan.kernels)
@@ -211,6 +213,12 @@ def _of_two_frames(noise: np.ndarray) -> np.ndarray:
     """Return the read noise of the difference of two frames from that of one."""
     with np.errstate(over="ignore"):
         return as_single(noise.astype(np.float64) * math.sqrt(2))
+
+
+def _read_planes(exposure: Exposure) -> tuple[np.ndarray | None, ...]:
+    """Return what the corrections of raw reads need of each pixel."""
+    corrections = exposure.corrections
+    return () if corrections is None else (corrections.saturation, corrections.pedestal, corrections.linearity)
 
 
 def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)

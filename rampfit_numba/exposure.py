@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from rampfit_numba.checks import check_count, check_data, check_flags, check_plane
 from rampfit_numba.messages import RampFitWarning
-from rampfit_numba.timing import check_count, evenly_read, settle
+from rampfit_numba.reads import ReadCorrections, arrange_reads, arrange_times, check_corrections
+from rampfit_numba.timing import evenly_read, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +72,8 @@ class Exposure:
         Only exactly ``"MIRI"`` makes a difference: its fully flagged edge groups are dropped.
     header : ExposureHeader or astropy.io.fits.Header, optional
         Carried over to the products; a plain header counts as the primary one.
+    corrections : ReadCorrections, optional
+        What is to be done with raw reads before they are fitted; :meth:`from_reads` makes them.
 
     Raises
     ------
@@ -80,8 +83,7 @@ class Exposure:
     Warns
     -----
     RampFitWarning
-        Times contradict each other; the message says which are used. Or frames of neighbouring groups were read in
-        turns.
+        Times contradict each other; the message says which are used. Or frames of different groups were read in turns.
 
     Examples
     --------
@@ -106,6 +108,7 @@ class Exposure:
     zeroframe: np.ndarray | None
     instrument: str
     header: ExposureHeader | None = field(repr=False)
+    corrections: ReadCorrections | None = field(repr=False)
 
     def __init__(
         self,
@@ -123,10 +126,11 @@ class Exposure:
         zeroframe: ArrayLike | None = None,
         instrument: str = "",
         header: ExposureHeader | fits.Header | None = None,
+        corrections: ReadCorrections | None = None,
     ) -> None:
-        samples = _check_data(data)
+        samples = check_data(data)
         image, cube = samples.shape[2:], (samples.shape[0], *samples.shape[2:])
-        flags = _check_flags("groupdq", groupdq, samples.shape, "shape of data", np.uint8)
+        flags = check_flags("groupdq", groupdq, samples.shape, "shape of data", np.uint8)
         timing, complaints = settle(group_time, frame_time, nframes, groupgap, read_times, samples.shape[1])
         if not isinstance(instrument, str):
             raise TypeError(f"instrument: expected a string; got {instrument!r}")
@@ -135,20 +139,115 @@ class Exposure:
             # All good: a read-only view of one byte, whatever the shape.
             "groupdq": np.broadcast_to(np.uint8(0), samples.shape) if flags is None else flags,
             **timing._asdict(),
-            "pixeldq": _check_flags("pixeldq", pixeldq, image, "(nrows, ncols) of data", np.uint32),
+            "pixeldq": check_flags("pixeldq", pixeldq, image, "(nrows, ncols) of data", np.uint32),
             "drop_frames1": check_count("drop_frames1", 0 if drop_frames1 is None else drop_frames1, 0),
-            "average_dark_current": _check_plane(
+            "average_dark_current": check_plane(
                 "average_dark_current", average_dark_current, image, "(nrows, ncols) of data", "DN / s"
             ),
-            "zeroframe": _check_plane("zeroframe", zeroframe, cube, "(nints, nrows, ncols) of data", "DN"),
+            "zeroframe": check_plane("zeroframe", zeroframe, cube, "(nints, nrows, ncols) of data", "DN"),
             "instrument": instrument.strip(),
             "header": _check_header(header),
+            "corrections": corrections,
         }
+        if not isinstance(corrections, ReadCorrections | None):
+            raise TypeError(f"corrections: expected ReadCorrections or None; got {type(corrections).__name__}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         for complaint in complaints:
             where = f"{self.header.filename}: " if self.header is not None and self.header.filename else ""
             warnings.warn(where + complaint, RampFitWarning, stacklevel=2)
+
+    @classmethod
+    def from_reads(
+        cls,
+        reads: ArrayLike | Sequence[ArrayLike],
+        read_times: Sequence[Any] | None = None,
+        frame_time: float | None = None,
+        *,
+        reads_per_ramp: int | None = None,
+        skip: int = 0,
+        reverse: bool = False,
+        invert: float | None = None,
+        saturation: ArrayLike | None = None,
+        pedestal: ArrayLike | str | None = None,
+        linearity: ArrayLike | None = None,
+        nframes: int = 1,
+        groupgap: int = 0,
+        pixeldq: ArrayLike | None = None,
+        average_dark_current: ArrayLike | None = None,
+        header: ExposureHeader | fits.Header | None = None,
+    ) -> Self:
+        """Return the exposure of a stack of plain detector reads, from any up-the-ramp detector.
+
+        Nothing is copied but a list of images; what is to be done with raw counts, the fit does on its own copies,
+        block by block, in this order: inversion, saturation flags, pedestal, linearity.
+
+        Parameters
+        ----------
+        reads : array_like, shape (nreads, nrows, ncols) or (nints, nreads, nrows, ncols), or a list of images
+            Counts in DN: integers or floats, also ``np.memmap``.
+        read_times : sequence, optional
+            Times of the reads of a ramp in s, in the order of time, those to skip included: a number a read, or a
+            sequence of the times of the frames that it is the mean of.
+        frame_time : float, optional
+            In place of `read_times`: time from frame to frame in s.
+        reads_per_ramp : int, optional
+            Of a stack of several ramps, one after the other. None: the stack is one ramp.
+        skip : int
+            First reads of each ramp to leave out.
+        reverse : bool
+            The stack begins with the last read.
+        invert : float, optional
+            Counts fall as light arrives: they are subtracted from this, 65536 say.
+        saturation : float or array_like, shape (nrows, ncols), optional
+            Level of the raw (rising) counts from which on a read and all after it are flagged SATURATED; NaN in an
+            image: unknown.
+        pedestal : float, array_like of shape (nrows, ncols) or "first", optional
+            Level that is subtracted before the linearity correction: a bias, or the first read of the ramp (after those
+            that are skipped).
+        linearity : array_like, shape (n,) or (n, nrows, ncols), optional
+            Coefficients c_p, from the constant on, of the polynomial that makes counts linear: the sum of c_p x^p.
+        nframes, groupgap : int
+            With `frame_time`: frames that each read is the mean of, and frames skipped after it.
+        pixeldq, average_dark_current, header
+            As for :class:`Exposure`.
+
+        Returns
+        -------
+        Exposure
+            A stack without `reads_per_ramp` is one integration.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is unusable; the message names it, what was expected and what came.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rampfit_numba import Exposure, fit_ramps
+        >>> reads = (1000 + 300 * np.arange(16)[:, None, None] + np.zeros((16, 4, 4))).astype(np.uint16)
+        >>> exposure = Exposure.from_reads(reads, frame_time=10.0, saturation=5000)
+        >>> fit = fit_ramps(exposure, readnoise=6.0, gain=2.1, readnoise_kind="single")
+        >>> float(fit.rate.data[0, 0]), int(fit.rate.dq[0, 0])  # DN/s, 2: saturated in the end
+        (30.0, 2)
+        """
+        ramps = arrange_reads(reads, reads_per_ramp, skip, reverse=reverse)
+        frames = check_count("nframes", nframes, 1) + check_count("groupgap", groupgap, 0)
+        group_time, times = arrange_times(read_times, frame_time, ramps.shape[1], skip, frames)
+        return cls(
+            ramps,
+            None,
+            group_time,
+            pixeldq=pixeldq,
+            nframes=nframes if times is None else None,
+            groupgap=groupgap,
+            drop_frames1=skip * frames if times is None else 0,
+            read_times=times,
+            average_dark_current=average_dark_current,
+            header=header,
+            corrections=check_corrections(ramps.shape[2:], saturation, pedestal, linearity, invert),
+        )
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -180,84 +279,6 @@ class Exposure:
     def ncols(self) -> int:
         """Number of detector columns."""
         return self.shape[3]
-
-
-def as_array(name: str, value: Any, unit: str = "DN") -> np.ndarray:  # noqa: ANN401  (anything array-like)
-    """Return `value` as an array without copying it where it is one, a Quantity in `unit`.
-
-    Raises
-    ------
-    TypeError
-        `value` is no array of numbers, or masked.
-    ValueError
-        `value` is a Quantity in another unit.
-    """
-    # A Quantity can only come from a program that has imported astropy: there is no need to import it here.
-    if "astropy.units" in sys.modules:
-        from astropy import units
-
-        if isinstance(value, units.Quantity):
-            wanted = units.Unit(unit)
-            if value.unit != wanted:
-                raise ValueError(f"{name}: expected a Quantity in {wanted}; got one in {value.unit}")
-            value = value.value
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name}: expected an array without a mask; got a masked array (set DO_NOT_USE in groupdq instead)"
-        )
-    try:
-        array: np.ndarray = np.asanyarray(value)
-    except ValueError as error:
-        raise TypeError(f"{name}: expected an array of numbers; got {type(value).__name__} ({error})") from error
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name}: expected an array of real numbers; got dtype {array.dtype}")
-    return array
-
-
-def _check_data(value: Any) -> np.ndarray:  # noqa: ANN401
-    data = as_array("data", value)
-    if data.ndim != 4:  # noqa: PLR2004
-        raise ValueError(f"data: expected 4 dimensions (nints, ngroups, nrows, ncols); got shape {data.shape}")
-    if 0 in data.shape:
-        raise ValueError(f"data: expected at least one integration, group, row and column; got shape {data.shape}")
-    return data
-
-
-def _check_flags(
-    name: str,
-    value: Any,  # noqa: ANN401
-    shape: tuple[int, ...],
-    meaning: str,
-    dtype: type[np.unsignedinteger[Any]],
-) -> np.ndarray | None:
-    if value is None:
-        return None
-    flags = as_array(name, value, "")
-    if flags.dtype.kind == "f":
-        raise TypeError(f"{name}: expected an array of integers; got dtype {flags.dtype}")
-    if flags.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {flags.shape}")
-    if flags.dtype == dtype:
-        return flags
-    top = int(np.iinfo(dtype).max)
-    if not np.can_cast(flags.dtype, dtype) and (int(flags.min()) < 0 or int(flags.max()) > top):
-        raise ValueError(f"{name}: expected flags between 0 and {top}; got {int(flags.min())} to {int(flags.max())}")
-    return np.asarray(flags.astype(dtype))
-
-
-def _check_plane(
-    name: str,
-    value: Any,  # noqa: ANN401
-    shape: tuple[int, ...],
-    meaning: str,
-    unit: str,
-) -> np.ndarray | None:
-    if value is None:
-        return None
-    plane = as_array(name, value, unit)
-    if plane.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {plane.shape}")
-    return plane
 
 
 def _check_header(value: Any) -> ExposureHeader | None:  # noqa: ANN401

@@ -7,27 +7,18 @@ goes by, and the times of the frames are what the likelihood fits go by, as in t
 from __future__ import annotations
 
 import math
-import sys
 from itertools import pairwise
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
+from rampfit_numba.checks import check_count, check_read_times, check_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Larger counts of frames are mistakes, and too large for arithmetic with times.
-_LARGEST_COUNT = 2**31 - 1
-#: Characters of a value that a message shows.
-_LONGEST = 60
 #: Relative differences between time steps that still count as even: files hold rounded times.
 _EVEN = 1e-4
 #: The same between times that should be one: keywords are rounded more.
 _SAME = 1e-3
-#: Beyond these the squares of times, which the noise of explicit read times is made of, overflow or vanish.
-_LARGEST_TIME, _SMALLEST_STEP = (float(limit) for limit in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
-
 _INTERLEAVED = (
     "read_times: frames of different groups were read in turns; the photon noise that groups share then is considered "
     "for neighbours only, and errors are approximate"
@@ -84,7 +75,7 @@ def settle(  # noqa: PLR0917  (those of Exposure)
     TypeError, ValueError
         One of them is unusable, or no time is given at all.
     """
-    times = _check_read_times(read_times, ngroups)
+    times = check_read_times(read_times, ngroups)
     step = None if group_time is None else check_time("group_time", group_time)
     frame = None if frame_time is None else check_time("frame_time", frame_time)
     frames = None if nframes is None else check_count("nframes", nframes, 1)
@@ -161,88 +152,3 @@ def _mean(group: Sequence[float]) -> float:
 
 def _mean_step(times: ReadTimes) -> float | None:
     return (_mean(times[-1]) - _mean(times[0])) / (len(times) - 1) if len(times) > 1 else None
-
-
-def check_count(name: str, value: Any, least: int) -> int:  # noqa: ANN401
-    """Return a number of frames.
-
-    Raises
-    ------
-    TypeError, ValueError
-        It is none, or less than `least`.
-    """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected an integer >= {least}; got {value!r}")
-    if not least <= int(value) <= _LARGEST_COUNT:
-        raise ValueError(f"{name}: expected an integer from {least} to {_LARGEST_COUNT}; got {value}")
-    return int(value)
-
-
-def check_time(name: str, value: Any) -> float:  # noqa: ANN401
-    """Return a time in s, of a number or a Quantity.
-
-    Raises
-    ------
-    TypeError, ValueError
-        It is none, or not above 0.
-    """
-    # A Quantity can only come from a program that has imported astropy: there is no need to import it here.
-    if "astropy.units" in sys.modules:
-        from astropy import units
-
-        if isinstance(value, units.Quantity):
-            try:
-                value = float(value.to_value(units.s))
-            except (units.UnitConversionError, TypeError) as error:
-                raise ValueError(f"{name}: expected a time; got {value!r}") from error
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected a number of seconds > 0; got {value!r}")
-    # The reference keeps times in single precision: what that cannot hold would be 0 or infinite there.
-    with np.errstate(over="ignore"):
-        single = float(np.float32(value))
-    if not (math.isfinite(single) and single > 0):
-        raise ValueError(f"{name}: expected a finite number of seconds > 0; got {value!r}")
-    return float(value)
-
-
-def _check_read_times(value: Any, ngroups: int) -> ReadTimes | None:  # noqa: ANN401
-    if value is None:
-        return None
-    try:
-        groups = tuple(tuple(_seconds(t) for t in np.atleast_1d(group)) for group in value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"read_times: expected a number or a sequence of numbers per group; got {_short(value)}"
-        ) from error
-    if len(groups) != ngroups:
-        raise ValueError(f"read_times: expected {ngroups} entries, one per group; got {len(groups)}")
-    for number, group in enumerate(groups):
-        where = f"read_times: group {number}: expected finite, strictly rising times, at least one"
-        if not group or not all(map(math.isfinite, group)) or not all(_rises(*pair) for pair in pairwise(group)):
-            raise ValueError(f"{where}; got {_short(group)}")
-        if any(abs(t) > _LARGEST_TIME for t in group):
-            raise ValueError(f"{where}, that single precision can hold; got {_short(group)}")
-        if number and not _rises(_mean(groups[number - 1]), _mean(group)):
-            raise ValueError(
-                f"read_times: group {number}: expected times rising, on average, beyond those of the group before it; "
-                f"got {_short(group)} after {_short(groups[number - 1])}"
-            )
-    return groups
-
-
-def _seconds(time: Any) -> float:  # noqa: ANN401
-    if "astropy.units" in sys.modules:
-        from astropy import units
-
-        if isinstance(time, units.Quantity):
-            return float(time.to_value(units.s))
-    return float(time)
-
-
-def _rises(earlier: float, later: float) -> bool:
-    return later - earlier >= _SMALLEST_STEP
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

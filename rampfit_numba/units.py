@@ -1,7 +1,7 @@
 """Units: what can be converted to what the fit works with, DN, e-/DN and s; and why the rest cannot.
 
-A unit is a text, as a FITS header has it, or one of astropy's. Digital counts have many names (DN, ADU, counts), and are
-one thing here.
+A unit is a text, as a FITS header has it, or one of astropy's. Digital counts have many names (DN, ADU, counts); they
+are one thing here.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def signal_unit(unit: Any) -> Scaled:  # noqa: ANN401  (a text or an astropy uni
     powers, scale = _powers(unit)
     if powers and dict(powers).get("s", 0) == -1 and _match(Counter(powers) + Counter({"s": 1}), _SIGNAL):
         raise ValueError(
-            f"expected DN (ADU, counts) or electron; got {_shown(unit)}, a rate: the ramps that it was made from are needed"
+            f"expected DN (ADU, counts) or electron; got {_shown(unit)}, a rate: give the ramps that it was made from"
         )
     return _one_of(unit, powers, scale, _SIGNAL, "DN (ADU, counts) or electron")
 

@@ -6,6 +6,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
+from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.groups import usable_groups
 from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.likely.rules import LikelyRules
@@ -49,4 +50,5 @@ def make_likely_rules(exposure: Exposure, options: FitOptions, *, joint: bool) -
         last_used=last_used,
         pedestal_mean=pedestal_mean,
         pedestal_sigma=pedestal_sigma,
+        reads=read_rules(exposure.corrections),
     )
