@@ -15,7 +15,7 @@ import numpy as np
 from rampfit_numba.algorithms.method import load_method
 from rampfit_numba.algorithms.rows import RowInputs, as_single
 from rampfit_numba.allocation import allocate_fitopt, allocate_results, check_apart
-from rampfit_numba.checks import as_array
+from rampfit_numba.checks import as_measured
 from rampfit_numba.compilation import make_ready
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
@@ -27,12 +27,16 @@ from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import NO_VALID_FIT, RampFit, Rate
+from rampfit_numba.units import ELECTRON, gain_unit, signal_unit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike
 
     from rampfit_numba.progress import Job
     from rampfit_numba.registry import Algorithm
+    from rampfit_numba.units import Scaled
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +66,10 @@ def fit_ramps(
     Parameters
     ----------
     exposure : Exposure
-        Ramps in DN, flags, timing. Not modified.
+        Ramps, flags, timing. Not modified; data in electrons are divided by the gain, in a copy of them.
     readnoise : float or array_like, shape (nrows, ncols)
-        Read noise in DN, of the difference of two frames (CDS) as JWST's reference files have it, or of a single frame:
-        see `readnoise_kind`.
+        Read noise in DN (a Quantity also in electron), of the difference of two frames (CDS) as JWST's reference files
+        have it, or of a single frame: see `readnoise_kind`.
     gain : float or array_like, shape (nrows, ncols)
         In e-/DN.
     algorithm : str
@@ -143,7 +147,11 @@ def fit_ramps(
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     image = exposure.shape[2:]
-    noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
+    electrons, _ = _per_pixel("gain", gain, image, gain_unit)
+    noise, unit = _per_pixel("readnoise", readnoise, image, signal_unit)
+    if unit == ELECTRON:
+        with np.errstate(all="ignore"):
+            noise = as_single(np.asarray(noise, np.float64) / electrons)
     if options.readnoise_kind == "single":
         noise = _of_two_frames(noise)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
@@ -152,6 +160,7 @@ def fit_ramps(
     if out is not None:
         given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS}
         check_apart(results, given | {"readnoise": noise, "gain": electrons})
+    exposure = exposure.in_dn(electrons)
     needed = ALGORITHMS[asked.algorithm].fewest_groups
     if exposure.ngroups < needed:
         instead = "" if options == asked else f"it is fitted with {options.algorithm!r}, and "
@@ -197,16 +206,21 @@ def _anything_fitted(rate: Rate) -> bool:
     return any((np.isfinite(row) & (err > 0)).any() for row, err in zip(rate.data, rate.err, strict=True))
 
 
-def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.ndarray:  # noqa: ANN401
-    """Return a number or an array as an array of the detector's shape, without copying it."""
-    array = as_array(name, value, unit)
+def _per_pixel(
+    name: str,
+    value: Any,  # noqa: ANN401
+    image: tuple[int, int],
+    kind: Callable[[Any], Scaled],
+) -> tuple[np.ndarray, str | None]:
+    """Return a number or an array as an array of the detector's shape, without copying it, and its unit, if any."""
+    array, unit = as_measured(name, value, kind)
     if array.shape not in ((), image):
         raise ValueError(
             f"{name}: expected a number or shape {image}, the (nrows, ncols) of data; got shape {array.shape}"
         )
     if array.ndim == 0 and not (np.isfinite(single := as_single(array)) and single > 0):
         raise ValueError(f"{name}: expected a number above 0 that single precision can hold; got {array}")
-    return np.broadcast_to(array, image)
+    return np.broadcast_to(array, image), unit
 
 
 def _of_two_frames(noise: np.ndarray) -> np.ndarray:

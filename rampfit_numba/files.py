@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
+from rampfit_numba.checks import check_unit
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.io.fits import check_outputs, product_paths, read_exposure, write_products
 from rampfit_numba.io.references import read_reference, resolve_reference
@@ -19,9 +20,12 @@ from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import job as progress_job
 from rampfit_numba.registry import ALGORITHMS
+from rampfit_numba.units import DN, rate_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from rampfit_numba.exposure import Exposure
 
 
 log = logging.getLogger(__name__)
@@ -59,6 +63,7 @@ def fit_file(
     overwrite: bool = False,
     int_name: str = "",
     opt_name: str = "",
+    dark_current_unit: str | None = None,
     **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> list[Path]:
     """Fit the exposure in a file and write its products: rate, rateints and, with ``save_opt=True``, an optional one.
@@ -78,6 +83,9 @@ def fit_file(
         Whether existing products are replaced. Without it they are refused before the fit begins.
     int_name, opt_name : str
         Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
+    dark_current_unit : str, optional
+        Unit of the average dark current (AVDRKCUR): ``"DN/s"`` or ``"electron/s"``. None: its BUNIT; without one DN/s,
+        as the pipeline's ramp fit takes it.
     **options
         As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
         rejection_threshold, pedestal, readnoise_kind, maximum_cores, executor, progress.
@@ -104,7 +112,9 @@ def fit_file(
     >>> fit_file("jw01_nrca1_jump.fits", "readnoise.fits", "gain.fits", output_dir="out")  # doctest: +SKIP
     [PosixPath('out/jw01_nrca1_rate.fits'), PosixPath('out/jw01_nrca1_rateints.fits')]
     """
-    job = _Job.checked([Path(path)], readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
+    job = _Job.checked(
+        [Path(path)], readnoise, gain, output_dir, overwrite, int_name, opt_name, dark_current_unit, options
+    )
     return _fit_file(Path(path), job)
 
 
@@ -117,6 +127,7 @@ def fit_files(
     overwrite: bool = False,
     int_name: str = "",
     opt_name: str = "",
+    dark_current_unit: str | None = None,
     on_error: Literal["raise", "continue"] | Callable[[FileResult], None] = "raise",
     **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> list[FileResult]:
@@ -130,7 +141,7 @@ def fit_files(
     on_error : {"raise", "continue"} or callable
         Whether a file that fails stops the run, or is noted in its result while the others are done. "continue" logs
         the error; a function is called with the result instead.
-    readnoise, gain, output_dir, overwrite, int_name, opt_name, **options
+    readnoise, gain, output_dir, overwrite, int_name, opt_name, dark_current_unit, **options
         As for :func:`fit_file`.
 
     Returns
@@ -157,7 +168,7 @@ def fit_files(
     if on_error not in ("raise", "continue") and not callable(on_error):
         raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
     files = [Path(path) for path in paths]
-    job = _Job.checked(files, readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
+    job = _Job.checked(files, readnoise, gain, output_dir, overwrite, int_name, opt_name, dark_current_unit, options)
 
     results = []
     with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
@@ -201,6 +212,7 @@ class _Job:
     overwrite: bool
     int_name: str
     opt_name: str
+    dark_current_unit: str | None
     options: dict[str, Any]
     fit_options: FitOptions
     inputs: tuple[Path, ...]
@@ -215,10 +227,12 @@ class _Job:
         overwrite: bool,  # noqa: FBT001
         int_name: str,
         opt_name: str,
+        dark_current_unit: str | None,
         options: dict[str, Any],
     ) -> _Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
         fit_options = _check_options(options)
+        check_unit("dark_current_unit", dark_current_unit, rate_unit)
         for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
             if name and len(files) > 1:
                 raise ValueError(f"{argument}: can name the products of one file only; got {len(files)} files")
@@ -233,7 +247,7 @@ class _Job:
         log.info("rampfit_numba %s", __version__)
         if opt_name and not fit_options.save_opt:
             log.warning("opt_name has no effect without save_opt")
-        return cls(references, folder, overwrite, int_name, opt_name, options, fit_options, inputs)
+        return cls(references, folder, overwrite, int_name, opt_name, dark_current_unit, options, fit_options, inputs)
 
     def check_products(self, path: Path, options: FitOptions) -> None:
         """Refuse what the products of an exposure could not or must not be written to; raises as `fit_file` says."""
@@ -251,7 +265,7 @@ class _Job:
 def _fit_file(path: Path, job: _Job) -> list[Path]:
     job.check_products(path, job.fit_options)
 
-    exposure = read_exposure(path)
+    exposure = read_exposure(path, dark_current_unit=job.dark_current_unit)
     options = job.fit_options.for_groups(exposure.ngroups, even=exposure.evenly_read)
     if options != job.fit_options:
         job.check_products(path, options)
@@ -260,6 +274,7 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
     images = {name: read_reference(reference, exposure, name) for name, reference in job.references.items()}
     noise, conversion = images["readnoise"], images["gain"]
+    _remark_on_units(path, exposure, options)
     log.info("Using READNOISE reference: %s", noise.source)
     log.info("Using GAIN reference: %s", conversion.source)
     log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
@@ -279,6 +294,19 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     for product in products:
         log.info("Saved %s", product)
     return products
+
+
+def _remark_on_units(path: Path, exposure: Exposure, options: FitOptions) -> None:
+    if exposure.data_unit != DN:
+        log.info("%s: data in %s are divided by the gain", path, exposure.data_unit)
+    if exposure.average_dark_current is None:
+        return
+    if exposure.dark_current_unit is None and options.algorithm == "likely_joint":
+        log.warning(
+            "%s: the unit of AVDRKCUR is not known; it is taken as DN/s, as the pipeline's ramp fit does, but the "
+            "pipeline's dark step documents electron/s: state it (dark_current_unit, --dark-current-unit)",
+            path,
+        )
 
 
 def _check_options(options: dict[str, Any]) -> FitOptions:

@@ -96,6 +96,11 @@ def gain_unit(unit: Any) -> Scaled:  # noqa: ANN401
     return _one_of(unit, powers, scale, _GAIN, "electron/DN")
 
 
+def is_known(unit: str) -> bool:
+    """Tell whether `unit` is a unit at all, of whatever."""
+    return _powers(unit)[0] is not None
+
+
 def _one_of(
     unit: Any,  # noqa: ANN401
     powers: Mapping[str, float] | None,

@@ -54,6 +54,7 @@ def run(chosen: argparse.Namespace) -> int:
             overwrite=chosen.overwrite,
             int_name=chosen.int_name,
             opt_name=chosen.opt_name,
+            dark_current_unit=chosen.dark_current_unit,
             on_error=_report,
             progress=not chosen.quiet and sys.stderr.isatty(),
             **fit_keywords(chosen),

@@ -34,6 +34,8 @@ _ORIGINS = {
     "groupgap": "keyword GROUPGAP",
     "drop_frames1": "keyword DRPFRMS1",
     "instrument": "keyword INSTRUME",
+    "data_unit": "BUNIT of extension SCI",
+    "dark_current_unit": "BUNIT of extension AVDRKCUR",
     "read_times": "meta.exposure.read_times in extension ASDF",
 }
 
@@ -44,7 +46,7 @@ _NDIM = 4
 _READ_TIMES = re.compile(rb"\bread_times['\"]?\s*:\s*(\[\s*\]|null\b|~)?")
 
 
-def read_exposure(path: str | os.PathLike[str]) -> Exposure:
+def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None = None) -> Exposure:
     """Return the exposure in a jump-step (or ramp) file; its ramps stay in the file and are mapped.
 
     Parameters
@@ -53,7 +55,10 @@ def read_exposure(path: str | os.PathLike[str]) -> Exposure:
         FITS file, may be gzip-compressed. SCI (nints, ngroups, nrows, ncols) in DN, GROUPDQ, and the primary header's
         TGROUP, TFRAME (both in s) and NFRAMES are required (these three not where the ASDF extension has explicit read
         times); PIXELDQ, ZEROFRAME, AVDRKCUR, INT_TIMES, GROUPGAP, DRPFRMS1 and INSTRUME are used where present. NINTS
-        and NGROUPS are not: a segment of a time series holds fewer integrations than its exposure.
+        and NGROUPS are not: a segment of a time series holds fewer integrations than its exposure. BUNIT of SCI may be
+        DN (also called ADU or counts) or electron.
+    dark_current_unit : str, optional
+        Unit of AVDRKCUR, see :class:`rampfit_numba.Exposure`. None: its BUNIT, if it has one.
 
     Returns
     -------
@@ -96,12 +101,16 @@ def read_exposure(path: str | os.PathLike[str]) -> Exposure:
             average_dark_current=_optional(path, found, "AVDRKCUR"),
             zeroframe=_optional(path, found, "ZEROFRAME"),
             instrument=keywords.text("INSTRUME"),
+            data_unit=hdus.text(sci.header, "BUNIT") or hdus.text(primary, "BUNIT") or None,
+            dark_current_unit=_dark_current_unit(found, dark_current_unit),
             header=ExposureHeader(primary, sci.header, _int_times(path, found), path.name),
         )
     except RampFileError:
         raise
     except (TypeError, ValueError) as error:
         argument, _, complaint = str(error).partition(": ")
+        if argument == "dark_current_unit" and dark_current_unit is not None:
+            raise
         raise RampFileError(f"{path}: {_ORIGINS.get(argument, argument)}: {complaint}") from error
 
 
@@ -159,6 +168,11 @@ def _optional(path: Path, found: Sequence[hdus.Hdu], name: str, *, flags: bool =
     hdu = hdus.find(found, name)
     # An extension without data is as good as none.
     return hdus.physical_image(path, hdu, flags=flags) if hdu is not None and hdu.shape else None
+
+
+def _dark_current_unit(found: Sequence[hdus.Hdu], stated: str | None) -> str | None:
+    hdu = hdus.find(found, "AVDRKCUR")
+    return stated if stated is not None or hdu is None else hdus.text(hdu.header, "BUNIT") or None
 
 
 def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:

@@ -33,13 +33,16 @@ def with_own_metadata(model: Any) -> Any:  # noqa: ANN401
     return model.copy(memo=images)
 
 
-def exposure_of(model: Any) -> Exposure:  # noqa: ANN401
+def exposure_of(model: Any, dark_current_unit: str | None = None) -> Exposure:  # noqa: ANN401
     """Return the exposure that a ramp model holds.
 
     Parameters
     ----------
     model : RampModel
-        Or whatever has the same attributes. Not modified.
+        Or whatever has the same attributes. Not modified. Its data are in the unit that ``meta.bunit_data`` says, if it
+        says any: DN or electron.
+    dark_current_unit : str, optional
+        As for :class:`rampfit_numba.Exposure`.
 
     Raises
     ------
@@ -65,6 +68,8 @@ def exposure_of(model: Any) -> Exposure:  # noqa: ANN401
         average_dark_current=_optional(model, "average_dark_current"),
         zeroframe=_optional(model, "zeroframe"),
         instrument=model.meta.instrument.name or "",
+        data_unit=getattr(model.meta, "bunit_data", None) or None,
+        dark_current_unit=dark_current_unit,
     )
 
 

@@ -75,7 +75,8 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
     Parameters, reference files and products are those of jwst.ramp_fitting.RampFitStep, whose place it takes. Beyond
     these, the parameter executor chooses between threads and processes where maximum_cores allows several workers,
     int_name names the per-integration product, readnoise_kind tells CDS read noise, which JWST's reference files have,
-    from that of a single frame, and progress shows a progress bar.
+    from that of a single frame, dark_current_unit states the unit of the average dark current, and progress shows a
+    progress bar.
     """
 
     class_alias = "ramp_fit"
@@ -88,6 +89,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
         suppress_one_group = boolean(default=True)  # Suppress saturated ramps with good 0th group
         firstgroup = integer(default=None)  # Ignore groups before this one (zero indexed)
         lastgroup = integer(default=None)  # Ignore groups after this one (zero indexed)
+        dark_current_unit = option('DN/s', 'electron/s', default=None)  # Unit of the average dark current; None: DN/s
         readnoise_kind = option('cds', 'single', default='cds')  # Read noise of the difference of two frames, or of one
         maximum_cores = pass(default='none')  # Workers: 'none', 'quarter', 'half', 'all', or a number
         executor = option('threads', 'processes', default='threads')  # What the workers are
@@ -129,7 +131,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
             log.warning("Setting the algorithm to LIKELY for unevenly sampled exposure")
             algorithm = LIKELY
         with logged_warnings():
-            exposure = exposure_of(model)
+            exposure = exposure_of(model, self.dark_current_unit)
         algorithm = usable_algorithm(algorithm, exposure.ngroups, even=exposure.evenly_read)
 
         log.info("Using READNOISE reference file: %s", readnoise_file)
