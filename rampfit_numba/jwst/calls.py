@@ -21,6 +21,7 @@ from rampfit_numba.jwst.fitting import (
     fit_exposure,
     known_algorithm,
     known_cores,
+    logged_warnings,
     usable_algorithm,
 )
 from rampfit_numba.jwst.models import exposure_of, with_own_metadata
@@ -88,7 +89,8 @@ def ramp_fit(  # noqa: PLR0917  (stcal's signature)
     known = known_algorithm(algorithm)
     if isinstance(model, DataModel):
         model = with_own_metadata(model)
-    exposure = exposure_of(model)
+    with logged_warnings():
+        exposure = exposure_of(model)
     wanted = usable_algorithm(known, exposure.ngroups, even=exposure.evenly_read)
     settings = _settings(wanted, weighting, max_cores, save_opt=save_opt, suppress_one_group=suppress_one_group)
     return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, settings))
@@ -133,20 +135,21 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
         save_opt=save_opt,
         suppress_one_group=bool(ramp_data.suppress_one_group_ramps),
     )
-    exposure = Exposure(
-        ramp_data.data,
-        _flags_of(ramp_data) if wanted != LIKELY else ramp_data.groupdq,
-        ramp_data.group_time,
-        pixeldq=ramp_data.pixeldq,
-        frame_time=ramp_data.frame_time,
-        nframes=ramp_data.nframes,
-        groupgap=ramp_data.groupgap,
-        drop_frames1=ramp_data.drop_frames1,
-        read_times=read_times,
-        average_dark_current=ramp_data.average_dark_current,
-        zeroframe=ramp_data.zeroframe,
-        instrument=ramp_data.instrument_name or "",
-    )
+    with logged_warnings():
+        exposure = Exposure(
+            ramp_data.data,
+            _flags_of(ramp_data) if wanted != LIKELY else ramp_data.groupdq,
+            ramp_data.group_time,
+            pixeldq=ramp_data.pixeldq,
+            frame_time=ramp_data.frame_time,
+            nframes=ramp_data.nframes,
+            groupgap=ramp_data.groupgap,
+            drop_frames1=ramp_data.drop_frames1,
+            read_times=read_times,
+            average_dark_current=ramp_data.average_dark_current,
+            zeroframe=ramp_data.zeroframe,
+            instrument=ramp_data.instrument_name or "",
+        )
     return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, settings, ramp_data.rejection_threshold))
 
 
