@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import sys
 import time
 import warnings
 from concurrent.futures import Executor
@@ -26,7 +28,7 @@ from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import ALGORITHMS
-from rampfit_numba.result import NO_VALID_FIT, RampFit, Rate
+from rampfit_numba.result import NO_VALID_FIT, FitInputs, RampFit, Rate
 from rampfit_numba.units import ELECTRON, gain_unit, signal_unit
 
 if TYPE_CHECKING:
@@ -67,11 +69,11 @@ def fit_ramps(
     ----------
     exposure : Exposure
         Ramps, flags, timing. Not modified; data in electrons are divided by the gain, in a copy of them.
-    readnoise : float or array_like, shape (nrows, ncols)
+    readnoise : float, array_like of shape (nrows, ncols), path-like, or what :func:`read_reference` returns
         Read noise in DN (a Quantity also in electron), of the difference of two frames (CDS) as JWST's reference files
         have it, or of a single frame: see `readnoise_kind`.
-    gain : float or array_like, shape (nrows, ncols)
-        In e-/DN.
+    gain : float, array_like of shape (nrows, ncols), path-like, or what :func:`read_reference` returns
+        In e-/DN. A file is cut to the exposure's subarray, as its header has it.
     algorithm : str
         ``"ols"``: optimally weighted least squares between the flagged jumps; the pipeline's name ``"OLS_C"`` is
         accepted too. ``"likely"`` (or ``"LIKELY"``): generalised least squares with a search for jumps, as the
@@ -141,19 +143,13 @@ def fit_ramps(
     asked = FitOptions(
         algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal, readnoise_kind
     )
+    asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     known = ALGORITHMS[options.algorithm]
     _check_times(exposure, known)
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
-    image = exposure.shape[2:]
-    electrons, _ = _per_pixel("gain", gain, image, gain_unit)
-    noise, unit = _per_pixel("readnoise", readnoise, image, signal_unit)
-    if unit == ELECTRON:
-        with np.errstate(all="ignore"):
-            noise = as_single(np.asarray(noise, np.float64) / electrons)
-    if options.readnoise_kind == "single":
-        noise = _of_two_frames(noise)
+    noise, electrons = _noise_and_gain(readnoise, gain, exposure, options)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     allocator = shared_allocator if usable_kind(executor, workers) == "processes" else private_allocator
     results = allocate_results(exposure.shape, known, out, allocator)
@@ -174,7 +170,7 @@ def fit_ramps(
     inputs = RowInputs(*(_source(array) for array in arrays))
     method = load_method(options.algorithm)
     plan = method.plan(exposure, options, inputs)
-    make_ready(plan.kernels)
+    make_ready(plan.kernels, progress=bool(progress))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
     if plan.count_rows is not None:
         counts = run(plan.count_rows, plan.inputs, None)
@@ -186,7 +182,9 @@ def fit_ramps(
         left = "NaN" if np.isnan(results.rate.data).all() else "NaN or 0"
         warnings.warn(f"no ramp can be fitted: {nothing}; all rates are {left}", RampFitWarning, stacklevel=2)
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
-    return RampFit(results.rate, results.rateints, results.fitopt, exposure.header, options, nothing, results.groupdq)
+    rate, rateints, fitopt, groupdq = results
+    kept = FitInputs(exposure, noise, electrons)
+    return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, groupdq, kept)
 
 
 def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
@@ -199,6 +197,35 @@ def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
         f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}"
         + (f", which searches for jumps in {able.fewest_groups} groups or more" if few else "")
     )
+
+
+def _noise_and_gain(
+    readnoise: Any,  # noqa: ANN401
+    gain: Any,  # noqa: ANN401
+    exposure: Exposure,
+    options: FitOptions,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise of the difference of two frames in DN and the gain in e-/DN, of every pixel."""
+    image = exposure.shape[2:]
+    electrons, _ = _per_pixel("gain", _image(gain, exposure, "gain"), image, gain_unit)
+    noise, unit = _per_pixel("readnoise", _image(readnoise, exposure, "readnoise"), image, signal_unit)
+    if unit == ELECTRON:
+        with np.errstate(all="ignore"):
+            noise = as_single(np.asarray(noise, np.float64) / electrons)
+    return (_of_two_frames(noise) if options.readnoise_kind == "single" else noise), electrons
+
+
+def _image(reference: Any, exposure: Exposure, name: str) -> Any:  # noqa: ANN401  (an array, a number, or more)
+    """Return a reference as numbers, read from its file where it is one."""
+    if isinstance(reference, str | os.PathLike):
+        from rampfit_numba.io.references import read_reference
+
+        return read_reference(reference, exposure, name).data
+    # What read_reference returns can only come from a program that has imported it: no need to import astropy here.
+    references = sys.modules.get("rampfit_numba.io.references")
+    if references is not None and isinstance(reference, references.ReferenceImage):
+        return reference.data
+    return reference
 
 
 def _anything_fitted(rate: Rate) -> bool:

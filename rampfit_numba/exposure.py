@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,6 +21,7 @@ from rampfit_numba.checks import (
 )
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.reads import ReadCorrections, arrange_reads, arrange_times, check_corrections
+from rampfit_numba.summary import brief, flags_text, shape_text, table
 from rampfit_numba.timing import evenly_read, settle
 from rampfit_numba.units import DN, DN_PER_S, ELECTRON, ELECTRON_PER_S, rate_unit, signal_unit
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rampfit_numba.units import Scaled
+
+#: Characters of a name that a description shows.
+_LONGEST = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,21 +57,22 @@ class ExposureHeader:
     filename: str = ""
 
 
-@dataclass(frozen=True, eq=False, init=False)  # its own __init__: what it takes is wider than what it holds
+@dataclass(frozen=True, eq=False, init=False, repr=False)  # what it takes is wider than what it holds
 class Exposure:
     """One exposure: its ramps, flags and timing. Arrays are kept as given and never modified.
 
     Parameters
     ----------
-    data : array_like, shape (nints, ngroups, nrows, ncols)
+    data : array_like, shape (nints, ngroups, nrows, ncols), or (ngroups, nrows, ncols): one integration
         Linearised, bias-subtracted ramps in DN (see `data_unit`): any float or integer type, byte order, strides,
         ``np.memmap`` or ``astropy.units.Quantity``. Fitted as float32.
-    groupdq : array_like of integers, shape of `data`, or None
-        Flags of the groups; only the low eight bits exist. None: all good.
+    groupdq : array_like of integers or booleans, shape of `data`, or None
+        Flags of the groups; only the low eight bits exist. True in a mask is DO_NOT_USE; :func:`make_groupdq` makes
+        flags of masks of saturated, jump and other groups. None: all good.
     group_time : float
         Time from group to group in s. It may be left out beside `read_times` only.
-    pixeldq : array_like of integers, shape (nrows, ncols), optional
-        Flags of the pixels. None: all good.
+    pixeldq : array_like of integers or booleans, shape (nrows, ncols), optional
+        Flags of the pixels; True in a mask is DO_NOT_USE. None: all good.
     frame_time : float, optional
         Time from frame to frame in s; None: ``group_time / (nframes + groupgap)``.
     nframes, groupgap, drop_frames1 : int
@@ -128,8 +133,8 @@ class Exposure:
     average_dark_current: np.ndarray | None
     zeroframe: np.ndarray | None
     instrument: str
-    header: ExposureHeader | None = field(repr=False)
-    corrections: ReadCorrections | None = field(repr=False)
+    header: ExposureHeader | None
+    corrections: ReadCorrections | None
     data_unit: str
     dark_current_unit: str | None
 
@@ -154,7 +159,7 @@ class Exposure:
         dark_current_unit: str | None = None,
     ) -> None:
         samples, unit = _measured("data", data, data_unit, signal_unit, "data_unit")
-        check_data(samples)
+        samples = check_data(samples)
         image, cube = samples.shape[2:], (samples.shape[0], *samples.shape[2:])
         flags = check_flags("groupdq", groupdq, samples.shape, "shape of data", np.uint8)
         timing, complaints = settle(group_time, frame_time, nframes, groupgap, read_times, samples.shape[1])
@@ -308,6 +313,20 @@ class Exposure:
         for name, value in changed.items():
             object.__setattr__(made, name, value)
         return made
+
+    def __repr__(self) -> str:
+        return brief("Exposure", {"": shape_text(self.shape), **self._facts()})
+
+    def _repr_html_(self) -> str:
+        return table("Exposure", {"size": shape_text(self.shape), **self._facts()})
+
+    def _facts(self) -> dict[str, str]:
+        facts = {"group time": f"{self.group_time:g} s", "groups flagged:": flags_text(self.groupdq)}
+        if self.read_times is not None:
+            facts["read times"] = "even" if self.evenly_read else "uneven"
+        if self.instrument:
+            facts["instrument"] = repr(self.instrument[:_LONGEST])
+        return facts
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests.cases import flag_missing_rates
+from tests.cases import flag_missing_rates, with_usable_range
 from tests.reference import DQ_FLAGS, Model, step_group_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from rampfit_numba import RampFit
 
 PLANES = ("data", "err", "var_poisson", "var_rnoise", "chisq", "dq")
 Planes = dict[str, "NDArray[Any]"]
@@ -122,25 +124,33 @@ def fit_kernel(case: LikelyCase, *, joint: bool = False) -> LikelyFit:
 
 
 def fit_package(case: LikelyCase, algorithm: str = "likely", **options: Any) -> LikelyFit:
-    """Fit with `fit_ramps`."""
+    """Fit with `fit_ramps`; return its arrays."""
+    fit = run_engine(case, algorithm, **options)
+    rate, rateints = ({n: getattr(kind, n) for n in (*PLANES, "dof")} for kind in (fit.rate, fit.rateints))
+    return LikelyFit(rate, rateints, fit.groupdq)
+
+
+def run_engine(case: LikelyCase, algorithm: str = "likely", **options: Any) -> RampFit:
+    """Fit with `fit_ramps`; its own warnings are expected here, any other one is an error."""
     from rampfit_numba import Exposure, RampFitWarning, fit_ramps
 
+    case = with_usable_range(case)
+    times: dict[str, Any] = {"read_times": case.read_times}
+    if case.read_times is None:
+        times = {"frame_time": case.frame_time, "nframes": case.nframes, "groupgap": case.groupgap}
+        times["group_time"] = (case.nframes + case.groupgap) * case.frame_time
     exposure = Exposure(
         case.data,
         case.groupdq,
-        (case.nframes + case.groupgap) * case.frame_time,
         pixeldq=case.pixeldq,
-        frame_time=case.frame_time,
-        nframes=case.nframes,
-        groupgap=case.groupgap,
-        read_times=case.read_times,
+        **times,
         average_dark_current=case.dark,
         zeroframe=case.zeroframe,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", RampFitWarning)
-        fit = fit_ramps(
+        return fit_ramps(
             exposure,
             case.readnoise,
             case.gain,
@@ -151,8 +161,6 @@ def fit_package(case: LikelyCase, algorithm: str = "likely", **options: Any) -> 
             pedestal=case.pedestal,
             **options,
         )
-    rate, rateints = ({n: getattr(kind, n) for n in (*PLANES, "dof")} for kind in (fit.rate, fit.rateints))
-    return LikelyFit(rate, rateints, fit.groupdq)
 
 
 def reference_ramps(case: LikelyCase) -> Any:
