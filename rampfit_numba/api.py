@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Steps that make the flags, their keywords, and the groups from which on there is something for them to find.
+_STEPS = (("S_JUMP", "jump", 3), ("S_SATURA", "saturation", 1))
 _EXPOSURE_ARRAYS = ("data", "groupdq", "pixeldq", "average_dark_current", "zeroframe")
 
 
@@ -163,6 +165,9 @@ def fit_ramps(
         message = f"{asked.algorithm!r} needs {needed} groups, the exposure has {exposure.ngroups}: "
         warnings.warn(f"{message}{instead}no jump is searched for", RampFitWarning, stacklevel=2)
 
+    if complaint := _skipped_steps(exposure, known):
+        warnings.warn(complaint, RampFitWarning, stacklevel=2)
+
     start = time.perf_counter()
     # All that is mapped from a file is read instead: see file_arrays.py.
     planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, exposure.zeroframe)
@@ -196,6 +201,23 @@ def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
     raise ValueError(
         f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}"
         + (f", which searches for jumps in {able.fewest_groups} groups or more" if few else "")
+    )
+
+
+def _skipped_steps(exposure: Exposure, algorithm: Algorithm) -> str:
+    """Return a complaint where the flags that OLS relies on were not made; empty where nothing says so."""
+    if algorithm.finds_jumps or exposure.header is None:
+        return ""
+    primary, skipped = exposure.header.primary, []
+    for keyword, step, fewest in _STEPS:
+        if str(primary.get(keyword, "")).strip().upper() == "SKIPPED" and exposure.ngroups >= fewest:
+            skipped.append(f"{keyword}, the {step} step")
+    if not skipped:
+        return ""
+    where = f"{exposure.header.filename}: " if exposure.header.filename else ""
+    return (
+        f"{where}SKIPPED in the header: {' and '.join(skipped)}; {algorithm.name!r} takes hits and saturated groups "
+        "without flags for signal: run the step, or use 'likely', which searches for jumps itself"
     )
 
 

@@ -38,6 +38,23 @@ _LONGEST = 20
 
 
 @dataclass(frozen=True, eq=False)
+class CarriedTable:
+    """A table of the input file that goes on into the products.
+
+    Attributes
+    ----------
+    name : str
+        EXTNAME.
+    header : astropy.io.fits.Header
+    rows : astropy.io.fits.FITS_rec
+    """
+
+    name: str
+    header: fits.Header
+    rows: fits.FITS_rec
+
+
+@dataclass(frozen=True, eq=False)
 class ExposureHeader:
     """What the input file says beside its arrays, carried over to the products.
 
@@ -49,12 +66,18 @@ class ExposureHeader:
         Rows of the INT_TIMES table, None where the file has none.
     filename : str
         Base name of the file, empty where there is none.
+    tables : tuple of CarriedTable
+        The other tables that belong to the result.
+    left_out : tuple of str
+        Names of the extensions that neither the fit uses nor the products get.
     """
 
     primary: fits.Header
     sci: fits.Header
     int_times: fits.FITS_rec | None = None
     filename: str = ""
+    tables: tuple[CarriedTable, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)  # what it takes is wider than what it holds

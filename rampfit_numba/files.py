@@ -290,7 +290,7 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
     images = {name: read_reference(reference, exposure, name) for name, reference in job.references.items()}
     noise, conversion = images["readnoise"], images["gain"]
-    _remark_on_units(path, exposure, options)
+    _remark(path, exposure, options)
     log.info("Using READNOISE reference: %s", noise.source)
     log.info("Using GAIN reference: %s", conversion.source)
     log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
@@ -312,9 +312,11 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     return products
 
 
-def _remark_on_units(path: Path, exposure: Exposure, options: FitOptions) -> None:
+def _remark(path: Path, exposure: Exposure, options: FitOptions) -> None:
     if exposure.data_unit != DN:
         log.info("%s: data in %s are divided by the gain", path, exposure.data_unit)
+    if exposure.header is not None and exposure.header.left_out:
+        log.info("%s: not carried over to the products: %s", path, ", ".join(exposure.header.left_out))
     if exposure.average_dark_current is None:
         return
     if exposure.dark_current_unit is None and options.algorithm == "likely_joint":

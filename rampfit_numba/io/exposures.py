@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.exposure import Exposure, ExposureHeader
+from rampfit_numba.exposure import CarriedTable, Exposure, ExposureHeader
 from rampfit_numba.io import hdus
 from rampfit_numba.messages import RampFileError, how_to_install
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _KEPT = frozenset({"SCI", "GROUPDQ", "PIXELDQ", "ZEROFRAME", "AVDRKCUR", "INT_TIMES", "ASDF"})
 
+# Tables about the groups, which are gone after the fit.
+_OF_THE_RAMPS = frozenset({"GROUP"})
 # Which keyword or extension an argument of Exposure comes from: its complaints are passed on under these names.
 _ORIGINS = {
     "data": "extension SCI",
@@ -80,7 +82,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
     path = Path(path)
     found = hdus.scan(path, _KEPT)
     primary = found[0].header
-    _refuse_stripes(path, primary)
+    _refuse_superstripes(path, primary)
     sci, groupdq = _required(path, found, "SCI"), _required(path, found, "GROUPDQ")
     hdus.check_image(path, sci)
     _check_shapes(path, found, sci.shape)
@@ -103,7 +105,9 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
             instrument=keywords.text("INSTRUME"),
             data_unit=hdus.text(sci.header, "BUNIT") or hdus.text(primary, "BUNIT") or None,
             dark_current_unit=_dark_current_unit(found, dark_current_unit),
-            header=ExposureHeader(primary, sci.header, _int_times(path, found), path.name),
+            header=ExposureHeader(
+                primary, sci.header, _int_times(path, found), path.name, _tables(path, found), _left_out(found)
+            ),
         )
     except RampFileError:
         raise
@@ -135,15 +139,14 @@ def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
     raise RampFileError(f"{path}: extension {name} is missing; {advice}")
 
 
-def _refuse_stripes(path: Path, primary: fits.Header) -> None:
-    where = "the primary header"
-    keywords = [name for name in ("SSTR_NST", "MSTR_RD1") if hdus.keyword(path, primary, name, where, 0) > 0]
-    if hdus.text(primary, "DATAMODL") == "SuperstripeRampModel":
-        keywords.append("DATAMODL")
-    if keywords:
+def _refuse_superstripes(path: Path, primary: fits.Header) -> None:
+    """Refuse superstripes that are not put together yet: their integrations show different parts of the detector."""
+    several = hdus.keyword(path, primary, "SSTR_NST", "the primary header", 0) > 0
+    if several or hdus.text(primary, "DATAMODL") == "SuperstripeRampModel":
         raise RampFileError(
-            f"{path}: was read out in stripes ({', '.join(keywords)} = {primary[keywords[0]]}), "
-            "which is out of scope here; use the JWST pipeline"
+            f"{path}: holds superstripes one by one, as they were read ({hdus.stripe_keywords(primary)}; DATAMODL = "
+            f"{hdus.text(primary, 'DATAMODL') or 'none'}): its integrations show different parts of the detector; the "
+            "pipeline's refpix step puts them together: run Detector1 up to and with the jump step first"
         )
 
 
@@ -178,6 +181,21 @@ def _optional(path: Path, found: Sequence[hdus.Hdu], name: str, *, flags: bool =
 def _dark_current_unit(found: Sequence[hdus.Hdu], stated: str | None) -> str | None:
     hdu = hdus.find(found, "AVDRKCUR")
     return stated if stated is not None or hdu is None else hdus.text(hdu.header, "BUNIT") or None
+
+
+def _tables(path: Path, found: Sequence[hdus.Hdu]) -> tuple[CarriedTable, ...]:
+    """Return the tables that go on into the products, beside INT_TIMES."""
+    return tuple(CarriedTable(hdu.name, hdu.header, hdus.table(path, hdu)) for hdu in found if _goes_on(hdu))
+
+
+def _goes_on(hdu: hdus.Hdu) -> bool:
+    if hdus.text(hdu.header, "XTENSION") != "BINTABLE" or not hdu.nbytes or hdus.text(hdu.header, "ZIMAGE") == "True":
+        return False
+    return hdu.name not in _KEPT and hdu.name not in _OF_THE_RAMPS
+
+
+def _left_out(found: Sequence[hdus.Hdu]) -> tuple[str, ...]:
+    return tuple(hdu.name or "(no name)" for hdu in found[1:] if hdu.name not in _KEPT and not _goes_on(hdu))
 
 
 def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:

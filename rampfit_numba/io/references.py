@@ -250,6 +250,15 @@ def _cut(
     """
     reference = _reference_subarray(path, primary, shape, exposure)
     science_name = _science_name(exposure)
+    stripes = "" if exposure.header is None else hdus.stripe_keywords(exposure.header.primary)
+    if stripes:
+        if shape == exposure.shape[2:]:
+            return slice(None), slice(None)
+        raise RampFileError(
+            f"{science_name}: was read out in stripes ({stripes}), so its {exposure.nrows} rows x {exposure.ncols} "
+            f"columns are no piece of {path}, {shape[0]} x {shape[1]}; give {name} as a number, or as an array or file "
+            "of the exposure's shape"
+        )
     science: _Subarray | list[str] = list(_SUBARRAY_KEYWORDS)
     if exposure.header is not None:
         science = _read_subarray(Path(science_name), exposure.header.primary)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(f"stpipe.{__name__}")  # below "stpipe", whose messages the pipeline shows and keeps
 
+#: With fewer groups the jump step has nothing to find, and skips itself.
+_FEWEST_FOR_JUMPS = 3
 #: The package's own logger, which the pipeline does not know.
 LOGGER = "rampfit_numba"
 
@@ -79,6 +81,23 @@ def pipeline_groups(firstgroup: int | None, lastgroup: int | None, ngroups: int)
         log.warning("firstgroup %d is beyond the %d groups: none is left", first, ngroups)
         return None, None, True
     return first, None if last is None or last >= ngroups else last, False
+
+
+def warn_of_skipped(model: Any, options: FitOptions) -> None:  # noqa: ANN401
+    """Log a warning where the flags that OLS relies on were not made, as the model's history of steps has it."""
+    steps = getattr(model.meta, "cal_step", None)
+    ngroups = model.data.shape[1]
+    skipped = [
+        step
+        for step, fewest in (("jump", _FEWEST_FOR_JUMPS), ("saturation", 1))
+        if getattr(steps, step, None) == "SKIPPED" and ngroups >= fewest
+    ]
+    if skipped and not is_likelihood(options):
+        log.warning(
+            "Skipped: the %s step; OLS takes hits and saturated groups without flags for signal; LIKELY searches for "
+            "jumps itself",
+            " and the ".join(skipped),
+        )
 
 
 def explicit_times(read_times: Any) -> list[list[float]] | None:  # noqa: ANN401

@@ -24,6 +24,7 @@ from rampfit_numba.jwst.fitting import (
     pipeline_groups,
     shown_name,
     usable_options,
+    warn_of_skipped,
 )
 from rampfit_numba.jwst.models import (
     chisq_model,
@@ -194,6 +195,7 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
                 dark_current_unit=self.dark_current_unit,
                 nothing_left=nothing_left,
             )
+        warn_of_skipped(model, options)
         fit = fit_exposure(
             exposure,
             readnoise,
