@@ -229,16 +229,6 @@ class TestKeywords:
         (tmp_path / "r.fits").write_bytes(content)
         ramp_refused(tmp_path / "r.fits", "keyword TGROUP", "correct its card")
 
-    @pytest.mark.parametrize("keyword", ["SSTR_NST", "MSTR_RD1"])
-    def test_stripes_are_out_of_scope(self, tmp_path, keyword):
-        path = save(ramp_hdulist(keywords={keyword: 4}), tmp_path / "r.fits")
-        ramp_refused(path, f"{keyword} = 4", "out of scope")
-        assert read_exposure(save(ramp_hdulist(keywords={keyword: 0}), tmp_path / "s.fits")).shape == SHAPE
-
-    def test_stripes_by_their_model(self, tmp_path):
-        path = save(ramp_hdulist(keywords={"DATAMODL": "SuperstripeRampModel"}), tmp_path / "r.fits")
-        ramp_refused(path, "SuperstripeRampModel", "out of scope")
-
 
 class TestExtensions:
     @pytest.mark.parametrize("extension", ["SCI", "GROUPDQ"])
