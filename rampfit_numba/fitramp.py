@@ -29,9 +29,9 @@ from rampfit_numba.algorithms.likely.given_rows import (
 )
 from rampfit_numba.algorithms.likely.read_pattern import read_pattern
 from rampfit_numba.algorithms.likely.tables import difference_table
+from rampfit_numba.checks import as_array, check_read_times
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows
-from rampfit_numba.exposure import as_array
 from rampfit_numba.file_arrays import as_file_array
 
 if TYPE_CHECKING:
@@ -89,18 +89,12 @@ class Covar:
                 "pedestal: expected False; got True (a fit of the level at the reset is not offered; "
                 "rampfit_numba.fit_ramps(algorithm='likely_joint', pedestal=(mean, sigma)) uses a known one)"
             )
-        try:
-            groups = [np.atleast_1d(np.asarray(times, np.float64)) for times in read_times]
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"read_times: expected numbers, or a sequence of numbers a group; got {error}") from error
-        if len(groups) < _FEWEST_READS or any(times.ndim != 1 or times.size == 0 for times in groups):
-            raise ValueError(f"read_times: expected two groups or more, of one read at least; got {len(groups)}")
-        reads = np.concatenate(groups)
-        if not np.isfinite(reads).all() or not (np.diff(reads) > 0).all():
-            raise ValueError(
-                "read_times: expected finite times, each read after the one before it; got some that are not"
-            )
-        pattern = read_pattern(groups)
+        if isinstance(read_times, str) or not hasattr(read_times, "__len__"):
+            raise TypeError(f"read_times: expected numbers, or a sequence of numbers a group; got {read_times!r}")
+        if len(read_times) < _FEWEST_READS:
+            raise ValueError(f"read_times: expected two groups or more; got {len(read_times)}")
+        groups = check_read_times(read_times, len(read_times))
+        pattern = read_pattern(groups or ())
         self.pedestal = False
         self.delta_t, self.mean_t, self.tau, self.Nreads = pattern.delta_t, pattern.mean_t, pattern.tau, pattern.reads
         self.alpha_readnoise, self.beta_readnoise = pattern.alpha_read, pattern.beta_read

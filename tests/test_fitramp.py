@@ -255,9 +255,9 @@ DIFFS = np.ones((4, 6))
         (lambda: fitramp.Covar([1, 2, 3], pedestal=True), NotImplementedError, "pedestal: expected False"),
         (lambda: fitramp.Covar([1, 2, 3], True), NotImplementedError, "pedestal: expected False"),
         (lambda: fitramp.Covar([1]), ValueError, "read_times: expected two groups or more.*got 1"),
-        (lambda: fitramp.Covar([1, 3, 2]), ValueError, "read_times: expected finite times, each read after"),
-        (lambda: fitramp.Covar([1, np.nan, 2]), ValueError, "read_times: expected finite times"),
-        (lambda: fitramp.Covar([[1, 2], []]), ValueError, "of one read at least"),
+        (lambda: fitramp.Covar([1, 3, 2]), ValueError, "read_times: group 2: expected times rising"),
+        (lambda: fitramp.Covar([1, np.nan, 2]), ValueError, "read_times: group 1: expected finite"),
+        (lambda: fitramp.Covar([[1, 2], []]), ValueError, "read_times: group 1: expected finite.*at least one"),
         (lambda: fitramp.Covar("ab"), TypeError, "read_times: expected numbers"),
         (lambda: fitramp.Covar(3.0), TypeError, "read_times: expected numbers"),
         (

@@ -38,6 +38,9 @@ class RowInputs(NamedTuple):
         Flags; DN/s.
     zeroframe : ndarray, shape (nints, nrows, ncols), or None
         DN.
+    saturation, pedestal : ndarray, shape (nrows, ncols), or None
+        DN; for raw reads, see :class:`rampfit_numba.reads.ReadCorrections`.
+    linearity : ndarray, shape (ncoefficients, nrows, ncols), or None
     """
 
     data: Any
@@ -47,6 +50,9 @@ class RowInputs(NamedTuple):
     pixeldq: Any
     dark: Any
     zeroframe: Any
+    saturation: Any = None
+    pedestal: Any = None
+    linearity: Any = None
 
 
 class Window(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from rampfit_numba import dq
 from rampfit_numba.algorithms.likely.plan import make_likely_rules
 from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.likely.rows import fit_likely_rows
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _JOINT = "likely_joint"
+_JUMP = np.uint8(dq.JUMP_DET)
 #: What the kernels call the planes of a rate, where that differs.
 _PLANES = {"data": "slope"}
 
@@ -42,9 +44,9 @@ class _Likely:
             planes |= {_PLANES.get(name, name) + suffix: plane for name, plane in vars(fit).items()}
         return LikelyOutputs(groupdq=results.groupdq, **planes)  # type: ignore[arg-type]  # these algorithms have it
 
-    def finish(self, _plan: Plan, returned: list[Any], results: Results) -> str:
+    def finish(self, plan: Plan, returned: list[Any], _results: Results) -> str:
         log.info("Jumps found: %d", sum(returned))
-        return "" if any(np.isfinite(row).any() for row in results.rate.data) else "no ramp has a valid fit"
+        return plan.nothing_to_fit
 
     def kernels(self, algorithm: str) -> list[Kernels]:
         return [Kernels(algorithm)]
@@ -73,7 +75,7 @@ def _fit_and_count(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRules
     nints, ngroups = outputs.groupdq.shape[:2]
     # One plane at a time stays in the cache.
     return sum(
-        int(np.count_nonzero(outputs.groupdq[i, g] != inputs.groupdq[i, g]))
+        int(np.count_nonzero((outputs.groupdq[i, g] ^ inputs.groupdq[i, g]) & _JUMP))
         for i in range(nints)
         for g in range(ngroups)
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.groups import usable_groups
 from rampfit_numba.algorithms.ols.rules import Rules
 from rampfit_numba.algorithms.rows import as_single
@@ -73,11 +74,13 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
             first += 1
         if first < stop and scan.nothing_usable(stop - 1):
             stop -= 1
+        if first < stop:  # in the pipeline's words, which other software looks for
+            log.info("Number of leading groups that are flagged as DO_NOT_USE: %d", first)
+        if first < ngroups and stop < ngroups:
+            log.info("MIRI dataset has all pixels in the final group flagged as DO_NOT_USE.")
         if stop - first < _LEAST_GROUPS:
             left = max(stop - first, 0)
             reason = f"without the edge groups that are DO_NOT_USE everywhere, {left} of {ngroups} groups are left"
-        elif first > 0 or stop < ngroups:
-            log.info("MIRI: %d leading and %d trailing groups are dropped", first, ngroups - stop)
     if not reason and scan.all_saturated(first):
         reason = "every ramp is saturated in its first group"
     dropped_good = scan.dropped_good
@@ -96,7 +99,7 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
         suppress_one_group=suppress,
         clear_first_jump=first > 0,
     )
-    rules = Rules(settings, first, stop, first_used, last_used, dropped_good)
+    rules = Rules(settings, first, stop, first_used, last_used, dropped_good, read_rules(exposure.corrections))
     return Plan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
 
 
