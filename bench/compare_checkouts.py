@@ -6,6 +6,7 @@ OLD and NEW are folders with a checkout each. Both fit the same random exposures
 optional results, on one worker, in threads and in processes; a plane differs where one bit of it does.
 """
 
+# ruff: noqa: C901, PLR2004, S603  (a list of chances, one after the other; it runs this file)
 from __future__ import annotations
 
 import argparse

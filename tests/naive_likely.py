@@ -249,6 +249,11 @@ def _flag(case: LikelyCase, fit: LikelyFit, where: tuple[int, int, int], before:
         fit.groupdq[i, k + (0 if case.splits else 1), row, col] |= J
 
 
+def _freedom(used: float, rate: float) -> float:
+    """Return the degrees of freedom of differences to which one rate was fitted."""
+    return 0 if math.isnan(rate) else max(used - 1, 0)
+
+
 def _store(planes: dict[str, Any], where: tuple[int, ...], values: tuple[float, ...]) -> None:
     for name, value in zip(("data", "err", "var_poisson", "var_rnoise", "chisq", "dof"), values, strict=True):
         planes[name][where] = value
@@ -270,7 +275,7 @@ def _pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, h
         fitted = solve(_sound(photon + read), ramp.d, found.used)
         w = fitted.x / fitted.weight
         values = (fitted.rate, np.sqrt(1 / fitted.weight), w @ photon @ w, w @ read @ w, fitted.chisq)
-        _store(fit.rateints, (i, row, col), (*values, found.used.sum()))
+        _store(fit.rateints, (i, row, col), (*values, _freedom(found.used.sum(), values[0])))
         _flag(case, fit, (i, row, col), ramp.used, found.used)
         hinges.used[i, row, col] = ramp.used.sum()
         hinges.margin[i, row, col] = found.margin
@@ -383,7 +388,7 @@ def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: Likely
         rate = sum(p[0] * p[1] for p in there) / weight
         chisq = sum(p[4] + p[1] * (p[0] - rate) ** 2 for p in there)
         variances = [sum(p[c] * (p[1] / weight) ** 2 for p in there) for c in (2, 3)]
-        return (rate, math.sqrt(1 / weight), *variances, chisq, sum(p[5] for p in there))
+        return (rate, math.sqrt(1 / weight), *variances, chisq, _freedom(sum(p[5] for p in there), rate))
 
     def searched(photon: float) -> list[Search]:
         covariance = photon * times.photon + noise**2 / 2 * times.read
@@ -398,10 +403,9 @@ def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: Likely
     last = parts(photon, used)
     _store(fit.rate, (row, col), pooled(last))
     for i, part in enumerate(last):
-        values = (NAN,) * 5 + (used[i].sum(),) if part is None else pooled([part])
+        values = (NAN,) * 5 + (0,) if part is None else pooled([part])
         _store(fit.rateints, (i, row, col), values)
         _flag(case, fit, (i, row, col), ramps[i].used, used[i])
         hinges.used[i, row, col] = ramps[i].used.sum()
         hinges.margin[i, row, col] = min(s.margin for s in (*first, *second))
         hinges.coupling[i, row, col] = hinges.cancelled[i, row, col] = hinges.remains[i, row, col] = math.inf
-    fit.rate["dof"][row, col] = sum(fit.rateints["dof"][:, row, col])

@@ -17,9 +17,9 @@ from rampfit_numba.kernels.likely.columns import (
     SOLE_READ,
     SOLE_TIME,
 )
-from rampfit_numba.kernels.likely.combine import CHISQ, ERR, SLOPE, USED, VAR_POISSON, VAR_RNOISE
+from rampfit_numba.kernels.likely.combine import CHISQ, DOF, ERR, SLOPE, VAR_POISSON, VAR_RNOISE
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
-from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, spread_of_weights
+from rampfit_numba.kernels.likely.fit import WORK_ROWS, degrees_of_freedom, eliminate, spread_of_weights
 from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, integration_flags
 from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
 from rampfit_numba.kernels.samples import flag_non_finite
@@ -267,7 +267,7 @@ def _store_fit(planes, pixel, shift, weight, weighted, squares, photon_part, rea
     store_single(planes[VAR_POISSON], pixel, photon_part * (variance * variance))
     store_single(planes[VAR_RNOISE], pixel, read_part * (variance * variance))
     store_single(planes[CHISQ], pixel, squares - weighted * change)
-    store_single(planes[USED], pixel, used)
+    store_single(planes[DOF], pixel, degrees_of_freedom(used, variance))
 
 
 @jit
