@@ -40,8 +40,8 @@ class Rate:
         Chi-square of the fit; None where the algorithm has none (``"ols"``).
     dof : ndarray of int32, shape (nrows, ncols), or None
         Degrees of freedom of `chisq`: differences of neighbouring groups that the fit used, less the rates fitted to
-        them, which are one for each integration, but one for all of them with ``"likely_joint"``; 0 where there is no
-        rate. None for ``"ols"``.
+        them, which are one for each integration, but one for all of them with ``"likely_joint"``; 0 where nothing
+        was fitted. None for ``"ols"``.
     """
 
     data: np.ndarray
