@@ -101,8 +101,11 @@ def test_closed_forms(times, weighting):
 
 @pytest.mark.kernel
 def test_the_pipelines_weights_on_the_general_path():
-    """Flags, segments, integrations and the pipeline's errors of random exposures: as on the path of their own."""
-    comparison = Comparison()
+    """Flags, segments, integrations and the pipeline's errors of random exposures: as on the path of their own.
+
+    But for variances of a million (DN/s)^2 and more, which count as none in the pipeline, so that rates become 0.
+    """
+    comparison, large = Comparison(), 0
     for seed in range(fewer(150, 12)):
         case = random_case(seed, largest_size=fewer(20_000, 300), small=INTERPRETED).copy(save_opt=False)
         case.groupdq[...] &= 0xFF ^ CHARGELOSS
@@ -110,8 +113,16 @@ def test_the_pipelines_weights_on_the_general_path():
         case.gain[np.isinf(case.gain)] = 0
         wanted = plain(run_engine(case))
         got = plain(run_engine(case, weighting=OPTIMAL, errors="reference"))
+        for one, other in ((wanted.rate, got.rate), (wanted.rateints, got.rateints)):
+            np.testing.assert_array_equal(one["dq"], other["dq"])
+            with np.errstate(invalid="ignore"):
+                cut = (other["var_poisson"] >= 1e6) | (other["var_rnoise"] >= 1e6) | (other["err"] >= 1e3)
+            large += int(cut.sum())
+            for name in ("data", "err", "var_poisson", "var_rnoise"):
+                one[name] = np.where(cut, other[name], one[name])
         failures = comparison.add(case, wanted, got)
         assert not failures, (case.label, failures[:5])
+    assert large < 0.01 * (comparison.ramps + comparison.pixels)
 
 
 @pytest.mark.kernel

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class LikelyResult(NamedTuple):
-    """Outputs of one tile; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, USED.
+    """Outputs of one tile; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, DOF.
 
     Attributes
     ----------

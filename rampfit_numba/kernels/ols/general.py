@@ -96,7 +96,7 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
     nints, ngroups, npixels = tile.samples.shape
     first, stop = settings.first_kept, settings.stop_kept
     d, flags = np.empty((nints, ngroups), np.float64), np.empty((nints, ngroups), np.uint8)
-    lone, words = np.empty(nints, np.float64), np.empty(nints, np.uint32)
+    lone, words, partly = np.empty(nints, np.float64), np.empty(nints, np.uint32), np.empty(nints, np.uint32)
     segments, weights = np.empty((2, ngroups), np.int64), np.empty((2, ngroups), np.float64)
     here, total = np.empty(_SUMS, np.float64), np.empty(_SUMS, np.float64)
     for i in range(nints):
@@ -116,7 +116,7 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
                 d[i, g] = tile.samples[i, g, pixel]
                 flags[i, g] = tile.flags[i, g, pixel]
             zeroframe = tile.zeroframe[i, pixel] if tile.zeroframe.shape[1] > 0 else np.float32(0)
-            words[i], lone[i] = _take_stock(d[i], flags[i], zeroframe, times, settings)
+            words[i], lone[i], partly[i] = _take_stock(d[i], flags[i], zeroframe, times, settings)
             median += _median_rate(d[i], flags[i], lone[i], times, settings, weights[0])
             any_flags |= words[i] & _JP
         dark = np.float64(tile.dark[pixel])
@@ -124,9 +124,6 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
         late = np.uint32(0)
         total[:] = 0.0
         for i in range(nints):
-            saturated = False
-            for g in range(first, stop):
-                saturated |= (flags[i, g] & _S8) != 0
             words[i] |= base
             here[:] = 0.0
             number = 0
@@ -154,9 +151,12 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
                 total[row] += here[row]
             invalid = (words[i] & (_D | _S)) != 0
             _store(here, invalid, number > 0, settings, rateints[:, i], pixel)
+            if settings.reference_errors and number > 0 and not invalid:
+                # The pipeline's error of an integration is not the root of its variances' sum.
+                rateints[ERR, i, pixel] = np.sqrt(1.0 / here[_INVERSE_TOTAL])
             all_flags &= words[i]
-            word = words[i] | (_S if saturated else np.uint32(0))
-            late |= _S if saturated else np.uint32(0)
+            word = words[i] | partly[i]
+            late |= partly[i]
             value = rateints[SLOPE, i, pixel]
             rateints_dq[i, pixel] = word | (np.uint32(0) if value - value == 0 else _D)
         word = any_flags | all_flags
@@ -175,6 +175,8 @@ def _take_stock(d, flags, zeroframe, times, settings):
         JUMP_DET and PERSISTENCE where any group has them; DO_NOT_USE and SATURATED where all groups are lost.
     lone : float
         What its only group is divided by, in s: 0 for the rule of its place.
+    saturated : uint32
+        SATURATED where any group is, which the pipeline says at the very end.
     """
     first, stop = settings.first_kept, settings.stop_kept
     if settings.suppress_one_group:
@@ -208,7 +210,7 @@ def _take_stock(d, flags, zeroframe, times, settings):
         word |= _D
         if saturated == stop - first:
             word |= _S
-    return word, lone
+    return word, lone, np.uint32(_S if saturated > 0 else 0)
 
 
 @jit
