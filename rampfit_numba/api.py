@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.algorithms.likely.plan import make_likely_rules
+from rampfit_numba.algorithms.likely.rows import fit_likely_rows
+from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
+from rampfit_numba.algorithms.ols.plan import make_plan
+from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
+from rampfit_numba.algorithms.ols.rules import RowOutputs
+from rampfit_numba.algorithms.rows import RowInputs, as_single
 from rampfit_numba.compilation import Kernels, make_ready
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
+from rampfit_numba.engine.memory_pool import Allocator, private_allocator
 from rampfit_numba.engine.shared import shared_allocator
-from rampfit_numba.engine.spares import Allocator, private_allocator
 from rampfit_numba.exposure import Exposure, as_array
-from rampfit_numba.kernels.likely.rows import LikelyOutputs, LikelyRules, fit_likely_rows
-from rampfit_numba.kernels.rows import RowInputs, RowOutputs, as_single, count_rows, fit_rows
-from rampfit_numba.kernels.segments import MOST_IN_BYTES
+from rampfit_numba.file_arrays import as_file_array
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import LIKELIHOOD_GROUPS, FitOptions
-from rampfit_numba.prepare import make_likely_rules, make_plan
 from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts, plane_types
-from rampfit_numba.sources import file_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +56,7 @@ def fit_ramps(
     save_opt: bool = False,
     rejection_threshold: float | None = None,
     pedestal: tuple[float, float] | None = None,
+    readnoise_kind: str = "cds",
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: bool = False,
@@ -64,7 +69,8 @@ def fit_ramps(
     exposure : Exposure
         Ramps in DN, flags, timing. Not modified.
     readnoise : float or array_like, shape (nrows, ncols)
-        Read noise as reference files have it: that of the difference of two frames (CDS), in DN.
+        Read noise in DN, of the difference of two frames (CDS) as JWST's reference files have it, or of a single frame:
+        see `readnoise_kind`.
     gain : float or array_like, shape (nrows, ncols)
         In e-/DN.
     algorithm : str
@@ -84,6 +90,9 @@ def fit_ramps(
     pedestal : (float, float), optional
         ``"likely_joint"`` only: mean and standard deviation, in DN, of the signal that a ramp has at time zero; gives a
         rate to ramps with one good group.
+    readnoise_kind : {"cds", "single"}
+        What `readnoise` is that of: ``"cds"``, the difference of two frames, or ``"single"``, one frame, as most
+        laboratories and observatories state it; CDS noise is larger by the square root of two.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
@@ -130,7 +139,9 @@ def fit_ramps(
     """
     if not isinstance(exposure, Exposure):
         raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
-    asked = FitOptions(algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal)
+    asked = FitOptions(
+        algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal, readnoise_kind
+    )
     options = asked.for_groups(exposure.ngroups)
     if not options.is_likelihood and not exposure.evenly_read:
         raise ValueError(
@@ -141,6 +152,8 @@ def fit_ramps(
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     image = exposure.shape[2:]
     noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
+    if options.readnoise_kind == "single":
+        noise = _of_two_frames(noise)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     kind = usable_kind(executor, workers)
     allocator = shared_allocator if kind == "processes" else private_allocator
@@ -154,8 +167,8 @@ def fit_ramps(
         warnings.warn(f"{message}it is fitted with 'ols', and no jump is searched for", RampFitWarning, stacklevel=2)
 
     start = time.perf_counter()
-    data, groupdq = file_source(exposure.data), file_source(exposure.groupdq)
-    # All that is mapped from a file is read instead: see sources.py.
+    data, groupdq = as_file_array(exposure.data), as_file_array(exposure.groupdq)
+    # All that is mapped from a file is read instead: see file_arrays.py.
     planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, None)
     inputs = RowInputs(data, groupdq, *(_source(plane) for plane in planes))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
@@ -236,8 +249,14 @@ def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.n
     return np.broadcast_to(array, image)
 
 
+def _of_two_frames(noise: np.ndarray) -> np.ndarray:
+    """Return the read noise of the difference of two frames from that of one."""
+    with np.errstate(over="ignore"):
+        return as_single(noise.astype(np.float64) * math.sqrt(2))
+
+
 def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)
-    return None if array is None else file_source(array)
+    return None if array is None else as_file_array(array)
 
 
 def _allocate(

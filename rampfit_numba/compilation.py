@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
+from rampfit_numba.algorithms.likely.rows import fit_likely_rows
+from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
+from rampfit_numba.algorithms.likely.thresholds import thresholds
+from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
+from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.rows import RowInputs
 from rampfit_numba.kernels._jit import cache_folder, is_cold, note_warm
-from rampfit_numba.kernels.likely.read_pattern import even_read_times, read_pattern
-from rampfit_numba.kernels.likely.rows import LikelyOutputs, LikelyRules, fit_likely_rows
-from rampfit_numba.kernels.likely.thresholds import thresholds
-from rampfit_numba.kernels.rows import RowInputs, RowOutputs, Rules, count_rows, fit_rows
-from rampfit_numba.kernels.segments import MOST_IN_BYTES
-from rampfit_numba.kernels.settings import Settings
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
+from rampfit_numba.kernels.ols.settings import Settings
 from rampfit_numba.options import ALGORITHMS, LIKELIHOOD_GROUPS, FitOptions
 
 if TYPE_CHECKING:

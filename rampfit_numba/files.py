@@ -33,6 +33,7 @@ class FitKeywords(TypedDict, total=False):
     save_opt: bool
     rejection_threshold: float | None
     pedestal: tuple[float, float] | None
+    readnoise_kind: str
     maximum_cores: int | str
     executor: str | Executor | None
     progress: bool
@@ -77,7 +78,8 @@ def fit_file(
     path : path-like
         Jump-step (or ramp) file, see :func:`rampfit_numba.read_exposure`.
     readnoise, gain : path-like, number or array_like of shape (nrows, ncols)
-        Read noise (CDS) in DN and gain in e-/DN, see :func:`rampfit_numba.read_reference`.
+        Read noise in DN, of the difference of two frames (CDS) unless ``readnoise_kind="single"`` says otherwise, and
+        gain in e-/DN; see :func:`rampfit_numba.read_reference`.
     output_dir : path-like, optional
         Folder of the products, made where it does not exist. None: the working directory, as the pipeline does.
     overwrite : bool
@@ -86,7 +88,7 @@ def fit_file(
         Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
     **options
         As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
-        rejection_threshold, pedestal, maximum_cores, executor, progress.
+        rejection_threshold, pedestal, readnoise_kind, maximum_cores, executor, progress.
 
     Returns
     -------

@@ -14,6 +14,8 @@ import numpy as np
 ALGORITHMS = {"ols": "ols", "ols_c": "ols", "likely": "likely", "likely_joint": "likely_joint"}
 #: The likelihood fits need that many groups, good or not.
 LIKELIHOOD_GROUPS = 4
+#: What a read noise can be that of: the difference of two frames (correlated double sampling), or a single frame.
+READNOISE_KINDS = ("cds", "single")
 _KNOWN = "one of 'ols', 'likely' (in the pipeline 'OLS_C' and 'LIKELY') and 'likely_joint'"
 
 
@@ -40,6 +42,9 @@ class FitOptions:
     pedestal : (float, float), optional
         ``"likely_joint"`` only: mean and standard deviation, in DN, of the signal that a ramp has at time zero. It
         gives a rate to ramps with one good group.
+    readnoise_kind : {"cds", "single"}
+        What the read noise is that of: the difference of two frames (CDS), as JWST's reference files have it, or a
+        single frame, which is smaller by the square root of two.
 
     Raises
     ------
@@ -61,6 +66,7 @@ class FitOptions:
     save_opt: bool = False
     rejection_threshold: float | None = None
     pedestal: tuple[float, float] | None = None
+    readnoise_kind: str = "cds"
 
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, str):
@@ -82,6 +88,10 @@ class FitOptions:
             object.__setattr__(self, name, int(value))
         object.__setattr__(self, "rejection_threshold", self._checked_threshold())
         object.__setattr__(self, "pedestal", self._checked_pedestal())
+        if not isinstance(self.readnoise_kind, str):
+            raise TypeError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
+        if self.readnoise_kind not in READNOISE_KINDS:
+            raise ValueError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
 
     @property
     def is_likelihood(self) -> bool:

@@ -82,10 +82,11 @@ class LikelyCase:
 
 def fit_kernel(case: LikelyCase, *, joint: bool = False) -> LikelyFit:
     """Fit with the kernels alone."""
-    from rampfit_numba.kernels.likely.read_pattern import read_pattern
-    from rampfit_numba.kernels.likely.rows import LikelyOutputs, LikelyRules, fit_likely_rows
-    from rampfit_numba.kernels.likely.thresholds import thresholds
-    from rampfit_numba.kernels.loading import RowInputs
+    from rampfit_numba.algorithms.likely.read_pattern import read_pattern
+    from rampfit_numba.algorithms.likely.rows import fit_likely_rows
+    from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
+    from rampfit_numba.algorithms.likely.thresholds import thresholds
+    from rampfit_numba.algorithms.rows import RowInputs
 
     nints, ngroups, nrows, ncols = case.shape
     first = 0 if case.firstgroup is None else case.firstgroup

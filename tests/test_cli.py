@@ -18,7 +18,7 @@ import pytest
 from astropy.io import fits
 
 from rampfit_numba import fit_ramps, read_exposure
-from rampfit_numba.cli import arguments, main
+from rampfit_numba.cli import commands, main, simulate
 from rampfit_numba.messages import RampFileError, RampFitWarning
 from rampfit_numba.simulate import SimulationOptions, simulate_exposure, write_simulation
 
@@ -607,10 +607,10 @@ def test_simulate_refuses_existing_files_before_the_work(folder, monkeypatch, ca
 
 
 def test_simulate_offers_options_that_exist():
-    offered = {name for name, _, _ in arguments.SIMULATION} | {"source_flux", "zeroframe"}
+    offered = {name for name, _, _ in simulate.SIMULATION} | {"source_flux", "zeroframe"}
     assert offered <= set(SimulationOptions.names())
-    parsed = arguments.parse(["simulate", "x.fits"])
-    assert arguments.simulation_settings(parsed) == {}
+    parsed = commands.parse(["simulate", "x.fits"])
+    assert simulate.simulation_settings(parsed) == {}
 
 
 # ---------------------------------------------------------------------------------------------------------------- demo

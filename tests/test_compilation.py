@@ -15,8 +15,8 @@ from rampfit_numba.compilation import Kernels, make_ready
 from rampfit_numba.kernels import _jit
 from rampfit_numba.kernels.likely.joint import fit_joint_tile
 from rampfit_numba.kernels.likely.tile import fit_likely_tile
-from rampfit_numba.kernels.segments import MOST_IN_BYTES
-from rampfit_numba.kernels.window import count_window, fit_window
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
+from rampfit_numba.kernels.ols.window import count_window, fit_window
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 

@@ -166,14 +166,14 @@ def test_window_size_is_invisible(
     tmp_path: Path,
 ) -> None:
     """Windows of parts of a row, of some rows, and of everything at once."""
-    from rampfit_numba.kernels import loading
+    from rampfit_numba.algorithms import rows
 
     cases = [random_case(seed, largest_size=fewer(60_000, 1_000)) for seed in range(200, 200 + fewer(30, 4))]
     cases.append(bulk_case("everything", shape=(1, 7, 3, fewer(1501, 40)), save_opt=True))
     expected = [plain(run_engine(case)) for case in cases]
-    monkeypatch.setattr(loading, "MOST_PIXELS", size)
-    monkeypatch.setattr(loading, "MOST_SAMPLES", 9 * size)
-    monkeypatch.setattr(loading, "BUFFER_BYTES", 30 * size)
+    monkeypatch.setattr(rows, "MOST_PIXELS", size)
+    monkeypatch.setattr(rows, "MOST_SAMPLES", 9 * size)
+    monkeypatch.setattr(rows, "BUFFER_BYTES", 30 * size)
     for case, wanted in zip(cases, expected, strict=True):
         other = case if form is None else case.copy(data=form(case.data, tmp_path))
         assert_same(case, wanted, plain(run_engine(other)))

@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rampfit_numba.kernels import combine, fitopt, median_rate, ols, pixels
-from rampfit_numba.kernels import segments as segment_kernels
+from rampfit_numba.algorithms.median_network import middle_network
+from rampfit_numba.algorithms.ols.weights import segment_weights
+from rampfit_numba.kernels import selection
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.arrays import BlockFitOpt
-from rampfit_numba.kernels.fitopt import YINT
-from rampfit_numba.kernels.median_network import middle_network
-from rampfit_numba.kernels.pixels import CONSTANTS, GAIN, POISSON, READ, READNOISE
-from rampfit_numba.kernels.segments import room_for_reach, room_for_segments
-from rampfit_numba.kernels.settings import Settings
-from rampfit_numba.kernels.weights import BOUNDS, POWERS, segment_weights
+from rampfit_numba.kernels.ols import combine, fitopt, median_rate, pixels, segment_fit
+from rampfit_numba.kernels.ols import segments as segment_kernels
+from rampfit_numba.kernels.ols.arrays import BlockFitOpt
+from rampfit_numba.kernels.ols.fitopt import YINT
+from rampfit_numba.kernels.ols.pixels import CONSTANTS, GAIN, POISSON, READ, READNOISE
+from rampfit_numba.kernels.ols.segments import room_for_reach, room_for_segments
+from rampfit_numba.kernels.ols.settings import Settings
+from rampfit_numba.kernels.ols.weighting import BOUNDS, POWERS
 from tests.compiled import from_python
 from tests.naive_pixel import Detector, Ramp, find_segments, fit_segment, weight_power
 from tests.sizes import fewer
@@ -33,13 +35,13 @@ store_clean = from_python(fitopt.store_clean)
 store_segments = from_python(fitopt.store_segments)
 add_clean_step = from_python(median_rate.add_clean_step)
 add_flagged_step = from_python(median_rate.add_flagged_step)
-bring_to_middle = from_python(median_rate.bring_to_middle)
-fit_clean = from_python(ols.fit_clean)
-fit_segments = from_python(ols.fit_segments)
-signal_class = from_python(ols.signal_class)
-sum_clean = from_python(ols.sum_clean)
-sum_segments = from_python(ols.sum_segments)
-weigh_clean = from_python(ols.weigh_clean)
+bring_to_middle = from_python(selection.bring_to_middle)
+fit_clean = from_python(segment_fit.fit_clean)
+fit_segments = from_python(segment_fit.fit_segments)
+signal_class = from_python(segment_fit.signal_class)
+sum_clean = from_python(segment_fit.sum_clean)
+sum_segments = from_python(segment_fit.sum_segments)
+weigh_clean = from_python(segment_fit.weigh_clean)
 find_constants = from_python(pixels.find_constants)
 count_segments = from_python(segment_kernels.count_segments)
 find_reach = from_python(segment_kernels.find_reach)

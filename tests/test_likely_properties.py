@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rampfit_numba
-from rampfit_numba.kernels import loading
+from rampfit_numba.algorithms import rows
 from rampfit_numba.kernels.vectors import WIDTH  # noqa: F401  (printed by the other process)
 from tests.likely_cases import LikelyCase, LikelyFit, assert_same_bits, fit_kernel
 from tests.random_likely import random_likely_case
@@ -94,7 +94,7 @@ def test_permuted_pixels(joint: bool, seed: int) -> None:
 def test_tile_size_is_invisible(joint: bool, tile_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [local(seed) for seed in range(500, 500 + fewer(20, 3))]
     expected = [fit_kernel(case, joint=joint) for case in cases]
-    monkeypatch.setattr(loading, "BUFFER_BYTES", tile_bytes)
+    monkeypatch.setattr(rows, "BUFFER_BYTES", tile_bytes)
     for case, wanted in zip(cases, expected, strict=True):
         assert_same_bits(wanted, fit_kernel(case, joint=joint))
 

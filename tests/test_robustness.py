@@ -355,11 +355,11 @@ def kernel_script(folder, *arguments, **environment):
         import numba
         import numpy as np
         from rampfit_numba.kernels._jit import LANES, cache_folder
-        from rampfit_numba.kernels.arrays import BlockFitOpt
-        from rampfit_numba.kernels.fitopt import SLOPE, store_single_group
-        from rampfit_numba.kernels.pixels import CONSTANTS
-        from rampfit_numba.kernels.ramp_status import gather_flags
-        from rampfit_numba.kernels.settings import Settings
+        from rampfit_numba.kernels.ols.arrays import BlockFitOpt
+        from rampfit_numba.kernels.ols.fitopt import SLOPE, store_single_group
+        from rampfit_numba.kernels.ols.pixels import CONSTANTS
+        from rampfit_numba.kernels.ols.ramp_status import gather_flags
+        from rampfit_numba.kernels.ols.settings import Settings
 
         def call(kernel, *arguments):
             numba.njit(lambda *given: kernel(*given))(*arguments)
@@ -419,7 +419,12 @@ def test_changed_sources_are_compiled_again(tmp_path):
     for name, old, new, expected in (
         ("dq.py", "", "", (1, 4)),
         ("dq.py", "DO_NOT_USE: Final = 1 << 0", "DO_NOT_USE: Final = 1 << 4", (16, 4)),
-        ("kernels/ols.py", "    return settings.group_time\n", "    return settings.group_time / 1.25\n", (16, 5)),
+        (
+            "kernels/ols/segment_fit.py",
+            "    return settings.group_time\n",
+            "    return settings.group_time / 1.25\n",
+            (16, 5),
+        ),
     ):
         text = (package / name).read_text(encoding="utf-8")
         assert old in text

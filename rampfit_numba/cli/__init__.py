@@ -2,11 +2,12 @@
 
 Files
 -----
-arguments.py  what may be typed, and what it means
+commands.py   the list of commands, and what may be typed to reach them
+arguments.py  parsers, and the arguments that several commands have
 console.py    log lines, warnings and failures, as a user of a terminal wants them
 interrupts.py Ctrl-C and SIGTERM
 main.py       the entry: from arguments to an exit status
-fit.py        rampfit fit
+fit.py        rampfit fit: as every command, its arguments (add_parser) and its work (run)
 simulate.py   rampfit simulate
 demo.py       rampfit demo
 warmup.py     rampfit warmup

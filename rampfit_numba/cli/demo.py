@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from rampfit_numba import dq
+from rampfit_numba.cli.arguments import add_shape, add_workers, new_parser
 from rampfit_numba.cli.console import say
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from rampfit_numba.cli.arguments import Parser, Subparsers
     from rampfit_numba.simulate import Pulls, Simulation
 
 # Enough hits and bright sources that a small exposure has ramps of every kind.
@@ -53,6 +55,18 @@ class _Row:
             and abs(pulls.width - 1) < _WIDTH + scatter
             and pulls.beyond5 <= _BEYOND5 + scatter * math.sqrt(_BEYOND5)
         )
+
+
+def add_parser(subparsers: Subparsers) -> Parser:
+    """Declare the arguments."""
+    parser: Parser = new_parser(
+        subparsers, "demo", "simulate a small exposure, fit it, and compare the rates with the truth"
+    )
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="keep the files here (default: nowhere)")
+    add_shape(parser, "2x20x128x128")
+    add_workers(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files in FOLDER")
+    return parser
 
 
 def run(chosen: argparse.Namespace) -> int:

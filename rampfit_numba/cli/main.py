@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from rampfit_numba.cli import arguments, console
+from rampfit_numba.cli import commands, console
 from rampfit_numba.cli.interrupts import Terminated, orderly_end
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     try:
         try:
-            status = _run(arguments.parse(list(sys.argv[1:] if argv is None else argv)))
+            status = _run(commands.parse(list(sys.argv[1:] if argv is None else argv)))
         except SystemExit as end:  # argparse has said what there is to say
             status = end.code if isinstance(end.code, int) else 0
         console.flush()
@@ -67,15 +67,7 @@ def _main(argv: Sequence[str] | None) -> int:
 def _run(chosen: argparse.Namespace) -> int:
     with console.console_log(quiet=chosen.quiet, verbose=chosen.verbose):
         try:
-            if chosen.command == "fit":
-                from rampfit_numba.cli.fit import run
-            elif chosen.command == "simulate":
-                from rampfit_numba.cli.simulate import run
-            elif chosen.command == "warmup":
-                from rampfit_numba.cli.warmup import run
-            else:
-                from rampfit_numba.cli.demo import run
-            return run(chosen)
+            return int(chosen.run(chosen))
         except console.OutputError:
             raise
         except Exception as error:  # noqa: BLE001  (the last resort: a user gets a line, not a traceback)

@@ -2,21 +2,69 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import math
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rampfit_numba.cli.arguments import simulation_settings
+from rampfit_numba.cli.arguments import add_shape, new_parser
 
 if TYPE_CHECKING:
-    import argparse
-    from pathlib import Path
+    from rampfit_numba.cli.arguments import Parser, Subparsers
 
 log = logging.getLogger(__name__)
 
 # float32 values and uint8 flags.
 _BYTES_PER_SAMPLE = 5
+
+
+# What can be chosen about a simulated exposure: name, kind, explanation. Defaults and ranges: SimulationOptions.
+SIMULATION = (
+    ("frame_time", float, "time between frames in s"),
+    ("nframes", int, "frames averaged per group"),
+    ("groupgap", int, "frames skipped after each group"),
+    ("drop_frames1", int, "frames dropped before the first group"),
+    ("background", float, "mean background in DN/s"),
+    ("source_density", float, "point sources per pixel"),
+    ("psf", str, "gaussian or moffat"),
+    ("fwhm", float, "width of the sources in pixels"),
+    ("gain", float, "mean gain in e-/DN"),
+    ("readnoise", float, "CDS read noise in DN"),
+    ("hit_rate", float, "cosmic-ray hits per pixel and group"),
+    ("missed_hits", float, "fraction of the hits that get no flag"),
+    ("saturation", float, "saturation level in DN"),
+    ("saturated_fraction", float, "fraction of the pixels that are full after half a ramp"),
+    ("bad_pixels", float, "fraction of bad pixels"),
+    ("instrument", str, "NIRCAM or MIRI"),
+)
+
+
+def add_parser(subparsers: Subparsers) -> Parser:
+    """Declare the arguments."""
+    parser: Parser = new_parser(subparsers, "simulate", "write a simulated exposure and its gain and readnoise files")
+    parser.add_argument("output", metavar="OUT_jump.fits", type=Path, help="gain and readnoise files go beside it")
+    add_shape(parser, "2x20x1024x1032")
+    parser.add_argument(
+        "--truth", action="store_true", help="also write OUT_truth.fits: RATE (DN/s) and JUMPS (where hits fell)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    exposure = parser.add_argument_group("the exposure (all with sensible defaults)")
+    for name, kind, explanation in SIMULATION:
+        exposure.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar="VALUE", help=explanation, default=argparse.SUPPRESS
+        )
+    exposure.add_argument(
+        "--source-flux",
+        type=float,
+        nargs=2,
+        metavar=("MIN", "MAX"),
+        default=argparse.SUPPRESS,
+        help="range of the sources' rates in DN/s",
+    )
+    exposure.add_argument("--zeroframe", action="store_true", default=argparse.SUPPRESS, help="write a ZEROFRAME too")
+    return parser
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -50,3 +98,9 @@ def _check_space(path: Path, chosen: argparse.Namespace) -> None:
         raise RampFileError(
             f"{path}: needs {needed / 1e6:.1f} MB with the files beside it, {path.parent} has {free / 1e6:.1f} MB free"
         )
+
+
+def simulation_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the simulation that were given, as keyword arguments of ``SimulationOptions``."""
+    names = [*(name for name, _, _ in SIMULATION), "source_flux", "zeroframe"]
+    return {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}

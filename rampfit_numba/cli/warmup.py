@@ -5,10 +5,23 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from rampfit_numba.cli.arguments import new_parser
+
 if TYPE_CHECKING:
     import argparse
 
+    from rampfit_numba.cli.arguments import Parser, Subparsers
+
 log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: Subparsers) -> Parser:
+    """Declare the arguments."""
+    parser: Parser = new_parser(subparsers, "warmup", "compile the kernels, so that the first fit need not")
+    parser.add_argument(
+        "algorithms", metavar="ALGORITHM", nargs="*", help="ols, likely, likely_joint (default: the kernels of all)"
+    )
+    return parser
 
 
 def run(chosen: argparse.Namespace) -> int:

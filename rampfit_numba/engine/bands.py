@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine.slices import take_rows
-from rampfit_numba.sources import FileArray
+from rampfit_numba.file_arrays import FileArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable

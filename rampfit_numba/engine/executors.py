@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.engine import lending, shared
+from rampfit_numba.engine import shared, transfer
 from rampfit_numba.engine.bands import run_bands
 from rampfit_numba.engine.pool import pool, without_interrupts
 from rampfit_numba.engine.slices import row_slices, take_rows
-from rampfit_numba.sources import FileArray
+from rampfit_numba.file_arrays import FileArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,23 +143,23 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
         if not shared.available():
             return _run_elsewhere(task, inputs, outputs, slices, executor, advance)
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-        with lending.lender(parts) as lend, _nobody_left(futures, kill=lambda: pool.drop(executor, kill=True)):
+        with transfer.sharing(parts) as share, _nobody_left(futures, kill=lambda: pool.drop(executor, kill=True)):
             for part in parts:
-                loan = lend(*part)
+                shared_task = share(*part)
                 running = [future for future in futures if not future.done()]
                 if size > workers and len(running) >= workers:
                     # A larger pool, from another call, must not do more at once than was asked for.
                     wait(running, return_when=FIRST_COMPLETED)
                 with without_interrupts():  # workers start with the first task
                     try:
-                        future = executor.submit(lending.run_lent, task, loan)
+                        future = executor.submit(transfer.run_shared, task, shared_task)
                     except BrokenExecutor:
                         if futures:
                             raise
                         # An idle worker was killed since the last call: that is nobody's loss.
                         pool.drop(executor)
                         executor, size = pool.take(workers)
-                        future = executor.submit(lending.run_lent, task, loan)
+                        future = executor.submit(transfer.run_shared, task, shared_task)
                 futures.append(future)
             return _collect(futures, advance)
     except BrokenExecutor as error:

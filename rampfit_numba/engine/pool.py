@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rampfit_numba.engine.spares import IDLE
+from rampfit_numba.engine.memory_pool import IDLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

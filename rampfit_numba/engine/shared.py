@@ -1,8 +1,8 @@
 """Memory that worker processes reach without copying.
 
 It is anonymous (``memfd``): nothing has a name in /dev/shm that could be left behind, and the system frees it with the
-last process that uses it, whatever way that ends. A worker opens it through this process's entry in /proc. Pieces go
-from call to call, see :mod:`spares`, and workers keep their maps of them.
+last process that uses it, whatever way that ends. A worker opens it through this process's entry in /proc. Blocks go
+from call to call, see :mod:`memory_pool`, and workers keep their maps of them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from rampfit_numba.engine.spares import ALIGNMENT, Allocator, Room, Spares
+from rampfit_numba.engine.memory_pool import ALIGNMENT, Allocator, Arena, MemoryPool
 
 Owned = tuple[int, int]
 
 #: Results below this many bytes are quicker copied than mapped.
 _WORTHWHILE = 1 << 20
-#: Pieces of memory that may be alive at once.
-_MOST_PIECES = 64
+#: Blocks of memory that may be alive at once.
+_MOST_BLOCKS = 64
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class SharedArray:
 
     def attach(self) -> np.ndarray:
         """Return the array in another process, which keeps the map of its memory until :func:`unmap_all_but`."""
-        piece = (self.owner, self.inode)
-        memory = _maps.get(piece)
+        block = (self.owner, self.inode)
+        memory = _maps.get(block)
         if memory is None:
-            memory = _maps[piece] = _map(self.owner, self.descriptor, self.inode, self.size)
+            memory = _maps[block] = _map(self.owner, self.descriptor, self.inode, self.size)
         return np.ndarray(self.shape, self.dtype, memory, self.offset, self.strides)
 
 
@@ -68,11 +68,11 @@ _maps: dict[Owned, mmap.mmap] = {}
 
 def unmap_all_but(alive: frozenset[Owned]) -> None:
     """Let go of the memory that its owner has no more use for; `alive` are owners and inodes."""
-    for piece in _maps.keys() - alive:
-        del _maps[piece]
+    for block in _maps.keys() - alive:
+        del _maps[block]
 
 
-def alive_pieces() -> frozenset[Owned]:
+def alive_blocks() -> frozenset[Owned]:
     """Return owner and inode of all memory of this process."""
     with _LOCK:
         return frozenset((owner, inode) for _, _, owner, _, inode in _ENTRIES)
@@ -89,7 +89,7 @@ def _map(owner: int, descriptor: int, inode: int, size: int) -> mmap.mmap:
 
 
 class SharedMemory:
-    """A piece of shared memory, freed with the last array in it."""
+    """A block of shared memory, freed with the last array in it."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -116,27 +116,27 @@ class SharedMemory:
 def shared_allocator(nbytes: int, arrays: int) -> Allocator:
     """Return what makes arrays for results that workers write: so many arrays, so many bytes in all.
 
-    Each piece of shared memory holds a file descriptor as long as it lives; so all the arrays stand in one, and small
+    Each block of shared memory holds a file descriptor as long as it lives; so all the arrays stand in one, and small
     results, and those of somebody who collects many, are ordinary arrays, which the results are copied to. Arrays of
     zeros stand in new memory: most of it stays so, and is not even touched.
     """
-    if not available() or nbytes < _WORTHWHILE or len(_ENTRIES) >= _MOST_PIECES:
+    if not available() or nbytes < _WORTHWHILE or len(_ENTRIES) >= _MOST_BLOCKS:
         return Allocator()
     size = nbytes + arrays * ALIGNMENT
 
-    clear: Room | None = None
-    used: Room | None = None
+    clear: Arena | None = None
+    used: Arena | None = None
 
     def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401  (what NumPy takes)
         nonlocal clear
         if clear is None:
-            clear = Room(SharedMemory(size).whole())
+            clear = Arena(SharedMemory(size).whole())
         return clear.empty(shape, dtype)
 
     def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401
         nonlocal used
         if used is None:
-            used = spares.room(size)
+            used = pool.arena(size)
         return used.empty(shape, dtype)
 
     return Allocator(empty, zeros)
@@ -176,15 +176,15 @@ def _forget(entry: tuple[int, int, int, int, int]) -> None:
         os.close(entry[3])
 
 
-spares = Spares(SharedMemory)
+pool = MemoryPool(SharedMemory)
 
 
 def _begin_anew() -> None:
     """Forget in a forked child what is the parent's."""
-    global _LOCK, spares  # noqa: PLW0603  (what the parent's other threads held at the fork)
+    global _LOCK, pool  # noqa: PLW0603  (what the parent's other threads held at the fork)
     _LOCK = threading.RLock()
     _ENTRIES.clear()
-    spares = Spares(SharedMemory)
+    pool = MemoryPool(SharedMemory)
 
 
 if hasattr(os, "register_at_fork"):

@@ -40,7 +40,7 @@ class ReferenceImage:
     Attributes
     ----------
     data : ndarray of float32, shape (nrows, ncols), or float
-        Read noise (CDS) in DN or gain in e-/DN.
+        Read noise in DN (of two frames or of one, as the file has it) or gain in e-/DN.
     source : str
         Base name of the file; what it was where there was none.
     gain_factor : float or None
@@ -75,7 +75,8 @@ def read_reference(reference: Any, exposure: Exposure, name: str) -> ReferenceIm
     exposure : Exposure
         Its shape, and SUBSTRT1, SUBSTRT2, SUBSIZE1, SUBSIZE2 of its primary header say what to cut.
     name : {"readnoise", "gain"}
-        What it is: read noise (CDS) in DN, or gain in e-/DN.
+        What it is: read noise in DN, which is passed on as it is (``readnoise_kind`` of the fit says whether it is that
+        of the difference of two frames), or gain in e-/DN.
 
     Returns
     -------

@@ -38,6 +38,8 @@ class FitSettings(NamedTuple):
         As :func:`rampfit_numba.fit_ramps` takes it.
     executor : str
         ``"processes"`` or ``"threads"``.
+    readnoise_kind : str
+        ``"cds"`` or ``"single"``.
     """
 
     algorithm: str
@@ -47,6 +49,7 @@ class FitSettings(NamedTuple):
     lastgroup: int | None
     maximum_cores: str | int
     executor: str
+    readnoise_kind: str = "cds"
 
 
 class Fitted(NamedTuple):
@@ -126,7 +129,7 @@ def fit_exposure(
     ----------
     exposure : Exposure
     readnoise, gain : ndarray, shape (nrows, ncols)
-        CDS noise in DN, and e-/DN.
+        Noise in DN, of the kind that `settings` names, and e-/DN.
     settings : FitSettings
     rejection_threshold : float, optional
         Of LIKELY's jump detection, in standard deviations; None: its default.
@@ -150,6 +153,7 @@ def fit_exposure(
             firstgroup=settings.firstgroup,
             lastgroup=settings.lastgroup,
             save_opt=settings.save_opt,
+            readnoise_kind=settings.readnoise_kind,
             rejection_threshold=rejection_threshold if likely else None,
             maximum_cores=settings.maximum_cores,
             executor=settings.executor,

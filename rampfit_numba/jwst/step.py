@@ -72,8 +72,9 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
     Fit ramp data to determine the mean count rate, with the engine of rampfit_numba.
 
     Parameters, reference files and products are those of jwst.ramp_fitting.RampFitStep, whose place it takes. Beyond
-    these, the parameter executor chooses between threads and processes where maximum_cores allows several workers, and
-    int_name names the per-integration product.
+    these, the parameter executor chooses between threads and processes where maximum_cores allows several workers,
+    int_name names the per-integration product, and readnoise_kind tells CDS read noise, which JWST's reference files
+    have, from that of a single frame.
     """
 
     class_alias = "ramp_fit"
@@ -86,6 +87,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
         suppress_one_group = boolean(default=True)  # Suppress saturated ramps with good 0th group
         firstgroup = integer(default=None)  # Ignore groups before this one (zero indexed)
         lastgroup = integer(default=None)  # Ignore groups after this one (zero indexed)
+        readnoise_kind = option('cds', 'single', default='cds')  # Read noise of the difference of two frames, or of one
         maximum_cores = pass(default='none')  # Workers: 'none', 'quarter', 'half', 'all', or a number
         executor = option('threads', 'processes', default='threads')  # What the workers are
     """
@@ -140,6 +142,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
             suppress_one_group=self.suppress_one_group,
             firstgroup=self.firstgroup,
             lastgroup=self.lastgroup,
+            readnoise_kind=self.readnoise_kind,
             maximum_cores=cores,
             executor=self.executor,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+import numpy as np
 from numba.core import cgutils, types
 
 from rampfit_numba.kernels._jit import jit_intrinsic
@@ -59,3 +60,11 @@ def put(_context: Any, address: Any, element: Any, row: Any, k: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, row, types.int64), generate
+
+
+def addresses(array: np.ndarray) -> np.ndarray:
+    """Return where the planes of an array begin: its last two axes."""
+    found = np.int64(array.__array_interface__["data"][0])
+    for axis, size in enumerate(array.shape[:-2]):
+        found = np.add.outer(found, np.arange(size, dtype=np.int64) * array.strides[axis])
+    return np.asarray(found)

@@ -1,8 +1,34 @@
-"""Median of one list of values, where a sorting network for many lists side by side does not pay."""
+"""Medians: of LANES lists side by side by a sorting network, or of one list where that does not pay."""
 
 from __future__ import annotations
 
-from rampfit_numba.kernels._jit import jit
+from rampfit_numba.kernels._jit import LANES, jit
+
+_BOTH, _SMALLER = 0, 1
+
+
+@jit
+def bring_to_middle(values, network):
+    """Exchange rows of `values`, shape (length, LANES), until each column has its middle ranks in the middle rows."""
+    for e in range(network.shape[0]):
+        low = values[network[e, 0]]
+        high = values[network[e, 1]]
+        if network[e, 2] == _BOTH:
+            for k in range(LANES):
+                a = low[k]
+                b = high[k]
+                low[k] = a if a < b else b  # noqa: FURB136  (min() also asks for NaN)
+                high[k] = b if a < b else a  # noqa: FURB136  (the same)
+        elif network[e, 2] == _SMALLER:
+            for k in range(LANES):
+                a = low[k]
+                b = high[k]
+                low[k] = a if a < b else b  # noqa: FURB136  (min() also asks for NaN)
+        else:
+            for k in range(LANES):
+                a = low[k]
+                b = high[k]
+                high[k] = b if a < b else a  # noqa: FURB136  (the same)
 
 
 @jit

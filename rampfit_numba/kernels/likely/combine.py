@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba.kernels._jit import LANES, jit_allocating
-from rampfit_numba.kernels.median_rate import bring_to_middle
+from rampfit_numba.kernels.selection import bring_to_middle
 
 #: Rows of the float32 results of a pixel.
 SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, USED = range(6)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import jit_inline
-from rampfit_numba.kernels.likely.table import DELTA_T
+from rampfit_numba.kernels.likely.columns import DELTA_T
 from rampfit_numba.kernels.vectors import WIDTH, load, load_difference, load_unset, select, spread, store
 
 _ANY = np.uint8(0xFF)

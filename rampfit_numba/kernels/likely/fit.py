@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba.kernels._jit import jit_inline
-from rampfit_numba.kernels.likely.table import ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ
+from rampfit_numba.kernels.likely.columns import ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, select, spread, store
 
 #: Rows of the array `work`, each of n * WIDTH values: 1 / pivot, 0 for differences that are not used; ones and

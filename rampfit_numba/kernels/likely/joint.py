@@ -10,19 +10,19 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_entry_allocating, jit_inline
-from rampfit_numba.kernels.likely.combine import CHISQ, ERR, SLOPE, USED, VAR_POISSON, VAR_RNOISE
-from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
-from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, spread_of_weights
-from rampfit_numba.kernels.likely.flags import combine_flags, integration_flags
-from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
-from rampfit_numba.kernels.likely.table import (
+from rampfit_numba.kernels.likely.columns import (
     SOLE_LEVEL,
     SOLE_PEDESTAL,
     SOLE_PHOTON,
     SOLE_READ,
     SOLE_TIME,
 )
-from rampfit_numba.kernels.ramp_status import flag_non_finite
+from rampfit_numba.kernels.likely.combine import CHISQ, ERR, SLOPE, USED, VAR_POISSON, VAR_RNOISE
+from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
+from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, spread_of_weights
+from rampfit_numba.kernels.likely.flags import combine_flags, integration_flags
+from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
+from rampfit_numba.kernels.samples import flag_non_finite
 from rampfit_numba.kernels.selection import middle_two
 from rampfit_numba.kernels.vectors import (
     WIDTH,

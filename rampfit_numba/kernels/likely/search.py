@@ -11,8 +11,8 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import jit_inline
+from rampfit_numba.kernels.likely.columns import BETA_PHOTON, BETA_READ, PAIR
 from rampfit_numba.kernels.likely.fit import INVERSE, ONES, VALUES, eliminate
-from rampfit_numba.kernels.likely.table import BETA_PHOTON, BETA_READ, PAIR
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, select, spread, store
 
 #: Rows of the small array `choice`: number of differences that a lane drops in a round, and the first of them.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from rampfit_numba.kernels._jit import LANES, jit_entry_allocating, jit_inline
@@ -20,26 +18,8 @@ from rampfit_numba.kernels.likely.differences import list_finite, load_differenc
 from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, refuse_indefinite, spread_of_weights
 from rampfit_numba.kernels.likely.flags import combine_flags, integration_flags
 from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
-from rampfit_numba.kernels.ramp_status import flag_non_finite
+from rampfit_numba.kernels.samples import flag_non_finite
 from rampfit_numba.kernels.vectors import WIDTH, load_single, root, select, store_single
-
-
-class LikelyResult(NamedTuple):
-    """Outputs of one tile; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, USED.
-
-    Attributes
-    ----------
-    rate, rate_dq : ndarray, shapes (RESULTS, npixels), (npixels,)
-    rateints, rateints_dq : ndarray, shapes (RESULTS, nints, npixels), (nints, npixels)
-    jumps : ndarray of uint8, shape (nints, ngroups, npixels)
-        JUMP_DET in the groups where a jump was found; zeroed by the caller.
-    """
-
-    rate: np.ndarray
-    rate_dq: np.ndarray
-    rateints: np.ndarray
-    rateints_dq: np.ndarray
-    jumps: np.ndarray
 
 
 @jit_entry_allocating

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit
-from rampfit_numba.kernels.combine import VAR_RNOISE, bounded
-from rampfit_numba.kernels.ols import single_group_time
-from rampfit_numba.kernels.pixels import READ, READ_LONG
-from rampfit_numba.kernels.segments import find_reach, find_single_group
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.combine import VAR_RNOISE, bounded
+from rampfit_numba.kernels.ols.pixels import READ, READ_LONG
+from rampfit_numba.kernels.ols.segment_fit import single_group_time
+from rampfit_numba.kernels.ols.segments import find_reach, find_single_group
 
 _CHARGELOSS = np.uint16(dq.CHARGELOSS)
 _ZEROFRAME = ramp_status.ZEROFRAME

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rampfit_numba.kernels.rows import Rules
 
 #: Bytes of samples and flags that buffers hold. Every window costs 50 us in Python; much larger ones leave the cache.
 BUFFER_BYTES = 1 << 22
@@ -94,28 +92,6 @@ def fitting_pixels(nints: int, ngroups: int, *, in_place: bool) -> int:
     if in_place:
         return MOST_SAMPLES // (nints * ngroups)
     return BUFFER_BYTES // (nints * (ngroups + 1) * _SAMPLE_AND_FLAG)
-
-
-def find_suppressed(inputs: RowInputs, rules: Rules, window: Window) -> np.ndarray:
-    """Find the ramps whose only good group was dropped: a group can be dropped because they are suppressed.
-
-    Returns
-    -------
-    ndarray of bool, shape (nints, npixels)
-        Or (nints, 0) where there can be none.
-    """
-    nints, ngroups = inputs.data.shape[:2]
-    if not rules.dropped_good:
-        return np.empty((nints, 0), np.bool_)
-    found = np.zeros((nints, window.shape[0] * window.shape[1]), np.bool_)
-    for g in range(ngroups):
-        if rules.first_kept <= g < rules.stop_kept or not rules.first_used <= g <= rules.last_used:
-            continue
-        flags = inputs.groupdq[:, g, window.rows, window.columns]
-        samples = as_single(inputs.data[:, g, window.rows, window.columns])
-        good = ((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & np.isfinite(samples)
-        found |= good.reshape(found.shape)
-    return found
 
 
 def as_single(values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.pixels import POISSON, READ
+from rampfit_numba.kernels.ols.pixels import POISSON, READ
 
 #: Variances from here on count as unknown and are set to 0, in (DN/s)^2.
 LARGEST_VARIANCE = 1e6

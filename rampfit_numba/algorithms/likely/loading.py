@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.rows import RowInputs, Window, Windows, fill, fitting_pixels
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.loading import RowInputs, Window, Windows, fill, fitting_pixels
+from rampfit_numba.kernels.likely.arrays import Tile
 
 if TYPE_CHECKING:
-    from rampfit_numba.kernels.likely.rows import LikelyRules
-
-
-class Tile(NamedTuple):
-    """Inputs of one tile. The number of pixels is a multiple of LANES; what is behind the last pixel is padding.
-
-    Attributes
-    ----------
-    samples : ndarray of float32, shape (nints, ngroups, npixels)
-        In DN.
-    bits : ndarray of int32
-        The same memory.
-    flags : ndarray of uint8, shape of `samples`
-        DO_NOT_USE is added to samples that are not finite.
-    pixeldq : ndarray of uint32, shape (npixels,)
-    readnoise, gain, dark : ndarray of float32, shape (npixels,)
-        CDS noise in DN, e-/DN, DN/s.
-    zeroframe : ndarray of float32, shape (nints, npixels) or (nints, 0)
-        In DN.
-    """
-
-    samples: np.ndarray
-    bits: np.ndarray
-    flags: np.ndarray
-    pixeldq: np.ndarray
-    readnoise: np.ndarray
-    gain: np.ndarray
-    dark: np.ndarray
-    zeroframe: np.ndarray
+    from rampfit_numba.algorithms.likely.rules import LikelyRules
 
 
 class TileLoader:

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba.engine import shared
+from rampfit_numba.engine.memory_pool import Arena, padded
 from rampfit_numba.engine.shared import SharedArray, shared_source
-from rampfit_numba.engine.spares import Room, padded
-from rampfit_numba.sources import FileArray, mapped
+from rampfit_numba.file_arrays import FileArray, mapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Loan(NamedTuple):
+class SharedTask(NamedTuple):
     """What a worker needs to find the arrays of a slice, and which shared memory it may still have mapped."""
 
     alive: frozenset[tuple[int, int]]
@@ -35,7 +35,7 @@ class Loan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Nothing:
+class Empty:
     """An array without elements: it has no place in memory."""
 
     shape: tuple[int, ...]
@@ -59,58 +59,58 @@ class Constant:
 
 
 @contextmanager
-def lender(slices: list[tuple[Any, Any]]) -> Iterator[Callable[[Any, Any], Loan]]:
-    """Give a function that lends slices, and copy the outputs back at the end, if all went well.
+def sharing(slices: list[tuple[Any, Any]]) -> Iterator[Callable[[Any, Any], SharedTask]]:
+    """Give a function that puts slices where workers reach them; copy the outputs back at the end, if all went well.
 
     Parameters
     ----------
     slices : list of (inputs, outputs)
-        Named tuples of the arrays of every slice that will be lent; outputs may be None.
+        Named tuples of the arrays of every slice that will be sent; outputs may be None.
 
     Yields
     ------
     callable
-        Takes the inputs and outputs of a slice, returns a :class:`Loan`.
+        Takes the inputs and outputs of a slice, returns a :class:`SharedTask`.
     """
     size = sum(
         padded(array.nbytes) for pair in slices for arrays in pair for array in arrays or () if _must_be_copied(array)
     )
-    memory = shared.spares.take(size) if size > 0 else None
-    room = None if memory is None else Room(memory.whole())
+    memory = shared.pool.acquire(size) if size > 0 else None
+    arena = None if memory is None else Arena(memory.whole())
     returning: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def lend(inputs: Any, outputs: Any) -> Loan:  # noqa: ANN401
-        lent_inputs = [_lend(array, room) for array in inputs]
-        for array, (_, copy) in zip(inputs, lent_inputs, strict=True):
+    def share(inputs: Any, outputs: Any) -> SharedTask:  # noqa: ANN401
+        sent_inputs = [_share(array, arena) for array in inputs]
+        for array, (_, copy) in zip(inputs, sent_inputs, strict=True):
             if copy is not None:
                 np.copyto(copy, array)
-        lent_outputs = [_lend(array, room) for array in outputs or ()]
+        sent_outputs = [_share(array, arena) for array in outputs or ()]
         # A task may leave some of an output as it is.
-        for array, (_, copy) in zip(outputs or (), lent_outputs, strict=True):
+        for array, (_, copy) in zip(outputs or (), sent_outputs, strict=True):
             if copy is not None:
                 np.copyto(copy, array)
         returning.extend(
-            (array, copy) for array, (_, copy) in zip(outputs or (), lent_outputs, strict=True) if copy is not None
+            (array, copy) for array, (_, copy) in zip(outputs or (), sent_outputs, strict=True) if copy is not None
         )
-        places = [[place for place, _ in lent] for lent in (lent_inputs, lent_outputs)]
+        places = [[place for place, _ in sent] for sent in (sent_inputs, sent_outputs)]
         output_type = None if outputs is None else type(outputs)
-        return Loan(shared.alive_pieces(), type(inputs), places[0], output_type, places[1])
+        return SharedTask(shared.alive_blocks(), type(inputs), places[0], output_type, places[1])
 
     try:
-        yield lend
+        yield share
         for array, copy in returning:
             array[...] = copy
     finally:
         if memory is not None:
-            shared.spares.give_back(memory)
+            shared.pool.release(memory)
 
 
-def run_lent(task: Callable[[Any, Any], Any], loan: Loan) -> list[Any]:
+def run_shared(task: Callable[[Any, Any], Any], shared_task: SharedTask) -> list[Any]:
     """Run `task` in a worker process on the arrays of a slice, and return a list of its result."""
-    shared.unmap_all_but(loan.alive)
-    outputs = None if loan.output_type is None else loan.output_type(*map(_attach, loan.outputs))
-    with mapped(map(_attach, loan.inputs)) as inputs:
-        result = task(loan.input_type(*inputs), outputs)
+    shared.unmap_all_but(shared_task.alive)
+    outputs = None if shared_task.output_type is None else shared_task.output_type(*map(_attach, shared_task.outputs))
+    with mapped(map(_attach, shared_task.inputs)) as inputs:
+        result = task(shared_task.input_type(*inputs), outputs)
     _freeze_once()
     return [result]
 
@@ -133,21 +133,21 @@ def _is_constant(array: np.ndarray) -> bool:
     return array.size > 1 and not any(array.strides)
 
 
-def _lend(array: Any, room: Room | None) -> tuple[Any, np.ndarray | None]:  # noqa: ANN401
+def _share(array: Any, arena: Arena | None) -> tuple[Any, np.ndarray | None]:  # noqa: ANN401
     """Return what to send for `array`, and the array in shared memory that stands for it if there must be one."""
     if array is None or isinstance(array, FileArray):
         return array, None
     if array.size == 0:
-        return Nothing(array.shape, array.dtype), None
+        return Empty(array.shape, array.dtype), None
     if _is_constant(array):
         return Constant(array[(0,) * array.ndim], array.shape), None
     place = shared_source(array)
     if place is not None:
         return place, None
-    assert room is not None  # noqa: S101  (there is room for whatever must be copied)
-    copy = room.empty(array.shape, array.dtype)
+    assert arena is not None  # noqa: S101  (there is arena for whatever must be copied)
+    copy = arena.empty(array.shape, array.dtype)
     return shared_source(copy), copy
 
 
 def _attach(place: Any) -> Any:  # noqa: ANN401
-    return place.attach() if isinstance(place, SharedArray | Constant | Nothing) else place
+    return place.attach() if isinstance(place, SharedArray | Constant | Empty) else place

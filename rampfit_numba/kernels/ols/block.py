@@ -12,25 +12,26 @@ from typing import NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_part
-from rampfit_numba.kernels.charge_loss import has_charge_loss, recompute_read_variances
-from rampfit_numba.kernels.combine import combine_clean, combine_integrations, combine_segments, store
-from rampfit_numba.kernels.fitopt import (
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
+from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, store
+from rampfit_numba.kernels.ols.fitopt import (
     store_clean,
     store_jumps,
     store_pedestals,
     store_segments,
     store_single_group,
 )
-from rampfit_numba.kernels.median_rate import (
+from rampfit_numba.kernels.ols.median_rate import (
     add_clean_step,
     add_flagged_step,
     exact_rate,
     find_cancelled,
     is_exact,
 )
-from rampfit_numba.kernels.ols import (
+from rampfit_numba.kernels.ols.pixels import CONSTANTS, find_constants, load_pixels
+from rampfit_numba.kernels.ols.segment_fit import (
     fit_clean,
     fit_segments,
     sum_clean,
@@ -38,8 +39,7 @@ from rampfit_numba.kernels.ols import (
     sum_single_group,
     weigh_clean,
 )
-from rampfit_numba.kernels.pixels import CONSTANTS, find_constants, load_pixels
-from rampfit_numba.kernels.segments import find_reach, find_single_group, list_segments
+from rampfit_numba.kernels.ols.segments import find_reach, find_single_group, list_segments
 
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.pixels import (
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.pixels import (
     GAIN,
     POISSON,
     POISSON_WEIGHT,
@@ -24,8 +24,8 @@ from rampfit_numba.kernels.pixels import (
     SLOPE_WEIGHT,
     UNFITTABLE,
 )
+from rampfit_numba.kernels.ols.weighting import BOUNDS
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store
-from rampfit_numba.kernels.weights import BOUNDS
 
 _CLASSES = len(BOUNDS) + 1
 _B1, _B2, _B3, _B4, _B5 = BOUNDS

@@ -9,6 +9,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels.samples import flag_non_finite
 
 # A status is the OR of the group flags (low eight bits) and these:
 NO_USABLE_GROUP = np.uint16(1 << 8)  #: every group is DO_NOT_USE or SATURATED, or the ramp is suppressed
@@ -23,36 +24,7 @@ _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
 _NONE, _ONE, _ALL = np.uint8(0), np.uint8(1), np.uint8(0xFF)
 _NOTHING = np.uint16(0)
-_EXPONENT = np.int32(0x7F800000)
 _INF = np.float32(np.inf)
-
-
-@jit
-def flag_non_finite(bits, flags, first):
-    """Add DO_NOT_USE to the non-finite samples of a block that are not SATURATED.
-
-    Parameters
-    ----------
-    bits : ndarray of int32, shape (ngroups, npixels)
-        The samples' bit patterns: infinities and NaNs are those with all exponent bits set.
-    flags : ndarray of uint8, shape (ngroups, npixels)
-        Modified in place.
-    first : int
-        First pixel of the block.
-    """
-    ngroups = flags.shape[0]
-    bad = False
-    for g in range(ngroups):
-        sample = bits[g, first : first + LANES]
-        for k in range(LANES):
-            bad |= (sample[k] & _EXPONENT) == _EXPONENT
-    if bad:
-        for g in range(ngroups):
-            here = flags[g, first : first + LANES]
-            sample = bits[g, first : first + LANES]
-            for k in range(LANES):
-                if (sample[k] & _EXPONENT) == _EXPONENT and (here[k] & _S) == 0:
-                    here[k] |= _D
 
 
 @jit

@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.selection import middle_two
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.selection import bring_to_middle, middle_two
 
 _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _S = np.uint8(dq.SATURATED)
@@ -27,36 +27,11 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 _SPECIAL = _ZEROFRAME | _SOLE_FIRST | _NOT_FITTED
 _INF = np.float32(np.inf)
 _LARGEST = np.float64(np.finfo(np.float32).max)
-_BOTH, _SMALLER = 0, 1
 #: With less than this left of it, a sum of medians in single precision may be off by more than 1.5e-6 (of 2e-6 that
 #: variances may be), ...
 _CANCELLATION = 1.0 / 24.0
 #: ... and with less than this, the reference's own rounding errors show: nine digits of sixteen are lost.
 _LOST = 1e-9
-
-
-@jit
-def bring_to_middle(values, network):
-    """Exchange rows of `values`, shape (length, LANES), until each column has its middle ranks in the middle rows."""
-    for e in range(network.shape[0]):
-        low = values[network[e, 0]]
-        high = values[network[e, 1]]
-        if network[e, 2] == _BOTH:
-            for k in range(LANES):
-                a = low[k]
-                b = high[k]
-                low[k] = a if a < b else b  # noqa: FURB136  (min() also asks for NaN)
-                high[k] = b if a < b else a  # noqa: FURB136  (the same)
-        elif network[e, 2] == _SMALLER:
-            for k in range(LANES):
-                a = low[k]
-                b = high[k]
-                low[k] = a if a < b else b  # noqa: FURB136  (min() also asks for NaN)
-        else:
-            for k in range(LANES):
-                a = low[k]
-                b = high[k]
-                high[k] = b if a < b else a  # noqa: FURB136  (the same)
 
 
 @jit

@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from rampfit_numba.kernels.likely.read_pattern import ReadPattern
+from rampfit_numba.kernels.likely.columns import (
+    ALPHA_PHOTON,
+    ALPHA_READ,
+    BETA_PHOTON,
+    BETA_READ,
+    COLUMNS,
+    DELTA_T,
+    PAIR,
+    SOLE_COLUMNS,
+    SOLE_LEVEL,
+    SOLE_PEDESTAL,
+    SOLE_PHOTON,
+    SOLE_READ,
+    SOLE_TIME,
+)
 
-#: Columns. The couplings of a row are those with the difference before it; PAIR tells whether the difference and the
-#: next one may be left out together: their common group is the mean of several frames, so a jump inside touches both.
-ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ, DELTA_T, PAIR = range(6)
-COLUMNS = 6
-#: Columns of the table for ramps with one good group: factors of photon and read noise, variance due to the pedestal,
-#: time since the reset, and level at the reset.
-SOLE_PHOTON, SOLE_READ, SOLE_PEDESTAL, SOLE_TIME, SOLE_LEVEL = range(5)
-SOLE_COLUMNS = 5
+if TYPE_CHECKING:
+    from rampfit_numba.algorithms.likely.read_pattern import ReadPattern
 
 
 def difference_table(pattern: ReadPattern) -> np.ndarray:

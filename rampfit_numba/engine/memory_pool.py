@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 #: Seconds for which memory, and workers, wait for another call.
 IDLE = 120.0
-#: Bytes and pieces that may wait, and a piece's share that must be used.
+#: Bytes and blocks that may wait, and a block's share that must be used.
 _MOST_BYTES = 1 << 30
-_MOST_PIECES = 16
+_MOST_BLOCKS = 16
 _LEAST_SHARE = 0.5
 #: Results below this many bytes are quicker made anew.
 _WORTHWHILE = 1 << 20
@@ -39,8 +39,8 @@ class Allocator(NamedTuple):
     zeros: Callable[..., np.ndarray] = np.zeros
 
 
-class Piece(Protocol):
-    """A piece of memory."""
+class Block(Protocol):
+    """A block of memory."""
 
     size: int
     owner: int
@@ -50,7 +50,7 @@ class Piece(Protocol):
 
 
 class PrivateMemory:
-    """A piece of this process's memory."""
+    """A block of this process's memory."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -68,8 +68,8 @@ class PrivateMemory:
         return np.frombuffer(self._memory, np.uint8)
 
 
-class Room:
-    """Arrays, one after the other, in a piece of memory that nobody else uses. Each keeps the array `whole` alive."""
+class Arena:
+    """Arrays, one after the other, in a block of memory that nobody else uses. Each keeps the array `whole` alive."""
 
     def __init__(self, whole: np.ndarray) -> None:
         self.whole = whole
@@ -82,31 +82,31 @@ class Room:
         return array
 
 
-class Spares:
-    """Pieces of memory that wait for another call, made by `make` from a number of bytes."""
+class MemoryPool:
+    """Blocks of memory that wait for another call, made by `make` from a number of bytes."""
 
     def __init__(self, make: Callable[[int], Any]) -> None:
-        # Reentrant: results can be given back whenever the garbage is collected, also while this thread is in here.
+        # Reentrant: results can be released whenever the garbage is collected, also while this thread is in here.
         self._lock = threading.RLock()
         self._make = make
-        self._pieces: list[tuple[float, Piece]] = []
+        self._blocks: list[tuple[float, Block]] = []
         self._in_use = 0
         self._timer: threading.Timer | None = None
 
-    def take(self, size: int) -> Any:  # noqa: ANN401  (what make returns)
-        """Return a piece of at least `size` bytes that nobody else uses."""
+    def acquire(self, size: int) -> Any:  # noqa: ANN401  (what make returns)
+        """Return a block of at least `size` bytes that nobody else uses."""
         with self._lock:
             self._in_use += 1
             if self._timer is None:
                 self._start_timer()
-            fitting = [piece for piece in self._pieces if size <= piece[1].size <= size / _LEAST_SHARE]
+            fitting = [block for block in self._blocks if size <= block[1].size <= size / _LEAST_SHARE]
             if fitting:
-                best = min(fitting, key=lambda piece: piece[1].size)
-                self._pieces = [piece for piece in self._pieces if piece is not best]
+                best = min(fitting, key=lambda block: block[1].size)
+                self._blocks = [block for block in self._blocks if block is not best]
                 return best[1]
         return self._make(max(size, 1))
 
-    def give_back(self, memory: Piece) -> None:
+    def release(self, memory: Block) -> None:
         """Keep `memory`, whose arrays are all gone, for another call, for IDLE seconds or somewhat more.
 
         This runs wherever a result ends, in the middle of anything, so it starts no thread.
@@ -115,29 +115,29 @@ class Spares:
             return
         with self._lock:
             self._in_use -= 1
-            pieces = [*self._pieces, (time.monotonic(), memory)]
-            while len(pieces) > _MOST_PIECES or sum(piece[1].size for piece in pieces) > _MOST_BYTES:
-                del pieces[0]
-            self._pieces = pieces
+            blocks = [*self._blocks, (time.monotonic(), memory)]
+            while len(blocks) > _MOST_BLOCKS or sum(block[1].size for block in blocks) > _MOST_BYTES:
+                del blocks[0]
+            self._blocks = blocks
 
-    def room(self, size: int) -> Room:
-        """Return room for arrays that is given back when the last of them, and of their views, is gone."""
-        memory = self.take(size)
-        room = Room(memory.whole())
-        weakref.finalize(room.whole, self.give_back, memory).atexit = False
-        return room
+    def arena(self, size: int) -> Arena:
+        """Return an arena that is released when the last of them, and of their views, is gone."""
+        memory = self.acquire(size)
+        arena = Arena(memory.whole())
+        weakref.finalize(arena.whole, self.release, memory).atexit = False
+        return arena
 
     def free(self) -> None:
         """Let all of it go."""
         with self._lock:
-            self._pieces = []
+            self._blocks = []
 
     def _free_old(self) -> None:
         with self._lock:
             now = time.monotonic()
-            self._pieces = [piece for piece in self._pieces if now - piece[0] < IDLE]
+            self._blocks = [block for block in self._blocks if now - block[0] < IDLE]
             self._timer = None
-            if self._pieces or self._in_use:
+            if self._blocks or self._in_use:
                 self._start_timer()
 
     def _start_timer(self) -> None:
@@ -155,7 +155,7 @@ def padded(nbytes: int) -> int:
 
 
 def private_allocator(_nbytes: int, _arrays: int) -> Allocator:
-    """Return what makes arrays for results of this process, each in a piece of its own.
+    """Return what makes arrays for results of this process, each in a block of its own.
 
     Whoever keeps one of them keeps no other's memory. Arrays of zeros stand in new memory: most of it stays so, and is
     not even touched.
@@ -165,13 +165,13 @@ def private_allocator(_nbytes: int, _arrays: int) -> Allocator:
 
 def _recycled(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401
     size = _size(shape, dtype)
-    return _private.room(size).empty(shape, dtype) if size >= _WORTHWHILE else np.empty(shape, dtype)
+    return _private.arena(size).empty(shape, dtype) if size >= _WORTHWHILE else np.empty(shape, dtype)
 
 
 def _clear(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401
     size = _size(shape, dtype)
     # Not NumPy's, whose pages are small: to fill them takes longer.
-    return Room(PrivateMemory(size).whole()).empty(shape, dtype) if size >= _WORTHWHILE else np.zeros(shape, dtype)
+    return Arena(PrivateMemory(size).whole()).empty(shape, dtype) if size >= _WORTHWHILE else np.zeros(shape, dtype)
 
 
 def _size(shape: tuple[int, ...], dtype: Any) -> int:  # noqa: ANN401
@@ -179,13 +179,13 @@ def _size(shape: tuple[int, ...], dtype: Any) -> int:  # noqa: ANN401
     return math.prod(shape) * itemsize
 
 
-_private = Spares(PrivateMemory)
+_private = MemoryPool(PrivateMemory)
 
 
 def _begin_anew() -> None:
     """Forget in a forked child what other threads of the parent may have held."""
     global _private  # noqa: PLW0603
-    _private = Spares(PrivateMemory)
+    _private = MemoryPool(PrivateMemory)
 
 
 if hasattr(os, "register_at_fork"):

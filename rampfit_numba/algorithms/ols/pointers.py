@@ -6,69 +6,24 @@ either byte order) or uint8, they are read in place, once and block by block; ot
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rampfit_numba.kernels.arrays import RESULT_TYPES, WORD
-from rampfit_numba.kernels.loading import Windows, fill, find_suppressed, fitting_pixels
+from rampfit_numba import dq
+from rampfit_numba.algorithms.rows import Windows, as_single, fill, fitting_pixels
+from rampfit_numba.kernels.memory import addresses
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, WORD, FitOptPlaces, Places
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from rampfit_numba.kernels.loading import RowInputs, Window
-    from rampfit_numba.kernels.rows import RowOutputs, Rules
+    from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+    from rampfit_numba.algorithms.rows import RowInputs, Window
 
 #: Types of all outputs; the first of them are those of rate and rateints, the next those of the segments.
 _TYPES = [*RESULT_TYPES * 2, *[np.float32] * 9]
 _RATES, _SEGMENTS = 2 * len(RESULT_TYPES), 7
-
-
-class Places(NamedTuple):
-    """Inputs of the pixels of one window: addresses of the first pixel, behind which the others follow.
-
-    Attributes
-    ----------
-    samples, flags : ndarray of int64, shape (nints, ngroups)
-        Float32 in DN; uint8.
-    zeroframe : ndarray of int64, shape (nints,) or (0,)
-        Float32 in DN.
-    planes : ndarray of int64, shape (4,)
-        Flags (uint32), read noise, gain and dark current (float32) of the pixels; 0 where there are none.
-    suppressed : ndarray of bool, shape (nints, npixels) or (nints, 0)
-        See :func:`ramp_status.ramp_status`; the array itself.
-    npixels : int
-    swapped : bool
-        The samples' bytes stand in the other order.
-    first_used, last_used : int
-        Groups outside this inclusive range count as DO_NOT_USE.
-    """
-
-    samples: np.ndarray
-    flags: np.ndarray
-    zeroframe: np.ndarray
-    planes: np.ndarray
-    suppressed: np.ndarray
-    npixels: int
-    swapped: bool
-    first_used: int
-    last_used: int
-
-
-class FitOptPlaces(NamedTuple):
-    """Optional outputs of the pixels of one window, as :class:`Places`; zeroed by the caller.
-
-    Attributes
-    ----------
-    segments : ndarray of int64, shape (7, nints, nsegments)
-        The first axis is that of :mod:`fitopt`.
-    pedestal : ndarray of int64, shape (nints,)
-    crmag : ndarray of int64, shape (nints, njumps)
-    """
-
-    segments: np.ndarray
-    pedestal: np.ndarray
-    crmag: np.ndarray
 
 
 class InputFinder:
@@ -113,6 +68,28 @@ class InputFinder:
             first_used=rules.first_used - rules.first_kept,
             last_used=rules.last_used - rules.first_kept,
         )
+
+
+def find_suppressed(inputs: RowInputs, rules: Rules, window: Window) -> np.ndarray:
+    """Find the ramps whose only good group was dropped: a group can be dropped because they are suppressed.
+
+    Returns
+    -------
+    ndarray of bool, shape (nints, npixels)
+        Or (nints, 0) where there can be none.
+    """
+    nints, ngroups = inputs.data.shape[:2]
+    if not rules.dropped_good:
+        return np.empty((nints, 0), np.bool_)
+    found = np.zeros((nints, window.shape[0] * window.shape[1]), np.bool_)
+    for g in range(ngroups):
+        if rules.first_kept <= g < rules.stop_kept or not rules.first_used <= g <= rules.last_used:
+            continue
+        flags = inputs.groupdq[:, g, window.rows, window.columns]
+        samples = as_single(inputs.data[:, g, window.rows, window.columns])
+        good = ((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & np.isfinite(samples)
+        found |= good.reshape(found.shape)
+    return found
 
 
 class _Input:
@@ -185,11 +162,3 @@ def _is_run(array: np.ndarray, dtype: DTypeLike) -> bool:
     rows, columns = array.strides[-2:]
     size = array.dtype.itemsize
     return array.dtype == dtype and (ncols == 1 or columns == size) and (nrows == 1 or rows == ncols * size)
-
-
-def addresses(array: np.ndarray) -> np.ndarray:
-    """Return where the planes of an array begin: its last two axes."""
-    found = np.int64(array.__array_interface__["data"][0])
-    for axis, size in enumerate(array.shape[:-2]):
-        found = np.add.outer(found, np.arange(size, dtype=np.int64) * array.strides[axis])
-    return np.asarray(found)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
-from rampfit_numba.kernels.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, Ramps
-from rampfit_numba.kernels.block import BlockRoom, fit_block, room_for_block
-from rampfit_numba.kernels.copying import (
+from rampfit_numba.kernels.memory import addresses
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, Ramps
+from rampfit_numba.kernels.ols.block import BlockRoom, fit_block, room_for_block
+from rampfit_numba.kernels.ols.copying import (
     load_block,
     pad_block,
     scatter_fitopt,
@@ -25,8 +26,7 @@ from rampfit_numba.kernels.copying import (
     store_rows,
     take_pixels,
 )
-from rampfit_numba.kernels.places import addresses
-from rampfit_numba.kernels.segments import (
+from rampfit_numba.kernels.ols.segments import (
     Reach,
     Segments,
     count_segments,
@@ -36,7 +36,7 @@ from rampfit_numba.kernels.segments import (
 )
 
 if TYPE_CHECKING:
-    from rampfit_numba.kernels.places import FitOptPlaces, Places
+    from rampfit_numba.kernels.ols.arrays import FitOptPlaces, Places
 
 _J = np.uint8(dq.JUMP_DET)
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED

@@ -168,7 +168,7 @@ def _ended_early(path: str) -> RampFileError:
     return RampFileError(f"{path}: ended early: it was truncated while it was read; restore the file")
 
 
-def file_source(array: np.ndarray) -> np.ndarray | FileArray:
+def as_file_array(array: np.ndarray) -> np.ndarray | FileArray:
     """Return a :class:`FileArray` for an array that is mapped whole and unchanged from a file, others as they are."""
     root = array
     while isinstance(root.base, np.ndarray):

@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels import ramp_status
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.ols import single_group_time
-from rampfit_numba.kernels.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
+from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
+from rampfit_numba.kernels.ols.segment_fit import single_group_time
+from rampfit_numba.kernels.ols.weighting import POWERS
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store_single
-from rampfit_numba.kernels.weights import POWERS
 
 #: Rows of the float32 results of a segment.
 SLOPE, SIGSLOPE, VAR_POISSON, VAR_RNOISE, YINT, SIGYINT, WEIGHTS = range(7)

@@ -9,7 +9,7 @@ import numpy as np
 #: Bytes of a sample, and of a result.
 WORD = 4
 #: Types of the results of an exposure's or an integration's pixel, in the order of the arguments of
-#: :class:`rampfit_numba.kernels.rows.RowOutputs` and of the rows of :attr:`BlockResult.words`.
+#: :class:`rampfit_numba.algorithms.ols.rules.RowOutputs` and of the rows of :attr:`BlockResult.words`.
 RESULT_TYPES = (*[np.float32] * 4, np.uint32)
 
 
@@ -80,3 +80,50 @@ class BlockFitOpt(NamedTuple):
     pedestal: np.ndarray
     crmag: np.ndarray
     depth: np.ndarray
+
+
+class Places(NamedTuple):
+    """Inputs of the pixels of one window: addresses of the first pixel, behind which the others follow.
+
+    Attributes
+    ----------
+    samples, flags : ndarray of int64, shape (nints, ngroups)
+        Float32 in DN; uint8.
+    zeroframe : ndarray of int64, shape (nints,) or (0,)
+        Float32 in DN.
+    planes : ndarray of int64, shape (4,)
+        Flags (uint32), read noise, gain and dark current (float32) of the pixels; 0 where there are none.
+    suppressed : ndarray of bool, shape (nints, npixels) or (nints, 0)
+        See :func:`ramp_status.ramp_status`; the array itself.
+    npixels : int
+    swapped : bool
+        The samples' bytes stand in the other order.
+    first_used, last_used : int
+        Groups outside this inclusive range count as DO_NOT_USE.
+    """
+
+    samples: np.ndarray
+    flags: np.ndarray
+    zeroframe: np.ndarray
+    planes: np.ndarray
+    suppressed: np.ndarray
+    npixels: int
+    swapped: bool
+    first_used: int
+    last_used: int
+
+
+class FitOptPlaces(NamedTuple):
+    """Optional outputs of the pixels of one window, as :class:`Places`; zeroed by the caller.
+
+    Attributes
+    ----------
+    segments : ndarray of int64, shape (7, nints, nsegments)
+        The first axis is that of :mod:`fitopt`.
+    pedestal : ndarray of int64, shape (nints,)
+    crmag : ndarray of int64, shape (nints, njumps)
+    """
+
+    segments: np.ndarray
+    pedestal: np.ndarray
+    crmag: np.ndarray

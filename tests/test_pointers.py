@@ -8,13 +8,14 @@ import mmap
 import numpy as np
 import pytest
 
+from rampfit_numba.algorithms.ols.pointers import InputFinder
+from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
+from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.rows import BUFFER_BYTES, MOST_SAMPLES, RowInputs
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.loading import BUFFER_BYTES, MOST_SAMPLES
-from rampfit_numba.kernels.memory import copy_in, copy_out, put
-from rampfit_numba.kernels.places import InputFinder, addresses
-from rampfit_numba.kernels.ramp_status import gather_flags
-from rampfit_numba.kernels.rows import RowInputs, RowOutputs, Rules, count_rows, fit_rows
-from rampfit_numba.kernels.settings import Settings
+from rampfit_numba.kernels.memory import addresses, copy_in, copy_out, put
+from rampfit_numba.kernels.ols.ramp_status import gather_flags
+from rampfit_numba.kernels.ols.settings import Settings
 from rampfit_numba.kernels.vectors import BITS, bits_above
 from tests.bulk_exposures import bulk_case
 from tests.compiled import from_python

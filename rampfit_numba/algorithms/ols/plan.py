@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels.likely.read_pattern import even_read_times, read_pattern
-from rampfit_numba.kernels.likely.rows import LikelyRules
-from rampfit_numba.kernels.likely.thresholds import thresholds
-from rampfit_numba.kernels.rows import Rules, as_single
-from rampfit_numba.kernels.settings import Settings
-from rampfit_numba.sources import take_plane
+from rampfit_numba.algorithms.groups import usable_groups
+from rampfit_numba.algorithms.ols.rules import Rules
+from rampfit_numba.algorithms.rows import as_single
+from rampfit_numba.file_arrays import take_plane
+from rampfit_numba.kernels.ols.settings import Settings
 
 if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
+    from rampfit_numba.file_arrays import FileArray
     from rampfit_numba.options import FitOptions
-    from rampfit_numba.sources import FileArray
 
     Source = np.ndarray | FileArray
 
@@ -65,7 +64,7 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
     """
     ngroups = exposure.ngroups
     suppress = options.suppress_one_group and ngroups > 1
-    first_used, last_used = _group_range(options, ngroups)
+    first_used, last_used = usable_groups(options, ngroups)
     scan = _Scan(exposure.shape, data, groupdq, first_used, last_used, suppress=suppress)
     first, stop = 0, ngroups
     reason = ""
@@ -99,53 +98,6 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
     )
     rules = Rules(settings, first, stop, first_used, last_used, dropped_good)
     return Plan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
-
-
-def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
-    """Return the rules of a likelihood fit, for which every group stays: it needs their times.
-
-    Parameters
-    ----------
-    exposure : Exposure
-    options : FitOptions
-    """
-    first_used, last_used = _group_range(options, exposure.ngroups)
-    times = exposure.read_times or even_read_times(
-        exposure.ngroups, exposure.frame_time, exposure.nframes, exposure.groupgap, exposure.drop_frames1
-    )
-    reads = len(times[0])
-    split = exposure.zeroframe is not None and reads > 1
-    if exposure.zeroframe is not None and not split:
-        log.warning("The zeroframe is not used: the first group has one frame only, the zeroframe itself")
-    threshold_one, threshold_two = thresholds(options.rejection_threshold)
-    pedestal_mean, pedestal_sigma = options.pedestal or (math.nan, math.nan)
-    return LikelyRules(
-        pattern=read_pattern(times, split_first=split),
-        threshold_one=threshold_one,
-        threshold_two=threshold_two,
-        joint=options.algorithm == "likely_joint",
-        split_zeroframe=split,
-        nframes=reads,
-        first_used=first_used,
-        last_used=last_used,
-        pedestal_mean=pedestal_mean,
-        pedestal_sigma=pedestal_sigma,
-    )
-
-
-def _group_range(options: FitOptions, ngroups: int) -> tuple[int, int]:
-    """Return the first and last group that may be used (section 10, "set groups")."""
-    first = 0 if options.firstgroup is None else options.firstgroup
-    last = ngroups - 1 if options.lastgroup is None else options.lastgroup
-    if first < 0:
-        log.warning("firstgroup %d is negative: 0 is used", first)
-        first = 0
-    if options.lastgroup is not None and last >= ngroups:
-        log.warning("lastgroup %d is beyond the %d groups: it has no effect", last, ngroups)
-    if (options.firstgroup, options.lastgroup) != (None, None) and first >= last:
-        log.warning("No group range from %d to %d: firstgroup and lastgroup are ignored", first, last)
-        return 0, ngroups - 1
-    return first, last
 
 
 class _Scan:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, fit_ramps
-from rampfit_numba.engine import shared, spares
+from rampfit_numba.engine import memory_pool, shared
+from rampfit_numba.engine.memory_pool import MemoryPool, PrivateMemory, private_allocator
 from rampfit_numba.engine.pool import pool
-from rampfit_numba.engine.spares import PrivateMemory, Spares, private_allocator
-from rampfit_numba.sources import file_source, mapped
+from rampfit_numba.file_arrays import as_file_array, mapped
 from tests.scripts import LINUX
 
 KINDS = [("none", None), (2, "threads"), (2, "processes")]
@@ -59,8 +59,8 @@ def test_results_that_are_kept_stay(kind, algorithm):
 @pytest.mark.parametrize("kind", KINDS, ids=IDS)
 def test_memory_of_results_that_are_gone_is_used_again(kind):
     gc.collect()  # what other tests left
-    spares._private.free()
-    shared.spares.free()
+    memory_pool._private.free()
+    shared.pool.free()
     fit = fitted(10.0, kind)
     first = {
         address(plane) for planes in (fit.rate, fit.rateints) for plane in vars(planes).values() if plane is not None
@@ -90,47 +90,47 @@ def test_optional_results_are_zero_where_nothing_is_stored(kind):
         assert np.count_nonzero(fit.fitopt.crmag) == SHAPE[0]
 
 
-def test_spares_are_chosen_kept_and_freed(monkeypatch):
-    monkeypatch.setattr(spares, "IDLE", 0.2)
-    pool = Spares(PrivateMemory)
-    small, large = pool.take(1000), pool.take(10_000)
-    pool.give_back(small)
-    pool.give_back(large)
-    assert pool.take(6000) is large
-    assert pool.take(5000) is not large
-    assert pool.take(600) is small
-    assert pool.take(1000) is not small
-    pool.give_back(small)
-    assert pool.take(400) is not small, "a piece that is much too large"
+def test_blocks_are_chosen_kept_and_freed(monkeypatch):
+    monkeypatch.setattr(memory_pool, "IDLE", 0.2)
+    pool = MemoryPool(PrivateMemory)
+    small, large = pool.acquire(1000), pool.acquire(10_000)
+    pool.release(small)
+    pool.release(large)
+    assert pool.acquire(6000) is large
+    assert pool.acquire(5000) is not large
+    assert pool.acquire(600) is small
+    assert pool.acquire(1000) is not small
+    pool.release(small)
+    assert pool.acquire(400) is not small, "a piece that is much too large"
     deadline = time.monotonic() + 10
-    while pool._pieces and time.monotonic() < deadline:
+    while pool._blocks and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not pool._pieces
-    pool.give_back(large)
+    assert not pool._blocks
+    pool.release(large)
     pool.free()
-    assert not pool._pieces
+    assert not pool._blocks
 
 
-def test_spares_are_bounded(monkeypatch):
-    pool = Spares(PrivateMemory)
-    pieces = [pool.take(4096) for _ in range(40)]
+def test_blocks_are_bounded(monkeypatch):
+    pool = MemoryPool(PrivateMemory)
+    pieces = [pool.acquire(4096) for _ in range(40)]
     for piece in pieces:
-        pool.give_back(piece)
-    assert len(pool._pieces) == spares._MOST_PIECES
-    monkeypatch.setattr(spares, "_MOST_BYTES", 10_000)
-    pool.give_back(pieces[0])
-    assert sum(piece.size for _, piece in pool._pieces) <= 10_000
+        pool.release(piece)
+    assert len(pool._blocks) == memory_pool._MOST_BLOCKS
+    monkeypatch.setattr(memory_pool, "_MOST_BYTES", 10_000)
+    pool.release(pieces[0])
+    assert sum(piece.size for _, piece in pool._blocks) <= 10_000
     pool.free()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_memory_of_another_process_is_not_kept():
     """A forked child that drops what it inherited must not write there: its parent may."""
-    pool = Spares(PrivateMemory)
-    piece = pool.take(4096)
+    pool = MemoryPool(PrivateMemory)
+    piece = pool.acquire(4096)
     piece.owner = os.getpid() + 1
-    pool.give_back(piece)
-    assert not pool._pieces
+    pool.release(piece)
+    assert not pool._blocks
 
 
 def test_small_arrays_are_ordinary():
@@ -144,10 +144,10 @@ def test_small_arrays_are_ordinary():
 def test_many_results_hold_few_descriptors():
     """Whoever collects results of worker processes gets ordinary arrays in the end."""
     results = [fitted(float(number), (2, "processes")) for number in range(40)]
-    assert len(shared._ENTRIES) <= shared._MOST_PIECES + 3
+    assert len(shared._ENTRIES) <= shared._MOST_BLOCKS + 3
     for number, fit in enumerate(results):
         np.testing.assert_allclose(fit.rate.data[::50, ::50], number, rtol=1e-6, atol=1e-6)
-    shared.spares.free()
+    shared.pool.free()
 
 
 @LINUX
@@ -167,7 +167,7 @@ class _NoLargePages(mmap.mmap):
 
 
 def test_systems_without_large_pages(monkeypatch):
-    monkeypatch.setattr(spares.mmap, "mmap", _NoLargePages)
+    monkeypatch.setattr(memory_pool.mmap, "mmap", _NoLargePages)
     array = private_allocator(0, 0).zeros((1024, 1024), np.float32)
     assert not array.any()
 
@@ -181,7 +181,7 @@ def test_too_little_memory_is_said():
 def test_failures_of_a_task_are_not_blamed_on_its_file(tmp_path):
     path = tmp_path / "ramp.npy"
     np.save(path, np.zeros((4, 5), np.float32))
-    source = file_source(np.load(path, mmap_mode="r"))
+    source = as_file_array(np.load(path, mmap_mode="r"))
 
     def task():
         with mapped([source, None]) as (array, nothing):

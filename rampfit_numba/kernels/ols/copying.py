@@ -6,8 +6,8 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit
-from rampfit_numba.kernels.arrays import WORD
 from rampfit_numba.kernels.memory import copy_in, copy_out, put
+from rampfit_numba.kernels.ols.arrays import WORD
 
 _D = np.uint8(dq.DO_NOT_USE)
 

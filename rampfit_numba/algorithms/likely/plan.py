@@ -1,0 +1,50 @@
+"""What concerns the exposure as a whole: the times of its frames, which groups count, and the thresholds."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from rampfit_numba.algorithms.groups import usable_groups
+from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
+from rampfit_numba.algorithms.likely.rules import LikelyRules
+from rampfit_numba.algorithms.likely.thresholds import thresholds
+
+if TYPE_CHECKING:
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.options import FitOptions
+
+log = logging.getLogger(__name__)
+
+
+def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
+    """Return the rules of a likelihood fit, for which every group stays: it needs their times.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    options : FitOptions
+    """
+    first_used, last_used = usable_groups(options, exposure.ngroups)
+    times = exposure.read_times or even_read_times(
+        exposure.ngroups, exposure.frame_time, exposure.nframes, exposure.groupgap, exposure.drop_frames1
+    )
+    reads = len(times[0])
+    split = exposure.zeroframe is not None and reads > 1
+    if exposure.zeroframe is not None and not split:
+        log.warning("The zeroframe is not used: the first group has one frame only, the zeroframe itself")
+    threshold_one, threshold_two = thresholds(options.rejection_threshold)
+    pedestal_mean, pedestal_sigma = options.pedestal or (math.nan, math.nan)
+    return LikelyRules(
+        pattern=read_pattern(times, split_first=split),
+        threshold_one=threshold_one,
+        threshold_two=threshold_two,
+        joint=options.algorithm == "likely_joint",
+        split_zeroframe=split,
+        nframes=reads,
+        first_used=first_used,
+        last_used=last_used,
+        pedestal_mean=pedestal_mean,
+        pedestal_sigma=pedestal_sigma,
+    )

@@ -1,0 +1,59 @@
+"""What holds for all ramps of an exposure, and where the results of some rows go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rampfit_numba.kernels.ols.settings import Settings
+
+
+class Rules(NamedTuple):
+    """What holds for every pixel of an exposure.
+
+    Attributes
+    ----------
+    settings : Settings
+    first_kept, stop_kept : int
+        Groups to load; those outside were dropped and leave no trace.
+    first_used, last_used : int
+        Groups outside this inclusive range count as DO_NOT_USE.
+    dropped_good : bool
+        A dropped group may hold the only good sample of a ramp, which then counts for the suppression.
+    """
+
+    settings: Settings
+    first_kept: int
+    stop_kept: int
+    first_used: int
+    last_used: int
+    dropped_good: bool
+
+
+class RowOutputs(NamedTuple):
+    """Outputs of some rows: the planes of rate, rateints and (or None) fitopt, rows being the last axis but one.
+
+    Those of fitopt must be 0, and stay so where a ramp has no segment or jump.
+    """
+
+    slope: np.ndarray
+    err: np.ndarray
+    var_poisson: np.ndarray
+    var_rnoise: np.ndarray
+    dq: np.ndarray
+    slope_ints: np.ndarray
+    err_ints: np.ndarray
+    var_poisson_ints: np.ndarray
+    var_rnoise_ints: np.ndarray
+    dq_ints: np.ndarray
+    opt_slope: np.ndarray | None = None
+    opt_sigslope: np.ndarray | None = None
+    opt_var_poisson: np.ndarray | None = None
+    opt_var_rnoise: np.ndarray | None = None
+    opt_yint: np.ndarray | None = None
+    opt_sigyint: np.ndarray | None = None
+    opt_weights: np.ndarray | None = None
+    opt_pedestal: np.ndarray | None = None
+    opt_crmag: np.ndarray | None = None

@@ -1,0 +1,108 @@
+"""The commands: one module each, and what may be typed to reach them.
+
+A command is a module with ``add_parser(subparsers)``, which declares its arguments and returns the parser, and
+``run(chosen)``, which does the work and returns the exit status. A new one is such a module and a line in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from rampfit_numba.cli import demo, fit, simulate, warmup
+from rampfit_numba.cli.arguments import Parser
+from rampfit_numba.cli.console import say
+
+if TYPE_CHECKING:
+    from rampfit_numba.cli.arguments import Subparsers
+
+
+class Command(Protocol):
+    """What a command's module has. Nothing that takes time to import may be imported before `run`."""
+
+    def add_parser(self, subparsers: Subparsers) -> Parser:
+        """Declare the command's arguments."""
+
+    def run(self, chosen: argparse.Namespace) -> int:
+        """Do what was asked for; return the exit status."""
+
+
+#: By name, in the order of the help.
+COMMANDS: dict[str, Command] = {
+    "fit": fit,
+    "simulate": simulate,
+    "demo": demo,
+    "warmup": warmup,
+}
+
+_DESCRIPTION = "Fit ramps of infrared detectors as the JWST pipeline's ramp_fit step does."
+_EPILOG = """\
+examples:
+  rampfit jw_jump.fits --readnoise readnoise.fits --gain gain.fits     the same as: rampfit fit jw_jump.fits ...
+  rampfit *_jump.fits --readnoise 14.2 --gain 5.5 --maximum-cores half --output-dir rates
+  rampfit jw_jump.fits --readnoise 14.2 --gain 5.5 --algorithm likely_joint --save-opt
+  rampfit demo                                                         simulate, fit, compare with the truth
+
+exit status: 0 done; 1 something failed (other files are still done); 2 wrong usage; 130 interrupted; 143 terminated.
+Options may be written with underscores, as in the pipeline (--save_opt).  More: rampfit COMMAND --help
+"""
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Return what `argv` (without the program's name) asks for; ``.parser`` is the parser to complain with.
+
+    Raises
+    ------
+    SystemExit
+        Status 2 after a line on standard error; status 0 after ``--help`` and ``--version``.
+    """
+    top = _make_parser()
+    if not argv:
+        top.error(f"expected a FILE or a command: {', '.join(COMMANDS)}")
+    if argv[0] not in (*COMMANDS, "-h", "--help", "--version"):
+        word = argv[0]
+        if not word.startswith("-") and "." not in word and not Path(word).exists():
+            top.error(f"{word!r} is neither a file nor a command ({', '.join(COMMANDS)})")
+        argv = ["fit", *argv]
+    return top.parse_args(_with_dashes(argv))
+
+
+def _with_dashes(argv: list[str]) -> list[str]:
+    """Write the names of long options with dashes: ``--save_opt`` and ``--save-opt`` are the same."""
+    words: list[str] = []
+    for number, word in enumerate(argv):
+        if word == "--":
+            return words + argv[number:]
+        name, sign, value = word.partition("=")
+        words.append(name.replace("_", "-") + sign + value if word.startswith("--") else word)
+    return words
+
+
+def _make_parser() -> Parser:
+    top = Parser(
+        prog="rampfit",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS.values():
+        parser = command.add_parser(subparsers)
+        loudness = parser.add_mutually_exclusive_group()
+        loudness.add_argument("--quiet", action="store_true", help="print errors only")
+        loudness.add_argument("--verbose", action="store_true", help="print everything, tracebacks too")
+        parser.set_defaults(parser=parser, run=command.run)
+    return top
+
+
+class _Version(argparse.Action):
+    """Print the version; it is looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from rampfit_numba._version import __version__
+
+        say(f"rampfit {__version__}")
+        parser.exit()

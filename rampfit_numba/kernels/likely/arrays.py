@@ -1,0 +1,54 @@
+"""What the kernels take and give: the arrays of one tile, some pixels with all their integrations and groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Tile(NamedTuple):
+    """Inputs of one tile. The number of pixels is a multiple of LANES; what is behind the last pixel is padding.
+
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (nints, ngroups, npixels)
+        In DN.
+    bits : ndarray of int32
+        The same memory.
+    flags : ndarray of uint8, shape of `samples`
+        DO_NOT_USE is added to samples that are not finite.
+    pixeldq : ndarray of uint32, shape (npixels,)
+    readnoise, gain, dark : ndarray of float32, shape (npixels,)
+        CDS noise in DN, e-/DN, DN/s.
+    zeroframe : ndarray of float32, shape (nints, npixels) or (nints, 0)
+        In DN.
+    """
+
+    samples: np.ndarray
+    bits: np.ndarray
+    flags: np.ndarray
+    pixeldq: np.ndarray
+    readnoise: np.ndarray
+    gain: np.ndarray
+    dark: np.ndarray
+    zeroframe: np.ndarray
+
+
+class LikelyResult(NamedTuple):
+    """Outputs of one tile; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, USED.
+
+    Attributes
+    ----------
+    rate, rate_dq : ndarray, shapes (RESULTS, npixels), (npixels,)
+    rateints, rateints_dq : ndarray, shapes (RESULTS, nints, npixels), (nints, npixels)
+    jumps : ndarray of uint8, shape (nints, ngroups, npixels)
+        JUMP_DET in the groups where a jump was found; zeroed by the caller.
+    """
+
+    rate: np.ndarray
+    rate_dq: np.ndarray
+    rateints: np.ndarray
+    rateints_dq: np.ndarray
+    jumps: np.ndarray
