@@ -35,7 +35,8 @@ root_doc = "index"
 # ------------------------------------------------------------------------------------------------------------ markdown
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4
-myst_links_external_new_tab = False
+# sphinx-argparse's domain cannot be asked for "any" kind of target; links to options do not go through it.
+suppress_warnings = ["myst.domains"]
 
 # ----------------------------------------------------------------------------------------------------------- notebooks
 nb_execution_mode = "force"
@@ -43,6 +44,7 @@ nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
+nb_render_text_lexer = "none"
 if importlib.util.find_spec("jwst") is None:
     # The page says that it was not executed; `.ci/run` builds with the pipeline installed.
     nb_execution_excludepatterns = ["notebooks/pipeline_step.md"]
@@ -84,7 +86,7 @@ html_theme_options = {
 html_context = {"default_mode": "auto"}
 html_sidebars = {"index": [], "changelog": [], "tutorial": []}
 
-# ----------------------------------------------------------------------------------------------------------- copy button
+# --------------------------------------------------------------------------------------------------------- copy button
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True

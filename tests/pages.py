@@ -12,10 +12,12 @@ import rampfit_numba
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Everything that is written for a reader.
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if "_build" not in page.parts]
 
-_BLOCK = re.compile(r"^(?P<marker><!-- ci:\w+ -->\n)?```(?P<kind>bash|console|python)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"^(?P<marker><!-- ci:\w+ -->\n)?```(?P<kind>bash|console|python)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+)
 
 
 def blocks_of(page):
