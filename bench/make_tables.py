@@ -21,8 +21,8 @@ from common import BENCH, ROOT
 from reporting import machine_text, markdown_rows, versions_text
 
 BENCHMARKS = ("kernel", "likely", "workers", "startup", "memory")
-#: Needs the pipeline, so it runs only where it is asked for; its table stands in docs/jwst.md.
-_STEP = "step"
+#: These run only where they are asked for (the first needs the pipeline); their tables stand in pages of their own.
+PAGES = {"step": "jwst.md", "fitramp": "fitramp.md"}
 _GIST_HEADINGS = ("", "this package", "stcal (pipeline's OLS)", "ratio")
 
 
@@ -31,7 +31,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", metavar="JSON", nargs="*", type=Path, help="results of earlier runs; none: run now")
     parser.add_argument(
-        "--run", nargs="+", choices=(*BENCHMARKS, _STEP), default=BENCHMARKS, help="what to run (default: all but step)"
+        "--run",
+        nargs="+",
+        choices=(*BENCHMARKS, *PAGES),
+        default=BENCHMARKS,
+        help=f"what to run (default: all but {' and '.join(PAGES)})",
     )
     parser.add_argument("--repeats", metavar="N", help="handed on to the benchmarks")
     parser.add_argument(
@@ -41,19 +45,18 @@ def main() -> None:
     parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep the results of the runs here")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--performance", type=Path, default=ROOT / "docs" / "performance.md")
-    parser.add_argument("--pipeline", type=Path, default=ROOT / "docs" / "jwst.md", help="where step's table goes")
+    parser.add_argument("--pages", type=Path, default=ROOT / "docs", help=f"folder of {' and '.join(PAGES.values())}")
     arguments = parser.parse_args()
     found = read_results(arguments.results) if arguments.results else run_all(arguments)
-    documents = [arguments.pipeline] if set(found) == {_STEP} else [arguments.readme, arguments.performance]
-    documents += [arguments.pipeline] if _STEP in found else []
-    own = {ROOT / "README.md", ROOT / "docs" / "performance.md", ROOT / "docs" / "jwst.md"}
+    pages = {name: arguments.pages / PAGES[name] for name in found if name in PAGES}
+    documents = [*pages.values(), *([] if set(found) <= set(PAGES) else [arguments.readme, arguments.performance])]
+    own = {ROOT / "README.md", *(ROOT / "docs" / name for name in ("performance.md", *PAGES.values()))}
     quick = [name for name, result in found.items() if result["quick"]]
     if quick and own & {document.resolve() for document in documents}:
         sys.exit(f"Results of --quick are no figures ({', '.join(quick)}): they are not written into the documents")
 
     for name, result in found.items():
-        page = arguments.pipeline if name == _STEP else arguments.performance
-        replace_block(page, f"bench:{name}", benchmark_text(result))
+        replace_block(pages.get(name, arguments.performance), f"bench:{name}", benchmark_text(result))
     if set(BENCHMARKS) <= set(found):
         replace_block(arguments.readme, "bench", gist_text([found[name] for name in BENCHMARKS]))
     else:

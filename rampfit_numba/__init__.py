@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,9 @@ _MODULES = {
     "warm_up": "compilation",
     "write_products": "io.fits",
 }
+
+# A library says nothing unasked: without this, Python prints warnings and errors of loggers that nobody listens to.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (whatever the public name is)

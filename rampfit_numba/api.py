@@ -7,40 +7,35 @@ import math
 import time
 import warnings
 from concurrent.futures import Executor
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.algorithms.likely.plan import make_likely_rules
-from rampfit_numba.algorithms.likely.rows import fit_likely_rows
-from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
-from rampfit_numba.algorithms.ols.plan import make_plan
-from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
-from rampfit_numba.algorithms.ols.rules import RowOutputs
+from rampfit_numba.algorithms.method import load_method
 from rampfit_numba.algorithms.rows import RowInputs, as_single
-from rampfit_numba.compilation import Kernels, make_ready
+from rampfit_numba.allocation import allocate_fitopt, allocate_results, check_apart
+from rampfit_numba.checks import as_array
+from rampfit_numba.compilation import make_ready
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
-from rampfit_numba.engine.memory_pool import Allocator, private_allocator
+from rampfit_numba.engine.memory_pool import private_allocator
 from rampfit_numba.engine.shared import shared_allocator
-from rampfit_numba.exposure import Exposure, as_array
+from rampfit_numba.exposure import Exposure
 from rampfit_numba.file_arrays import as_file_array
-from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.messages import RampFitWarning
-from rampfit_numba.options import LIKELIHOOD_GROUPS, FitOptions
-from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts, plane_types
+from rampfit_numba.options import FitOptions
+from rampfit_numba.registry import ALGORITHMS
+from rampfit_numba.result import RampFit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike
+
+    from rampfit_numba.progress import Job
+    from rampfit_numba.registry import Algorithm
 
 log = logging.getLogger(__name__)
 
-#: Bytes of a value, and arrays in a fitopt.
-_SAMPLE, _FITOPT_ARRAYS = 4, 9
 _EXPOSURE_ARRAYS = ("data", "groupdq", "pixeldq", "average_dark_current", "zeroframe")
 
 
@@ -59,7 +54,7 @@ def fit_ramps(
     readnoise_kind: str = "cds",
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
-    progress: bool = False,
+    progress: bool | Job = False,
     out: RampFit | None = None,
 ) -> RampFit:
     """Fit the ramps of an exposure: count rates per pixel and integration, with variances and flags.
@@ -99,7 +94,7 @@ def fit_ramps(
         Where the slices are fitted when there is more than one worker; None: processes. With an Executor
         `maximum_cores` only sets the number of slices. The results are the same to the bit.
     progress : bool
-        Show a progress bar on stderr.
+        Show a progress bar: on standard error, or as a widget in a notebook.
     out : RampFit, optional
         An earlier result of the same shape and kind of algorithm, whose arrays in rate and rateints, and groupdq, are
         overwritten and returned.
@@ -143,11 +138,8 @@ def fit_ramps(
         algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal, readnoise_kind
     )
     options = asked.for_groups(exposure.ngroups)
-    if not options.is_likelihood and not exposure.evenly_read:
-        raise ValueError(
-            "read_times: 'ols' needs evenly spaced groups, and these are not; use algorithm='likely', which needs "
-            f"{LIKELIHOOD_GROUPS} groups or more (this exposure has {exposure.ngroups})"
-        )
+    known = ALGORITHMS[options.algorithm]
+    _check_times(exposure, known)
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     image = exposure.shape[2:]
@@ -155,86 +147,47 @@ def fit_ramps(
     if options.readnoise_kind == "single":
         noise = _of_two_frames(noise)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
-    kind = usable_kind(executor, workers)
-    allocator = shared_allocator if kind == "processes" else private_allocator
-    rate, rateints = _allocate(exposure, options, out, allocator)
-    new_flags = _allocate_flags(exposure, out, allocator) if options.is_likelihood else None
+    allocator = shared_allocator if usable_kind(executor, workers) == "processes" else private_allocator
+    results = allocate_results(exposure.shape, known, out, allocator)
     if out is not None:
-        given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS} | {"readnoise": noise, "gain": electrons}
-        _check_apart(given, rate, rateints, new_flags)
+        given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS}
+        check_apart(results, given | {"readnoise": noise, "gain": electrons})
     if options != asked:
-        message = f"{asked.algorithm!r} needs {LIKELIHOOD_GROUPS} groups, the exposure has {exposure.ngroups}: "
-        warnings.warn(f"{message}it is fitted with 'ols', and no jump is searched for", RampFitWarning, stacklevel=2)
+        needed = ALGORITHMS[asked.algorithm].fewest_groups
+        message = f"{asked.algorithm!r} needs {needed} groups, the exposure has {exposure.ngroups}: "
+        message += f"it is fitted with {options.algorithm!r}, and no jump is searched for"
+        warnings.warn(message, RampFitWarning, stacklevel=2)
 
     start = time.perf_counter()
-    data, groupdq = as_file_array(exposure.data), as_file_array(exposure.groupdq)
     # All that is mapped from a file is read instead: see file_arrays.py.
-    planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, None)
-    inputs = RowInputs(data, groupdq, *(_source(plane) for plane in planes))
+    planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, exposure.zeroframe)
+    arrays = (exposure.data, exposure.groupdq, *planes, *_read_planes(exposure))
+    inputs = RowInputs(*(_source(array) for array in arrays))
+    method = load_method(options.algorithm)
+    plan = method.plan(exposure, options, inputs)
+    make_ready(plan.kernels, progress=bool(progress))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
-    fitopt = None
-    if new_flags is None:
-        fitopt, nothing = _run_ols(
-            exposure, options, inputs, (rate, rateints), run, allocator=allocator, progress=progress
-        )
-    else:
-        nothing = _run_likelihood(exposure, options, inputs, (rate, rateints, new_flags), run, progress=progress)
+    if plan.count_rows is not None:
+        counts = run(plan.count_rows, plan.inputs, None)
+        nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
+        results = results._replace(fitopt=allocate_fitopt(exposure.shape, nsegments, njumps, allocator))
+    returned = run(plan.fit_rows, plan.inputs, method.outputs(results), progress=progress)
+    nothing = method.finish(plan, returned, results)
     if nothing:
         warnings.warn(f"no ramp can be fitted: {nothing}; all rates are NaN", RampFitWarning, stacklevel=2)
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
-    return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, new_flags)
+    return RampFit(results.rate, results.rateints, results.fitopt, exposure.header, options, nothing, results.groupdq)
 
 
-def _run_ols(
-    exposure: Exposure,
-    options: FitOptions,
-    inputs: RowInputs,
-    results: tuple[Rate, RateInts],
-    run: Callable[..., list[Any]],
-    *,
-    allocator: Callable[[int, int], Allocator],
-    progress: bool,
-) -> tuple[FitOpt | None, str]:
-    """Fill the rates; return the fitopt, if it was asked for, and the reason why nothing can be fitted, or nothing."""
-    rate, rateints = results
-    plan = make_plan(exposure, options, inputs.data, inputs.groupdq)
-    if plan.use_zeroframe:
-        inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
-    ngroups = plan.rules.stop_kept - plan.rules.first_kept
-    make_ready(Kernels("ols", long_ramps=ngroups > MOST_IN_BYTES, save_opt=options.save_opt))
-    fitopt = None
-    if options.save_opt:
-        counts = run(partial(count_rows, rules=plan.rules), inputs, None)
-        nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
-        planes, image = exposure.nints * (7 * nsegments + njumps + 1), exposure.shape[2:]
-        room = allocator(planes * math.prod(image) * _SAMPLE, _FITOPT_ARRAYS)
-        fitopt = FitOpt.allocate(exposure.nints, nsegments, njumps, *image, zeros=room.zeros)
-    run(partial(fit_rows, rules=plan.rules), inputs, _outputs(rate, rateints, fitopt), progress=progress)
-    if plan.nothing_to_fit:
-        # CHARGELOSS leaves a read-noise variance on pixels without a slope; where there is no slope at all, it would
-        # mislead.
-        for plane in (rate.var_rnoise, rateints.var_rnoise):
-            plane[...] = 0
-    return fitopt, plan.nothing_to_fit
-
-
-def _run_likelihood(
-    exposure: Exposure,
-    options: FitOptions,
-    inputs: RowInputs,
-    results: tuple[Rate, RateInts, np.ndarray],
-    run: Callable[..., list[Any]],
-    *,
-    progress: bool,
-) -> str:
-    """Fill the rates and the flags of the groups; return the reason why nothing can be fitted, or nothing."""
-    rules = make_likely_rules(exposure, options)
-    if rules.split_zeroframe:
-        inputs = inputs._replace(zeroframe=_source(exposure.zeroframe))
-    make_ready(Kernels(options.algorithm))
-    jumps = run(partial(_fit_and_count, rules=rules), inputs, _likely_outputs(*results), progress=progress)
-    log.info("Jumps found: %d", sum(jumps))
-    return "" if any(np.isfinite(row).any() for row in results[0].data) else "no ramp has a valid fit"
+def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
+    """Refuse unevenly spaced groups where an algorithm cannot fit them."""
+    if exposure.evenly_read or not algorithm.needs_even_groups:
+        return
+    able = next(other for other in ALGORITHMS.values() if not other.needs_even_groups)
+    raise ValueError(
+        f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}, "
+        f"which needs {able.fewest_groups} groups or more (this exposure has {exposure.ngroups})"
+    )
 
 
 def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.ndarray:  # noqa: ANN401
@@ -255,96 +208,11 @@ def _of_two_frames(noise: np.ndarray) -> np.ndarray:
         return as_single(noise.astype(np.float64) * math.sqrt(2))
 
 
+def _read_planes(exposure: Exposure) -> tuple[np.ndarray | None, ...]:
+    """Return what the corrections of raw reads need of each pixel."""
+    corrections = exposure.corrections
+    return () if corrections is None else (corrections.saturation, corrections.pedestal, corrections.linearity)
+
+
 def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)
     return None if array is None else as_file_array(array)
-
-
-def _allocate(
-    exposure: Exposure,
-    options: FitOptions,
-    out: RampFit | None,
-    allocator: Callable[[int, int], Allocator],
-) -> tuple[Rate, RateInts]:
-    image, cube = exposure.shape[2:], (exposure.nints, *exposure.shape[2:])
-    types = plane_types(likelihood=options.is_likelihood)
-    if out is None:
-        # Apart: who keeps the rate alone does not keep the memory of the integrations.
-        of_rate, of_rateints = (
-            allocator(len(types) * math.prod(shape) * _SAMPLE, len(types)).empty for shape in (image, cube)
-        )
-        return (
-            Rate.allocate(*image, likelihood=options.is_likelihood, empty=of_rate),
-            RateInts.allocate(*cube, likelihood=options.is_likelihood, empty=of_rateints),
-        )
-    if not isinstance(out, RampFit):
-        raise TypeError(f"out: expected a RampFit; got {type(out).__name__}")
-    for kind, planes, shape in (("rate", out.rate, image), ("rateints", out.rateints, cube)):
-        for name, dtype in types.items():
-            _check_room(f"out.{kind}.{name}", getattr(planes, name), shape, dtype)
-    if options.is_likelihood or out.rate.chisq is out.rateints.chisq is None:
-        return out.rate, out.rateints
-    # The room for a chi-square would keep that of the earlier fit.
-    return replace(out.rate, chisq=None, dof=None), replace(out.rateints, chisq=None, dof=None)
-
-
-def _allocate_flags(exposure: Exposure, out: RampFit | None, allocator: Callable[[int, int], Allocator]) -> np.ndarray:
-    if out is None:
-        return allocator(math.prod(exposure.shape), 1).empty(exposure.shape, np.uint8)
-    _check_room("out.groupdq", out.groupdq, exposure.shape, np.dtype(np.uint8))
-    assert out.groupdq is not None  # noqa: S101  (for mypy)
-    return out.groupdq
-
-
-def _check_room(name: str, plane: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    expected = f"{name}: expected a writeable array of {dtype}, shape {shape} as the exposure"
-    if plane is None:
-        raise ValueError(f"{expected}; got None, as results of another algorithm have it")
-    if plane.shape != shape or plane.dtype != dtype or not plane.flags.writeable:
-        raise ValueError(f"{expected}; got {plane.dtype}, shape {plane.shape}")
-
-
-def _check_apart(
-    inputs: dict[str, np.ndarray | None], rate: Rate, rateints: RateInts, new_flags: np.ndarray | None
-) -> None:
-    """Refuse room that overlaps an input, which would be overwritten while it is read."""
-    room = {f"out.rate.{name}": plane for name, plane in vars(rate).items()}
-    room |= {f"out.rateints.{name}": plane for name, plane in vars(rateints).items()} | {"out.groupdq": new_flags}
-    for name, plane in room.items():
-        for source, array in inputs.items():
-            if plane is not None and array is not None and np.may_share_memory(plane, array):
-                raise ValueError(
-                    f"{name}: expected memory of its own, since inputs are not modified; got that of {source}"
-                )
-
-
-def _outputs(rate: Rate, rateints: RateInts, fitopt: FitOpt | None) -> RowOutputs:
-    planes = [
-        plane for fit in (rate, rateints) for plane in (fit.data, fit.err, fit.var_poisson, fit.var_rnoise, fit.dq)
-    ]
-    if fitopt is not None:
-        planes += [fitopt.slope, fitopt.sigslope, fitopt.var_poisson, fitopt.var_rnoise, fitopt.yint, fitopt.sigyint]
-        planes += [fitopt.weights, fitopt.pedestal, fitopt.crmag]
-    return RowOutputs(*planes)
-
-
-def _likely_outputs(rate: Rate, rateints: RateInts, groupdq: np.ndarray) -> LikelyOutputs:
-    names = ("err", "var_poisson", "var_rnoise", "dq", "chisq", "dof")
-    return LikelyOutputs(
-        slope=rate.data,
-        slope_ints=rateints.data,
-        groupdq=groupdq,
-        **{name: getattr(rate, name) for name in names},
-        **{f"{name}_ints": getattr(rateints, name) for name in names},
-    )
-
-
-def _fit_and_count(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRules) -> int:
-    """Fit some rows and return the number of jumps found: nothing else tells new flags from old ones."""
-    fit_likely_rows(inputs, outputs, rules)
-    nints, ngroups = outputs.groupdq.shape[:2]
-    # One plane at a time stays in the cache.
-    return sum(
-        int(np.count_nonzero(outputs.groupdq[i, g] != inputs.groupdq[i, g]))
-        for i in range(nints)
-        for g in range(ngroups)
-    )

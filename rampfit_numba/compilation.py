@@ -2,78 +2,50 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
-from rampfit_numba.algorithms.likely.rows import fit_likely_rows
-from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
-from rampfit_numba.algorithms.likely.thresholds import thresholds
-from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
-from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
-from rampfit_numba.algorithms.rows import RowInputs
-from rampfit_numba.kernels._jit import cache_folder, is_cold, note_warm
-from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
-from rampfit_numba.kernels.ols.settings import Settings
-from rampfit_numba.options import ALGORITHMS, LIKELIHOOD_GROUPS, FitOptions
+from rampfit_numba.algorithms.method import Kernels, load_method
+from rampfit_numba.first_run import compile_or_load
+from rampfit_numba.options import FitOptions
+from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-log = logging.getLogger(__name__)
+    from collections.abc import Iterable
 
 
-class Kernels(NamedTuple):
-    """Kernels that are compiled together: those of one kind of fit.
-
-    Attributes
-    ----------
-    algorithm : str
-        As :class:`FitOptions` has it.
-    long_ramps : bool
-        For ``"ols"``: ramps of more than `MOST_IN_BYTES` groups.
-    save_opt : bool
-        For ``"ols"``: with the fits of the segments.
-    """
-
-    algorithm: str
-    long_ramps: bool = False
-    save_opt: bool = False
-
-    @property
-    def name(self) -> str:
-        """A name for files."""
-        return self.algorithm + "-long" * self.long_ramps + "-fitopt" * self.save_opt
-
-
-_OLS = [Kernels("ols", long_ramps, save_opt) for long_ramps in (False, True) for save_opt in (False, True)]
 _ready: set[Kernels] = set()
 
 
-def make_ready(kernels: Kernels) -> None:
+def make_ready(kernels: Kernels, *, progress: bool = False, count: str = "") -> None:
     """Compile `kernels`, and say so, or load them from the cache; nothing happens when this process has them.
 
     A fit does this before its workers start, which must find them compiled, not each compile its own.
+
+    Parameters
+    ----------
+    kernels : Kernels
+        What is needed.
+    progress : bool
+        Show a bar while they are compiled.
+    count : str
+        Which one of how many this is, for the messages.
+
+    Warns
+    -----
+    RampFitWarning
+        Machine code on disk was damaged, cannot be trusted or cannot be written; the fit does without it.
     """
     if kernels in _ready:
         return
-    if is_cold(kernels.name):
-        kept = f"the code is kept in {cache_folder()}" if cache_folder() else "the cache folder cannot be written"
-        log.info("Compiling the kernels for this machine, which takes some seconds; %s", kept)
-        with _without_collector():
-            _fit_one_pixel(kernels)
-    else:
-        _fit_one_pixel(kernels)
-    note_warm(kernels.name)
+    method = load_method(kernels.algorithm)
+    run_once = partial(method.fit_smallest, kernels)
+    compile_or_load(kernels.name, kernels.label, run_once, progress=progress, count=count)
     _ready.add(kernels)
 
 
-def warm_up(algorithms: Iterable[str] | None = None) -> float:
+def warm_up(algorithms: Iterable[str] | None = None, *, progress: bool = False) -> float:
     """Compile the kernels, or load them from the cache, so that the next fit starts at once.
 
     Machine code is kept on disk: for all algorithms this takes about a minute once after an installation, and little
@@ -84,6 +56,8 @@ def warm_up(algorithms: Iterable[str] | None = None) -> float:
     ----------
     algorithms : iterable of str, optional
         The algorithms whose kernels are wanted, as for :func:`rampfit_numba.fit_ramps`; None: all.
+    progress : bool
+        Show a bar on stderr for each kind of kernels that is compiled.
 
     Returns
     -------
@@ -102,67 +76,9 @@ def warm_up(algorithms: Iterable[str] | None = None) -> float:
     """
     if isinstance(algorithms, str):
         raise TypeError(f"algorithms: expected several names; got one, {algorithms!r} (write [{algorithms!r}])")
-    wanted = ALGORITHMS.values() if algorithms is None else [FitOptions(name).algorithm for name in algorithms]
+    wanted = ALGORITHMS if algorithms is None else [FitOptions(name).algorithm for name in algorithms]
     start = time.perf_counter()
-    for algorithm in dict.fromkeys(wanted):
-        for kernels in _OLS if algorithm == "ols" else [Kernels(algorithm)]:
-            make_ready(kernels)
+    kinds = [kernels for algorithm in dict.fromkeys(wanted) for kernels in load_method(algorithm).kernels(algorithm)]
+    for number, kernels in enumerate(kinds, 1):
+        make_ready(kernels, progress=progress, count=f"{number} of {len(kinds)}: ")
     return time.perf_counter() - start
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Let the garbage of the whole process wait: to look for it takes a tenth of the time of compiling (100 MB)."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _fit_one_pixel(kernels: Kernels) -> None:
-    """Call `kernels` with the least that there is, so that they are compiled or loaded."""
-    if kernels.algorithm == "ols":
-        _fit_ols(kernels)
-    else:
-        _fit_likelihood(kernels)
-
-
-def _fit_ols(kernels: Kernels) -> None:
-    ngroups = MOST_IN_BYTES + 1 if kernels.long_ramps else 3
-    settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=True, clear_first_jump=False)
-    rules = Rules(settings, 0, ngroups, 0, ngroups - 1, dropped_good=False)
-    inputs, plane, cube = _arrays(ngroups)
-    outputs = [np.empty_like(like) for like in [*[plane] * 5, *[cube] * 5]]
-    if kernels.save_opt:
-        count_rows(inputs, None, rules)
-        segments = [np.zeros((1, 1, 1, 1), np.float32) for _ in range(7)]
-        outputs += [*segments, np.zeros((1, 1, 1), np.float32), np.zeros((1, 0, 1, 1), np.float32)]
-    fit_rows(inputs, RowOutputs(*outputs), rules)
-
-
-def _fit_likelihood(kernels: Kernels) -> None:
-    one, two = thresholds(None)
-    rules = LikelyRules(
-        pattern=read_pattern(even_read_times(LIKELIHOOD_GROUPS, 1.0)),
-        threshold_one=one,
-        threshold_two=two,
-        joint=kernels.algorithm == "likely_joint",
-        split_zeroframe=False,
-        nframes=1,
-        first_used=0,
-        last_used=LIKELIHOOD_GROUPS - 1,
-    )
-    inputs, plane, cube = _arrays(LIKELIHOOD_GROUPS)
-    outputs = [np.empty_like(like) for like in [*[plane] * 5, *[cube] * 5, *[plane, cube] * 2, inputs.groupdq]]
-    fit_likely_rows(inputs, LikelyOutputs(*outputs), rules)
-
-
-def _arrays(ngroups: int) -> tuple[RowInputs, np.ndarray, np.ndarray]:
-    """Return an exposure of one pixel, and planes of the shapes of its rate and its rateints."""
-    shape = (1, ngroups, 1, 1)
-    plane, cube = np.ones(shape[2:], np.float32), np.ones((1, *shape[2:]), np.float32)
-    inputs = RowInputs(np.ones(shape, np.float32), np.zeros(shape, np.uint8), plane, plane, None, None, None)
-    return inputs, plane, cube

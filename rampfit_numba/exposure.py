@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass, field
 from itertools import pairwise
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+from rampfit_numba.checks import check_count, check_data, check_flags, check_plane, check_read_times, check_time
+from rampfit_numba.reads import ReadCorrections, arrange_reads, arrange_times, check_corrections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,14 +18,8 @@ if TYPE_CHECKING:
     from astropy.io import fits
     from numpy.typing import ArrayLike
 
-#: Larger counts of frames are mistakes, and too large for arithmetic with times.
-_LARGEST_COUNT = 2**31 - 1
-#: Characters of a value that a message shows.
-_LONGEST = 60
 #: Relative differences between time steps that still count as even: files hold rounded times.
 _EVEN = 1e-4
-#: Beyond these the squares of times, which the noise of explicit read times is made of, overflow or vanish.
-_LARGEST_TIME, _SMALLEST_STEP = (float(limit) for limit in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +73,8 @@ class Exposure:
         Only exactly ``"MIRI"`` makes a difference: its fully flagged edge groups are dropped.
     header : ExposureHeader or astropy.io.fits.Header, optional
         Carried over to the products; a plain header counts as the primary one.
+    corrections : ReadCorrections, optional
+        What is to be done with raw reads before they are fitted; :meth:`from_reads` makes them.
 
     Raises
     ------
@@ -105,6 +102,7 @@ class Exposure:
     zeroframe: np.ndarray | None
     instrument: str
     header: ExposureHeader | None = field(repr=False)
+    corrections: ReadCorrections | None = field(repr=False)
 
     def __init__(
         self,
@@ -122,12 +120,13 @@ class Exposure:
         zeroframe: ArrayLike | None = None,
         instrument: str = "",
         header: ExposureHeader | fits.Header | None = None,
+        corrections: ReadCorrections | None = None,
     ) -> None:
-        samples = _check_data(data)
+        samples = check_data(data)
         image, cube = samples.shape[2:], (samples.shape[0], *samples.shape[2:])
-        flags = _check_flags("groupdq", groupdq, samples.shape, "shape of data", np.uint8)
-        time = _check_time("group_time", group_time)
-        frames, gap = _check_count("nframes", nframes, 1), _check_count("groupgap", groupgap, 0)
+        flags = check_flags("groupdq", groupdq, samples.shape, "shape of data", np.uint8)
+        time = check_time("group_time", group_time)
+        frames, gap = check_count("nframes", nframes, 1), check_count("groupgap", groupgap, 0)
         if not isinstance(instrument, str):
             raise TypeError(f"instrument: expected a string; got {instrument!r}")
         checked = {
@@ -135,21 +134,116 @@ class Exposure:
             # All good: a read-only view of one byte, whatever the shape.
             "groupdq": np.broadcast_to(np.uint8(0), samples.shape) if flags is None else flags,
             "group_time": time,
-            "pixeldq": _check_flags("pixeldq", pixeldq, image, "(nrows, ncols) of data", np.uint32),
-            "frame_time": time / (frames + gap) if frame_time is None else _check_time("frame_time", frame_time),
+            "pixeldq": check_flags("pixeldq", pixeldq, image, "(nrows, ncols) of data", np.uint32),
+            "frame_time": time / (frames + gap) if frame_time is None else check_time("frame_time", frame_time),
             "nframes": frames,
             "groupgap": gap,
-            "drop_frames1": _check_count("drop_frames1", 0 if drop_frames1 is None else drop_frames1, 0),
-            "read_times": _check_read_times(read_times, samples.shape[1]),
-            "average_dark_current": _check_plane(
+            "drop_frames1": check_count("drop_frames1", 0 if drop_frames1 is None else drop_frames1, 0),
+            "read_times": check_read_times(read_times, samples.shape[1]),
+            "average_dark_current": check_plane(
                 "average_dark_current", average_dark_current, image, "(nrows, ncols) of data", "DN / s"
             ),
-            "zeroframe": _check_plane("zeroframe", zeroframe, cube, "(nints, nrows, ncols) of data", "DN"),
+            "zeroframe": check_plane("zeroframe", zeroframe, cube, "(nints, nrows, ncols) of data", "DN"),
             "instrument": instrument.strip(),
             "header": _check_header(header),
+            "corrections": corrections,
         }
+        if not isinstance(corrections, ReadCorrections | None):
+            raise TypeError(f"corrections: expected ReadCorrections or None; got {type(corrections).__name__}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_reads(
+        cls,
+        reads: ArrayLike | Sequence[ArrayLike],
+        read_times: Sequence[Any] | None = None,
+        frame_time: float | None = None,
+        *,
+        reads_per_ramp: int | None = None,
+        skip: int = 0,
+        reverse: bool = False,
+        invert: float | None = None,
+        saturation: ArrayLike | None = None,
+        pedestal: ArrayLike | str | None = None,
+        linearity: ArrayLike | None = None,
+        nframes: int = 1,
+        groupgap: int = 0,
+        pixeldq: ArrayLike | None = None,
+        average_dark_current: ArrayLike | None = None,
+        header: ExposureHeader | fits.Header | None = None,
+    ) -> Self:
+        """Return the exposure of a stack of plain detector reads, from any up-the-ramp detector.
+
+        Nothing is copied but a list of images; what is to be done with raw counts, the fit does on its own copies,
+        block by block, in this order: inversion, saturation flags, pedestal, linearity.
+
+        Parameters
+        ----------
+        reads : array_like, shape (nreads, nrows, ncols) or (nints, nreads, nrows, ncols), or a list of images
+            Counts in DN: integers or floats, also ``np.memmap``.
+        read_times : sequence, optional
+            Times of the reads of a ramp in s, in the order of time, those to skip included: a number a read, or a
+            sequence of the times of the frames that it is the mean of.
+        frame_time : float, optional
+            In place of `read_times`: time from frame to frame in s.
+        reads_per_ramp : int, optional
+            Of a stack of several ramps, one after the other. None: the stack is one ramp.
+        skip : int
+            First reads of each ramp to leave out.
+        reverse : bool
+            The stack begins with the last read.
+        invert : float, optional
+            Counts fall as light arrives: they are subtracted from this, 65536 say.
+        saturation : float or array_like, shape (nrows, ncols), optional
+            Level of the raw (rising) counts from which on a read and all after it are flagged SATURATED; NaN in an
+            image: unknown.
+        pedestal : float, array_like of shape (nrows, ncols) or "first", optional
+            Level that is subtracted before the linearity correction: a bias, or the first read of the ramp (after those
+            that are skipped).
+        linearity : array_like, shape (n,) or (n, nrows, ncols), optional
+            Coefficients c_p, from the constant on, of the polynomial that makes counts linear: the sum of c_p x^p.
+        nframes, groupgap : int
+            With `frame_time`: frames that each read is the mean of, and frames skipped after it.
+        pixeldq, average_dark_current, header
+            As for :class:`Exposure`.
+
+        Returns
+        -------
+        Exposure
+            A stack without `reads_per_ramp` is one integration.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is unusable; the message names it, what was expected and what came.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rampfit_numba import Exposure, fit_ramps
+        >>> reads = (1000 + 300 * np.arange(16)[:, None, None] + np.zeros((16, 4, 4))).astype(np.uint16)
+        >>> exposure = Exposure.from_reads(reads, frame_time=10.0, saturation=5000)
+        >>> fit = fit_ramps(exposure, readnoise=6.0, gain=2.1, readnoise_kind="single")
+        >>> float(fit.rate.data[0, 0]), int(fit.rate.dq[0, 0])  # DN/s, 2: saturated in the end
+        (30.0, 2)
+        """
+        ramps = arrange_reads(reads, reads_per_ramp, skip, reverse=reverse)
+        frames = check_count("nframes", nframes, 1) + check_count("groupgap", groupgap, 0)
+        group_time, times = arrange_times(read_times, frame_time, ramps.shape[1], skip, frames)
+        return cls(
+            ramps,
+            None,
+            group_time,
+            pixeldq=pixeldq,
+            nframes=nframes,
+            groupgap=groupgap,
+            drop_frames1=skip * frames if times is None else 0,
+            read_times=times,
+            average_dark_current=average_dark_current,
+            header=header,
+            corrections=check_corrections(ramps.shape[2:], saturation, pedestal, linearity, invert),
+        )
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -187,146 +281,6 @@ class Exposure:
     def ncols(self) -> int:
         """Number of detector columns."""
         return self.shape[3]
-
-
-def as_array(name: str, value: Any, unit: str = "DN") -> np.ndarray:  # noqa: ANN401  (anything array-like)
-    """Return `value` as an array without copying it where it is one, a Quantity in `unit`.
-
-    Raises
-    ------
-    TypeError
-        `value` is no array of numbers, or masked.
-    ValueError
-        `value` is a Quantity in another unit.
-    """
-    # A Quantity can only come from a program that has imported astropy: there is no need to import it here.
-    if "astropy.units" in sys.modules:
-        from astropy import units
-
-        if isinstance(value, units.Quantity):
-            wanted = units.Unit(unit)
-            if value.unit != wanted:
-                raise ValueError(f"{name}: expected a Quantity in {wanted}; got one in {value.unit}")
-            value = value.value
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name}: expected an array without a mask; got a masked array (set DO_NOT_USE in groupdq instead)"
-        )
-    try:
-        array: np.ndarray = np.asanyarray(value)
-    except ValueError as error:
-        raise TypeError(f"{name}: expected an array of numbers; got {type(value).__name__} ({error})") from error
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name}: expected an array of real numbers; got dtype {array.dtype}")
-    return array
-
-
-def _check_data(value: Any) -> np.ndarray:  # noqa: ANN401
-    data = as_array("data", value)
-    if data.ndim != 4:  # noqa: PLR2004
-        raise ValueError(f"data: expected 4 dimensions (nints, ngroups, nrows, ncols); got shape {data.shape}")
-    if 0 in data.shape:
-        raise ValueError(f"data: expected at least one integration, group, row and column; got shape {data.shape}")
-    return data
-
-
-def _check_flags(
-    name: str,
-    value: Any,  # noqa: ANN401
-    shape: tuple[int, ...],
-    meaning: str,
-    dtype: type[np.unsignedinteger[Any]],
-) -> np.ndarray | None:
-    if value is None:
-        return None
-    flags = as_array(name, value, "")
-    if flags.dtype.kind == "f":
-        raise TypeError(f"{name}: expected an array of integers; got dtype {flags.dtype}")
-    if flags.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {flags.shape}")
-    if flags.dtype == dtype:
-        return flags
-    top = int(np.iinfo(dtype).max)
-    if not np.can_cast(flags.dtype, dtype) and (int(flags.min()) < 0 or int(flags.max()) > top):
-        raise ValueError(f"{name}: expected flags between 0 and {top}; got {int(flags.min())} to {int(flags.max())}")
-    return np.asarray(flags.astype(dtype))
-
-
-def _check_plane(
-    name: str,
-    value: Any,  # noqa: ANN401
-    shape: tuple[int, ...],
-    meaning: str,
-    unit: str,
-) -> np.ndarray | None:
-    if value is None:
-        return None
-    plane = as_array(name, value, unit)
-    if plane.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {plane.shape}")
-    return plane
-
-
-def _check_count(name: str, value: Any, least: int) -> int:  # noqa: ANN401
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected an integer >= {least}; got {value!r}")
-    if not least <= int(value) <= _LARGEST_COUNT:
-        raise ValueError(f"{name}: expected an integer from {least} to {_LARGEST_COUNT}; got {value}")
-    return int(value)
-
-
-def _check_time(name: str, value: Any) -> float:  # noqa: ANN401
-    if "astropy.units" in sys.modules:
-        from astropy import units
-
-        if isinstance(value, units.Quantity):
-            try:
-                value = float(value.to_value(units.s))
-            except (units.UnitConversionError, TypeError) as error:
-                raise ValueError(f"{name}: expected a time; got {value!r}") from error
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected a number of seconds > 0; got {value!r}")
-    # The reference keeps times in single precision: what that cannot hold would be 0 or infinite there.
-    with np.errstate(over="ignore"):
-        single = float(np.float32(value))
-    if not (math.isfinite(single) and single > 0):
-        raise ValueError(f"{name}: expected a finite number of seconds > 0; got {value!r}")
-    return float(value)
-
-
-def _check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # noqa: ANN401
-    if value is None:
-        return None
-    try:
-        groups = tuple(tuple(float(t) for t in np.atleast_1d(group)) for group in value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"read_times: expected a number or a sequence of numbers per group; got {_short(value)}"
-        ) from error
-    if len(groups) != ngroups:
-        raise ValueError(f"read_times: expected {ngroups} entries, one per group; got {len(groups)}")
-    for number, group in enumerate(groups):
-        where = f"read_times: group {number}: expected finite, strictly rising times, at least one"
-        if not group or not all(map(math.isfinite, group)) or not all(_rises(*pair) for pair in pairwise(group)):
-            raise ValueError(f"{where}; got {_short(group)}")
-        if any(abs(t) > _LARGEST_TIME for t in group):
-            raise ValueError(f"{where}, that single precision can hold; got {_short(group)}")
-        if number and not _rises(groups[number - 1][-1], group[0]):
-            # Nothing here can fit such frames: the noise that groups share by interleaving is in no formula.
-            raise ValueError(
-                f"read_times: group {number}: expected times rising beyond the group before it, which ends at "
-                f"{groups[number - 1][-1]}; got {_short(group)} (groups that overlap or interleave cannot be fitted)"
-            )
-    return groups
-
-
-def _rises(earlier: float, later: float) -> bool:
-    return later - earlier >= _SMALLEST_STEP
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _check_header(value: Any) -> ExposureHeader | None:  # noqa: ANN401

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields
+from contextlib import nullcontext
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
 from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
@@ -16,27 +17,18 @@ from rampfit_numba.io.fits import check_outputs, product_paths, read_exposure, w
 from rampfit_numba.io.references import read_reference, resolve_reference
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
+from rampfit_numba.progress import job as progress_job
+from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+
 log = logging.getLogger(__name__)
 
-
-class FitKeywords(TypedDict, total=False):
-    """Options of :func:`rampfit_numba.fit_ramps` that the functions for files pass on."""
-
-    algorithm: str
-    suppress_one_group: bool
-    firstgroup: int | None
-    lastgroup: int | None
-    save_opt: bool
-    rejection_threshold: float | None
-    pedestal: tuple[float, float] | None
-    readnoise_kind: str
-    maximum_cores: int | str
-    executor: str | Executor | None
-    progress: bool
+#: What may be given to the functions for files as options: those of a fit, and how it is run.
+_FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
+_OPTIONS = (*_FIT_OPTIONS, "maximum_cores", "executor", "progress")
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ def fit_file(
     overwrite: bool = False,
     int_name: str = "",
     opt_name: str = "",
-    **options: Unpack[FitKeywords],
+    **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> list[Path]:
     """Fit the exposure in a file and write its products: rate, rateints and, with ``save_opt=True``, an optional one.
 
@@ -126,7 +118,7 @@ def fit_files(
     int_name: str = "",
     opt_name: str = "",
     on_error: Literal["raise", "continue"] | Callable[[FileResult], None] = "raise",
-    **options: Unpack[FitKeywords],
+    **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> list[FileResult]:
     """Fit the exposures in several files, one after the other, with the same references and options.
 
@@ -168,21 +160,36 @@ def fit_files(
     job = _Job.checked(files, readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
 
     results = []
-    for number, path in enumerate(files, 1):
-        if len(files) > 1:
-            log.info("File %d of %d: %s", number, len(files), path)
-        try:
-            result = FileResult(path, tuple(_fit_file(path, job)))
-        except Exception as error:
-            if on_error == "raise":
-                raise
-            result = FileResult(path, error=error)
-            if callable(on_error):
-                on_error(result)
-            else:
-                log.error("%s", error if isinstance(error, RampFileError) else f"{path}: {error}")  # noqa: TRY400
-        results.append(result)
+    with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
+        if bar is not None:
+            job = replace(job, options=job.options | {"progress": bar})
+        for number, path in enumerate(files):
+            if len(files) > 1:
+                log.info("File %d of %d: %s", number + 1, len(files), path)
+            with nullcontext() if bar is None else bar.file(number):
+                results.append(_fit_or_report(path, job, on_error))
     return results
+
+
+def _fit_or_report(path: Path, job: _Job, on_error: str | Callable[[FileResult], None]) -> FileResult:
+    try:
+        return FileResult(path, tuple(_fit_file(path, job)))
+    except Exception as error:
+        if on_error == "raise":
+            raise
+        result = FileResult(path, error=error)
+        if callable(on_error):
+            on_error(result)
+        else:
+            log.error("%s", error if isinstance(error, RampFileError) else f"{path}: {error}")  # noqa: TRY400
+        return result
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # told when its turn comes
+        return 0
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,7 @@ class _Job:
     overwrite: bool
     int_name: str
     opt_name: str
-    options: FitKeywords
+    options: dict[str, Any]
     fit_options: FitOptions
     inputs: tuple[Path, ...]
 
@@ -208,7 +215,7 @@ class _Job:
         overwrite: bool,  # noqa: FBT001
         int_name: str,
         opt_name: str,
-        options: FitKeywords,
+        options: dict[str, Any],
     ) -> _Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
         fit_options = _check_options(options)
@@ -234,7 +241,7 @@ class _Job:
             path,
             self.folder,
             save_opt=options.save_opt,
-            likelihood=options.is_likelihood,
+            optional=ALGORITHMS[options.algorithm].optional_product,
             int_name=self.int_name,
             opt_name=self.opt_name,
         )
@@ -274,18 +281,16 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     return products
 
 
-def _check_options(options: FitKeywords) -> FitOptions:
+def _check_options(options: dict[str, Any]) -> FitOptions:
     """Return what the fit will be asked for; refuses bad options before a file is read."""
-    known = FitKeywords.__annotations__
     for name in options:
-        if name not in known:
-            raise TypeError(f"{name}: unknown option; expected some of {', '.join(known)}")
+        if name not in _OPTIONS:
+            raise TypeError(f"{name}: unknown option; expected some of {', '.join(_OPTIONS)}")
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
     executor = options.get("executor")
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
-    names = {option.name for option in fields(FitOptions)}
-    return FitOptions(**{name: value for name, value in options.items() if name in names})  # type: ignore[arg-type]
+    return FitOptions(**{name: value for name, value in options.items() if name in _FIT_OPTIONS})
 
 
 def _refuse_same_products(files: Sequence[Path], int_name: str, opt_name: str) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-#: Accepted spellings of ``algorithm`` (in any case) and what they mean.
-ALGORITHMS = {"ols": "ols", "ols_c": "ols", "likely": "likely", "likely_joint": "likely_joint"}
-#: The likelihood fits need that many groups, good or not.
-LIKELIHOOD_GROUPS = 4
+from rampfit_numba.registry import ALGORITHMS, SHORT_RAMPS, describe_names, find_algorithm, join_names
+
 #: What a read noise can be that of: the difference of two frames (correlated double sampling), or a single frame.
 READNOISE_KINDS = ("cds", "single")
-_KNOWN = "one of 'ols', 'likely' (in the pipeline 'OLS_C' and 'LIKELY') and 'likely_joint'"
 
 
 @dataclass(frozen=True)
@@ -64,16 +61,17 @@ class FitOptions:
     firstgroup: int | None = None
     lastgroup: int | None = None
     save_opt: bool = False
-    rejection_threshold: float | None = None
-    pedestal: tuple[float, float] | None = None
+    rejection_threshold: float | None = field(default=None, metadata={"who": "search for jumps"})
+    pedestal: tuple[float, float] | None = field(default=None, metadata={"who": "has a prior for it"})
     readnoise_kind: str = "cds"
 
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, str):
-            raise TypeError(f"algorithm: expected {_KNOWN}; got {self.algorithm!r}")
-        if self.algorithm.lower() not in ALGORITHMS:
-            raise ValueError(f"algorithm: expected {_KNOWN}; got {self.algorithm!r}")
-        object.__setattr__(self, "algorithm", ALGORITHMS[self.algorithm.lower()])
+            raise TypeError(f"algorithm: expected {describe_names()}; got {self.algorithm!r}")
+        algorithm = find_algorithm(self.algorithm)
+        if algorithm is None:
+            raise ValueError(f"algorithm: expected {describe_names()}; got {self.algorithm!r}")
+        object.__setattr__(self, "algorithm", algorithm.name)
         for name in ("suppress_one_group", "save_opt"):
             value = getattr(self, name)
             if not isinstance(value, bool | np.bool_):
@@ -88,24 +86,33 @@ class FitOptions:
             object.__setattr__(self, name, int(value))
         object.__setattr__(self, "rejection_threshold", self._checked_threshold())
         object.__setattr__(self, "pedestal", self._checked_pedestal())
+        self._refuse_unknown()
         if not isinstance(self.readnoise_kind, str):
             raise TypeError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
         if self.readnoise_kind not in READNOISE_KINDS:
             raise ValueError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
 
-    @property
-    def is_likelihood(self) -> bool:
-        """Whether this is one of the likelihood fits."""
-        return self.algorithm != "ols"
-
     def for_groups(self, ngroups: int) -> FitOptions:
         """Return the options that an exposure of `ngroups` groups is fitted with.
 
-        They are these, but for a likelihood fit of fewer groups than its search for jumps needs: ``"ols"`` steps in.
+        They are these, unless the algorithm needs more groups: then ``"ols"`` steps in, without what it does not know.
         """
-        if not self.is_likelihood or ngroups >= LIKELIHOOD_GROUPS:
+        asked, short = ALGORITHMS[self.algorithm], ALGORITHMS[SHORT_RAMPS]
+        if ngroups >= asked.fewest_groups:
             return self
-        return replace(self, algorithm="ols", rejection_threshold=None, pedestal=None)
+        unknown = set(asked.own_options) - set(short.own_options)
+        defaults: dict[str, Any] = {option.name: option.default for option in fields(self) if option.name in unknown}
+        return replace(self, algorithm=short.name, **defaults)
+
+    def _refuse_unknown(self) -> None:
+        """Refuse options of other algorithms than the one that was chosen."""
+        for option in fields(self):
+            owners = [algorithm.name for algorithm in ALGORITHMS.values() if option.name in algorithm.own_options]
+            if owners and self.algorithm not in owners and getattr(self, option.name) != option.default:
+                raise ValueError(
+                    f"{option.name}: only {join_names(owners)} {option.metadata['who']}; "
+                    f"the algorithm is {self.algorithm!r}"
+                )
 
     def _checked_threshold(self) -> float | None:
         value: Any = self.rejection_threshold
@@ -115,10 +122,6 @@ class FitOptions:
             raise TypeError(f"rejection_threshold: expected a number of standard deviations or None; got {value!r}")
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"rejection_threshold: expected a finite number above 0; got {value!r}")
-        if not self.is_likelihood:
-            raise ValueError(
-                "rejection_threshold: only 'likely' and 'likely_joint' search for jumps; the algorithm is 'ols'"
-            )
         return float(value)
 
     def _checked_pedestal(self) -> tuple[float, float] | None:
@@ -133,8 +136,6 @@ class FitOptions:
             raise ValueError(
                 f"pedestal: expected a finite mean and a finite standard deviation above 0, in DN; got {value!r}"
             )
-        if self.algorithm != "likely_joint":
-            raise ValueError(f"pedestal: only 'likely_joint' has a prior for it; the algorithm is {self.algorithm!r}")
         return float(value[0]), float(value[1])
 
 

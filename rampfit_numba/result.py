@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from rampfit_numba.exposure import ExposureHeader
     from rampfit_numba.options import FitOptions
@@ -44,15 +44,20 @@ class Rate:
     dof: np.ndarray | None = None
 
     @classmethod
-    def allocate(cls, *shape: int, likelihood: bool = False, empty: Callable[..., np.ndarray] = np.empty) -> Self:
-        """Return arrays of `shape` whose values are not set yet, made by `empty` (that of NumPy, or one like it)."""
-        return cls(**{name: empty(shape, dtype) for name, dtype in plane_types(likelihood=likelihood).items()})
+    def allocate(
+        cls, *shape: int, own_planes: Collection[str] = (), empty: Callable[..., np.ndarray] = np.empty
+    ) -> Self:
+        """Return arrays of `shape` whose values are not set yet, made by `empty` (that of NumPy, or one like it).
+
+        `own_planes` are those of the algorithm, beside the ones that all algorithms return.
+        """
+        return cls(**{name: empty(shape, dtype) for name, dtype in plane_types(own_planes).items()})
 
 
-def plane_types(*, likelihood: bool) -> dict[str, np.dtype[Any]]:
-    """Return the planes of a :class:`Rate` and the types of their elements."""
+def plane_types(own_planes: Collection[str]) -> dict[str, np.dtype[Any]]:
+    """Return the planes of a :class:`Rate` that all algorithms return, and `own_planes`, and their elements' types."""
     special = {"dq": np.dtype(np.uint32), "dof": np.dtype(np.int32)}
-    names = [plane.name for plane in fields(Rate) if likelihood or plane.name not in ("chisq", "dof")]
+    names = [plane.name for plane in fields(Rate) if plane.default is MISSING or plane.name in own_planes]
     return {name: special.get(name, np.dtype(np.float32)) for name in names}
 
 

@@ -128,6 +128,7 @@ def test_defaults_are_those_of_the_function(files, recorded):
         "executor": None,
         "progress": False,
         "algorithm": "ols",
+        "readnoise_kind": "cds",
         "suppress_one_group": True,
         "firstgroup": None,
         "lastgroup": None,

@@ -28,7 +28,7 @@ def copied_page(folder):
 @pytest.mark.slow
 def test_step_against_step(tmp_path):
     (readme, performance), page = copied(tmp_path), copied_page(tmp_path)
-    documents = ("--readme", readme, "--performance", performance, "--pipeline", page)
+    documents = ("--readme", readme, "--performance", performance, "--pages", tmp_path)
     before = performance.read_text(encoding="utf-8")
     run(
         *("make_tables.py", "--run", "step", "--quick", "--repeats", 1, "--keep", tmp_path / "kept", *documents),

@@ -105,7 +105,7 @@ def test_chi_square_product_only_on_request(out):
 
 
 def test_names():
-    paths = product_paths("a_likely_chisq.fits", "", save_opt=True, likelihood=True)
+    paths = product_paths("a_likely_chisq.fits", "", save_opt=True, optional="likely_chisq")
     assert {kind: path.name for kind, path in paths.items()} == {
         "rate": "a_rate.fits",
         "rateints": "a_rateints.fits",

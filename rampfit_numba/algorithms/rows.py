@@ -38,6 +38,9 @@ class RowInputs(NamedTuple):
         Flags; DN/s.
     zeroframe : ndarray, shape (nints, nrows, ncols), or None
         DN.
+    saturation, pedestal : ndarray, shape (nrows, ncols), or None
+        DN; for raw reads, see :class:`rampfit_numba.reads.ReadCorrections`.
+    linearity : ndarray, shape (ncoefficients, nrows, ncols), or None
     """
 
     data: Any
@@ -47,6 +50,9 @@ class RowInputs(NamedTuple):
     pixeldq: Any
     dark: Any
     zeroframe: Any
+    saturation: Any = None
+    pedestal: Any = None
+    linearity: Any = None
 
 
 class Window(NamedTuple):
@@ -106,3 +112,11 @@ def fill(buffer: np.ndarray, window: np.ndarray) -> None:
     front = buffer[..., :npixels].reshape(window.shape)  # a view: one axis of a contiguous row split in two
     with np.errstate(over="ignore", invalid="ignore"):
         np.copyto(front, window, casting="unsafe")
+
+
+def one_pixel(ngroups: int) -> tuple[RowInputs, np.ndarray, np.ndarray]:
+    """Return an exposure of one pixel, and planes of the shapes of its rate and its rateints."""
+    shape = (1, ngroups, 1, 1)
+    plane, cube = np.ones(shape[2:], np.float32), np.ones((1, *shape[2:]), np.float32)
+    inputs = RowInputs(np.ones(shape, np.float32), np.zeros(shape, np.uint8), plane, plane, None, None, None)
+    return inputs, plane, cube

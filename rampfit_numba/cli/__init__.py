@@ -4,6 +4,7 @@ Files
 -----
 commands.py   the list of commands, and what may be typed to reach them
 arguments.py  parsers, and the arguments that several commands have
+fit_arguments.py  references and options of a fit, which several commands have
 console.py    log lines, warnings and failures, as a user of a terminal wants them
 interrupts.py Ctrl-C and SIGTERM
 main.py       the entry: from arguments to an exit status

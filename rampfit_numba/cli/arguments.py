@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -55,6 +56,22 @@ def add_shape(parser: Parser, default: str) -> None:
         help=f"integrations x groups x rows x columns (default: {default})",
     )
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the random numbers (default: 0)")
+
+
+def check_log_file(chosen: argparse.Namespace) -> None:
+    """Refuse a log file that cannot be written, or that is one of the other files; complains as a parser does."""
+    path: Path | None = chosen.log_file
+    if path is None:
+        return
+    given = [value for name, value in vars(chosen).items() if name != "log_file" and value is not None]
+    files = [file for value in given for file in (value if isinstance(value, list) else [value])]
+    try:
+        if path.is_file() and any(isinstance(file, Path) and file.exists() and file.samefile(path) for file in files):
+            chosen.parser.error(f"argument --log-file: {path} is one of the files to work on")
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        chosen.parser.error(f"argument --log-file: {path}: cannot be written ({error.strerror or error})")
 
 
 def _maximum_cores(text: str) -> str:

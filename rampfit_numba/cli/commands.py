@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rampfit_numba.cli import demo, fit, simulate, warmup
-from rampfit_numba.cli.arguments import Parser
+from rampfit_numba.cli import cache, demo, fit, simulate, warmup
+from rampfit_numba.cli.arguments import Parser, check_log_file
 from rampfit_numba.cli.console import say
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ COMMANDS: dict[str, Command] = {
     "simulate": simulate,
     "demo": demo,
     "warmup": warmup,
+    "cache": cache,
 }
 
 #: What stands in the help for an argument that is a file or a folder: a shell completes those.
@@ -68,7 +69,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
         if not word.startswith("-") and "." not in word and not Path(word).exists():
             top.error(f"{word!r} is neither a file nor a command ({', '.join(COMMANDS)})")
         argv = ["fit", *argv]
-    return top.parse_args(_with_dashes(argv))
+    chosen = top.parse_args(_with_dashes(argv))
+    check_log_file(chosen)
+    return chosen
 
 
 def _with_dashes(argv: list[str]) -> list[str]:
@@ -107,6 +110,9 @@ def make_parser() -> Parser:
         loudness = parser.add_mutually_exclusive_group()
         loudness.add_argument("--quiet", action="store_true", help="print errors only")
         loudness.add_argument("--verbose", action="store_true", help="print everything, tracebacks too")
+        parser.add_argument(
+            "--log-file", type=Path, metavar="FILE", help="append all log lines to this file, also with --quiet"
+        )
         parser.set_defaults(parser=parser, run=command.run)
     return top
 

@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +20,16 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def console_log(*, quiet: bool, verbose: bool) -> Iterator[None]:
+def console_log(*, quiet: bool, verbose: bool, file: Path | None = None) -> Iterator[None]:
     """Send the package's log lines and warnings to standard error while the block runs.
 
-    Warnings of this package are log lines; those of others are for developers and show with `verbose` only.
+    Warnings of this package are log lines; those of others are for developers and show with `verbose` only. All that
+    `verbose` shows is appended to `file`, where one is given, whatever standard error shows.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
     """
     from rampfit_numba.messages import RampFitWarning
 
@@ -35,19 +41,47 @@ def console_log(*, quiet: bool, verbose: bool) -> Iterator[None]:
             log.debug("%s:%d: %s: %s", filename, lineno, category.__name__, one_line(message))
 
     package = logging.getLogger(_PACKAGE)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
+    handlers: list[logging.Handler] = [_AroundBars(sys.stderr)]
+    handlers[0].setLevel(level)
+    if file is not None:
+        handlers.append(_LogFile(file, encoding="utf-8", errors="backslashreplace"))
+        level = logging.DEBUG
     before = package.level
-    package.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
-    package.addHandler(handler)
+    package.setLevel(level)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        package.addHandler(handler)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", RampFitWarning)
             warnings.showwarning = show
             yield
     finally:
-        package.removeHandler(handler)
+        for handler in handlers:
+            package.removeHandler(handler)
+            with suppress(OSError):  # what a full disk did not take has been told
+                handler.close()
         package.setLevel(before)
+
+
+class _AroundBars(logging.StreamHandler[TextIO]):
+    """Writes lines above a progress bar, not into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        tqdm = sys.modules.get("tqdm")  # whoever shows a bar has imported it
+        with tqdm.tqdm.external_write_mode(self.stream) if tqdm else nullcontext():
+            super().emit(record)
+
+
+class _LogFile(logging.FileHandler):
+    """The file of log lines; that it cannot be written any more is said once, and the work goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  (logging's name and argument)
+        """Say what the failure is, and give up the file."""
+        logging.getLogger(_PACKAGE).removeHandler(self)
+        log.error("%s: cannot be written any more: %s", self.baseFilename, sys.exception())
 
 
 def one_line(message: object) -> str:

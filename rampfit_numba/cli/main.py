@@ -65,7 +65,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    with console.console_log(quiet=chosen.quiet, verbose=chosen.verbose):
+    with console.console_log(quiet=chosen.quiet, verbose=chosen.verbose, file=chosen.log_file):
         try:
             return int(chosen.run(chosen))
         except console.OutputError:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 from rampfit_numba.cli.arguments import new_parser
+from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +23,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         subparsers, "warmup", "compile the kernels, so that the first fit need not", "rampfit warmup ols likely_joint"
     )
     parser.add_argument(
-        "algorithms", metavar="ALGORITHM", nargs="*", help="ols, likely, likely_joint (default: the kernels of all)"
+        "algorithms", metavar="ALGORITHM", nargs="*", help=f"{', '.join(ALGORITHMS)} (default: the kernels of all)"
     )
     return parser
 
@@ -31,7 +33,7 @@ def run(chosen: argparse.Namespace) -> int:
     from rampfit_numba import warm_up
 
     try:
-        seconds = warm_up(chosen.algorithms or None)
+        seconds = warm_up(chosen.algorithms or None, progress=not chosen.quiet and sys.stderr.isatty())
     except ValueError as error:
         chosen.parser.error(str(error))
     log.info("The kernels are ready after %.1f s", seconds)

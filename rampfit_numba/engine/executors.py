@@ -15,9 +15,13 @@ from rampfit_numba.engine.bands import run_bands
 from rampfit_numba.engine.pool import pool, without_interrupts
 from rampfit_numba.engine.slices import row_slices, take_rows
 from rampfit_numba.file_arrays import FileArray
+from rampfit_numba.machine_code import everything_kept
+from rampfit_numba.progress import row_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rampfit_numba.progress import Job
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +39,7 @@ def run_rows(
     nrows: int,
     workers: int,
     executor: str | Executor | None = None,
-    progress: bool = False,
+    progress: bool | Job = False,
 ) -> list[Any]:
     """Run `task` on slices of rows until all are done.
 
@@ -52,8 +56,8 @@ def run_rows(
         How many slices run at once; 1 runs here, unless `executor` is an Executor.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
         Where more than one worker runs; None: processes.
-    progress : bool
-        Show a bar.
+    progress : bool or Job
+        Show a bar, or move that of a job.
 
     Returns
     -------
@@ -73,12 +77,16 @@ def run_rows(
         wanted = min(max(_FEWEST, size // (workers * _SLICE_BYTES)), _STEPS)
         per_worker = _STEPS if progress else 1 if kind == "here" else wanted
         slices = row_slices(nrows, workers * per_worker)
-    with _bar(len(slices), shown=progress) as advance:
+    with row_bar(progress, nrows) as move:
+
+        def advance(number: int) -> None:
+            move(slices[number].stop - slices[number].start)
+
         if kind == "here":
             results = []
-            for rows in slices:
+            for number, rows in enumerate(slices):
                 results.append(run_bands(task, take_rows(inputs, rows), take_rows(outputs, rows)))
-                advance()
+                advance(number)
         elif kind == "threads":
             results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance)
         elif kind == "processes":
@@ -98,11 +106,20 @@ def usable_kind(executor: str | Executor | None, workers: int) -> str:
         return "here"
     if executor == "threads":
         return "threads"
-    if multiprocessing.parent_process() is not None:
-        # A daemonic process may not start any, and any other would wait for idle workers when it ends.
-        log.info("In a worker process already: the slices are fitted in threads")
+    if obstacle := _no_processes():
+        log.info("%s: the slices are fitted in threads", obstacle)
         return "threads"
     return "processes"
+
+
+def _no_processes() -> str:
+    """Return why this process can have no workers, or nothing."""
+    if multiprocessing.parent_process() is not None:
+        # A daemonic process may not start any, and any other would wait for idle workers when it ends.
+        return "In a worker process already"
+    if not everything_kept():  # each worker would compile for itself
+        return "The machine code could not be kept for other processes"
+    return ""
 
 
 def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
@@ -112,7 +129,7 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
     slices: list[slice],
     workers: int,
     executor: Any,  # noqa: ANN401
-    advance: Callable[[], None],
+    advance: Callable[[int], None],
 ) -> list[Any]:
     def submit(pool: Executor) -> list[Any]:
         futures = [pool.submit(run_bands, task, take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
@@ -135,7 +152,7 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     outputs: Any,  # noqa: ANN401
     slices: list[slice],
     workers: int,
-    advance: Callable[[], None],
+    advance: Callable[[int], None],
 ) -> list[Any]:
     executor, size = pool.take(workers)
     futures: list[Future[Any]] = []
@@ -196,7 +213,7 @@ def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
     outputs: Any,  # noqa: ANN401
     slices: list[slice],
     executor: Executor,
-    advance: Callable[[], None],
+    advance: Callable[[int], None],
 ) -> list[Any]:
     """Send the arrays themselves: the executor's workers may be anywhere."""
     futures = []
@@ -230,25 +247,15 @@ def _forms(outputs: Any) -> Any:  # noqa: ANN401
     return type(outputs)(*forms)
 
 
-def _collect(futures: list[Future[Any]], advance: Callable[[], None]) -> list[Any]:
-    """Wait for all futures; after a failure no further one is started."""
+def _collect(futures: list[Future[Any]], advance: Callable[[int], None]) -> list[Any]:
+    """Wait for all futures, telling the number of each one done; after a failure no further one is started."""
+    numbers = {future: number for number, future in enumerate(futures)}
     try:
         for future in as_completed(futures):
             future.result()
-            advance()
+            advance(numbers[future])
     except Exception:
         for future in futures:
             future.cancel()
         raise
     return [future.result() for future in futures]
-
-
-@contextmanager
-def _bar(total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
-    if not shown:
-        yield lambda: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="slice", desc="Fitting ramps") as bar:
-        yield lambda: bar.update() and None

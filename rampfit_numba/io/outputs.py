@@ -19,6 +19,7 @@ from rampfit_numba.io.products import (
     rateints_hdulist,
 )
 from rampfit_numba.messages import RampFileError
+from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +51,7 @@ def product_paths(
     output_dir: str | os.PathLike[str],
     *,
     save_opt: bool = False,
-    likelihood: bool = False,
+    optional: str = "fitopt",
     int_name: str = "",
     opt_name: str = "",
 ) -> dict[str, Path]:
@@ -64,8 +65,8 @@ def product_paths(
         Folder of the products.
     save_opt : bool
         Whether there is an optional product.
-    likelihood : bool
-        Whether that is likely_chisq, not fitopt.
+    optional : str
+        Its suffix, which the algorithm tells (see :mod:`rampfit_numba.registry`).
     int_name, opt_name : str
         Names to use in place of `basename` for rateints and the optional product; treated in the same way.
 
@@ -85,7 +86,6 @@ def product_paths(
                 f"{argument}: expected a file name without a folder (output_dir is for that); got {name!r}"
             )
     names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
-    optional = "likely_chisq" if likelihood else "fitopt"
     if save_opt:
         names[optional] = opt_name or Path(basename).name
     given = {"rateints": "int_name" if int_name else "", optional: "opt_name" if opt_name else ""}
@@ -210,22 +210,21 @@ def write_products(
     [PosixPath('out/jw01_nrca1_rate.fits'), PosixPath('out/jw01_nrca1_rateints.fits')]
     """
     provenance = Provenance(readnoise_name, gain_name, gain_factor, tuple(history))
-    likelihood = fit.options.save_opt and fit.rate.chisq is not None
-    paths = product_paths(
-        basename,
-        output_dir,
-        save_opt=fit.fitopt is not None or likelihood,
-        likelihood=likelihood,
-        int_name=int_name,
-        opt_name=opt_name,
-    )
-    check_outputs(paths.values(), overwrite=overwrite, inputs=inputs)
     builders = {
         "rate": rate_hdulist,
         "rateints": rateints_hdulist,
         "fitopt": fitopt_hdulist,
         "likely_chisq": chisq_hdulist,
     }
+    paths = product_paths(
+        basename,
+        output_dir,
+        save_opt=fit.fitopt is not None or (fit.options.save_opt and fit.rate.chisq is not None),
+        optional=ALGORITHMS[fit.options.algorithm].optional_product,
+        int_name=int_name,
+        opt_name=opt_name,
+    )
+    check_outputs(paths.values(), overwrite=overwrite, inputs=inputs)
     write_all([(path, builders[kind](fit, path.name, provenance)) for kind, path in paths.items()], overwrite=overwrite)
     return list(paths.values())
 

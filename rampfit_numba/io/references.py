@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rampfit_numba.exposure import as_array
+from rampfit_numba.checks import as_array
 from rampfit_numba.io import hdus
 from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
 from rampfit_numba.messages import RampFileError

@@ -40,6 +40,8 @@ class FitSettings(NamedTuple):
         ``"processes"`` or ``"threads"``.
     readnoise_kind : str
         ``"cds"`` or ``"single"``.
+    progress : bool
+        Whether a progress bar is shown.
     """
 
     algorithm: str
@@ -50,6 +52,7 @@ class FitSettings(NamedTuple):
     maximum_cores: str | int
     executor: str
     readnoise_kind: str = "cds"
+    progress: bool = False
 
 
 class Fitted(NamedTuple):
@@ -157,6 +160,7 @@ def fit_exposure(
             rejection_threshold=rejection_threshold if likely else None,
             maximum_cores=settings.maximum_cores,
             executor=settings.executor,
+            progress=settings.progress,
         )
     if fit.nothing_to_fit:
         log.warning("No ramp can be fitted: %s", fit.nothing_to_fit)

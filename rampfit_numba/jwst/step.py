@@ -73,8 +73,8 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
 
     Parameters, reference files and products are those of jwst.ramp_fitting.RampFitStep, whose place it takes. Beyond
     these, the parameter executor chooses between threads and processes where maximum_cores allows several workers,
-    int_name names the per-integration product, and readnoise_kind tells CDS read noise, which JWST's reference files
-    have, from that of a single frame.
+    int_name names the per-integration product, readnoise_kind tells CDS read noise, which JWST's reference files have,
+    from that of a single frame, and progress shows a progress bar.
     """
 
     class_alias = "ramp_fit"
@@ -90,6 +90,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
         readnoise_kind = option('cds', 'single', default='cds')  # Read noise of the difference of two frames, or of one
         maximum_cores = pass(default='none')  # Workers: 'none', 'quarter', 'half', 'all', or a number
         executor = option('threads', 'processes', default='threads')  # What the workers are
+        progress = boolean(default=False)  # Show a progress bar
     """
 
     reference_file_types = ["readnoise", "gain"]  # noqa: RUF012  (as the pipeline declares it)
@@ -145,6 +146,7 @@ class RampFitStep(ramp_fitting.RampFitStep):  # type: ignore[misc]  # jwst ships
             readnoise_kind=self.readnoise_kind,
             maximum_cores=cores,
             executor=self.executor,
+            progress=self.progress,
         )
         with _relayed(self):
             fitted = fit_exposure(exposure_of(model, keep_read_times=algorithm == LIKELY), readnoise, gain, settings)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.corrections import Corrector
 from rampfit_numba.algorithms.rows import RowInputs, Window, Windows, fill, fitting_pixels
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.likely.arrays import Tile
@@ -25,6 +26,7 @@ class TileLoader:
         self.windows = Windows(nrows, ncols, fitting_pixels(nints, ngroups, in_place=False))
         self.most_pixels = most = _padded_size(self.windows.pixels)
         self._shape = (nints, ngroups)
+        self._corrector = None if rules.reads is None else Corrector(inputs, rules.reads, most)
         self._samples = np.empty(nints * ngroups * most, np.float32)
         self._flags = np.empty(nints * ngroups * most, np.uint8)
         self._zeroframe = np.empty(nints * most * (inputs.zeroframe is not None), np.float32)
@@ -51,6 +53,8 @@ class TileLoader:
         )
         _fill(samples, inputs.data[:, :, window.rows, window.columns], 0)
         _fill(flags, inputs.groupdq[:, :, window.rows, window.columns], dq.DO_NOT_USE)
+        if self._corrector is not None:
+            self._corrector.correct(samples, flags, window)
         if inputs.zeroframe is not None:
             _fill(zeroframe, inputs.zeroframe[:, window.rows, window.columns], 0)
         for plane, buffer, padding in planes:

@@ -6,6 +6,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
+from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.groups import usable_groups
 from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.likely.rules import LikelyRules
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
+def make_likely_rules(exposure: Exposure, options: FitOptions, *, joint: bool) -> LikelyRules:
     """Return the rules of a likelihood fit, for which every group stays: it needs their times.
 
     Parameters
     ----------
     exposure : Exposure
     options : FitOptions
+    joint : bool
+        One covariance and one rate for all integrations of a pixel.
     """
     first_used, last_used = usable_groups(options, exposure.ngroups)
     times = exposure.read_times or even_read_times(
@@ -40,11 +43,12 @@ def make_likely_rules(exposure: Exposure, options: FitOptions) -> LikelyRules:
         pattern=read_pattern(times, split_first=split),
         threshold_one=threshold_one,
         threshold_two=threshold_two,
-        joint=options.algorithm == "likely_joint",
+        joint=joint,
         split_zeroframe=split,
         nframes=reads,
         first_used=first_used,
         last_used=last_used,
         pedestal_mean=pedestal_mean,
         pedestal_sigma=pedestal_sigma,
+        reads=read_rules(exposure.corrections),
     )

@@ -59,7 +59,7 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
             fit_joint_tile(tile, table, sole, limits, network, result)
         else:
             fit_likely_tile(tile, table, limits, network, integrations_network, result)
-        _store(result, inputs, outputs, window)
+        _store(result, inputs, outputs, window, tile.flags if rules.reads is not None else None)
 
 
 def _split(tile: Tile, rules: LikelyRules) -> Tile:
@@ -107,8 +107,10 @@ class _ResultRoom:
         )
 
 
-def _store(result: LikelyResult, inputs: RowInputs, outputs: LikelyOutputs, window: Window) -> None:
-    """Copy the results to their place in the outputs."""
+def _store(
+    result: LikelyResult, inputs: RowInputs, outputs: LikelyOutputs, window: Window, found: np.ndarray | None
+) -> None:
+    """Copy the results to their place in the outputs; of the flags `found` in raw reads, those of saturation too."""
     npixels = window.shape[0] * window.shape[1]
     slope, err, var_poisson, var_rnoise, chisq, used = result.rate
     slopes, errs, var_poissons, var_rnoises, chisqs, useds = result.rateints
@@ -120,6 +122,9 @@ def _store(result: LikelyResult, inputs: RowInputs, outputs: LikelyOutputs, wind
     for output, plane in zip(outputs[:-1], planes, strict=True):
         output[..., window.rows, window.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *window.shape)
     ngroups = inputs.groupdq.shape[1]
-    found = result.jumps[:, result.jumps.shape[1] - ngroups :, :npixels]
+    jumps = result.jumps[:, result.jumps.shape[1] - ngroups :, :npixels]
     flags = inputs.groupdq[:, :, window.rows, window.columns].astype(np.uint8, copy=False)
-    np.bitwise_or(flags, found.reshape(flags.shape), out=outputs.groupdq[:, :, window.rows, window.columns])
+    here = outputs.groupdq[:, :, window.rows, window.columns]
+    np.bitwise_or(flags, jumps.reshape(flags.shape), out=here)
+    if found is not None:
+        here |= (found[..., :npixels] & np.uint8(dq.SATURATED)).reshape(flags.shape)

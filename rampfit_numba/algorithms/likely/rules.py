@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import numpy as np
 
+    from rampfit_numba.algorithms.corrections import ReadRules
     from rampfit_numba.algorithms.likely.read_pattern import ReadPattern
 
 
@@ -29,6 +30,8 @@ class LikelyRules(NamedTuple):
         Groups outside this inclusive range count as DO_NOT_USE; none is ever dropped.
     pedestal_mean, pedestal_sigma : float
         What is known of the level that the ramps start from, in DN, with `joint`; NaN for nothing.
+    reads : ReadRules or None
+        What is to be done with raw reads.
     """
 
     pattern: ReadPattern
@@ -41,6 +44,7 @@ class LikelyRules(NamedTuple):
     last_used: int
     pedestal_mean: float = float("nan")
     pedestal_sigma: float = float("nan")
+    reads: ReadRules | None = None
 
 
 class LikelyOutputs(NamedTuple):
@@ -56,7 +60,7 @@ class LikelyOutputs(NamedTuple):
     slope_ints, err_ints, var_poisson_ints, var_rnoise_ints, chisq_ints, dq_ints, dof_ints
         The same of each integration, shape (nints, nrows, ncols).
     groupdq : ndarray of uint8, shape (nints, ngroups, nrows, ncols)
-        The flags of the input, and JUMP_DET where a jump was found.
+        The flags of the input, JUMP_DET where a jump was found, and SATURATED where raw reads were.
     """
 
     slope: np.ndarray

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.groups import usable_groups
 from rampfit_numba.algorithms.ols.rules import Rules
 from rampfit_numba.algorithms.rows import as_single
@@ -96,7 +97,7 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
         suppress_one_group=suppress,
         clear_first_jump=first > 0,
     )
-    rules = Rules(settings, first, stop, first_used, last_used, dropped_good)
+    rules = Rules(settings, first, stop, first_used, last_used, dropped_good, read_rules(exposure.corrections))
     return Plan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.corrections import Corrector
 from rampfit_numba.algorithms.rows import Windows, as_single, fill, fitting_pixels
 from rampfit_numba.kernels.memory import addresses
 from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, WORD, FitOptPlaces, Places
@@ -36,6 +37,9 @@ class InputFinder:
         self._inputs, self._rules = inputs, rules
         self._swapped = data.dtype != np.float32 and data.dtype.newbyteorder() == np.float32
         direct = [_is_run(data, data.dtype if self._swapped else np.float32), _is_run(groupdq, np.uint8)]
+        if rules.reads is not None:
+            # What is corrected is a copy.
+            direct = [False, False]
         self._swapped &= direct[0]
         # Whatever needs memory for all integrations of a window keeps it small.
         in_place = all(direct) and not rules.dropped_good
@@ -45,6 +49,7 @@ class InputFinder:
         most = self.windows.pixels
         self._data = _Input(data, np.float32, most, direct=direct[0])
         self._groupdq = _Input(groupdq, np.uint8, most, direct=direct[1])
+        self._corrector = None if rules.reads is None else Corrector(inputs, rules.reads, most)
         self._zeroframe = None if inputs.zeroframe is None else _Input(inputs.zeroframe, np.float32, most)
         types = (np.uint32, np.float32, np.float32, np.float32)
         planes = (inputs.pixeldq, inputs.readnoise, inputs.gain, inputs.dark)
@@ -57,9 +62,12 @@ class InputFinder:
         rules = self._rules
         npixels = window.shape[0] * window.shape[1]
         planes = [0 if plane is None else int(plane.at(window)) for plane in self._planes]
+        samples, flags = self._data.at(window), self._groupdq.at(window)
+        if self._corrector is not None:
+            self._corrector.correct(self._data.buffer, self._groupdq.buffer, window)
         return Places(
-            samples=self._data.at(window),
-            flags=self._groupdq.at(window),
+            samples=samples,
+            flags=flags,
             zeroframe=np.empty(0, np.int64) if self._zeroframe is None else self._zeroframe.at(window),
             planes=np.array(planes, np.int64),
             suppressed=find_suppressed(self._inputs, rules, window),
@@ -99,14 +107,14 @@ class _Input:
         self._array = array
         self._direct = _is_run(array, dtype) if direct is None else direct
         shape = (*array.shape[:-2], 0 if self._direct else most_pixels)
-        self._buffer = np.empty(shape, dtype)
-        self._addresses = addresses(array if self._direct else self._buffer[..., np.newaxis])
+        self.buffer = np.empty(shape, dtype)
+        self._addresses = addresses(array if self._direct else self.buffer[..., np.newaxis])
 
     def at(self, window: Window) -> np.ndarray:
         """Return the addresses of the first pixel of `window`, of the shape of the array's leading axes."""
         if self._direct:
             return np.asarray(self._addresses + _pixels_before(window, self._array.shape[-1]) * self._array.itemsize)
-        fill(self._buffer, self._array[..., window.rows, window.columns])
+        fill(self.buffer, self._array[..., window.rows, window.columns])
         return self._addresses
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import numpy as np
 
+    from rampfit_numba.algorithms.corrections import ReadRules
     from rampfit_numba.kernels.ols.settings import Settings
 
 
@@ -22,6 +23,8 @@ class Rules(NamedTuple):
         Groups outside this inclusive range count as DO_NOT_USE.
     dropped_good : bool
         A dropped group may hold the only good sample of a ramp, which then counts for the suppression.
+    reads : ReadRules or None
+        What is to be done with raw reads.
     """
 
     settings: Settings
@@ -30,6 +33,7 @@ class Rules(NamedTuple):
     first_used: int
     last_used: int
     dropped_good: bool
+    reads: ReadRules | None = None
 
 
 class RowOutputs(NamedTuple):

@@ -1,0 +1,73 @@
+"""Ordinary least squares as an algorithm: see :class:`rampfit_numba.algorithms.method.Method`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from rampfit_numba.algorithms.method import Kernels, Method, Plan, Results
+from rampfit_numba.algorithms.ols.plan import make_plan
+from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
+from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.rows import one_pixel
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
+from rampfit_numba.kernels.ols.settings import Settings
+
+if TYPE_CHECKING:
+    from rampfit_numba.algorithms.rows import RowInputs
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.options import FitOptions
+
+#: Variants of the kernels: for ramps of more than `MOST_IN_BYTES` groups, and with the fits of the segments.
+_LONG, _FITOPT = "long", "fitopt"
+
+
+class _Ols:
+    def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs) -> Plan:
+        found = make_plan(exposure, options, inputs.data, inputs.groupdq)
+        rules = found.rules
+        variant = (_LONG,) * (rules.stop_kept - rules.first_kept > MOST_IN_BYTES) + (_FITOPT,) * options.save_opt
+        return Plan(
+            inputs if found.use_zeroframe else inputs._replace(zeroframe=None),
+            partial(fit_rows, rules=rules),
+            Kernels(options.algorithm, variant),
+            partial(count_rows, rules=rules) if options.save_opt else None,
+            found.nothing_to_fit,
+        )
+
+    def outputs(self, results: Results) -> RowOutputs:
+        fits = (results.rate, results.rateints)
+        planes = [plane for fit in fits for plane in (fit.data, fit.err, fit.var_poisson, fit.var_rnoise, fit.dq)]
+        opt = results.fitopt
+        if opt is not None:
+            planes += [opt.slope, opt.sigslope, opt.var_poisson, opt.var_rnoise, opt.yint, opt.sigyint]
+            planes += [opt.weights, opt.pedestal, opt.crmag]
+        return RowOutputs(*planes)
+
+    def finish(self, plan: Plan, _returned: list[Any], results: Results) -> str:
+        if plan.nothing_to_fit:
+            # CHARGELOSS leaves a read-noise variance on pixels without a slope; where there is no slope at all, it
+            # would mislead.
+            for plane in (results.rate.var_rnoise, results.rateints.var_rnoise):
+                plane[...] = 0
+        return plan.nothing_to_fit
+
+    def kernels(self, algorithm: str) -> list[Kernels]:
+        return [Kernels(algorithm, long + fitopt) for long in ((), (_LONG,)) for fitopt in ((), (_FITOPT,))]
+
+    def fit_smallest(self, kernels: Kernels) -> None:
+        ngroups = MOST_IN_BYTES + 1 if _LONG in kernels.variant else 3
+        settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=True, clear_first_jump=False)
+        rules = Rules(settings, 0, ngroups, 0, ngroups - 1, dropped_good=False)
+        inputs, plane, cube = one_pixel(ngroups)
+        outputs = [np.empty_like(like) for like in [*[plane] * 5, *[cube] * 5]]
+        if _FITOPT in kernels.variant:
+            count_rows(inputs, None, rules)
+            segments = [np.zeros((1, 1, 1, 1), np.float32) for _ in range(7)]
+            outputs += [*segments, np.zeros((1, 1, 1), np.float32), np.zeros((1, 0, 1, 1), np.float32)]
+        fit_rows(inputs, RowOutputs(*outputs), rules)
+
+
+METHOD: Final[Method] = _Ols()

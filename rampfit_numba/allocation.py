@@ -1,0 +1,106 @@
+"""The arrays that a fit fills: new ones, or those that the caller hands in as `out`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rampfit_numba.algorithms.method import Results
+from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts, plane_types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rampfit_numba.engine.memory_pool import Allocator
+    from rampfit_numba.registry import Algorithm
+
+    MakeAllocator = Callable[[int, int], Allocator]
+
+#: Bytes of a value, and arrays in a fitopt.
+_SAMPLE, _FITOPT_ARRAYS = 4, 9
+
+
+def allocate_results(
+    shape: tuple[int, int, int, int], algorithm: Algorithm, out: RampFit | None, allocator: MakeAllocator
+) -> Results:
+    """Return the arrays for an exposure's results, without the fits of the segments.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the exposure: (nints, ngroups, nrows, ncols).
+    algorithm : Algorithm
+    out : RampFit or None
+        An earlier result whose arrays are to be used again.
+    allocator : callable
+        Called with numbers of bytes and arrays, returns an :class:`Allocator` for them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An array of `out` cannot be used.
+    """
+    if out is not None:
+        return _reuse(shape, algorithm, out)
+    image, cube = shape[2:], (shape[0], *shape[2:])
+    types = plane_types(algorithm.own_planes)
+
+    def empty(planes: tuple[int, ...]) -> Callable[..., np.ndarray]:
+        return allocator(len(types) * math.prod(planes) * _SAMPLE, len(types)).empty
+
+    # Apart: who keeps the rate alone does not keep the memory of the integrations.
+    rate = Rate.allocate(*image, own_planes=algorithm.own_planes, empty=empty(image))
+    rateints = RateInts.allocate(*cube, own_planes=algorithm.own_planes, empty=empty(cube))
+    flags = allocator(math.prod(shape), 1).empty(shape, np.uint8) if algorithm.finds_jumps else None
+    return Results(rate, rateints, None, flags)
+
+
+def allocate_fitopt(shape: tuple[int, int, int, int], nsegments: int, njumps: int, allocator: MakeAllocator) -> FitOpt:
+    """Return zeros for the fits of the segments of an exposure of this shape."""
+    nints, _, nrows, ncols = shape
+    planes = nints * (7 * nsegments + njumps + 1)
+    zeros = allocator(planes * nrows * ncols * _SAMPLE, _FITOPT_ARRAYS).zeros
+    return FitOpt.allocate(nints, nsegments, njumps, nrows, ncols, zeros=zeros)
+
+
+def _reuse(shape: tuple[int, int, int, int], algorithm: Algorithm, out: RampFit) -> Results:
+    """Return the arrays of an earlier result, if this one's fit in there."""
+    if not isinstance(out, RampFit):
+        raise TypeError(f"out: expected a RampFit; got {type(out).__name__}")
+    image, cube = shape[2:], (shape[0], *shape[2:])
+    types = plane_types(algorithm.own_planes)
+    for kind, planes, expected in (("rate", out.rate, image), ("rateints", out.rateints, cube)):
+        for name, dtype in types.items():
+            _check_array(f"out.{kind}.{name}", getattr(planes, name), expected, dtype)
+    # An array that this algorithm does not fill would keep the values of the earlier fit.
+    unused: dict[str, Any] = {name: None for name in vars(out.rate) if name not in types}
+    rate, rateints = out.rate, out.rateints
+    if any(getattr(planes, name) is not None for planes in (rate, rateints) for name in unused):
+        rate, rateints = replace(rate, **unused), replace(rateints, **unused)
+    if algorithm.finds_jumps:
+        _check_array("out.groupdq", out.groupdq, shape, np.dtype(np.uint8))
+    return Results(rate, rateints, None, out.groupdq if algorithm.finds_jumps else None)
+
+
+def _check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    expected = f"{name}: expected a writeable array of {dtype}, shape {shape} as the exposure"
+    if array is None:
+        raise ValueError(f"{expected}; got None, as results of another algorithm have it")
+    if array.shape != shape or array.dtype != dtype or not array.flags.writeable:
+        raise ValueError(f"{expected}; got {array.dtype}, shape {array.shape}")
+
+
+def check_apart(results: Results, inputs: Mapping[str, np.ndarray | None]) -> None:
+    """Refuse results that overlap an input, which would be overwritten while it is read."""
+    arrays = {f"out.rate.{name}": plane for name, plane in vars(results.rate).items()}
+    arrays |= {f"out.rateints.{name}": plane for name, plane in vars(results.rateints).items()}
+    arrays |= {"out.groupdq": results.groupdq}
+    for name, plane in arrays.items():
+        for source, array in inputs.items():
+            if plane is not None and array is not None and np.may_share_memory(plane, array):
+                raise ValueError(
+                    f"{name}: expected memory of its own, since inputs are not modified; got that of {source}"
+                )

@@ -1,0 +1,164 @@
+"""Checks of arguments at the door: each returns its value in one form, or says what was expected and what came."""
+
+from __future__ import annotations
+
+import math
+import sys
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+#: Larger counts of frames are mistakes, and too large for arithmetic with times.
+_LARGEST_COUNT = 2**31 - 1
+#: Characters of a value that a message shows.
+_LONGEST = 60
+#: Beyond these the squares of times, which the noise of explicit read times is made of, overflow or vanish.
+_LARGEST_TIME, _SMALLEST_STEP = (float(limit) for limit in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
+
+
+def as_array(name: str, value: Any, unit: str = "DN") -> np.ndarray:  # noqa: ANN401  (anything array-like)
+    """Return `value` as an array without copying it where it is one, a Quantity in `unit`.
+
+    Raises
+    ------
+    TypeError
+        `value` is no array of numbers, or masked.
+    ValueError
+        `value` is a Quantity in another unit.
+    """
+    # A Quantity can only come from a program that has imported astropy: there is no need to import it here.
+    if "astropy.units" in sys.modules:
+        from astropy import units
+
+        if isinstance(value, units.Quantity):
+            wanted = units.Unit(unit)
+            if value.unit != wanted:
+                raise ValueError(f"{name}: expected a Quantity in {wanted}; got one in {value.unit}")
+            value = value.value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: expected an array without a mask; got a masked array (set DO_NOT_USE in groupdq instead)"
+        )
+    try:
+        array: np.ndarray = np.asanyarray(value)
+    except ValueError as error:
+        raise TypeError(f"{name}: expected an array of numbers; got {type(value).__name__} ({error})") from error
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: expected an array of real numbers; got dtype {array.dtype}")
+    return array
+
+
+def check_data(value: Any) -> np.ndarray:  # noqa: ANN401
+    """Return `value` as an array of four dimensions, none of which is empty."""
+    data = as_array("data", value)
+    if data.ndim != 4:  # noqa: PLR2004
+        raise ValueError(f"data: expected 4 dimensions (nints, ngroups, nrows, ncols); got shape {data.shape}")
+    if 0 in data.shape:
+        raise ValueError(f"data: expected at least one integration, group, row and column; got shape {data.shape}")
+    return data
+
+
+def check_flags(
+    name: str,
+    value: Any,  # noqa: ANN401
+    shape: tuple[int, ...],
+    meaning: str,
+    dtype: type[np.unsignedinteger[Any]],
+) -> np.ndarray | None:
+    """Return flags as an array of `dtype` and `shape`, which is that of what `meaning` says; None stays None."""
+    if value is None:
+        return None
+    flags = as_array(name, value, "")
+    if flags.dtype.kind == "f":
+        raise TypeError(f"{name}: expected an array of integers; got dtype {flags.dtype}")
+    if flags.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {flags.shape}")
+    if flags.dtype == dtype:
+        return flags
+    top = int(np.iinfo(dtype).max)
+    if not np.can_cast(flags.dtype, dtype) and (int(flags.min()) < 0 or int(flags.max()) > top):
+        raise ValueError(f"{name}: expected flags between 0 and {top}; got {int(flags.min())} to {int(flags.max())}")
+    return np.asarray(flags.astype(dtype))
+
+
+def check_plane(
+    name: str,
+    value: Any,  # noqa: ANN401
+    shape: tuple[int, ...],
+    meaning: str,
+    unit: str,
+) -> np.ndarray | None:
+    """Return a plane of `shape`, which is that of what `meaning` says; None stays None."""
+    if value is None:
+        return None
+    plane = as_array(name, value, unit)
+    if plane.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {plane.shape}")
+    return plane
+
+
+def check_count(name: str, value: Any, least: int) -> int:  # noqa: ANN401
+    """Return an integer from `least` on."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+        raise TypeError(f"{name}: expected an integer >= {least}; got {value!r}")
+    if not least <= int(value) <= _LARGEST_COUNT:
+        raise ValueError(f"{name}: expected an integer from {least} to {_LARGEST_COUNT}; got {value}")
+    return int(value)
+
+
+def check_time(name: str, value: Any) -> float:  # noqa: ANN401
+    """Return a number of seconds above 0, also from a Quantity."""
+    if "astropy.units" in sys.modules:
+        from astropy import units
+
+        if isinstance(value, units.Quantity):
+            try:
+                value = float(value.to_value(units.s))
+            except (units.UnitConversionError, TypeError) as error:
+                raise ValueError(f"{name}: expected a time; got {value!r}") from error
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number of seconds > 0; got {value!r}")
+    # The reference keeps times in single precision: what that cannot hold would be 0 or infinite there.
+    with np.errstate(over="ignore"):
+        single = float(np.float32(value))
+    if not (math.isfinite(single) and single > 0):
+        raise ValueError(f"{name}: expected a finite number of seconds > 0; got {value!r}")
+    return float(value)
+
+
+def check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # noqa: ANN401
+    """Return the times of the frames of `ngroups` groups, a tuple for each; None stays None."""
+    if value is None:
+        return None
+    try:
+        groups = tuple(tuple(float(t) for t in np.atleast_1d(group)) for group in value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"read_times: expected a number or a sequence of numbers per group; got {_short(value)}"
+        ) from error
+    if len(groups) != ngroups:
+        raise ValueError(f"read_times: expected {ngroups} entries, one per group; got {len(groups)}")
+    for number, group in enumerate(groups):
+        where = f"read_times: group {number}: expected finite, strictly rising times, at least one"
+        if not group or not all(map(math.isfinite, group)) or not all(_rises(*pair) for pair in pairwise(group)):
+            raise ValueError(f"{where}; got {_short(group)}")
+        if any(abs(t) > _LARGEST_TIME for t in group):
+            raise ValueError(f"{where}, that single precision can hold; got {_short(group)}")
+        if number and not _rises(groups[number - 1][-1], group[0]):
+            # Nothing here can fit such frames: the noise that groups share by interleaving is in no formula.
+            raise ValueError(
+                f"read_times: group {number}: expected times rising beyond the group before it, which ends at "
+                f"{groups[number - 1][-1]}; got {_short(group)} (groups that overlap or interleave cannot be fitted)"
+            )
+    return groups
+
+
+def _rises(earlier: float, later: float) -> bool:
+    return later - earlier >= _SMALLEST_STEP
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
