@@ -11,17 +11,26 @@ if TYPE_CHECKING:
     from rampfit_numba.api import fit_ramps
     from rampfit_numba.compilation import warm_up
     from rampfit_numba.exposure import Exposure, ExposureHeader
-    from rampfit_numba.files import fit_file, fit_files
+    from rampfit_numba.files import FileResult, fit_file, fit_files
+    from rampfit_numba.flags import make_groupdq
     from rampfit_numba.io.fits import read_exposure, write_products
+    from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
+    from rampfit_numba.jumps import find_jumps
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
-    from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts
+    from rampfit_numba.read_files import fit_reads
+    from rampfit_numba.readnoise import estimate_readnoise
+    from rampfit_numba.result import FitInputs, FitOpt, RampFit, Rate, RateInts
+    from rampfit_numba.segments import find_samples, find_segments
     from rampfit_numba.simulate import simulate_exposure
+    from rampfit_numba.used_reads import count_reads
 
 __all__ = [
     "Exposure",
     "ExposureHeader",
+    "FileResult",
+    "FitInputs",
     "FitOpt",
     "FitOptions",
     "RampFileError",
@@ -30,10 +39,18 @@ __all__ = [
     "Rate",
     "RateInts",
     "__version__",
+    "count_reads",
+    "estimate_readnoise",
+    "find_jumps",
+    "find_samples",
+    "find_segments",
     "fit_file",
     "fit_files",
     "fit_ramps",
+    "fit_reads",
+    "make_groupdq",
     "read_exposure",
+    "read_reads",
     "read_reference",
     "simulate_exposure",
     "warm_up",
@@ -45,6 +62,8 @@ __all__ = [
 _MODULES = {
     "Exposure": "exposure",
     "ExposureHeader": "exposure",
+    "FileResult": "files",
+    "FitInputs": "result",
     "FitOpt": "result",
     "FitOptions": "options",
     "RampFileError": "messages",
@@ -53,10 +72,18 @@ _MODULES = {
     "Rate": "result",
     "RateInts": "result",
     "__version__": "_version",
+    "count_reads": "used_reads",
+    "estimate_readnoise": "readnoise",
+    "find_jumps": "jumps",
+    "find_samples": "segments",
+    "find_segments": "segments",
     "fit_file": "files",
     "fit_files": "files",
     "fit_ramps": "api",
+    "fit_reads": "read_files",
+    "make_groupdq": "flags",
     "read_exposure": "io.fits",
+    "read_reads": "io.reads",
     "read_reference": "io.references",
     "simulate_exposure": "simulate",
     "warm_up": "compilation",

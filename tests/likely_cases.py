@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tests.cases import flag_missing_rates
 from tests.reference import DQ_FLAGS, Model, step_group_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from rampfit_numba import RampFit
 
 PLANES = ("data", "err", "var_poisson", "var_rnoise", "chisq", "dq")
 Planes = dict[str, "NDArray[Any]"]
@@ -121,7 +124,14 @@ def fit_kernel(case: LikelyCase, *, joint: bool = False) -> LikelyFit:
 
 
 def fit_package(case: LikelyCase, algorithm: str = "likely", **options: Any) -> LikelyFit:
-    """Fit with `fit_ramps`."""
+    """Fit with `fit_ramps`; return its arrays."""
+    fit = run_engine(case, algorithm, **options)
+    rate, rateints = ({n: getattr(kind, n) for n in (*PLANES, "dof")} for kind in (fit.rate, fit.rateints))
+    return LikelyFit(rate, rateints, fit.groupdq)
+
+
+def run_engine(case: LikelyCase, algorithm: str = "likely", **options: Any) -> RampFit:
+    """Fit with `fit_ramps`; its own warnings are expected here, any other one is an error."""
     from rampfit_numba import Exposure, RampFitWarning, fit_ramps
 
     exposure = Exposure(
@@ -139,7 +149,7 @@ def fit_package(case: LikelyCase, algorithm: str = "likely", **options: Any) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", RampFitWarning)
-        fit = fit_ramps(
+        return fit_ramps(
             exposure,
             case.readnoise,
             case.gain,
@@ -150,8 +160,6 @@ def fit_package(case: LikelyCase, algorithm: str = "likely", **options: Any) -> 
             pedestal=case.pedestal,
             **options,
         )
-    rate, rateints = ({n: getattr(kind, n) for n in (*PLANES, "dof")} for kind in (fit.rate, fit.rateints))
-    return LikelyFit(rate, rateints, fit.groupdq)
 
 
 def reference_ramps(case: LikelyCase) -> Any:
@@ -201,6 +209,7 @@ def fit_reference(case: LikelyCase) -> LikelyFit:
     ramps = reference_ramps(case.but())
     before = ramps.groupdq.copy()
     rate, rateints = run_reference(ramps, case.readnoise.copy(), case.gain.copy())
+    flag_missing_rates(rate, rateints)
     return LikelyFit(rate, rateints, case.groupdq | (ramps.groupdq & ~before))
 
 
@@ -248,6 +257,7 @@ def likely_golden_expected(example: Mapping[str, Any]) -> LikelyFit:
         }
         for kind in ("rate", "rateints")
     ]
+    flag_missing_rates(*kinds)
     return LikelyFit(*kinds, np.array(example["expected"]["groupdq"], np.uint8)[..., None, None])
 
 

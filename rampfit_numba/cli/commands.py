@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rampfit_numba.cli import cache, demo, fit, simulate, warmup
-from rampfit_numba.cli.arguments import Parser, check_log_file
+from rampfit_numba.cli import cache, demo, fit, reads, simulate, warmup
+from rampfit_numba.cli.arguments import Parser, check_log_file, did_you_mean, refuse_unknown_options
 from rampfit_numba.cli.console import say
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Command(Protocol):
 #: By name, in the order of the help.
 COMMANDS: dict[str, Command] = {
     "fit": fit,
+    "reads": reads,
     "simulate": simulate,
     "demo": demo,
     "warmup": warmup,
@@ -46,6 +47,7 @@ examples:
   rampfit jw_jump.fits --readnoise readnoise.fits --gain gain.fits     the same as: rampfit fit jw_jump.fits ...
   rampfit *_jump.fits --readnoise 14.2 --gain 5.5 --maximum-cores half --output-dir rates
   rampfit jw_jump.fits --readnoise 14.2 --gain 5.5 --algorithm likely_joint --save-opt
+  rampfit reads R01_F*.fits --readnoise 6 --gain 2.1 --frame-time 10.65 --saturation 45000     any detector's reads
   rampfit demo                                                         simulate, fit, compare with the truth
 
 exit status: 0 done; 1 something failed (other files are still done); 2 wrong usage; 130 interrupted; 143 terminated.
@@ -64,12 +66,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
     top = make_parser()
     if not argv:
         top.error(f"expected a FILE or a command: {', '.join(COMMANDS)}")
-    if argv[0] not in (*COMMANDS, "-h", "--help", "--version") and not argv[0].startswith("--print"):
+    if argv[0] not in (*COMMANDS, "-h", "--help", "-V", "--version") and not argv[0].startswith("--print"):
         word = argv[0]
         if not word.startswith("-") and "." not in word and not Path(word).exists():
-            top.error(f"{word!r} is neither a file nor a command ({', '.join(COMMANDS)})")
+            top.error(f"{word!r} is neither a file nor a command ({', '.join(COMMANDS)}){did_you_mean(word, COMMANDS)}")
         argv = ["fit", *argv]
-    chosen = top.parse_args(_with_dashes(argv))
+    words = _with_dashes(argv)
+    refuse_unknown_options(top, words)
+    chosen = top.parse_args(words)
     check_log_file(chosen)
     return chosen
 
@@ -95,7 +99,7 @@ def make_parser() -> Parser:
         allow_abbrev=False,
     )
     top.add_argument(
-        "--version", action=_Version, nargs=0, help="print the versions of rampfit and of what it stands on"
+        "-V", "--version", action=_Version, nargs=0, help="print the versions of rampfit and of what it stands on"
     )
     top.add_argument(
         "--print-completion",
