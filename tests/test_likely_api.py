@@ -460,17 +460,10 @@ def test_uneven_and_ragged_reads(algorithm):
         fit_ramps(exposure, NOISE, GAIN)
 
 
-def test_uneven_reads_of_few_groups_are_refused():
-    exposure = Exposure(np.zeros((1, 3, 2, 2)), None, 10.0, read_times=[1, 2, 9])
-    with pytest.raises(ValueError, match=r"read_times: 'ols' needs evenly .* needs 4 groups or more \(.* has 3\)"):
-        fit_ramps(exposure, NOISE, GAIN, algorithm="likely")
-
-
 @pytest.mark.parametrize(
     ("times", "message"),
     [
-        ([[1, 3], [2, 4], [5, 6], [7, 8]], "group 1: expected times rising beyond the group before it.*interleave"),
-        ([[1, 2], [2, 3], [4, 5], [6, 7]], "group 1: .* which ends at 2.0; got \\(2.0, 3.0\\).*overlap"),
+        ([[1, 4], [2, 3], [5, 6], [7, 8]], "group 1: expected times rising, on average.*; got .2.0, 3.0. after .1.0"),
         ([[1, 2], [3, 4], [7, 8], [5, 6]], "group 3: "),
         ([[1, 2], [4, 3], [5, 6], [7, 8]], "group 1: expected finite, strictly rising"),
         ([[1, 2], [3, 3], [5, 6], [7, 8]], "group 1: expected finite, strictly rising"),
@@ -480,11 +473,11 @@ def test_uneven_reads_of_few_groups_are_refused():
         ([[1, 2], [3, 4], [5, 6]], "expected 4 entries, one per group; got 3"),
         # Their squares would overflow or be zero: warnings of NumPy, and rates that are NaN without a reason.
         ([[1, 2], [3, 4], [5, 6], [7, 1e300]], "group 3: .* that single precision can hold"),
-        ([0, 1e-300, 2e-300, 3e-300], "group 1: expected times rising beyond the group before it"),
+        ([0, 1e-300, 2e-300, 3e-300], "group 1: expected times rising, on average, beyond those of the group before"),
     ],
 )
 def test_times_that_cannot_be_are_refused(times, message):
-    """Deviation from the reference, which takes what comes: interleaved frames break its formulas (trap T17)."""
+    """Deviation from the reference, which takes what comes (trap T17)."""
     with pytest.raises(ValueError, match=f"read_times: {message}"):
         Exposure(np.zeros((1, 4, 2, 2)), None, 2.0, nframes=2, read_times=times)
 
