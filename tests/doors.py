@@ -19,8 +19,8 @@ BEGIN, END = "<!-- doors:start -->\n", "<!-- doors:end -->\n"
 #: Arguments of the Python functions that are no options: what is fitted, and where results go.
 DATA = {"exposure", "path", "paths", "readnoise", "gain", "out", "on_error", "options"}
 
-#: Options that only some kind of file has; its page of the documentation describes them.
-OF_FORMATS = {name for kind in FORMATS for name in kind.own_options}
+#: Options that only another kind of file than JWST's has; its page of the documentation describes them.
+OF_FORMATS = {name for kind in FORMATS[:-1] for name in kind.own_options} - {*FORMATS[-1].own_options}
 #: Options whose default the command leaves to the kind of file.
 BY_KIND = {"algorithm", "readnoise_kind"}
 
@@ -32,7 +32,7 @@ def of_python():
         for name, parameter in inspect.signature(function).parameters.items():
             if name not in DATA:
                 assert found.setdefault(name, parameter.default) == parameter.default, (function, name)
-    return found
+    return found | dict.fromkeys(FORMATS[-1].own_options)
 
 
 def of_options():
