@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rampfit_numba.result import FitInputs, FitOpt, RampFit, Rate, RateInts
     from rampfit_numba.segments import find_samples, find_segments
     from rampfit_numba.simulate import simulate_exposure
+    from rampfit_numba.view.viewer import view
 
 __all__ = [
     "Exposure",
@@ -42,6 +43,7 @@ __all__ = [
     "read_exposure",
     "read_reference",
     "simulate_exposure",
+    "view",
     "warm_up",
     "write_products",
 ]
@@ -69,6 +71,7 @@ _MODULES = {
     "read_exposure": "io.fits",
     "read_reference": "io.references",
     "simulate_exposure": "simulate",
+    "view": "view.viewer",
     "warm_up": "compilation",
     "write_products": "io.fits",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
@@ -23,6 +24,9 @@ from rampfit_numba.registry import ALGORITHMS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.io.references import ReferenceImage
+    from rampfit_numba.result import RampFit
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,43 @@ class FileResult:
     path: Path
     products: tuple[Path, ...] = ()
     error: Exception | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FittedFile:
+    """An exposure that was read from a file and fitted, and is still in memory.
+
+    Attributes
+    ----------
+    path : Path
+    fit : RampFit
+        Its `inputs` are the exposure and the references.
+    readnoise, gain : str
+        Base names of the references' files, or what they were where there was none.
+    seconds : float
+        That reading and fitting took.
+    products : tuple of Path
+        The files written, if any.
+    """
+
+    path: Path
+    fit: RampFit
+    readnoise: str
+    gain: str
+    seconds: float
+    products: tuple[Path, ...] = ()
+
+
+def read_and_fit(path: str | os.PathLike[str], readnoise: Any, gain: Any, **options: Any) -> FittedFile:  # noqa: ANN401
+    """Fit the exposure in a file, and write nothing.
+
+    Parameters and what is raised are those of :func:`fit_file`.
+    """
+    job = _Job.checked([Path(path)], readnoise, gain, None, False, "", "", options)  # noqa: FBT003  (overwrites nothing)
+    begin = time.perf_counter()
+    exposure = read_exposure(path)
+    fit, noise, conversion = _fit_exposure(Path(path), exposure, job)
+    return FittedFile(Path(path), fit, noise.source, conversion.source, time.perf_counter() - begin)
 
 
 def fit_file(
@@ -118,6 +159,7 @@ def fit_files(
     int_name: str = "",
     opt_name: str = "",
     on_error: Literal["raise", "continue"] | Callable[[FileResult], None] = "raise",
+    on_fit: Callable[[FittedFile], None] | None = None,
     **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> list[FileResult]:
     """Fit the exposures in several files, one after the other, with the same references and options.
@@ -130,6 +172,8 @@ def fit_files(
     on_error : {"raise", "continue"} or callable
         Whether a file that fails stops the run, or is noted in its result while the others are done. "continue" logs
         the error; a function is called with the result instead.
+    on_fit : callable, optional
+        Called with each :class:`FittedFile` when its products are written; what it raises is the file's failure.
     readnoise, gain, output_dir, overwrite, int_name, opt_name, **options
         As for :func:`fit_file`.
 
@@ -158,6 +202,7 @@ def fit_files(
         raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
     files = [Path(path) for path in paths]
     job = _Job.checked(files, readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
+    job = replace(job, on_fit=on_fit)
 
     results = []
     with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
@@ -204,6 +249,7 @@ class _Job:
     options: dict[str, Any]
     fit_options: FitOptions
     inputs: tuple[Path, ...]
+    on_fit: Callable[[FittedFile], None] | None = None
 
     @classmethod
     def checked(  # noqa: PLR0917  (those of fit_files)
@@ -251,19 +297,12 @@ class _Job:
 def _fit_file(path: Path, job: _Job) -> list[Path]:
     job.check_products(path, job.fit_options)
 
+    begin = time.perf_counter()
     exposure = read_exposure(path)
     options = job.fit_options.for_groups(exposure.ngroups)
     if options != job.fit_options:
         job.check_products(path, options)
-    instrument = f"{exposure.instrument}, " if exposure.instrument else ""
-    size = f"{exposure.nrows} rows x {exposure.ncols} columns"
-    log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
-    images = {name: read_reference(reference, exposure, name) for name, reference in job.references.items()}
-    noise, conversion = images["readnoise"], images["gain"]
-    log.info("Using READNOISE reference: %s", noise.source)
-    log.info("Using GAIN reference: %s", conversion.source)
-    log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
-    fit = fit_ramps(exposure, noise.data, conversion.data, **job.options)
+    fit, noise, conversion = _fit_exposure(path, exposure, job)
     products = write_products(
         fit,
         job.folder,
@@ -278,7 +317,23 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     )
     for product in products:
         log.info("Saved %s", product)
+    if job.on_fit is not None:
+        seconds = time.perf_counter() - begin
+        job.on_fit(FittedFile(path, fit, noise.source, conversion.source, seconds, tuple(products)))
     return products
+
+
+def _fit_exposure(path: Path, exposure: Exposure, job: _Job) -> tuple[RampFit, ReferenceImage, ReferenceImage]:
+    options = job.fit_options.for_groups(exposure.ngroups)
+    instrument = f"{exposure.instrument}, " if exposure.instrument else ""
+    size = f"{exposure.nrows} rows x {exposure.ncols} columns"
+    log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
+    images = {name: read_reference(reference, exposure, name) for name, reference in job.references.items()}
+    noise, conversion = images["readnoise"], images["gain"]
+    log.info("Using READNOISE reference: %s", noise.source)
+    log.info("Using GAIN reference: %s", conversion.source)
+    log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
+    return fit_ramps(exposure, noise.data, conversion.data, **job.options), noise, conversion
 
 
 def _check_options(options: dict[str, Any]) -> FitOptions:

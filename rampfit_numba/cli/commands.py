@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rampfit_numba.cli import demo, fit, simulate, warmup
+from rampfit_numba.cli import demo, fit, simulate, view, warmup
 from rampfit_numba.cli.arguments import Parser, check_log_file
 from rampfit_numba.cli.console import say
 
@@ -31,6 +31,7 @@ class Command(Protocol):
 #: By name, in the order of the help.
 COMMANDS: dict[str, Command] = {
     "fit": fit,
+    "view": view,
     "simulate": simulate,
     "demo": demo,
     "warmup": warmup,
