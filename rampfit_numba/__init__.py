@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from rampfit_numba.api import fit_ramps
     from rampfit_numba.compilation import warm_up
     from rampfit_numba.exposure import Exposure, ExposureHeader
-    from rampfit_numba.files import fit_file, fit_files
+    from rampfit_numba.files import FileResult, fit_file, fit_files
+    from rampfit_numba.flags import make_groupdq
     from rampfit_numba.io.fits import read_exposure, write_products
     from rampfit_numba.io.references import read_reference
     from rampfit_numba.jumps import find_jumps
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Exposure",
     "ExposureHeader",
+    "FileResult",
     "FitInputs",
     "FitOpt",
     "FitOptions",
@@ -40,6 +42,7 @@ __all__ = [
     "fit_file",
     "fit_files",
     "fit_ramps",
+    "make_groupdq",
     "read_exposure",
     "read_reference",
     "simulate_exposure",
@@ -53,6 +56,7 @@ __all__ = [
 _MODULES = {
     "Exposure": "exposure",
     "ExposureHeader": "exposure",
+    "FileResult": "files",
     "FitInputs": "result",
     "FitOpt": "result",
     "FitOptions": "options",
@@ -68,6 +72,7 @@ _MODULES = {
     "fit_file": "files",
     "fit_files": "files",
     "fit_ramps": "api",
+    "make_groupdq": "flags",
     "read_exposure": "io.fits",
     "read_reference": "io.references",
     "simulate_exposure": "simulate",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bytes of a value, and arrays in a fitopt.
 _SAMPLE, _FITOPT_ARRAYS = 4, 9
+#: Steps of NumPy's search for a shared element, which takes none for ordinary arrays.
+_MOST_WORK = 100_000
 
 
 def allocate_results(
@@ -94,13 +97,49 @@ def _check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...], dt
 
 
 def check_apart(results: Results, inputs: Mapping[str, np.ndarray | None]) -> None:
-    """Refuse results that overlap an input, which would be overwritten while it is read."""
-    arrays = {f"out.rate.{name}": plane for name, plane in vars(results.rate).items()}
-    arrays |= {f"out.rateints.{name}": plane for name, plane in vars(results.rateints).items()}
-    arrays |= {"out.groupdq": results.groupdq}
+    """Refuse results whose memory is also that of an input, of another result, or of another element of the same one.
+
+    Raises
+    ------
+    ValueError
+        One of them would overwrite the other.
+    """
+    planes = {f"out.rate.{name}": plane for name, plane in vars(results.rate).items()}
+    planes |= {f"out.rateints.{name}": plane for name, plane in vars(results.rateints).items()}
+    planes |= {"out.groupdq": results.groupdq}
+    arrays = {name: plane for name, plane in planes.items() if plane is not None}
     for name, plane in arrays.items():
+        if _overlaps_itself(plane):
+            raise ValueError(
+                f"{name}: expected an element of its own for each pixel; got strides {plane.strides} for shape "
+                f"{plane.shape}, with which some share one"
+            )
         for source, array in inputs.items():
-            if plane is not None and array is not None and np.may_share_memory(plane, array):
+            if array is not None and _overlap(plane, array):
                 raise ValueError(
                     f"{name}: expected memory of its own, since inputs are not modified; got that of {source}"
                 )
+    for (name, plane), (other, array) in combinations(arrays.items(), 2):
+        if _overlap(plane, array):
+            raise ValueError(f"{other}: expected memory of its own; got that of {name}")
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether two arrays share an element, as columns of one table do not; True where that is too hard to tell."""
+    if not np.may_share_memory(one, other):
+        return False
+    try:
+        return np.shares_memory(one, other, max_work=_MOST_WORK)  # type: ignore[arg-type]  # numbers are documented
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _overlaps_itself(array: np.ndarray) -> bool:
+    """Tell whether elements of an array share memory: some step is shorter than all that stands within it."""
+    extent = array.itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(array.strides, array.shape, strict=True)):
+        if size > 1:
+            if stride < extent:
+                return True
+            extent += (size - 1) * stride
+    return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import sys
 import time
 import warnings
 from concurrent.futures import Executor
@@ -26,7 +28,7 @@ from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import ALGORITHMS
-from rampfit_numba.result import FitInputs, RampFit
+from rampfit_numba.result import NO_VALID_FIT, FitInputs, RampFit, Rate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -63,11 +65,11 @@ def fit_ramps(
     ----------
     exposure : Exposure
         Ramps in DN, flags, timing. Not modified.
-    readnoise : float or array_like, shape (nrows, ncols)
+    readnoise : float, array_like of shape (nrows, ncols), path-like, or what :func:`read_reference` returns
         Read noise in DN, of the difference of two frames (CDS) as JWST's reference files have it, or of a single frame:
         see `readnoise_kind`.
-    gain : float or array_like, shape (nrows, ncols)
-        In e-/DN.
+    gain : float, array_like of shape (nrows, ncols), path-like, or what :func:`read_reference` returns
+        In e-/DN. A file is cut to the exposure's subarray, as its header has it.
     algorithm : str
         ``"ols"``: optimally weighted least squares between the flagged jumps; the pipeline's name ``"OLS_C"`` is
         accepted too. ``"likely"`` (or ``"LIKELY"``): generalised least squares with a search for jumps, as the
@@ -143,6 +145,7 @@ def fit_ramps(
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     image = exposure.shape[2:]
+    readnoise, gain = _image(readnoise, exposure, "readnoise"), _image(gain, exposure, "gain")
     noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
     if options.readnoise_kind == "single":
         noise = _of_two_frames(noise)
@@ -165,16 +168,17 @@ def fit_ramps(
     inputs = RowInputs(*(_source(array) for array in arrays))
     method = load_method(options.algorithm)
     plan = method.plan(exposure, options, inputs)
-    make_ready(plan.kernels)
+    make_ready(plan.kernels, progress=bool(progress))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
     if plan.count_rows is not None:
         counts = run(plan.count_rows, plan.inputs, None)
         nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
         results = results._replace(fitopt=allocate_fitopt(exposure.shape, nsegments, njumps, allocator))
     returned = run(plan.fit_rows, plan.inputs, method.outputs(results), progress=progress)
-    nothing = method.finish(plan, returned, results)
+    nothing = method.finish(plan, returned, results) or ("" if _anything_fitted(results.rate) else NO_VALID_FIT)
     if nothing:
-        warnings.warn(f"no ramp can be fitted: {nothing}; all rates are NaN", RampFitWarning, stacklevel=2)
+        left = "NaN" if np.isnan(results.rate.data).all() else "NaN or 0"
+        warnings.warn(f"no ramp can be fitted: {nothing}; all rates are {left}", RampFitWarning, stacklevel=2)
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
     rate, rateints, fitopt, groupdq = results
     kept = FitInputs(exposure, noise, electrons)
@@ -190,6 +194,24 @@ def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
         f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}, "
         f"which needs {able.fewest_groups} groups or more (this exposure has {exposure.ngroups})"
     )
+
+
+def _image(reference: Any, exposure: Exposure, name: str) -> Any:  # noqa: ANN401  (an array, a number, or more)
+    """Return a reference as numbers, read from its file where it is one."""
+    if isinstance(reference, str | os.PathLike):
+        from rampfit_numba.io.references import read_reference
+
+        return read_reference(reference, exposure, name).data
+    # What read_reference returns can only come from a program that has imported it: no need to import astropy here.
+    references = sys.modules.get("rampfit_numba.io.references")
+    if references is not None and isinstance(reference, references.ReferenceImage):
+        return reference.data
+    return reference
+
+
+def _anything_fitted(rate: Rate) -> bool:
+    """Tell whether any pixel has a rate; a 0 without an error is what OLS, as its reference, gives for no segment."""
+    return any((np.isfinite(row) & (err > 0)).any() for row, err in zip(rate.data, rate.err, strict=True))
 
 
 def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.ndarray:  # noqa: ANN401

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from rampfit_numba.flags import mask_to_flags
+
 #: Larger counts of frames are mistakes, and too large for arithmetic with times.
 _LARGEST_COUNT = 2**31 - 1
 #: Characters of a value that a message shows.
@@ -18,8 +20,15 @@ _LONGEST = 60
 _LARGEST_TIME, _SMALLEST_STEP = (float(limit) for limit in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
 
 
-def as_array(name: str, value: Any, unit: str = "DN") -> np.ndarray:  # noqa: ANN401  (anything array-like)
+def as_array(
+    name: str,
+    value: Any,  # noqa: ANN401  (anything array-like)
+    unit: str = "DN",
+    kinds: str = "fiu",
+) -> np.ndarray:
     """Return `value` as an array without copying it where it is one, a Quantity in `unit`.
+
+    `kinds` are NumPy's letters for the kinds of numbers that are taken.
 
     Raises
     ------
@@ -39,22 +48,28 @@ def as_array(name: str, value: Any, unit: str = "DN") -> np.ndarray:  # noqa: AN
             value = value.value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
-            f"{name}: expected an array without a mask; got a masked array (set DO_NOT_USE in groupdq instead)"
+            f"{name}: expected an array without a mask; got a masked array (give its .data, and set "
+            "DO_NOT_USE in groupdq instead, which takes a mask as it is)"
         )
     try:
         array: np.ndarray = np.asanyarray(value)
     except ValueError as error:
         raise TypeError(f"{name}: expected an array of numbers; got {type(value).__name__} ({error})") from error
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind not in kinds:
         raise TypeError(f"{name}: expected an array of real numbers; got dtype {array.dtype}")
     return array
 
 
 def check_data(value: Any) -> np.ndarray:  # noqa: ANN401
-    """Return `value` as an array of four dimensions, none of which is empty."""
+    """Return `value` as an array of four dimensions, none of which is empty; one of three is one integration."""
     data = as_array("data", value)
+    if data.ndim == 3:  # noqa: PLR2004
+        data = data[np.newaxis]
     if data.ndim != 4:  # noqa: PLR2004
-        raise ValueError(f"data: expected 4 dimensions (nints, ngroups, nrows, ncols); got shape {data.shape}")
+        raise ValueError(
+            "data: expected 4 dimensions (nints, ngroups, nrows, ncols), or 3 for one integration; got shape "
+            f"{data.shape}"
+        )
     if 0 in data.shape:
         raise ValueError(f"data: expected at least one integration, group, row and column; got shape {data.shape}")
     return data
@@ -70,17 +85,26 @@ def check_flags(
     """Return flags as an array of `dtype` and `shape`, which is that of what `meaning` says; None stays None."""
     if value is None:
         return None
-    flags = as_array(name, value, "")
+    flags = _with_integration(as_array(name, value, "", kinds="fiub"), shape)
     if flags.dtype.kind == "f":
-        raise TypeError(f"{name}: expected an array of integers; got dtype {flags.dtype}")
+        raise TypeError(f"{name}: expected an array of integers or booleans; got dtype {flags.dtype}")
     if flags.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {flags.shape}")
     if flags.dtype == dtype:
         return flags
+    if flags.dtype.kind == "b":
+        return mask_to_flags(flags, dtype)
     top = int(np.iinfo(dtype).max)
     if not np.can_cast(flags.dtype, dtype) and (int(flags.min()) < 0 or int(flags.max()) > top):
         raise ValueError(f"{name}: expected flags between 0 and {top}; got {int(flags.min())} to {int(flags.max())}")
     return np.asarray(flags.astype(dtype))
+
+
+def _with_integration(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array with the axis that exposures of one integration may be given without."""
+    if len(shape) > 2 and shape[0] == 1 and array.shape == shape[1:]:  # noqa: PLR2004  (more than an image)
+        return array[np.newaxis]
+    return array
 
 
 def check_plane(
@@ -93,7 +117,7 @@ def check_plane(
     """Return a plane of `shape`, which is that of what `meaning` says; None stays None."""
     if value is None:
         return None
-    plane = as_array(name, value, unit)
+    plane = _with_integration(as_array(name, value, unit), shape)
     if plane.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {plane.shape}")
     return plane

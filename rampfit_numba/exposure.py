@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from rampfit_numba.checks import check_count, check_data, check_flags, check_plane, check_read_times, check_time
 from rampfit_numba.reads import ReadCorrections, arrange_reads, arrange_times, check_corrections
+from rampfit_numba.summary import brief, flags_text, shape_text, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from astropy.io import fits
     from numpy.typing import ArrayLike
 
+#: Characters of a name that a description shows.
+_LONGEST = 20
 #: Relative differences between time steps that still count as even: files hold rounded times.
 _EVEN = 1e-4
 
@@ -42,21 +45,22 @@ class ExposureHeader:
     filename: str = ""
 
 
-@dataclass(frozen=True, eq=False, init=False)  # its own __init__: what it takes is wider than what it holds
+@dataclass(frozen=True, eq=False, init=False, repr=False)  # what it takes is wider than what it holds
 class Exposure:
     """One exposure: its ramps, flags and timing. Arrays are kept as given and never modified.
 
     Parameters
     ----------
-    data : array_like, shape (nints, ngroups, nrows, ncols)
+    data : array_like, shape (nints, ngroups, nrows, ncols), or (ngroups, nrows, ncols): one integration
         Linearised, bias-subtracted ramps in DN: any float or integer type, byte order, strides, ``np.memmap`` or
         ``astropy.units.Quantity``. Fitted as float32.
-    groupdq : array_like of integers, shape of `data`, or None
-        Flags of the groups; only the low eight bits exist. None: all good.
+    groupdq : array_like of integers or booleans, shape of `data`, or None
+        Flags of the groups; only the low eight bits exist. True in a mask is DO_NOT_USE; :func:`make_groupdq` makes
+        flags of masks of saturated, jump and other groups. None: all good.
     group_time : float
         Time from group to group in s.
-    pixeldq : array_like of integers, shape (nrows, ncols), optional
-        Flags of the pixels. None: all good.
+    pixeldq : array_like of integers or booleans, shape (nrows, ncols), optional
+        Flags of the pixels; True in a mask is DO_NOT_USE. None: all good.
     frame_time : float, optional
         Time from frame to frame in s; None: ``group_time / (nframes + groupgap)``.
     nframes, groupgap, drop_frames1 : int
@@ -101,8 +105,8 @@ class Exposure:
     average_dark_current: np.ndarray | None
     zeroframe: np.ndarray | None
     instrument: str
-    header: ExposureHeader | None = field(repr=False)
-    corrections: ReadCorrections | None = field(repr=False)
+    header: ExposureHeader | None
+    corrections: ReadCorrections | None
 
     def __init__(
         self,
@@ -244,6 +248,20 @@ class Exposure:
             header=header,
             corrections=check_corrections(ramps.shape[2:], saturation, pedestal, linearity, invert),
         )
+
+    def __repr__(self) -> str:
+        return brief("Exposure", {"": shape_text(self.shape), **self._facts()})
+
+    def _repr_html_(self) -> str:
+        return table("Exposure", {"size": shape_text(self.shape), **self._facts()})
+
+    def _facts(self) -> dict[str, str]:
+        facts = {"group time": f"{self.group_time:g} s", "groups flagged:": flags_text(self.groupdq)}
+        if self.read_times is not None:
+            facts["read times"] = "even" if self.evenly_read else "uneven"
+        if self.instrument:
+            facts["instrument"] = repr(self.instrument[:_LONGEST])
+        return facts
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

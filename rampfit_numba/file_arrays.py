@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -21,6 +21,10 @@ from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+
+#: Bytes that are read at a time of an array that is not contiguous.
+_SPAN = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class FileArray:
         values = room[: self.nbytes].view(self.dtype).reshape(self.shape)
         planes = values.reshape(-1, values.shape[-2] * values.shape[-1])
         row = self.whole[-1] * self.dtype.itemsize
-        with self._opened() as file, self._failure_named():
+        with self.open() as file, _failure_named(self.path):
             for number, plane in enumerate(planes):
                 place = self.offset + (number * self.whole[-2] + self.start) * row
                 _read_into(file.fileno(), plane.view(np.uint8), place, self.path)
@@ -98,7 +102,7 @@ class FileArray:
         RampFileError
             The file is gone, was replaced, or is shorter than it was.
         """
-        with self._opened() as file:
+        with self.open() as file:
             self.check_size(file)
 
     def check_size(self, file: BinaryIO) -> None:
@@ -106,22 +110,28 @@ class FileArray:
         if os.fstat(file.fileno()).st_size < self.offset + prod(self.whole) * self.dtype.itemsize:
             raise _ended_early(self.path)
 
-    @contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
-        with self._failure_named():
-            file = Path(self.path).open("rb", buffering=0)  # noqa: SIM115  (closed below)
-        # Whatever else fails while the file is open is no failure of the file.
-        with file:
-            if os.fstat(file.fileno()).st_ino != self.inode:
-                raise RampFileError(f"{self.path}: was replaced by another file while it was read; read it again")
-            yield file
+    def open(self) -> AbstractContextManager[BinaryIO]:
+        """Open the file, if it is still the one that it was; raises as :meth:`check` says."""
+        return _opened(self.path, self.inode)
 
-    @contextmanager
-    def _failure_named(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RampFileError(f"{self.path}: cannot be read any more: {error.strerror}") from error
+
+@contextmanager
+def _opened(path: str, inode: int) -> Iterator[BinaryIO]:
+    with _failure_named(path):
+        file = Path(path).open("rb", buffering=0)  # noqa: SIM115  (closed below)
+    # Whatever else fails while the file is open is no failure of the file.
+    with file:
+        if os.fstat(file.fileno()).st_ino != inode:
+            raise RampFileError(f"{path}: was replaced by another file while it was read; read it again")
+        yield file
+
+
+@contextmanager
+def _failure_named(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RampFileError(f"{path}: cannot be read any more: {error.strerror}") from error
 
 
 @contextmanager
@@ -139,7 +149,7 @@ def mapped(arrays: Iterable[Any]) -> Iterator[list[Any]]:
             if not isinstance(array, FileArray):
                 found.append(array)
                 continue
-            file = files.enter_context(array._opened())  # noqa: SLF001  (the class above)
+            file = files.enter_context(array.open())
             array.check_size(file)
             opened.append((array, file))
             try:
@@ -169,15 +179,27 @@ def _ended_early(path: str) -> RampFileError:
 
 
 def as_file_array(array: np.ndarray) -> np.ndarray | FileArray:
-    """Return a :class:`FileArray` for an array that is mapped whole and unchanged from a file, others as they are."""
+    """Return what to fit in place of an array, so that no map of a file is touched.
+
+    Returns
+    -------
+    FileArray or ndarray
+        A :class:`FileArray` for what is mapped from a file, whole or some of its rows (the last axis but one). Other
+        parts, like some columns or every second row, are read into memory, plane by plane. Arrays that are in memory
+        already are returned as they are, and so are maps that a write would not reach the file of (copy on write).
+
+    Raises
+    ------
+    RampFileError
+        The file is gone, was replaced, or is shorter than it was.
+    """
     root = array
     while isinstance(root.base, np.ndarray):
         root = root.base
     if not isinstance(root, np.memmap) or root.filename is None or root.mode == "c" or not hasattr(os, "preadv"):
         return array
-    if not array.flags.c_contiguous or array.ndim < 2 or array.size == 0:  # noqa: PLR2004  (rows and columns)
+    if array.ndim < 2 or array.size == 0:  # noqa: PLR2004  (rows and columns)
         return array
-    address = array.__array_interface__["data"][0]
     root_address = root.__array_interface__["data"][0]
     path = os.fspath(root.filename)
     inode = _mapped_inode(root_address)
@@ -186,15 +208,70 @@ def as_file_array(array: np.ndarray) -> np.ndarray | FileArray:
             return array
     except OSError:
         return array
-    return FileArray(
-        path=path,
-        inode=inode,
-        dtype=array.dtype,
-        offset=root.offset + address - root_address,
-        whole=array.shape,
-        start=0,
-        stop=array.shape[-2],
-    )
+    before = array.__array_interface__["data"][0] - root_address
+    rows = _whole_rows(array, before, root.nbytes)
+    if rows is None:
+        with _opened(path, inode) as file, _failure_named(path):
+            return _read_copy(file.fileno(), array, root.offset + before, path)
+    whole, start = rows
+    skipped = start * whole[-1] * array.itemsize
+    offset = root.offset + before - skipped
+    return FileArray(path, inode, array.dtype, offset, whole, start, start + array.shape[-2])
+
+
+def _whole_rows(array: np.ndarray, before: int, nbytes: int) -> tuple[tuple[int, ...], int] | None:
+    """Return the shape of the C-contiguous array that `array` is some rows of, and the first of them; None: it is not.
+
+    `before` are the bytes in front of the array's first element in a map of `nbytes` bytes.
+    """
+    *leading, nrows, ncols = array.shape
+    row = ncols * array.itemsize
+    columns_follow = ncols == 1 or array.strides[-1] == array.itemsize
+    if not columns_follow or (nrows > 1 and array.strides[-2] != row) or before % row:
+        return None
+    height, rest = nrows, 0
+    # Of several leading axes some may have one element, whose strides say nothing.
+    for axis in reversed(range(len(leading))):
+        if leading[axis] > 1:
+            inner = prod(leading[axis + 1 :])
+            height, rest = divmod(array.strides[axis], inner * row)
+            break
+    if rest or height < nrows:
+        return None
+    whole = (*leading, height, ncols)
+    right = [prod(whole[axis + 1 :]) * array.itemsize for axis in range(len(leading))]
+    if any(size > 1 and stride != wanted for size, stride, wanted in zip(leading, array.strides, right, strict=False)):
+        return None
+    start = before // row % height
+    begin = before - start * row
+    if start + nrows > height or begin < 0 or begin + prod(whole) * array.itemsize > nbytes:
+        return None
+    return whole, start
+
+
+def _read_copy(descriptor: int, array: np.ndarray, offset: int, path: str) -> np.ndarray:
+    """Read an array of any strides whose first element is at `offset` of a file."""
+    once = tuple(slice(None) if stride else slice(1) for stride in array.strides)
+    values = np.empty(array[once].shape, array.dtype)
+    _read_strided(descriptor, values, offset, array.strides, path)
+    return np.broadcast_to(values, array.shape)
+
+
+def _read_strided(descriptor: int, values: np.ndarray, offset: int, strides: tuple[int, ...], path: str) -> None:
+    """Fill `values` from a file in pieces of up to `_SPAN` bytes, the gaps between elements included."""
+    steps = [(size - 1) * stride for size, stride in zip(values.shape, strides, strict=True)]
+    low = sum(min(step, 0) for step in steps)
+    span = sum(map(abs, steps)) + values.itemsize
+    if span <= _SPAN or values.ndim == 0:
+        buffer = np.empty(span, np.uint8)
+        _read_into(descriptor, buffer, offset + low, path)
+        values[...] = np.ndarray(values.shape, values.dtype, buffer, -low, strides)
+        return
+    axis = max(range(values.ndim), key=lambda axis: abs(steps[axis]))
+    inner = strides[:axis] + strides[axis + 1 :]
+    for number in range(values.shape[axis]):
+        part = values[(slice(None),) * axis + (number, ...)]
+        _read_strided(descriptor, part, offset + number * strides[axis], inner, path)
 
 
 def _mapped_inode(address: int) -> int | None:

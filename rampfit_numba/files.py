@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
@@ -22,7 +23,7 @@ from rampfit_numba.progress import job as progress_job
 from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.io.references import ReferenceImage
@@ -36,8 +37,8 @@ _OPTIONS = (*_FIT_OPTIONS, "maximum_cores", "executor", "progress")
 
 
 @dataclass(frozen=True)
-class FileResult:
-    """What became of one file.
+class FileResult(Sequence[Path]):
+    """What became of one file. As a sequence, it is that of the files written.
 
     Attributes
     ----------
@@ -52,6 +53,19 @@ class FileResult:
     path: Path
     products: tuple[Path, ...] = ()
     error: Exception | None = None
+
+    def __len__(self) -> int:
+        return len(self.products)
+
+    def __bool__(self) -> bool:
+        return self.error is None
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Path, ...]: ...
+    def __getitem__(self, index: int | slice) -> Path | tuple[Path, ...]:
+        return self.products[index]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +115,7 @@ def fit_file(
     int_name: str = "",
     opt_name: str = "",
     **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
-) -> list[Path]:
+) -> FileResult:
     """Fit the exposure in a file and write its products: rate, rateints and, with ``save_opt=True``, an optional one.
 
     That is fitopt, and for the likelihood fits likely_chisq.
@@ -125,8 +139,8 @@ def fit_file(
 
     Returns
     -------
-    list of Path
-        The files written.
+    FileResult
+        Its ``products`` are the files written, which it is also a sequence of.
 
     Raises
     ------
@@ -142,11 +156,12 @@ def fit_file(
 
     Examples
     --------
-    >>> fit_file("jw01_nrca1_jump.fits", "readnoise.fits", "gain.fits", output_dir="out")  # doctest: +SKIP
-    [PosixPath('out/jw01_nrca1_rate.fits'), PosixPath('out/jw01_nrca1_rateints.fits')]
+    >>> result = fit_file("jw01_nrca1_jump.fits", "readnoise.fits", "gain.fits", output_dir="out")  # doctest: +SKIP
+    >>> [path.name for path in result]  # doctest: +SKIP
+    ['jw01_nrca1_rate.fits', 'jw01_nrca1_rateints.fits']
     """
     job = _Job.checked([Path(path)], readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
-    return _fit_file(Path(path), job)
+    return FileResult(Path(path), tuple(_fit_file(Path(path), job)))
 
 
 def fit_files(

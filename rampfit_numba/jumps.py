@@ -10,7 +10,7 @@ from rampfit_numba import dq
 from rampfit_numba.algorithms.groups import usable_groups
 from rampfit_numba.algorithms.rows import as_single
 from rampfit_numba.file_arrays import FileArray, as_file_array
-from rampfit_numba.pixel_ramps import inputs_of, is_ols, sample_times
+from rampfit_numba.pixel_ramps import correct_samples, inputs_of, is_ols, sample_times
 from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from astropy.table import QTable
 
+    from rampfit_numba.exposure import Exposure
     from rampfit_numba.pixel_ramps import SampleTimes
     from rampfit_numba.result import FitInputs, RampFit
 
@@ -118,14 +119,15 @@ def _parts(fit: RampFit, inputs: FitInputs) -> Iterator[dict[str, np.ndarray]]:
     for top in range(0, nrows, height):
         rows = slice(top, min(top + height, nrows))
         for i in range(nints):
-            given = _integration(flags, i, rows)
+            samples, given = _integration(data, i, rows), _integration(flags, i, rows)
+            if exposure.corrections is not None:
+                samples, given = _corrected(exposure, samples, given, top)
             marked = given if fit.groupdq is None else fit.groupdq[i, :, rows]
             jumps = (marked & _J) != 0
             jumps[:first] = jumps[stop:] = False
             if clear_first:
                 jumps[first] = False
             where = np.nonzero(jumps)
-            samples = _integration(data, i, rows)
             usable = (given & _DS) == 0
             usable[:first_used] = usable[last_used + 1 :] = usable[:first] = False
             columns = _measure(
@@ -141,6 +143,16 @@ def _integration(source: np.ndarray | FileArray, i: int, rows: slice) -> np.ndar
         ngroups = source.whole[1]
         return np.stack([source.plane(i, g).rows(rows).read() for g in range(ngroups)])
     return np.asarray(source[i, :, rows])
+
+
+def _corrected(exposure: Exposure, samples: np.ndarray, flags: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the fit makes of raw reads and their flags, both of shape (ngroups, rows, ncols)."""
+    shape = samples.shape
+    rows, columns = (axis.ravel() for axis in np.mgrid[top : top + shape[1], : shape[2]])
+    reads = as_single(samples).reshape(1, shape[0], -1).copy()
+    given = flags.astype(np.uint8).reshape(reads.shape).copy()
+    correct_samples(exposure, reads, given, rows, columns)
+    return reads.reshape(shape), given.reshape(shape)
 
 
 def _measure(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.rows import as_single
 from rampfit_numba.file_arrays import FileArray, as_file_array
+from rampfit_numba.kernels.corrections import correct_reads
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import RampFit
 
@@ -120,17 +122,49 @@ def take_ramps(inputs: FitInputs, rows: np.ndarray, columns: np.ndarray) -> Pixe
     zeroframe = None
     if exposure.zeroframe is not None:
         zeroframe = as_single(np.moveaxis(_take(exposure.zeroframe, rows, columns), -1, 0))
+    samples = as_single(_take(exposure.data, rows, columns))
+    flags = _take(exposure.groupdq, rows, columns).astype(np.uint8)
+    correct_samples(exposure, samples, flags, rows, columns)
     return PixelRamps(
         rows=rows,
         columns=columns,
-        samples=as_single(np.moveaxis(_take(exposure.data, rows, columns), -1, 0)),
-        flags=np.moveaxis(_take(exposure.groupdq, rows, columns), -1, 0).astype(np.uint8),
+        samples=np.moveaxis(samples, -1, 0),
+        flags=np.moveaxis(flags, -1, 0),
         pixeldq=plane(exposure.pixeldq, 0, np.uint32),
         readnoise=plane(inputs.readnoise, 1, np.float32),
         gain=plane(inputs.gain, 1, np.float32),
         dark=plane(exposure.average_dark_current, 0, np.float32),
         zeroframe=zeroframe,
     )
+
+
+def correct_samples(
+    exposure: Exposure, samples: np.ndarray, flags: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> None:
+    """Do with raw reads what the fit does with them; nothing where they are none.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    samples, flags : ndarray of float32 and uint8, shape (nints, ngroups, npixels)
+        Copies, modified in place.
+    rows, columns : ndarray of int64, shape (npixels,)
+    """
+    corrections = exposure.corrections
+    if corrections is None or rows.size == 0:
+        return
+    rules = read_rules(corrections)
+    assert rules is not None  # noqa: S101  (for mypy)
+    saturation, pedestal = (
+        np.empty(0, np.float32) if plane is None else as_single(np.ascontiguousarray(plane[rows, columns]))
+        for plane in (corrections.saturation, corrections.pedestal)
+    )
+    linearity = np.empty((0, 0), np.float32)
+    if corrections.linearity is not None:
+        linearity = as_single(np.ascontiguousarray(corrections.linearity[:, rows, columns]))
+    offset = np.float32(rules.inverted_from)
+    correct: Any = correct_reads
+    correct(samples, flags, rows.size, saturation, pedestal, linearity, offset, rules.from_first)
 
 
 def _take(array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+from rampfit_numba.summary import brief, flags_text, median_text, shape_text, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure, ExposureHeader
     from rampfit_numba.options import FitOptions
 
+#: Why nothing could be fitted, where no rule for the whole exposure says so: each ramp has its reason in its flags.
+NO_VALID_FIT = "no ramp has a valid fit"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Rate:
     """Count rate of an exposure, all integrations together.
 
@@ -46,6 +51,20 @@ class Rate:
     chisq: np.ndarray | None = None
     dof: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        return brief(type(self).__name__, {"": shape_text(self.data.shape), **self.facts()})
+
+    def _repr_html_(self) -> str:
+        return table(type(self).__name__, {"size": shape_text(self.data.shape), **self.facts()})
+
+    def facts(self) -> dict[str, str]:
+        """Return what its short description tells."""
+        return {
+            "median": f"{median_text(self.data)} DN/s",
+            "median err": f"{median_text(self.err)} DN/s",
+            "flagged:": flags_text(self.dq),
+        }
+
     @classmethod
     def allocate(
         cls, *shape: int, own_planes: Collection[str] = (), empty: Callable[..., np.ndarray] = np.empty
@@ -64,7 +83,7 @@ def plane_types(own_planes: Collection[str]) -> dict[str, np.dtype[Any]]:
     return {name: special.get(name, np.dtype(np.float32)) for name in names}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RateInts(Rate):
     """Count rate of each integration: the arrays of :class:`Rate` with a leading axis of nints."""
 
@@ -135,11 +154,11 @@ class FitInputs:
     """
 
     exposure: Exposure
-    readnoise: np.ndarray
-    gain: np.ndarray
+    readnoise: np.ndarray = field(repr=False)
+    gain: np.ndarray = field(repr=False)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RampFit:
     """Result of :func:`rampfit_numba.fit_ramps`.
 
@@ -157,6 +176,8 @@ class RampFit:
         What was done: what was asked for, but for likelihood fits of too few groups, for which ``"ols"`` stepped in.
     nothing_to_fit : str
         Empty, or the reason why no pixel of the exposure could be fitted; then all rates are NaN and the flags are set.
+        (With ``"ols"`` a ramp that is left without a segment by flags other than DO_NOT_USE and SATURATED has the
+        rate 0 and the error 0, as in the pipeline.)
     groupdq : ndarray of uint8, shape (nints, ngroups, nrows, ncols), or None
         Flags of the groups with the jumps that a likelihood fit found; None for ``"ols"``, which finds none.
     inputs : FitInputs or None
@@ -172,6 +193,20 @@ class RampFit:
     nothing_to_fit: str = ""
     groupdq: np.ndarray | None = None
     inputs: FitInputs | None = None
+
+    def __repr__(self) -> str:
+        return brief("RampFit", {"": shape_text(self.rateints.data.shape), **self._facts()})
+
+    def _repr_html_(self) -> str:
+        return table("RampFit", {"size": shape_text(self.rateints.data.shape), **self._facts()})
+
+    def _facts(self) -> dict[str, str]:
+        facts = {"algorithm": repr(self.options.algorithm), **self.rate.facts()}
+        if self.fitopt is not None:
+            facts["with"] = f"fitopt of {self.fitopt.slope.shape[1]} segments"
+        if self.nothing_to_fit:
+            facts["nothing fitted:"] = self.nothing_to_fit
+        return facts
 
     # The methods are shorthand for public functions of higher layers, which are reached through the package's door.
 

@@ -200,6 +200,11 @@ def largest_sample(case: Case) -> NDArray[np.float64]:
     return largest if case.zeroframe is None else np.maximum(largest, _size(case.zeroframe).max(axis=0))
 
 
+def anything_fitted(fit: PlainFit) -> bool:
+    """Tell whether any pixel has a rate: a 0 without an error stands for a ramp without a segment."""
+    return bool((np.isfinite(fit.rate["data"]) & (fit.rate["err"] > 0)).any())
+
+
 def nothing_to_fit_failures(case: Case, got: PlainFit) -> list[Failure]:
     """Check the arrays that stand for the reference's None: full, rates NaN, errors 0, DO_NOT_USE everywhere."""
     nints, _, nrows, ncols = case.shape

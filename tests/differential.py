@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.result import NO_VALID_FIT
 from tests.cases import Case, PlainFit, plain, run_engine
-from tests.compare import Comparison, Failure, nothing_to_fit_failures
+from tests.compare import Comparison, Failure, anything_fitted, nothing_to_fit_failures
 from tests.random_exposures import random_case
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ def compare_cases(cases: Iterable[Case], expected_fit: Callable[[Case], PlainFit
                 failures.append(Failure("nothing_to_fit", None, "a reason", fit.nothing_to_fit))
         else:
             failures = outcome.comparison.add(case, expected, plain(fit))
-            if fit.nothing_to_fit:
-                failures.append(Failure("nothing_to_fit", None, "", fit.nothing_to_fit))
+            reason = "" if anything_fitted(expected) else NO_VALID_FIT
+            if fit.nothing_to_fit != reason:
+                failures.append(Failure("nothing_to_fit", None, reason, fit.nothing_to_fit))
         outcome.failures += [(case, failure) for failure in failures]
     return outcome
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tests.cases import flag_missing_rates
 from tests.reference import DQ_FLAGS, Model, step_group_range
 
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ def fit_reference(case: LikelyCase) -> LikelyFit:
     ramps = reference_ramps(case.but())
     before = ramps.groupdq.copy()
     rate, rateints = run_reference(ramps, case.readnoise.copy(), case.gain.copy())
+    flag_missing_rates(rate, rateints)
     return LikelyFit(rate, rateints, case.groupdq | (ramps.groupdq & ~before))
 
 
@@ -255,6 +257,7 @@ def likely_golden_expected(example: Mapping[str, Any]) -> LikelyFit:
         }
         for kind in ("rate", "rateints")
     ]
+    flag_missing_rates(*kinds)
     return LikelyFit(*kinds, np.array(example["expected"]["groupdq"], np.uint8)[..., None, None])
 
 

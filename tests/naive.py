@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests.cases import FITOPT_PLANES, RATE_PLANES, SEGMENT_PLANES, Case, PlainFit, bad_readnoise, bad_samples
+from tests.cases import (
+    FITOPT_PLANES,
+    RATE_PLANES,
+    SEGMENT_PLANES,
+    Case,
+    PlainFit,
+    bad_readnoise,
+    bad_samples,
+    flag_missing_rates,
+)
 from tests.naive_pixel import C, D, Detector, J, P, Pixel, Ramp, S, fit_pixel
 
 if TYPE_CHECKING:
@@ -22,7 +31,10 @@ if TYPE_CHECKING:
 def naive_fit(case: Case, *, as_reference: bool = False) -> PlainFit | None:
     """Fit an exposure; None where the reference finds nothing to fit."""
     with np.errstate(all="ignore"):
-        return _fit(case.copy(), as_reference)
+        fit = _fit(case.copy(), as_reference)
+    if fit is not None and not as_reference:
+        flag_missing_rates(fit.rate, fit.rateints)
+    return fit
 
 
 def _fit(case: Case, as_reference: bool) -> PlainFit | None:

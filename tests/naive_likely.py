@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
+from tests.cases import flag_missing_rates
 from tests.likely_cases import LikelyFit
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Matrix = NDArray[np.float64]
 
-D, S, J, NO_GAIN, NAN = 1, 2, 4, 1 << 19, math.nan
+D, S, J, P, NO_GAIN, NAN = 1, 2, 4, 32, 1 << 19, math.nan
 
 
 @dataclass
@@ -204,8 +205,8 @@ def make_ramp(case: LikelyCase, i: int, row: int, col: int, times: Times, *, joi
     with np.errstate(all="ignore"):
         d = np.diff(samples).astype(np.float64) / times.dt
     d[~np.isfinite(d)] = NAN
-    before = flags & ~np.uint8(J) if joint else flags
-    return Ramp(d, (before[:-1] == 0) & (flags[1:] == 0) & ~np.isnan(d), flags, samples.astype(np.float64))
+    before, after = (flags & ~np.uint8(J | P), flags & ~np.uint8(P)) if joint else (flags, flags)
+    return Ramp(d, (before[:-1] == 0) & (after[1:] == 0) & ~np.isnan(d), flags, samples.astype(np.float64))
 
 
 def naive_likely(case: LikelyCase, *, joint: bool = False) -> tuple[LikelyFit, Hinges]:
@@ -227,7 +228,7 @@ def naive_likely(case: LikelyCase, *, joint: bool = False) -> tuple[LikelyFit, H
             for i in range(nints):
                 flags = make_ramp(case, i, row, col, made, joint=joint).flags
                 q = int(case.pixeldq[row, col]) | (D if ((flags & (D | S)) != 0).all() else 0)
-                q |= int(np.bitwise_or.reduce(flags) & (S | J))
+                q |= int(np.bitwise_or.reduce(flags) & (S | J | (P if joint else 0)))
                 q |= int(np.bitwise_or.reduce(fit.groupdq[i, :, row, col] & ~case.groupdq[i, :, row, col]) & J)
                 if joint:
                     gain = case.gain[row, col]
@@ -238,6 +239,7 @@ def naive_likely(case: LikelyCase, *, joint: bool = False) -> tuple[LikelyFit, H
     rate["dq"][...] = (np.bitwise_or.reduce(rateints["dq"], axis=0) & ~np.uint32(D)) | everywhere
     if not joint:
         _combine(rateints, rate)
+        flag_missing_rates(rate, rateints)
     return fit, hinges
 
 
@@ -328,7 +330,7 @@ class Lone:
 
 
 def _lone(case: LikelyCase, ramp: Ramp, times: Times) -> Lone | None:
-    good = np.flatnonzero(ramp.flags == 0)
+    good = np.flatnonzero((ramp.flags & ~np.uint8(P)) == 0)
     if ramp.used.any() or good.size != 1 or (ramp.flags[: good[0]] & J).any():
         return None
     g = int(good[0])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from rampfit_numba import __version__
 from tests.cases import FITOPT_PLANES, RATE_PLANES, Case, PlainFit
 from tests.compare import Comparison
 
@@ -32,7 +33,7 @@ SERVER_CONFIG = {
     "force_remote_mode": False,
 }
 # What belongs to one run, not to its result.
-OF_THE_RUN = ("cal_logs", "meta.date", "_fits_hash")
+OF_THE_RUN = ("cal_logs", "meta.date", "_fits_hash", "history")
 
 
 def require_pipeline(*more: str) -> None:
@@ -166,6 +167,11 @@ def planes_of(rate: Any, rateints: Any, fitopt: Any) -> PlainFit:
     return PlainFit(*products, optional)
 
 
+def histories(model: Any) -> list[str]:
+    """Return the history of a model, as text."""
+    return [str(entry["description"]) for entry in model.instance.get("history", {}).get("entries", [])]
+
+
 def names_in(folder: Path) -> list[str]:
     """Return the names of the files in a folder, sorted."""
     return sorted(path.name for path in folder.iterdir())
@@ -219,5 +225,7 @@ def check_products(case: Case, expected: tuple[Any, Any, Any], got: tuple[Any, A
         assert (one is None) == (other is None)
         if one is not None:
             check_metadata(one, other)
+            assert histories(other)[0] == f"rampfit_numba {__version__}: ramp fitting"
+            assert not histories(one)
     failures = Comparison().add(case, planes_of(*expected), planes_of(*got))
     assert not failures, f"{case.label}: {failures[0]}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests.cases import Case, PlainFit, bad_readnoise, bad_samples
+from tests.cases import Case, PlainFit, bad_readnoise, bad_samples, flag_missing_rates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,8 @@ def with_deviations(case: Case) -> Case:
 
     Non-finite samples outside saturated groups become DO_NOT_USE, non-finite zeroframe values 0 (deviation 1); pixels
     with unusable read noise become DO_NOT_USE (deviation 2), and keep that read noise, since the rates of a
-    DO_NOT_USE pixel do not depend on it.
+    DO_NOT_USE pixel do not depend on it. What it does to results, rates that are missing get DO_NOT_USE (deviation 6),
+    is done after the fit.
     """
     changed = case.copy()
     changed.groupdq[bad_samples(case)] |= 1
@@ -94,7 +95,10 @@ def reference_fit(case: Case, *, deviations: bool = True) -> PlainFit | None:
         )
     if rate is None:
         return None
-    return PlainFit(_renamed(rate), _renamed(rateints), dict(fitopt) if fitopt is not None else None)
+    rate, rateints = _renamed(rate), _renamed(rateints)
+    if deviations:
+        flag_missing_rates(rate, rateints)
+    return PlainFit(rate, rateints, dict(fitopt) if fitopt is not None else None)
 
 
 def _renamed(planes: dict[str, Any]) -> dict[str, Any]:

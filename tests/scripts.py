@@ -72,12 +72,12 @@ STOPPED_WORKERS = """
 class Script:
     """A Python process of its own session whose descendants can be told by a variable of their environment."""
 
-    def __init__(self, arguments, cwd, *, environment=None, **options):
+    def __init__(self, arguments, cwd, *, environment=None, prefix=(), **options):
         self.mark = f"RAMPFIT_TEST_MARK={uuid.uuid4().hex}"
         name, value = self.mark.split("=")
         wanted = {"PYTHONPATH": PACKAGE_FOLDER, "PYTHONWARNINGS": "error", name: value} | (environment or {})
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [*prefix, sys.executable, *arguments],
             cwd=cwd,
             env={name: value for name, value in (os.environ | wanted).items() if value is not None},
             stdout=subprocess.PIPE,
@@ -158,16 +158,16 @@ class Script:
         pytest.fail(f"left: processes {processes}, shared memory {memory}")
 
 
-def started(folder, *pieces, how="file", environment=None):
+def started(folder, *pieces, how="file", environment=None, prefix=()):
     """Start a script from a file, from the command line's -c, or from standard input as a notebook's shell would.
 
-    A variable of `environment` that is None is taken out of the environment.
+    A variable of `environment` that is None is taken out of the environment. `prefix` is a command that runs another.
     """
     code = "\n".join(textwrap.dedent(piece) for piece in pieces)
     if how == "file":
         path = folder / f"script_{uuid.uuid4().hex}.py"
         path.write_text(code, encoding="utf-8")
-        return Script([str(path)], folder, environment=environment)
+        return Script([str(path)], folder, environment=environment, prefix=prefix)
     if how == "-c":
         return Script(["-c", code], folder, environment=environment)
     script = Script(["-"], folder, environment=environment, stdin=subprocess.PIPE)

@@ -13,11 +13,11 @@ import pytest
 from rampfit_numba import Exposure, fit_ramps, warm_up
 from rampfit_numba.algorithms.method import Kernels
 from rampfit_numba.compilation import make_ready
-from rampfit_numba.kernels import _jit
 from rampfit_numba.kernels.likely.joint import fit_joint_tile
 from rampfit_numba.kernels.likely.tile import fit_likely_tile
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.kernels.ols.window import count_window, fit_window
+from rampfit_numba.machine_code import places
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -43,16 +43,21 @@ def test_after_a_warm_up_no_fit_compiles():
 
 def test_each_kind_of_kernels_is_announced_once(tmp_path, monkeypatch, caplog):
     """Also where kernels of another kind are in the cache already."""
-    monkeypatch.setattr(_jit, "cache_folder", lambda: str(tmp_path))
-    monkeypatch.setattr("rampfit_numba.compilation.cache_folder", lambda: str(tmp_path))
-    caplog.set_level(logging.INFO, "rampfit_numba.compilation")
-    for kernels in (Kernels("ols"), Kernels("ols", ("fitopt",)), Kernels("likely")):
-        for call in range(2):  # a second process finds the note of the first
-            caplog.clear()
-            monkeypatch.setattr("rampfit_numba.compilation._ready", set())
-            make_ready(kernels)
-            assert ("Compiling" in caplog.text) == (call == 0)
-            assert (str(tmp_path) in caplog.text) == (call == 0)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for cached in (places.usable_places, places.all_places):
+        cached.cache_clear()
+    caplog.set_level(logging.INFO, "rampfit_numba")
+    try:
+        for kernels in (Kernels("ols"), Kernels("ols", ("fitopt",)), Kernels("likely")):
+            for call in range(2):  # a second process finds the note of the first
+                caplog.clear()
+                monkeypatch.setattr("rampfit_numba.compilation._ready", set())
+                make_ready(kernels)
+                assert ("Compiling" in caplog.text) == (call == 0)
+                assert (str(tmp_path) in caplog.text) == (call == 0)
+    finally:
+        for cached in (places.usable_places, places.all_places):
+            cached.cache_clear()
 
 
 def test_least_squares_compile_nothing_of_the_likelihood(tmp_path):

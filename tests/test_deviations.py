@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rampfit_numba import RampFit, RampFitWarning, fit_ramps
+from rampfit_numba.result import NO_VALID_FIT
 from tests.cases import Case, make_exposure, plain, run_engine
 from tests.compare import Comparison, nothing_to_fit_failures
 from tests.random_exposures import random_case
@@ -249,5 +250,5 @@ def test_5_not_miri_is_no_such_case() -> None:
     """All groups unusable elsewhere: an ordinary fit of flagged pixels, here as there."""
     case = one_pixel([10, 20, 30], [1, 1, 1])
     fit = run_engine(case)
-    assert not fit.nothing_to_fit
+    assert fit.nothing_to_fit == NO_VALID_FIT
     assert fit.rate.dq[0, 0] == reference_rate(case)[1] == DO_NOT_USE

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rampfit_numba.result import NO_VALID_FIT
 from tests.cases import PlainFit, case_from_golden, golden_expected, plain, run_engine
-from tests.compare import nothing_to_fit_failures
+from tests.compare import anything_fitted, nothing_to_fit_failures
 from tests.golden import deviates, golden_examples
 from tests.naive import naive_fit
 
@@ -39,7 +40,7 @@ def test_golden(name: str) -> None:
         assert fit.nothing_to_fit
         assert not nothing_to_fit_failures(case, plain(fit))
     else:
-        assert not fit.nothing_to_fit
+        assert fit.nothing_to_fit == ("" if anything_fitted(expected) else NO_VALID_FIT)
         assert_golden(expected, plain(fit))
 
 

@@ -137,7 +137,8 @@ def test_a_data_model_is_left_alone(algorithm):
     """To ask a data model for metadata that it does not have leaves an empty entry."""
     plain, readnoise, gain = some_model()
     model = datamodels.RampModel(data=plain.data, groupdq=plain.groupdq, pixeldq=plain.pixeldq)
-    model.meta.exposure.group_time, model.meta.exposure.nframes, model.meta.exposure.groupgap = 3.0, 1, 0
+    exposure = model.meta.exposure
+    exposure.group_time, exposure.frame_time, exposure.nframes, exposure.groupgap = 3.0, 3.0, 1, 0
     before = snapshot(model)
     image, _, _ = ramp_fit(model, True, readnoise, gain, algorithm, "optimal", "none", DQ_FLAGS)
     check_untouched(model, before)

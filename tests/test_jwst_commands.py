@@ -117,7 +117,7 @@ def test_pipeline(command):
     skipped = [f"--steps.{name}.skip=true" for name in pipeline.Detector1Pipeline.step_defs if name != "ramp_fit"]
     references = [word.replace("--override", "--steps.ramp_fit.override") for word in REFERENCES]
     said = command("strun", "rampfit_numba.jwst.Detector1Pipeline", "x_jump.fits", *skipped, *references)
-    assert "rampfit_numba.jwst.step - INFO - Using algorithm = OLS_C" in said
+    assert "rampfit_numba.jwst.ramp_fit_step - INFO - Using algorithm = OLS_C" in said
     assert products() == ["x_rate.fits", "x_rateints.fits"]
 
 

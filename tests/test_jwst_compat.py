@@ -55,7 +55,7 @@ def test_absent():
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "ImportError: rampfit_numba.jwst needs the JWST pipeline (jwst>=3.0,<4); install it with: "
-        "pip install 'rampfit_numba[jwst]'"
+        "pip install '.[jwst]' in a clone of rampfit_numba"
     )
 
 

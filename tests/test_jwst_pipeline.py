@@ -137,7 +137,7 @@ def test_install(exposed, capfd):
         pipeline.Detector1Pipeline.call(model, output_dir="ours", **arguments)
     finally:
         uninstall()
-    assert "stpipe.rampfit_numba.jwst.step - INFO - Using algorithm = OLS_C" in capfd.readouterr().err
+    assert "stpipe.rampfit_numba.jwst.ramp_fit_step - INFO - Using algorithm = OLS_C" in capfd.readouterr().err
     assert pipeline.Detector1Pipeline.step_defs["ramp_fit"] is theirs
     check_equal(case, products("theirs"), products("ours"))
 

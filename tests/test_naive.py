@@ -29,7 +29,9 @@ def test_naive_equals_golden() -> None:
     comparison = Comparison()
     for example in golden_examples().values():
         case = case_from_golden(example)
-        assert_identical(comparison, case, golden_expected(example), naive_fit(case, as_reference=True))
+        assert_identical(
+            comparison, case, golden_expected(example, as_reference=True), naive_fit(case, as_reference=True)
+        )
     assert (comparison.exposures, comparison.nothing) == (79, 3)
 
 

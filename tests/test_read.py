@@ -312,7 +312,7 @@ class TestReadTimes:
     def test_needs_asdf(self, tmp_path, monkeypatch, name):
         monkeypatch.setattr(builtins, "__import__", _no_asdf(builtins.__import__))
         path = save(fits.HDUList([*ramp_hdulist(), asdf_hdu(READ_TIMES)]), tmp_path / name)
-        ramp_refused(path, "extension ASDF", "read times", "pip install 'rampfit_numba[asdf]'")
+        ramp_refused(path, "extension ASDF", "read times", "pip install '.[asdf]' in a clone")
 
     def test_read(self, tmp_path, name):
         pytest.importorskip("asdf")

@@ -405,3 +405,28 @@ def test_samples_are_those_of_the_exposure_and_their_segments(seed):
             table["line"][here].value,
             (segment["intercept"] + segment["slope"] * table["time"][here]).value,
         )
+
+
+@pytest.mark.parametrize("algorithm", ["ols", "likely_joint"])
+def test_raw_reads_are_corrected_as_the_fit_corrects_them(algorithm):
+    rng = np.random.default_rng(2)
+    counts = 60_000 - np.cumsum(rng.poisson(900, (2, 12, 3, 5)), axis=1)
+    options = {
+        "saturation": 8000.0,
+        "pedestal": 100.0,
+        "linearity": [0.0, 1.0, 2e-7],
+        "invert": 60_000.0,
+    }
+    fit = fit_ramps(
+        Exposure.from_reads(counts.astype(np.uint16), frame_time=2.0, **options), 12.0, 2.0, algorithm=algorithm
+    )
+    rising = 60_000.0 - counts
+    flags = (np.maximum.accumulate(rising, axis=1) >= 8000).astype(np.uint8) * np.uint8(S)
+    counted = rising - 100
+    plain = Exposure(counted + 2e-7 * counted**2, flags, 2.0)
+    expected = fit_ramps(plain, 12.0, 2.0, algorithm=algorithm).segments([0, 4], [2, 1])
+    found = fit.segments([0, 4], [2, 1])
+    assert list(found["last_group"]) == list(expected["last_group"])
+    np.testing.assert_allclose(found["slope"].value, expected["slope"].value, rtol=1e-5)
+    jumps = fit.jumps()
+    assert len(jumps) == len(fit_ramps(plain, 12.0, 2.0, algorithm=algorithm).jumps())

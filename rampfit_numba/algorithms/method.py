@@ -41,6 +41,11 @@ class Kernels(NamedTuple):
         """A name for files."""
         return "-".join((self.algorithm, *self.variant))
 
+    @property
+    def label(self) -> str:
+        """What messages call them."""
+        return repr(self.algorithm) + f" ({', '.join(self.variant)})" * bool(self.variant)
+
 
 class Plan(NamedTuple):
     """How to fit an exposure.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     Subparsers = argparse._SubParsersAction[Any]  # noqa: SLF001  (its only name)
 
 
@@ -16,6 +20,35 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print `message` and exit with status 2."""
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the question whether one of the known words was meant, or nothing."""
+    known = list(known)
+    near = [name for name in known if name.startswith(word)] or difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def refuse_unknown_options(top: Parser, words: list[str]) -> None:
+    """Complain about a misspelt option before argparse complains about what else it misses then."""
+    commands: dict[str, Parser] = next(
+        action.choices
+        for action in top._actions  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
+    )
+    parser = commands.get(words[0])
+    if parser is None:
+        return
+    known = [name for name in parser._option_string_actions if name.startswith("--")]  # noqa: SLF001
+    for word, after in pairwise([*words[1:], "--"]):
+        if word == "--":
+            return
+        name = word.partition("=")[0]
+        # One dash, as other programs have it: "-save-opt"; a negative number is none, nor are "-h" and "-".
+        single = name[:1] == "-" and name[1:2].isalpha() and len(name) > len("-h")
+        if (name.startswith("--") or single) and name not in known:
+            given = word if after.startswith("-") else f"{word} {after}"
+            parser.error(f"unrecognized arguments: {given}{did_you_mean('--' + name.lstrip('-'), known)}")
 
 
 def new_parser(subparsers: Subparsers, command: str, summary: str) -> Any:  # noqa: ANN401  (a Parser)

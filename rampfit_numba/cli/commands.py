@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rampfit_numba.cli import demo, fit, simulate, view, warmup
-from rampfit_numba.cli.arguments import Parser, check_log_file
+from rampfit_numba.cli import cache, demo, fit, simulate, view, warmup
+from rampfit_numba.cli.arguments import Parser, check_log_file, did_you_mean, refuse_unknown_options
 from rampfit_numba.cli.console import say
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "simulate": simulate,
     "demo": demo,
     "warmup": warmup,
+    "cache": cache,
 }
 
 _DESCRIPTION = "Fit ramps of infrared detectors as the JWST pipeline's ramp_fit step does."
@@ -61,12 +62,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
     top = _make_parser()
     if not argv:
         top.error(f"expected a FILE or a command: {', '.join(COMMANDS)}")
-    if argv[0] not in (*COMMANDS, "-h", "--help", "--version"):
+    if argv[0] not in (*COMMANDS, "-h", "--help", "-V", "--version"):
         word = argv[0]
         if not word.startswith("-") and "." not in word and not Path(word).exists():
-            top.error(f"{word!r} is neither a file nor a command ({', '.join(COMMANDS)})")
+            top.error(f"{word!r} is neither a file nor a command ({', '.join(COMMANDS)}){did_you_mean(word, COMMANDS)}")
         argv = ["fit", *argv]
-    chosen = top.parse_args(_with_dashes(argv))
+    words = _with_dashes(argv)
+    refuse_unknown_options(top, words)
+    chosen = top.parse_args(words)
     check_log_file(chosen)
     return chosen
 
@@ -90,7 +93,7 @@ def _make_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    top.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS.values():
         parser = command.add_parser(subparsers)

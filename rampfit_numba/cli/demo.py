@@ -15,7 +15,7 @@ from rampfit_numba.cli.console import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
 
@@ -150,7 +150,7 @@ def _describe(simulation: Simulation) -> str:
     )
 
 
-def _compare(simulation: Simulation, products: list[Path]) -> Iterator[_Row]:
+def _compare(simulation: Simulation, products: Sequence[Path]) -> Iterator[_Row]:
     """Yield the rows of the table, read back from the products."""
     from rampfit_numba.simulate import measure_pulls
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 from rampfit_numba.cli.arguments import new_parser
@@ -30,7 +31,7 @@ def run(chosen: argparse.Namespace) -> int:
     from rampfit_numba import warm_up
 
     try:
-        seconds = warm_up(chosen.algorithms or None)
+        seconds = warm_up(chosen.algorithms or None, progress=not chosen.quiet and sys.stderr.isatty())
     except ValueError as error:
         chosen.parser.error(str(error))
     log.info("The kernels are ready after %.1f s", seconds)

@@ -15,6 +15,7 @@ from rampfit_numba.engine.bands import run_bands
 from rampfit_numba.engine.pool import pool, without_interrupts
 from rampfit_numba.engine.slices import row_slices, take_rows
 from rampfit_numba.file_arrays import FileArray
+from rampfit_numba.machine_code import everything_kept
 from rampfit_numba.progress import row_bar
 
 if TYPE_CHECKING:
@@ -105,11 +106,20 @@ def usable_kind(executor: str | Executor | None, workers: int) -> str:
         return "here"
     if executor == "threads":
         return "threads"
-    if multiprocessing.parent_process() is not None:
-        # A daemonic process may not start any, and any other would wait for idle workers when it ends.
-        log.info("In a worker process already: the slices are fitted in threads")
+    if obstacle := _no_processes():
+        log.info("%s: the slices are fitted in threads", obstacle)
         return "threads"
     return "processes"
+
+
+def _no_processes() -> str:
+    """Return why this process can have no workers, or nothing."""
+    if multiprocessing.parent_process() is not None:
+        # A daemonic process may not start any, and any other would wait for idle workers when it ends.
+        return "In a worker process already"
+    if not everything_kept():  # each worker would compile for itself
+        return "The machine code could not be kept for other processes"
+    return ""
 
 
 def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)

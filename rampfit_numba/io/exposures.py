@@ -11,7 +11,7 @@ import numpy as np
 
 from rampfit_numba.exposure import Exposure, ExposureHeader
 from rampfit_numba.io import hdus
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, how_to_install
 
 if TYPE_CHECKING:
     import os
@@ -114,6 +114,11 @@ def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
         return hdu
     if name == "GROUPDQ" and model == "Level1bModel":
         advice = "it is an uncalibrated file: run the pipeline up to and with the jump step first"
+    elif kind := hdus.text(found[0].header, "REFTYPE"):
+        raise RampFileError(
+            f"{path}: is a reference file ({kind.lower()}), no exposure; leave it out of the files to fit, as "
+            "*_jump.fits does instead of *.fits"
+        )
     else:
         names = ", ".join(hdu.name or "(no name)" for hdu in found)
         advice = f"it has {names}; give a jump-step or ramp file"
@@ -211,7 +216,7 @@ def _read_times(path: Path, found: Sequence[hdus.Hdu]) -> Any:  # noqa: ANN401  
     except ImportError as error:
         raise RampFileError(
             f"{path}: extension ASDF holds explicit read times, and reading them needs the package asdf; "
-            "install it (pip install 'rampfit_numba[asdf]')"
+            f"install it ({how_to_install('asdf')})"
         ) from error
     try:
         with asdf.open(io.BytesIO(content), ignore_unrecognized_tag=True, ignore_missing_extensions=True) as file:

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, NoReturn, TypeAlias
 import numpy as np
 from astropy.io import fits
 
+from rampfit_numba.io.reference_names import file_in
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ def scan(path: Path, keep: Collection[str]) -> tuple[Hdu, ...]:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            kind = "a directory" if path.is_dir() else "no regular file"
-            raise RampFileError(f"{path}: is {kind}; give the name of a FITS file")
+            if path.is_dir():
+                raise RampFileError(f"{path}: is a directory; {file_in(path)}")
+            raise RampFileError(f"{path}: is no regular file; give the name of a FITS file")
         with path.open("rb") as file:
             magic = file.read(len(_GZIP_MAGIC))
             file.seek(0)

@@ -245,10 +245,8 @@ def _primary(
         _set(header, "R_READNO", provenance.readnoise_name, "Read noise reference file name", section="R_")
     if provenance.gain_factor is not None:
         _set(header, "GAINFACT", provenance.gain_factor, "Gain scale factor")
-    for line in (*_history(fit), *provenance.history):
-        # A card holds 72 characters; astropy would go on in the next one in the middle of a word.
-        for part in textwrap.wrap(line, _HISTORY_WIDTH, subsequent_indent="  "):
-            header.add_history(header_text(part))
+    for line in history_lines(fit, provenance.history):
+        header.add_history(line)
     return fits.PrimaryHDU(header=header)
 
 
@@ -269,9 +267,19 @@ def _set(header: fits.Header, key: str, value: str | float, comment: str, sectio
         header.set(key, value, comment)
 
 
-def _history(fit: RampFit) -> list[str]:
+def history_lines(fit: RampFit, more: Sequence[str] = ()) -> list[str]:
+    """Return what the header's HISTORY says about a fit: software, version, options; in lines that a card can hold.
+
+    Parameters
+    ----------
+    fit : RampFit
+    more : sequence of str
+        Lines to follow.
+    """
     options = ", ".join(f"{option.name}={getattr(fit.options, option.name)}" for option in fields(fit.options))
     lines = [f"rampfit_numba {__version__}: ramp fitting", f"rampfit_numba parameters: {options}"]
     if fit.nothing_to_fit:
         lines.append(f"rampfit_numba: no pixel could be fitted: {fit.nothing_to_fit}")
-    return lines
+    # A card holds 72 characters; astropy would go on in the next one in the middle of a word.
+    parts = [textwrap.wrap(line, _HISTORY_WIDTH, subsequent_indent="  ") for line in (*lines, *more)]
+    return [header_text(part) for line in parts for part in line]

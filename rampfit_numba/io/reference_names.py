@@ -14,6 +14,7 @@ from rampfit_numba.messages import RampFileError
 
 # Characters of a text that a message shows.
 _LONGEST = 300
+_DIRECTORY = "is a directory"
 
 
 def number_or_path(text: str) -> float | Path:
@@ -35,13 +36,28 @@ def number_or_path(text: str) -> float | Path:
     try:
         return float(text)
     except ValueError:
-        raise RampFileError(f"{_shown(text)}: {complaint}, and no number") from None
+        advice = f"; {file_in(Path(text))}" if complaint == _DIRECTORY else ""
+        raise RampFileError(f"{_shown(text)}: {complaint}, and no number{advice}") from None
 
 
 def check_file(path: Path) -> None:
     """Refuse a path under which there is no file, with a RampFileError."""
     if complaint := _why_no_file(str(path)):
-        raise RampFileError(f"{_shown(str(path))}: {complaint}; give the name of a FITS file")
+        advice = file_in(path) if path.is_dir() else "give the name of a FITS file"
+        raise RampFileError(f"{_shown(str(path))}: {complaint}; {advice}")
+
+
+def file_in(folder: Path) -> str:
+    """Return the advice to give a file in a folder, with the name of one if there is any."""
+    # The first kind of which there is a file: exposures rather than what else may stand there.
+    for pattern in ("*_jump.fits", "*_ramp.fits", "*.fits", "*.fits.gz"):
+        try:
+            names = sorted(path.name for path in folder.glob(pattern))
+        except OSError:
+            break
+        if names:
+            return f"give the name of a file in it, such as {_shown(names[0])}, or of several, {folder / pattern}"
+    return "give the name of a FITS file (there is none in it)"
 
 
 def check_number(value: float) -> None:
@@ -59,7 +75,7 @@ def check_number(value: float) -> None:
 def _why_no_file(text: str) -> str:
     """Return why no file has this name, an empty string where there is one."""
     try:
-        return "is a directory" if stat.S_ISDIR(Path(text).stat().st_mode) else ""
+        return _DIRECTORY if stat.S_ISDIR(Path(text).stat().st_mode) else ""
     except (FileNotFoundError, NotADirectoryError):
         return "no such file"
     except OSError as error:

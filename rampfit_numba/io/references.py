@@ -146,10 +146,25 @@ def resolve_reference(reference: Any, name: str) -> Path | float | np.ndarray:  
     return value
 
 
-def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
+def check_reference(path: Path, name: str) -> tuple[fits.Header, hdus.Hdu]:
+    """Return primary header and image of a reference file.
+
+    Parameters
+    ----------
+    path : Path
+    name : {"readnoise", "gain"}
+        What it should be.
+
+    Raises
+    ------
+    RampFileError
+        It is no such file; the message says why.
+    """
     found = hdus.scan(path, ("SCI",))
     primary = found[0].header
-    _check_kind(path, primary, exposure, name)
+    kind = hdus.text(primary, "REFTYPE").lower()
+    if kind in _UNITS and kind != name:
+        raise RampFileError(f"{path}: is a {kind} reference file (REFTYPE), not {name}; were the two swapped?")
     sci = hdus.find(found, "SCI")
     if sci is None:
         raise RampFileError(f"{path}: extension SCI is missing; give a {name} reference file")
@@ -158,6 +173,12 @@ def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
             f"{path}: is no {name} reference file: its extension SCI must have 2 axes (columns, rows); it has "
             f"{len(sci.shape)}"
         )
+    return primary, sci
+
+
+def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
+    primary, sci = check_reference(path, name)
+    _compare_detectors(path, primary, exposure)
     stored = hdus.physical_image(path, sci)
     rows, cols = _cut(path, primary, sci.shape, exposure, name)
     values = np.array(stored[rows, cols], np.float32, order="C")
@@ -170,11 +191,8 @@ def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
     return ReferenceImage(values, path.name, _gain_factor(path, primary) if name == "gain" else None)
 
 
-def _check_kind(path: Path, primary: fits.Header, exposure: Exposure, name: str) -> None:
-    """Refuse a gain file given as read noise and the reverse; warn where the detectors differ."""
-    kind = hdus.text(primary, "REFTYPE").lower()
-    if kind in _UNITS and kind != name:
-        raise RampFileError(f"{path}: is a {kind} reference file (REFTYPE), not {name}; were the two swapped?")
+def _compare_detectors(path: Path, primary: fits.Header, exposure: Exposure) -> None:
+    """Warn where the detectors differ."""
     if exposure.header is None:
         return
     for keyword in ("INSTRUME", "DETECTOR"):

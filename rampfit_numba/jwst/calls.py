@@ -1,6 +1,8 @@
 """Functions with the signatures and results of ``stcal.ramp_fitting.ramp_fit``, for code that calls stcal directly.
 
-Unlike the originals they leave every input as it was. Here, and only here, "nothing to fit" is three times None.
+Unlike the originals they leave every input as it was, with one exception, since calling code relies on it: the jumps
+that LIKELY finds are set in the flags of the RampData that :func:`ramp_fit_data` is given. Here, and only here,
+"nothing to fit" is three times None.
 """
 
 from __future__ import annotations
@@ -14,21 +16,14 @@ from stdatamodels.jwst.datamodels import dqflags as pipeline_flags
 
 from rampfit_numba import dq
 from rampfit_numba.exposure import Exposure
-from rampfit_numba.jwst.fitting import (
-    LIKELY,
-    FitSettings,
-    Fitted,
-    fit_exposure,
-    known_algorithm,
-    known_cores,
-    usable_algorithm,
-)
-from rampfit_numba.jwst.models import exposure_of, with_own_metadata
+from rampfit_numba.jwst.fitting import fit_exposure, is_likelihood, known_algorithm, known_cores, usable_options
+from rampfit_numba.jwst.models import exposure_of, timing, with_own_metadata
+from rampfit_numba.options import FitOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rampfit_numba.result import Rate
+    from rampfit_numba.result import RampFit, Rate
 
 _Info = dict[str, np.ndarray]
 _Infos = tuple[_Info, _Info, _Info | None] | tuple[None, None, None]
@@ -60,7 +55,7 @@ def ramp_fit(  # noqa: PLR0917  (stcal's signature)
     readnoise_2d, gain_2d : ndarray, shape (nrows, ncols)
         CDS noise in DN, and e-/DN. Not modified.
     algorithm : str
-        ``"OLS_C"`` or ``"LIKELY"``, in any case.
+        ``"OLS_C"``, ``"LIKELY"`` or ``"likely_joint"``, in any case.
     weighting : str
         ``"optimal"``; there is no other.
     max_cores : str or int
@@ -84,12 +79,14 @@ def ramp_fit(  # noqa: PLR0917  (stcal's signature)
     for name in _FLAGS:
         if name in dqflags and dqflags[name] != getattr(dq, name):
             raise ValueError(f"dqflags[{name!r}]: expected {getattr(dq, name)}; got {dqflags[name]}")
-    wanted = usable_algorithm(known_algorithm(algorithm), model.data.shape[1])
-    settings = _settings(wanted, weighting, max_cores, save_opt=save_opt, suppress_one_group=suppress_one_group)
+    _check_weighting(weighting)
+    wanted = FitOptions(known_algorithm(algorithm), bool(suppress_one_group), save_opt=bool(save_opt))
+    options = usable_options(wanted, model.data.shape[1])
+    cores = known_cores(max_cores)
     if isinstance(model, DataModel):
         model = with_own_metadata(model)
-    exposure = exposure_of(model, keep_read_times=wanted == LIKELY)
-    return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, settings))
+    exposure = exposure_of(model, likelihood=is_likelihood(options))
+    return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, options, maximum_cores=cores, executor=_EXECUTOR))
 
 
 def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
@@ -106,7 +103,7 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
     Parameters
     ----------
     ramp_data : stcal.ramp_fitting.ramp_fit_class.RampData
-        Not modified.
+        Its ``groupdq`` gets JUMP_DET where LIKELY finds a jump; nothing else is modified.
     save_opt, readnoise_2d, gain_2d, algorithm, weighting, max_cores
         As for :func:`ramp_fit`.
 
@@ -120,38 +117,45 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
     TypeError, ValueError
         An argument is unusable; the message names it, what was expected and what came.
     """
-    wanted = usable_algorithm(known_algorithm(algorithm), ramp_data.data.shape[1])
-    settings = _settings(
-        wanted,
-        weighting,
-        max_cores,
-        save_opt=save_opt,
-        suppress_one_group=bool(ramp_data.suppress_one_group_ramps),
+    _check_weighting(weighting)
+    known = known_algorithm(algorithm)
+    wanted = FitOptions(
+        known,
+        bool(ramp_data.suppress_one_group_ramps),
+        save_opt=bool(save_opt),
+        rejection_threshold=None if known == "ols" else ramp_data.rejection_threshold,
     )
+    options = usable_options(wanted, ramp_data.data.shape[1])
+    cores = known_cores(max_cores)
+    likelihood = is_likelihood(options)
+    if likelihood and not ramp_data.groupdq.flags.writeable:
+        raise ValueError("ramp_data.groupdq: expected a writeable array, for the jumps that are found; it is read-only")
+    names = ("group_time", "frame_time", "nframes", "groupgap")
     exposure = Exposure(
         ramp_data.data,
-        _flags_of(ramp_data) if wanted != LIKELY else ramp_data.groupdq,
-        ramp_data.group_time,
+        ramp_data.groupdq if likelihood else _flags_of(ramp_data),
         pixeldq=ramp_data.pixeldq,
-        frame_time=ramp_data.frame_time,
-        nframes=ramp_data.nframes,
-        groupgap=ramp_data.groupgap,
         drop_frames1=ramp_data.drop_frames1,
-        read_times=ramp_data.read_pattern if wanted == LIKELY else None,
         average_dark_current=ramp_data.average_dark_current,
         zeroframe=ramp_data.zeroframe,
         instrument=ramp_data.instrument_name or "",
+        **timing(
+            {name: getattr(ramp_data, name) for name in names},
+            {name: f"ramp_data.{name}" for name in names},
+            ramp_data.read_pattern if likelihood else None,
+            likelihood=likelihood,
+        ),
     )
-    return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, settings, ramp_data.rejection_threshold))
+    fit = fit_exposure(exposure, readnoise_2d, gain_2d, options, maximum_cores=cores, executor=_EXECUTOR)
+    if fit is not None and fit.groupdq is not None:
+        jumps = (fit.groupdq & dq.JUMP_DET).astype(ramp_data.groupdq.dtype, copy=False)
+        np.bitwise_or(ramp_data.groupdq, jumps, out=ramp_data.groupdq)
+    return _infos(fit)
 
 
-def _settings(
-    algorithm: str, weighting: str, max_cores: str | int | None, *, save_opt: bool, suppress_one_group: bool
-) -> FitSettings:
+def _check_weighting(weighting: str) -> None:
     if weighting != "optimal":
         raise ValueError(f"weighting: expected 'optimal'; got {weighting!r}")
-    cores = known_cores(max_cores)
-    return FitSettings(algorithm, bool(save_opt), bool(suppress_one_group), None, None, cores, _EXECUTOR)
 
 
 def _flags_of(ramp_data: Any) -> np.ndarray:  # noqa: ANN401
@@ -171,15 +175,15 @@ def _flags_of(ramp_data: Any) -> np.ndarray:  # noqa: ANN401
     return groupdq
 
 
-def _infos(fitted: Fitted | None) -> _Infos:
-    if fitted is None:
+def _infos(fit: RampFit | None) -> _Infos:
+    if fit is None:
         return None, None, None
-    fitopt = fitted.fitopt
+    fitopt = fit.fitopt
     optional = None if fitopt is None else {plane.name: getattr(fitopt, plane.name) for plane in fields(fitopt)}
-    return _info(fitted.rate, fitted.chisq), _info(fitted.rateints, fitted.chisq_ints), optional
+    return _info(fit.rate), _info(fit.rateints), optional
 
 
-def _info(rate: Rate, chisq: np.ndarray | None) -> _Info:
+def _info(rate: Rate) -> _Info:
     planes = {
         "slope": rate.data,
         "dq": rate.dq,
@@ -187,4 +191,4 @@ def _info(rate: Rate, chisq: np.ndarray | None) -> _Info:
         "var_rnoise": rate.var_rnoise,
         "err": rate.err,
     }
-    return planes if chisq is None else planes | {"chisq": chisq}
+    return planes if rate.chisq is None else planes | {"chisq": rate.chisq}

@@ -9,12 +9,12 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from rampfit_numba.messages import RampFitWarning
+from rampfit_numba.messages import RampFitWarning, how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_INSTALL = "install it with: pip install 'rampfit_numba[jwst]'"
+_INSTALL = f"install it with: {how_to_install('jwst')}"
 _FIRST, _BEYOND = 3, 4
 #: What of the pipeline is used: where it lives, and its names, dots included.
 _FOR_RAMP_FIT = {

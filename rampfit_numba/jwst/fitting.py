@@ -1,107 +1,73 @@
-"""Which fit, and with how many workers: behind the step, and behind the functions with stcal's signatures."""
+"""Which fit, with how many workers, and what is said about it: behind the step and the functions of stcal's kind."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from stcal.ramp_fitting.likely_fit import LIKELY_MIN_NGROUPS
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.messages import RampFitWarning
+from rampfit_numba.registry import ALGORITHMS, find_algorithm
+from rampfit_numba.result import NO_VALID_FIT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
     from rampfit_numba.exposure import Exposure
-    from rampfit_numba.result import FitOpt, Rate, RateInts
+    from rampfit_numba.options import FitOptions
+    from rampfit_numba.result import RampFit
 
 log = logging.getLogger(f"stpipe.{__name__}")  # below "stpipe", whose messages the pipeline shows and keeps
 
-OLS, LIKELY = "OLS_C", "LIKELY"
-#: Everything that the pipeline and older notebooks call the algorithms, in lower case.
-_ALGORITHMS = {"ols_c": OLS, "ols": OLS, "likely": LIKELY}
-
-
-class FitSettings(NamedTuple):
-    """What the step's parameters say.
-
-    Attributes
-    ----------
-    algorithm : str
-        ``"OLS_C"`` or ``"LIKELY"``.
-    save_opt, suppress_one_group : bool
-    firstgroup, lastgroup : int or None
-    maximum_cores : str or int
-        As :func:`rampfit_numba.fit_ramps` takes it.
-    executor : str
-        ``"processes"`` or ``"threads"``.
-    readnoise_kind : str
-        ``"cds"`` or ``"single"``.
-    progress : bool
-        Whether a progress bar is shown.
-    """
-
-    algorithm: str
-    save_opt: bool
-    suppress_one_group: bool
-    firstgroup: int | None
-    lastgroup: int | None
-    maximum_cores: str | int
-    executor: str
-    readnoise_kind: str = "cds"
-    progress: bool = False
-
-
-class Fitted(NamedTuple):
-    """What either algorithm finds.
-
-    Attributes
-    ----------
-    rate : Rate
-    rateints : RateInts
-    fitopt : FitOpt or None
-        Of OLS, where it was asked for.
-    chisq : ndarray of float32, shape (nrows, ncols), or None
-        Of LIKELY.
-    chisq_ints : ndarray of float32, shape (nints, nrows, ncols), or None
-        The same by integration.
-    """
-
-    rate: Rate
-    rateints: RateInts
-    fitopt: FitOpt | None = None
-    chisq: np.ndarray | None = None
-    chisq_ints: np.ndarray | None = None
+#: The package's own logger, which the pipeline does not know.
+LOGGER = "rampfit_numba"
 
 
 def known_algorithm(name: Any) -> str:  # noqa: ANN401
-    """Return ``"OLS_C"`` or ``"LIKELY"``.
+    """Return ``"ols"``, ``"likely"`` or ``"likely_joint"``, from any name that an algorithm has.
 
     Raises
     ------
     ValueError
         There is no such algorithm.
     """
-    known = _ALGORITHMS.get(name.lower()) if isinstance(name, str) else None
+    known = find_algorithm(name) if isinstance(name, str) else None
     if known is None:
-        raise ValueError(f"algorithm: expected 'OLS_C' (or 'ols') or 'LIKELY' (or 'likely'); got {name!r}")
-    return known
-
-
-def usable_algorithm(wanted: str, ngroups: int) -> str:
-    """Return OLS_C instead of LIKELY where the ramps are too short for that."""
-    if wanted == LIKELY and ngroups < LIKELY_MIN_NGROUPS:
-        log.info(
-            "LIKELY needs at least %d groups, and there are %d: the algorithm is changed to %s",
-            LIKELY_MIN_NGROUPS,
-            ngroups,
-            OLS,
+        raise ValueError(
+            "algorithm: expected 'OLS_C' (or 'ols'), 'LIKELY' (or 'likely') or 'likely_joint' (in any case); "
+            f"got {name!r}"
         )
-        return OLS
-    return wanted
+    return known.name
+
+
+def shown_name(options: FitOptions) -> str:
+    """Return what the pipeline calls an algorithm, or would."""
+    return ALGORITHMS[options.algorithm].pipeline_name or options.algorithm.upper()
+
+
+def is_likelihood(options: FitOptions) -> bool:
+    """Tell whether this is a fit that finds jumps and goes by the times of the frames."""
+    return ALGORITHMS[options.algorithm].finds_jumps
+
+
+def usable_options(options: FitOptions, ngroups: int) -> FitOptions:
+    """Return the options with OLS instead of a likelihood fit where the ramps are too short for that."""
+    usable = options.for_groups(ngroups)
+    if usable != options:
+        log.info(
+            "The ramp fitting algorithm is being changed to %s: %s needs at least %d groups, and there are %d",
+            shown_name(usable),
+            shown_name(options),
+            ALGORITHMS[options.algorithm].fewest_groups,
+            ngroups,
+        )
+    return usable
 
 
 def known_cores(value: Any) -> str | int:  # noqa: ANN401
@@ -121,49 +87,83 @@ def known_cores(value: Any) -> str | int:  # noqa: ANN401
 
 def fit_exposure(
     exposure: Exposure,
-    readnoise: np.ndarray,
-    gain: np.ndarray,
-    settings: FitSettings,
-    rejection_threshold: float | None = None,
-) -> Fitted | None:
+    readnoise: np.ndarray | float,
+    gain: np.ndarray | float,
+    options: FitOptions,
+    *,
+    maximum_cores: str | int,
+    executor: str,
+    progress: bool = False,
+) -> RampFit | None:
     """Fit the ramps of an exposure.
 
     Parameters
     ----------
     exposure : Exposure
-    readnoise, gain : ndarray, shape (nrows, ncols)
-        Noise in DN, of the kind that `settings` names, and e-/DN.
-    settings : FitSettings
-    rejection_threshold : float, optional
-        Of LIKELY's jump detection, in standard deviations; None: its default.
+    readnoise, gain : float or ndarray, shape (nrows, ncols)
+        CDS noise in DN, and e-/DN.
+    options : FitOptions
+        As :func:`usable_options` returns them.
+    maximum_cores : str or int
+        As :func:`known_cores` returns it.
+    executor : str
+        ``"processes"`` or ``"threads"``.
+    progress : bool
+        Show a progress bar on stderr.
 
     Returns
     -------
-    Fitted or None
+    RampFit or None
         None: there is nothing to fit, as the pipeline sees it.
     """
-    likely = settings.algorithm == LIKELY
-    log.info("Number of multiprocessing slices: %d", count_workers(settings.maximum_cores, exposure.nrows))
-    with warnings.catch_warnings():
+    log.info("Number of groups per integration: %d", exposure.ngroups)
+    log.info("Number of integrations: %d", exposure.nints)
+    log.info("Number of multiprocessing slices: %d", count_workers(maximum_cores, exposure.nrows))
+    if is_likelihood(options) and exposure.read_times is not None:
+        log.debug("Using explicit read times")
+    with warnings.catch_warnings(), _relayed():
         # The caller is told below.
         warnings.simplefilter("ignore", RampFitWarning)
         fit = fit_ramps(
             exposure,
             readnoise,
             gain,
-            algorithm="likely" if likely else "ols",
-            suppress_one_group=settings.suppress_one_group,
-            firstgroup=settings.firstgroup,
-            lastgroup=settings.lastgroup,
-            save_opt=settings.save_opt,
-            readnoise_kind=settings.readnoise_kind,
-            rejection_threshold=rejection_threshold if likely else None,
-            maximum_cores=settings.maximum_cores,
-            executor=settings.executor,
-            progress=settings.progress,
+            maximum_cores=maximum_cores,
+            executor=executor,
+            progress=progress,
+            **asdict(options),
         )
     if fit.nothing_to_fit:
         log.warning("No ramp can be fitted: %s", fit.nothing_to_fit)
-        if not likely:  # the pipeline has products of LIKELY, all NaN
+        if fit.nothing_to_fit != NO_VALID_FIT:  # of exposures whose ramps fail one by one, the pipeline has products
             return None
-    return Fitted(fit.rate, fit.rateints, fit.fitopt, fit.rate.chisq, fit.rateints.chisq)
+    return fit
+
+
+class _Relay(logging.Handler):
+    """Hands messages to the pipeline's logger."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have the pipeline's handlers show and keep a message."""
+        logging.getLogger("stpipe").handle(record)
+
+
+@contextmanager
+def _relayed() -> Iterator[None]:
+    """Show and keep the engine's messages also in a pipeline whose loggers do not include the engine's."""
+    engine, pipeline = logging.getLogger(LOGGER), logging.getLogger("stpipe")
+    if not set(pipeline.handlers) - set(engine.handlers):  # no pipeline runs, or it knows the engine's logger
+        yield
+        return
+    relay = _Relay()
+    level, propagate = engine.level, engine.propagate
+    engine.addHandler(relay)
+    engine.propagate = False  # the pipeline's logger propagates each message to the root once already
+    if engine.level == logging.NOTSET:
+        engine.setLevel(pipeline.getEffectiveLevel())
+    try:
+        yield
+    finally:
+        engine.removeHandler(relay)
+        engine.setLevel(level)
+        engine.propagate = propagate

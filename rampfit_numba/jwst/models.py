@@ -11,17 +11,24 @@ from jwst.lib import reffile_utils
 from stdatamodels import DataModel
 from stdatamodels.jwst import datamodels
 
+from rampfit_numba._version import __version__
 from rampfit_numba.exposure import Exposure
+from rampfit_numba.io.products import history_lines
+from rampfit_numba.jwst.files import reference_named
 
 if TYPE_CHECKING:
-    from rampfit_numba.result import FitOpt, Rate
+    from collections.abc import Mapping
+
+    from rampfit_numba.result import RampFit, Rate
 
 log = logging.getLogger(f"stpipe.{__name__}")  # below "stpipe", whose messages the pipeline shows and keeps
 
+_REFERENCE_MODELS = {"readnoise": datamodels.ReadnoiseModel, "gain": datamodels.GainModel}
 _IFU_TYPES = frozenset({"NRS_IFU", "MIR_MRS"})
 _IFU_LAMP_TYPES = frozenset({"NRS_AUTOWAVE", "NRS_LAMP"})
 _RATE_UNIT = "DN/s"
-_TIMING = {"group_time": "TGROUP", "nframes": "NFRAMES", "groupgap": "GROUPGAP"}
+_KEYWORDS = {"group_time": "TGROUP", "frame_time": "TFRAME", "nframes": "NFRAMES", "groupgap": "GROUPGAP"}
+_ORIGIN = "meta.exposure.{} (keyword {})"
 
 
 def with_own_metadata(model: Any) -> Any:  # noqa: ANN401
@@ -33,15 +40,15 @@ def with_own_metadata(model: Any) -> Any:  # noqa: ANN401
     return model.copy(memo=images)
 
 
-def exposure_of(model: Any, *, keep_read_times: bool = False) -> Exposure:  # noqa: ANN401
+def exposure_of(model: Any, *, likelihood: bool = False) -> Exposure:  # noqa: ANN401
     """Return the exposure that a ramp model holds.
 
     Parameters
     ----------
     model : RampModel
         Or whatever has the same attributes. Not modified.
-    keep_read_times : bool
-        OLS goes by the group time alone.
+    likelihood : bool
+        It is for a likelihood fit, which goes by the times of the frames; OLS goes by the group time alone.
 
     Raises
     ------
@@ -49,48 +56,106 @@ def exposure_of(model: Any, *, keep_read_times: bool = False) -> Exposure:  # no
         Something is missing or does not fit; the message says what.
     """
     meta = model.meta.exposure
-    for name, keyword in _TIMING.items():
-        if getattr(meta, name, None) is None:
-            raise ValueError(f"meta.exposure.{name} (keyword {keyword}): expected a number; the exposure has none")
-    read_times = getattr(meta, "read_times", None) if keep_read_times else None
+    read_times = getattr(meta, "read_times", None) if likelihood else None
+    given = {name: getattr(meta, name, None) for name in _KEYWORDS}
+    labels = {name: _ORIGIN.format(name, keyword) for name, keyword in _KEYWORDS.items()}
     return Exposure(
         model.data,
         model.groupdq,
-        meta.group_time,
         pixeldq=model.pixeldq,
-        frame_time=getattr(meta, "frame_time", None),
-        nframes=meta.nframes,
-        groupgap=meta.groupgap,
         drop_frames1=getattr(meta, "drop_frames1", None),
-        read_times=None if read_times is None or len(read_times) == 0 else read_times,
         average_dark_current=_optional(model, "average_dark_current"),
         zeroframe=_optional(model, "zeroframe"),
         instrument=model.meta.instrument.name or "",
+        **timing(given, labels, read_times, likelihood=likelihood),
     )
+
+
+def timing(
+    given: Mapping[str, Any],
+    labels: Mapping[str, str],
+    read_times: Any,  # noqa: ANN401
+    *,
+    likelihood: bool,
+) -> dict[str, Any]:
+    """Return the times of an exposure, as an Exposure takes them.
+
+    Needed are those that the pipeline needs for a right result: the frame time always, the group time by OLS, the
+    number of skipped frames by a likelihood fit; explicit read times replace them all. What is missing beyond that
+    follows from the rest: a group lasts as long as the frames that it averages and skips.
+
+    Parameters
+    ----------
+    given : mapping
+        ``group_time``, ``frame_time``, ``nframes`` and ``groupgap``; None where there is none.
+    labels : mapping
+        What messages call them.
+    read_times : sequence or None
+    likelihood : bool
+
+    Raises
+    ------
+    ValueError
+        One that is needed is missing.
+    """
+    group_time, frame_time, nframes, groupgap = (given[name] for name in _KEYWORDS)
+    explicit = read_times is not None and len(read_times) > 0
+    if explicit:
+        needed: tuple[str, ...] = ()
+        frame_time = 1.0 if frame_time is None else frame_time  # of no meaning beside read times
+        nframes, groupgap = (1 if nframes is None else nframes), (0 if groupgap is None else groupgap)
+    else:
+        needed = ("frame_time", "nframes", "groupgap" if likelihood else "group_time")
+    for name in needed:
+        if given[name] is None:
+            raise ValueError(f"{labels[name]}: expected a number; the exposure has none")
+    if groupgap is None:
+        groupgap = max(0, round(group_time / frame_time) - nframes)
+    return {
+        "group_time": (nframes + groupgap) * frame_time if group_time is None else group_time,
+        "frame_time": frame_time,
+        "nframes": nframes,
+        "groupgap": groupgap,
+        "read_times": read_times if explicit else None,
+    }
 
 
 def _optional(model: Any, name: str) -> Any:  # noqa: ANN401
     return getattr(model, name) if model.hasattr(name) else None
 
 
-def read_references(model: Any, readnoise: Any, gain: Any) -> tuple[np.ndarray, np.ndarray, float | None]:  # noqa: ANN401
+def read_references(
+    model: Any,  # noqa: ANN401
+    readnoise: Any,  # noqa: ANN401
+    gain: Any,  # noqa: ANN401
+) -> tuple[np.ndarray | float, np.ndarray | float, float | None]:
     """Return read noise and gain of the exposure's pixels, and GAINFACT of the gain reference.
 
     Parameters
     ----------
     model : RampModel
-    readnoise, gain : str or data model
+    readnoise, gain : str, data model or float
         What the step's ``get_reference_file`` returns.
 
     Raises
     ------
     ValueError
-        A reference does not cover the exposure.
+        A file is no reference of its kind, or does not cover the exposure.
     """
-    gain_model, readnoise_model = _opened(gain, datamodels.GainModel), _opened(readnoise, datamodels.ReadnoiseModel)
-    electrons = _cut(model, gain_model, gain, "gain")
-    noise = _cut(model, readnoise_model, readnoise, "readnoise")
-    return noise, electrons, gain_model.meta.exposure.gain_factor
+    electrons, gain_factor = _read_reference(model, gain, "gain")
+    noise, _ = _read_reference(model, readnoise, "readnoise")
+    return noise, electrons, gain_factor
+
+
+def _read_reference(model: Any, reference: Any, name: str) -> tuple[np.ndarray | float, float | None]:  # noqa: ANN401
+    if isinstance(reference, float):
+        return reference, None
+    with reference_named(reference, name):
+        opened = _opened(reference, _REFERENCE_MODELS[name])
+        kind = (opened.meta.reftype or "").lower()
+        if kind in _REFERENCE_MODELS and kind != name:
+            raise ValueError(f"{name} reference: is a {kind} reference (REFTYPE); were the two swapped?")
+        return _cut(model, opened, reference, name), opened.meta.exposure.gain_factor if name == "gain" else None
 
 
 def _opened(reference: Any, kind: Any) -> Any:  # noqa: ANN401
@@ -123,23 +188,23 @@ def _cut(model: Any, reference: Any, source: Any, name: str) -> np.ndarray:  # n
     return found
 
 
-def rate_model(model: Any, rate: Rate) -> Any:  # noqa: ANN401
+def rate_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rate product: an ImageModel, or an IFUImageModel where the exposure is one of an integral field."""
-    product = _fitted(datamodels.ImageModel(rate.data.shape), model, rate)
+    product = _fitted(datamodels.ImageModel(fit.rate.data.shape), model, fit.rate)
     kind = model.meta.exposure.type
     if kind in _IFU_TYPES or (kind in _IFU_LAMP_TYPES and model.meta.instrument.lamp_mode == "IFU"):
-        return datamodels.IFUImageModel(product)
-    return product
+        product = datamodels.IFUImageModel(product)
+    return _signed(product, fit)
 
 
-def rateints_model(model: Any, rateints: Rate) -> Any:  # noqa: ANN401
+def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rateints product: a CubeModel with the times of the integrations."""
-    product = _fitted(datamodels.CubeModel(rateints.data.shape), model, rateints)
+    product = _fitted(datamodels.CubeModel(fit.rateints.data.shape), model, fit.rateints)
     product.int_times = model.int_times
     stripes = getattr(model, "int_times_stripe", None)
     if stripes is not None and len(stripes) > 0:
         product.int_times_stripe = stripes
-    return product
+    return _signed(product, fit)
 
 
 def _fitted(product: Any, model: Any, rate: Rate) -> Any:  # noqa: ANN401
@@ -152,17 +217,30 @@ def _fitted(product: Any, model: Any, rate: Rate) -> Any:  # noqa: ANN401
     return product
 
 
-def fitopt_model(model: Any, fitopt: FitOpt) -> Any:  # noqa: ANN401
-    """Return the optional product."""
+def fitopt_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
+    """Return the optional product of OLS."""
+    fitopt = fit.fitopt
+    assert fitopt is not None  # noqa: S101  (for mypy)
     product = datamodels.RampFitOutputModel(**{plane.name: getattr(fitopt, plane.name) for plane in fields(fitopt)})
     product.meta.filename = model.meta.filename
     product.update(model)
-    return product
+    return _signed(product, fit)
 
 
-def chisq_model(model: Any, chisq: np.ndarray) -> Any:  # noqa: ANN401
-    """Return LIKELY's optional product: the chi-square of every pixel."""
+def chisq_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
+    """Return the optional product of the likelihood fits: the chi-square of every pixel."""
+    chisq = fit.rate.chisq
+    assert chisq is not None  # noqa: S101  (for mypy)
     product = datamodels.ImageModel(chisq.shape)
     product.update(model)
     product.data = chisq
+    return _signed(product, fit)
+
+
+def _signed(product: Any, fit: RampFit) -> Any:  # noqa: ANN401
+    """Return the product with a history that says which software made it, and how: in FITS files, cards HISTORY."""
+    first, *others = history_lines(fit)
+    product.add_history_entry(first, {"name": "rampfit_numba", "version": __version__})
+    for line in others:
+        product.add_history_entry(line)
     return product

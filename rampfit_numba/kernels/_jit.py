@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
-import sys
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import llvmlite
 import numba
-import numpy as np
 from numba.extending import intrinsic
 
-from rampfit_numba import dq
+from rampfit_numba.machine_code import KeptCode, cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+__all__ = [
+    "LANES",
+    "cache_folder",
+    "jit",
+    "jit_allocating",
+    "jit_entry",
+    "jit_entry_allocating",
+    "jit_inline",
+    "jit_intrinsic",
+    "jit_part",
+]
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -27,6 +30,7 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 #: lanes (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice begins.
 #: Without compilation, blocks this long would make the tests crawl.
 LANES = 8 if numba.config.DISABLE_JIT else 128
+_KERNELS = __name__.rpartition(".")[0] + "."
 
 
 def jit_entry(function: Function) -> Function:
@@ -84,56 +88,9 @@ def jit_intrinsic(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], C
 
 
 def _compiled(function: Function, **flags: bool | str) -> Function:
-    before = numba.config.CACHE_DIR
-    try:
-        # The cache's folder is read when the decorator runs: other users of Numba in this process keep theirs.
-        numba.config.CACHE_DIR = cache_folder()
-        # Nobody calls these functions from C.
-        flags |= {"no_cfunc_wrapper": True, "error_model": "numpy", "cache": bool(cache_folder())}
-        compiled = numba.njit(nogil=True, **flags)(function)
-    finally:
-        numba.config.CACHE_DIR = before
+    # Nobody calls these functions from C.
+    flags |= {"no_cfunc_wrapper": True, "error_model": "numpy"}
+    compiled = numba.njit(nogil=True, **flags)(function)
+    if not numba.config.DISABLE_JIT and function.__module__.startswith(_KERNELS):  # whose sources the cache knows
+        compiled._cache = KeptCode(function)  # noqa: SLF001  (Numba's own checks nothing; see machine_code)
     return cast("Function", compiled)
-
-
-def is_cold(kernels: str) -> bool:
-    """Tell whether `kernels`, a name for some that are compiled together, were never noted as compiled here."""
-    if numba.config.DISABLE_JIT:
-        return False
-    return not cache_folder() or not _note(kernels).exists()
-
-
-def note_warm(kernels: str) -> None:
-    """Note beside the machine code that it is complete: some of its functions may be there without the others."""
-    if cache_folder():
-        with suppress(OSError):  # then the next process says once more that it compiles
-            _note(kernels).touch()
-
-
-def _note(kernels: str) -> Path:
-    return Path(cache_folder()) / f"{kernels}.warm"
-
-
-@cache
-def cache_folder() -> str:
-    """Return the folder for machine code, made if needed; empty where none can be written.
-
-    Its name holds a hash of all sources that kernels are made of, the versions and flags: Numba itself notices a change
-    of the file that a function stands in, but not of the functions that it calls in other files.
-    """
-    digest = hashlib.sha256()
-    for source in [Path(dq.__file__), *sorted(Path(__file__).parent.rglob("*.py"))]:
-        digest.update(str(source.relative_to(Path(dq.__file__).parent)).encode() + source.read_bytes())
-    versions = (sys.version, platform.machine(), numba.__version__, llvmlite.__version__, np.__version__)
-    flags = (numba.config.BOUNDSCHECK, numba.config.OPT, numba.config.CPU_NAME, numba.config.CPU_FEATURES)
-    digest.update(repr((versions, flags)).encode())
-    try:
-        base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(base) / "rampfit_numba" / digest.hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except (OSError, RuntimeError):
-        return ""
-    return str(folder)

@@ -15,7 +15,7 @@ from rampfit_numba.segments.samples import SegmentSamples, padded
 if TYPE_CHECKING:
     from rampfit_numba.result import FitInputs, RampFit
 
-_J, _S, _D = (np.uint8(bit) for bit in (dq.JUMP_DET, dq.SATURATED, dq.DO_NOT_USE))
+_P, _J, _S, _D = (np.uint8(bit) for bit in (dq.PERSISTENCE, dq.JUMP_DET, dq.SATURATED, dq.DO_NOT_USE))
 #: Secants, and the relative accuracy of the squares of single-precision errors.
 _MOST_STEPS, _CLOSE = 12, 1e-6
 
@@ -26,6 +26,8 @@ def likelihood_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> F
     rules = make_likely_rules(exposure, fit.options, joint=fit.options.algorithm == "likely_joint")
     joint, split = rules.joint, rules.split_zeroframe
     flags = working_flags(ramps, rules.first_used, rules.last_used)
+    if joint:
+        flags &= ~_P  # it counts as good there
     assert fit.groupdq is not None  # noqa: S101  (for mypy)
     found = np.moveaxis(fit.groupdq[:, :, ramps.rows, ramps.columns], -1, 0) & ~ramps.flags & _J
     samples = ramps.samples.astype(np.float64)

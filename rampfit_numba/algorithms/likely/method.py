@@ -44,9 +44,9 @@ class _Likely:
             planes |= {_PLANES.get(name, name) + suffix: plane for name, plane in vars(fit).items()}
         return LikelyOutputs(groupdq=results.groupdq, **planes)  # type: ignore[arg-type]  # these algorithms have it
 
-    def finish(self, _plan: Plan, returned: list[Any], results: Results) -> str:
+    def finish(self, plan: Plan, returned: list[Any], _results: Results) -> str:
         log.info("Jumps found: %d", sum(returned))
-        return "" if any(np.isfinite(row).any() for row in results.rate.data) else "no ramp has a valid fit"
+        return plan.nothing_to_fit
 
     def kernels(self, algorithm: str) -> list[Kernels]:
         return [Kernels(algorithm)]

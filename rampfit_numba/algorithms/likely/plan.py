@@ -36,7 +36,7 @@ def make_likely_rules(exposure: Exposure, options: FitOptions, *, joint: bool) -
     reads = len(times[0])
     split = exposure.zeroframe is not None and reads > 1
     if exposure.zeroframe is not None and not split:
-        log.warning("The zeroframe is not used: the first group has one frame only, the zeroframe itself")
+        log.warning("Zero frame is present, but the first group has < 2 reads: the zero frame is ignored")
     threshold_one, threshold_two = thresholds(options.rejection_threshold)
     pedestal_mean, pedestal_sigma = options.pedestal or (math.nan, math.nan)
     return LikelyRules(

@@ -1,7 +1,7 @@
 """What concerns the exposure as a whole: which groups count, times, and whether anything can be fitted.
 
 Source: sections 2.1 to 2.8 of the rules in ``docs/algorithm.md``. Only scalars come out. The scans look at
-a few rows at a time and stop at the first pixel that decides: only groups that are flagged everywhere are read whole.
+a few rows, at flags before data, and stop where these decide: only groups that are flagged everywhere are read whole.
 """
 
 from __future__ import annotations
@@ -74,11 +74,13 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
             first += 1
         if first < stop and scan.nothing_usable(stop - 1):
             stop -= 1
+        if first < stop:  # in the pipeline's words, which other software looks for
+            log.info("Number of leading groups that are flagged as DO_NOT_USE: %d", first)
+        if first < ngroups and stop < ngroups:
+            log.info("MIRI dataset has all pixels in the final group flagged as DO_NOT_USE.")
         if stop - first < _LEAST_GROUPS:
             left = max(stop - first, 0)
             reason = f"without the edge groups that are DO_NOT_USE everywhere, {left} of {ngroups} groups are left"
-        elif first > 0 or stop < ngroups:
-            log.info("MIRI: %d leading and %d trailing groups are dropped", first, ngroups - stop)
     if not reason and scan.all_saturated(first):
         reason = "every ramp is saturated in its first group"
     dropped_good = scan.dropped_good
@@ -114,7 +116,9 @@ class _Scan:
         *,
         suppress: bool,
     ) -> None:
-        self._nints, self._ngroups, self._nrows, _ = shape
+        self._nints, self._ngroups, nrows, _ = shape
+        # A few rows decide nearly always; what they leave open is read at once.
+        self._parts = (slice(0, _ROWS), slice(_ROWS, nrows)) if nrows > _ROWS else (slice(0, nrows),)
         self._data = data
         self._groupdq = groupdq
         self._range = (first_used, last_used)
@@ -129,8 +133,7 @@ class _Scan:
             return True
         only_suppressed = False
         for i in range(self._nints):
-            for top in range(0, self._nrows, _ROWS):
-                rows = slice(top, top + _ROWS)
+            for rows in self._parts:
                 usable = self._usable(i, group, rows)
                 if not usable.any():
                     continue
@@ -151,8 +154,8 @@ class _Scan:
         if group >= self._ngroups:
             return False
         for i in range(self._nints):
-            for top in range(0, self._nrows, _ROWS):
-                flags = take_plane(self._groupdq, i, group, rows=slice(top, top + _ROWS))
+            for rows in self._parts:
+                flags = take_plane(self._groupdq, i, group, rows=rows)
                 if not (flags & dq.SATURATED).all():
                     return False
         return True
@@ -160,10 +163,16 @@ class _Scan:
     def _usable(self, i: int, group: int, rows: slice) -> np.ndarray:
         """Find the samples without DO_NOT_USE: those that are not finite have it, unless they are SATURATED."""
         flags = take_plane(self._groupdq, i, group, rows=rows)
-        finite = np.isfinite(as_single(take_plane(self._data, i, group, rows=rows)))
-        return np.asarray(((flags & dq.DO_NOT_USE) == 0) & (finite | ((flags & dq.SATURATED) != 0)))
+        usable: np.ndarray = (flags & dq.DO_NOT_USE) == 0
+        saturated = (flags & dq.SATURATED) != 0
+        if (usable & ~saturated).any():  # only then the data matter
+            usable &= saturated | np.isfinite(as_single(take_plane(self._data, i, group, rows=rows)))
+        return usable
 
     def _good(self, i: int, group: int, rows: slice) -> np.ndarray:
         """Find the samples that count as good for the suppression: no flag but PERSISTENCE."""
         flags = take_plane(self._groupdq, i, group, rows=rows)
-        return np.asarray(((flags & ~np.uint8(dq.PERSISTENCE)) == 0) & self._usable(i, group, rows))
+        good: np.ndarray = (flags & ~np.uint8(dq.PERSISTENCE)) == 0
+        if good.any():
+            good &= np.isfinite(as_single(take_plane(self._data, i, group, rows=rows)))
+        return good

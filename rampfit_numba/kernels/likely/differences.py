@@ -13,12 +13,13 @@ from rampfit_numba.kernels.likely.columns import DELTA_T
 from rampfit_numba.kernels.vectors import WIDTH, load, load_difference, load_unset, select, spread, store
 
 _ANY = np.uint8(0xFF)
-_ANY_BUT_JUMP = np.uint8(0xFF ^ dq.JUMP_DET)
+_ANY_BUT_ADVICE = np.uint8(0xFF ^ dq.PERSISTENCE)
+_ANY_BUT_ADVICE_OR_JUMP = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
 _BOTH, _SMALLER = 0, 1
 
 
 @jit_inline
-def load_differences(samples, flags, first, table, one_per_jump, difference, used):
+def load_differences(samples, flags, first, table, joint, difference, used):
     """Find the differences of a vector of ramps.
 
     Parameters
@@ -30,16 +31,18 @@ def load_differences(samples, flags, first, table, one_per_jump, difference, use
         First pixel of the vector.
     table : ndarray
         See :func:`difference_table`.
-    one_per_jump : bool
-        A flag JUMP_DET takes away the difference that ends at its group; else, as all other flags, also the next one.
+    joint : bool
+        A flag JUMP_DET takes away the difference that ends at its group, and PERSISTENCE none; else, as all other
+        flags, they also take the next one.
     difference, used : ndarray of float64, shape (n * WIDTH,)
         Results: rates in DN/s, infinite where the samples are not finite; 1 for differences without flags, else 0.
     """
-    before_bits = _ANY_BUT_JUMP if one_per_jump else _ANY
+    before_bits = _ANY_BUT_ADVICE_OR_JUMP if joint else _ANY
+    after_bits = _ANY_BUT_ADVICE if joint else _ANY
     for k in range(samples.shape[0] - 1):
         value = load_difference(samples[k + 1], samples[k], first) / table[k, DELTA_T]
         finite = value - value == 0.0
-        usable = finite & load_unset(flags[k], first, before_bits) & load_unset(flags[k + 1], first, _ANY)
+        usable = finite & load_unset(flags[k], first, before_bits) & load_unset(flags[k + 1], first, after_bits)
         store(difference, k * WIDTH, select(finite, value, np.inf))
         store(used, k * WIDTH, select(usable, 1.0, 0.0))
 

@@ -11,13 +11,14 @@ from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_allocating
 
 _D8, _J8 = np.uint8(dq.DO_NOT_USE), np.uint8(dq.JUMP_DET)
-_SJ8 = np.uint8(dq.SATURATED | dq.JUMP_DET)
+#: The flags of groups that integrations get; in the pipeline's rules PERSISTENCE is not among them.
+CARRIED, CARRIED_JOINT = np.uint8(dq.SATURATED | dq.JUMP_DET), np.uint8(dq.SATURATED | dq.JUMP_DET | dq.PERSISTENCE)
 _D = np.uint32(dq.DO_NOT_USE)
 _NOT_D = np.uint32(0xFFFFFFFF ^ dq.DO_NOT_USE)
 
 
 @jit_allocating
-def integration_flags(flags, jumps, pixeldq, first, result):
+def integration_flags(flags, jumps, pixeldq, carried, first, result):
     """Find the flags of a block of ramps.
 
     Parameters
@@ -25,11 +26,13 @@ def integration_flags(flags, jumps, pixeldq, first, result):
     flags, jumps : ndarray of uint8, shape (ngroups, npixels)
         Of the input, and those that the search set.
     pixeldq : ndarray of uint32, shape (npixels,)
+    carried : uint8
+        CARRIED or CARRIED_JOINT.
     first : int
         First pixel of the block.
     result : ndarray of uint32, shape (npixels,)
-        PIXELDQ, with DO_NOT_USE where every group is DO_NOT_USE or SATURATED, and SATURATED and JUMP_DET where any
-        group is.
+        PIXELDQ, with DO_NOT_USE where every group is DO_NOT_USE or SATURATED, and those of the bits `carried` that any
+        group has.
     """
     found = np.zeros(LANES, np.uint8)
     unusable = np.full(LANES, _D8)
@@ -42,7 +45,7 @@ def integration_flags(flags, jumps, pixeldq, first, result):
     base = pixeldq[first : first + LANES]
     out = result[first : first + LANES]
     for k in range(LANES):
-        out[k] = base[k] | np.uint32(found[k] & _SJ8) | np.uint32(unusable[k])
+        out[k] = base[k] | np.uint32(found[k] & carried) | np.uint32(unusable[k])
 
 
 @jit_allocating

@@ -20,7 +20,7 @@ from rampfit_numba.kernels.likely.columns import (
 from rampfit_numba.kernels.likely.combine import CHISQ, ERR, SLOPE, USED, VAR_POISSON, VAR_RNOISE
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
 from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, spread_of_weights
-from rampfit_numba.kernels.likely.flags import combine_flags, integration_flags
+from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, integration_flags
 from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
 from rampfit_numba.kernels.samples import flag_non_finite
 from rampfit_numba.kernels.selection import middle_two
@@ -42,7 +42,7 @@ SMALLEST_NOISE = 1e-3
 #: Rows of `sole`, what the only good group of a ramp says: 1 or 0, rate, factors of the noises, pedestal variance.
 _IS_SOLE, _RATE, _PHOTON, _READ, _PEDESTAL = range(5)
 _SOLE_ROWS = 5
-_J8 = np.uint8(dq.JUMP_DET)
+_J8, _NOT_P8 = np.uint8(dq.JUMP_DET), np.uint8(0xFF ^ dq.PERSISTENCE)
 _D, _NO_GAIN = np.uint32(dq.DO_NOT_USE), np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
 _NO_JUMPS = (0, 0)
 
@@ -99,7 +99,7 @@ def fit_joint_tile(tile, table, sole_table, limits, network, result):
                 result,
             )
         for i in range(nints):
-            integration_flags(tile.flags[i], result.jumps[i], tile.pixeldq, first, result.rateints_dq[i])
+            integration_flags(tile.flags[i], result.jumps[i], tile.pixeldq, CARRIED_JOINT, first, result.rateints_dq[i])
             _flag_unfitted(tile.gain, result.rateints[SLOPE, i], first, result.rateints_dq[i])
         combine_flags(result.rateints_dq, first, result.rate_dq)
 
@@ -124,7 +124,7 @@ def _find_sole(samples, flags, pixel, sole_table, used, left, sole):
             continue
         good, group, jumped = 0, 0, False
         for g in range(samples.shape[0]):
-            if flags[g, pixel + lane] == 0:
+            if (flags[g, pixel + lane] & _NOT_P8) == 0:
                 good += 1
                 group = g
             # A hit before the only good group would have raised it.

@@ -16,8 +16,9 @@ from rampfit_numba.kernels.likely.combine import (
 )
 from rampfit_numba.kernels.likely.differences import list_finite, load_differences, middle
 from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, refuse_indefinite, spread_of_weights
-from rampfit_numba.kernels.likely.flags import combine_flags, integration_flags
+from rampfit_numba.kernels.likely.flags import CARRIED, combine_flags, integration_flags
 from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
+from rampfit_numba.kernels.rates import flag_unfitted
 from rampfit_numba.kernels.samples import flag_non_finite
 from rampfit_numba.kernels.vectors import WIDTH, load_single, root, select, store_single
 
@@ -50,12 +51,18 @@ def fit_likely_tile(tile, table, limits, network, integrations_network, result):
             for pixel in range(first, first + LANES, WIDTH):
                 load_differences(tile.samples[i], tile.flags[i], pixel, table, False, difference, used)  # noqa: FBT003
                 _fit_vector(tile, i, pixel, table, limits, network, difference, used, values, work, choice, result)
-            integration_flags(tile.flags[i], result.jumps[i], tile.pixeldq, first, result.rateints_dq[i])
+            integration_flags(tile.flags[i], result.jumps[i], tile.pixeldq, CARRIED, first, result.rateints_dq[i])
         combine_integrations(result.rateints, first, integrations_network, result.rate)
         if nints == 1:
             result.rate_dq[first : first + LANES] = result.rateints_dq[0, first : first + LANES]
         else:
             combine_flags(result.rateints_dq, first, result.rate_dq)
+        # What the pipeline does not say: a rate that is missing must not be used.
+        for i in range(nints):
+            flag_unfitted(
+                result.rateints[SLOPE, i, first : first + LANES], result.rateints_dq[i, first : first + LANES]
+            )
+        flag_unfitted(result.rate[SLOPE, first : first + LANES], result.rate_dq[first : first + LANES])
 
 
 @jit_inline

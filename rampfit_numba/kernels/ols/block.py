@@ -40,6 +40,7 @@ from rampfit_numba.kernels.ols.segment_fit import (
     weigh_clean,
 )
 from rampfit_numba.kernels.ols.segments import find_reach, find_single_group, list_segments
+from rampfit_numba.kernels.rates import flag_unfitted
 
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
@@ -251,6 +252,7 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
             read_variance[k] = found_variance[k]
         for j in range(4):
             store(combined[j], result.rateints[j, i])
+        flag_unfitted(result.rateints[0, i], dq_here)
         store_pedestals(fitopt, i, samples, settings, dq_now, combined[0])
         for a in range(nflagged[i]):
             k = flagged[i, a]
@@ -264,6 +266,7 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
         store(combined[j], result.rate[j])
     for k in range(LANES):
         result.rate_dq[k] = dq_now[k] | dq_late[k]
+    flag_unfitted(result.rate[0], result.rate_dq)
     if has_charge_loss(status):
         recompute_read_variances(
             ramps.flags,
@@ -360,5 +363,6 @@ def _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances,
     for k in range(LANES):
         read_variances[k] = read_variance[k]
     store(slope, result.rateints[0, i])
+    flag_unfitted(result.rateints[0, i], flags)
     for j in range(1, 4):
         store(clean_combined[j], result.rateints[j, i])

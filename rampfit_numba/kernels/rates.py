@@ -1,0 +1,25 @@
+"""Rates that are no numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit
+
+_D, _NONE = np.uint32(dq.DO_NOT_USE), np.uint32(0)
+
+
+@jit
+def flag_unfitted(slope, flags):
+    """Add DO_NOT_USE to the flags of a block of pixels where there is no rate, whatever the reason.
+
+    Parameters
+    ----------
+    slope : ndarray of float32, shape (LANES,)
+        In DN/s; not finite where there is none.
+    flags : ndarray of uint32, shape (LANES,)
+        Modified in place.
+    """
+    for k in range(LANES):
+        flags[k] |= _NONE if slope[k] - slope[k] == 0 else _D
