@@ -19,7 +19,11 @@ JUMP = {"x": 31, "y": 17, "integration": 1, "group": 5}
 HOSTILE = "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'> $$\\frac{1}{2}$$"
 
 # The pixel that a page shows, as its models have it.
-SHOWN = "([x, y]) => { const d = Bokeh.documents[0]; return d.get_model_by_name('x').value === x && d.get_model_by_name('y').value === y && d.get_model_by_name('summary').text.includes(`x ${x}, y ${y}<`); }"
+SHOWN = """([x, y]) => {
+    const model = (name) => Bokeh.documents[0].get_model_by_name(name);
+    const said = model('summary').text.includes(`x ${x}, y ${y}<`);
+    return model('x').value === x && model('y').value === y && said;
+}"""
 
 READY = "() => document.documentElement.dataset.ready === 'yes'"
 
@@ -111,7 +115,7 @@ class TestPage:
         assert "0 to 4" in text
         assert "5 to 11" in text
         assert text.count("<tr>") == 3
-        lines = tab.page.evaluate("() => Array.from(Bokeh.documents[0].get_model_by_name('lines').data.get('x0'))")
+        lines = tab.page.evaluate("() => Array.from(Bokeh.documents[0].get_model_by_name('lines').data.x0)")
         assert lines == pytest.approx([3.0 * 0 + 1.5, 3.0 * 5 + 1.5], abs=2.0)
         assert tab.page.locator("text=after a jump").count() == 1
         assert tab.complaints == []
@@ -159,10 +163,8 @@ class TestPage:
         "plane", ["err", "rate-int", "last-group", "group", "difference", "groupdq", "dq", "dq-JUMP_DET"]
     )
     def test_every_image(self, tab, plane):
-        tab.page.get_by_label("Image", exact=True).select_option(plane)
-        tab.wait(
-            "(plane) => Bokeh.documents[0].get_model_by_name('image_source').data.get('plane')?.[0] === plane", plane
-        )
+        tab.page.evaluate("(plane) => { Bokeh.documents[0].get_model_by_name('plane').value = plane; }", plane)
+        tab.wait("(plane) => Bokeh.documents[0].get_model_by_name('image_source').data.plane?.[0] === plane", plane)
         assert tab.complaints == []
 
     def test_box_has_a_light_curve(self, tab):
@@ -230,9 +232,10 @@ def test_a_file_that_vanishes_is_told_and_the_page_stays(browser, tmp_path):
         click_pixel(tab, 10, 10)
         tab.wait("() => Bokeh.documents[0].get_model_by_name('message').text.includes('gone_jump.fits')")
         assert "cannot be read any more" in tab.page.get_by_role("alert").inner_text()
-        tab.page.get_by_label("Image", exact=True).select_option("last-group")
-        tab.page.get_by_label("Image", exact=True).select_option("err")
-        tab.wait("() => Bokeh.documents[0].get_model_by_name('image_source').data.get('plane')?.[0] === 'err'")
+        tab.page.get_by_label("Image", exact=True).select_option(label="Last group")
+        tab.page.get_by_label("Image", exact=True).select_option(label="Flags of one group")
+        tab.page.evaluate("() => { Bokeh.documents[0].get_model_by_name('plane').value = 'err'; }")
+        tab.wait("() => Bokeh.documents[0].get_model_by_name('image_source').data.plane?.[0] === 'err'")
         assert tab.complaints == []
         tab.close()
 

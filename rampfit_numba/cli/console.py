@@ -106,9 +106,11 @@ def log_failure(error: Exception, path: Path | None = None) -> None:
 
 
 def _is_expected(error: Exception) -> bool:
-    """Whether the message is for the user: a bad file or value, a full disk, a worker that was killed."""
+    """Whether the message is for the user: a bad file or value, a full disk, a killed worker, a missing extra."""
     # RuntimeError itself is what a killed worker raises; its subclasses (RecursionError ...) are mistakes.
-    return isinstance(error, ValueError | OSError | MemoryError) or type(error) is RuntimeError
+    # An ImportError without a name is not Python's own: an extra is not installed.
+    missing_extra = isinstance(error, ImportError) and error.name is None
+    return isinstance(error, ValueError | OSError | MemoryError) or type(error) is RuntimeError or missing_extra
 
 
 def provide_standard_error() -> None:

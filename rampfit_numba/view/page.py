@@ -154,8 +154,11 @@ class Page:
             self._command,
             self._answered,
         ]
-        for root in roots:
-            document.add_root(root)
+        with document.models.freeze():  # or all models would be looked through for each root
+            for root in roots:
+                document.add_root(root)
+        if hasattr(document, "config"):  # newer than Bokeh 3.7
+            document.config.notify_connection_status = False  # page.js says it
         document.template = Template(static_text("page.html"), autoescape=True)
         document.template_variables.update(
             style=static_text("style.css"),
@@ -176,7 +179,7 @@ class Page:
         self._image.mark(x, y)
         self._show_ramp()
 
-    _moving = False
+    _moving, _rank = False, 0
 
     def _typed(self) -> None:
         if not self._moving and self._x.value is not None and self._y.value is not None:
@@ -206,7 +209,9 @@ class Page:
         self._go(x, y)
 
     def _worst(self, by: int) -> None:
-        found = self._picks.worst(*self._pixel, by)
+        # The worst first; from there to the next.
+        self._rank = self._rank + by if self._pixel == self._picks.worst(self._rank) else 0
+        found = self._picks.worst(self._rank)
         if found is None:
             self._say("This fit has no chi-square: fit with chisq=True (--chisq), or with a likelihood algorithm.")
         else:

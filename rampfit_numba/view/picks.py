@@ -86,13 +86,9 @@ class Picks:
         worst = np.argpartition(excess, -count)[-count:]
         return worst[np.argsort(-excess[worst], kind="stable")]
 
-    def worst(self, x: int, y: int, by: int = 1) -> tuple[int, int] | None:
-        """Return the pixel with the worst chi-square, from there the next worst, and so on; None without chi-square."""
-        if not self._worst.size:
-            return None
-        here = np.flatnonzero(self._worst == y * self.shape[1] + x)
-        place = int(here[0]) + by if here.size else 0
-        return self._pixel(self._worst[place % self._worst.size])
+    def worst(self, rank: int) -> tuple[int, int] | None:
+        """Return the pixel with the worst chi-square (`rank` 0), the next worst (1), and so on; None: there is none."""
+        return self._pixel(self._worst[rank % self._worst.size]) if self._worst.size else None
 
     def _pixel(self, number: int) -> tuple[int, int]:
         y, x = divmod(int(number), self.shape[1])

@@ -125,7 +125,7 @@ class RampPanel:
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
         margin = _MARGIN * ((high - low) or 1.0)
         x, y = self.ramp.x_range, self.ramp.y_range
-        first, last = float(ramp.time[0]), float(ramp.time[-1])
+        first, last = float(ramp.time.min()), float(ramp.time.max())
         space = _MARGIN / 2 * ((last - first) or 1.0)
         set_range(x, first - space, last + space)
         set_range(y, low - margin, high + margin)
@@ -169,7 +169,7 @@ def _no_samples() -> dict[str, list[Any]]:
 
 def _samples(ramp: Ramp, here: np.ndarray) -> dict[str, Any]:
     return {
-        "group": here,
+        "group": ramp.group[here],
         "time": ramp.time[here],
         "sample": ramp.sample[here],
         "residual": ramp.residual[here],

@@ -105,6 +105,9 @@ class ViewServer:
             {f"/{self._secret}": Application(FunctionHandler(self._open))},
             # Pages of other origins must not talk to this server through the user's browser.
             extra_websocket_origins=[f"{_LOOPBACK}:{self.port}", f"localhost:{self.port}"],
+            # The bare address must not lead to the one that only its owner knows.
+            use_index=False,
+            redirect_root=False,
             check_unused_sessions_milliseconds=_CHECK,
             unused_session_lifetime_milliseconds=_LIFETIME,
         )

@@ -36,5 +36,5 @@ class Subject:
         return Picks(self.fit)
 
     def python(self, x: int, y: int, integration: int) -> str:
-        """Return the line of Python that draws what is shown."""
-        return f"plot_ramp(fit, {x}, {y}, integrations=[{integration}])"
+        """Return the line of Python that draws the ramp that is shown; with the fit's samples and segments by name."""
+        return f"rampfit_numba.plot.plot_ramp(fit, x={x}, y={y}, integrations={integration})"

@@ -5,20 +5,30 @@
   // ------------------------------------------------------------------------------------------------------------- keys
   const known = new Set(['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'j', 'J', 'c', 'C', 'i', 'I', 'g', 'G', 's', 'l']);
   let count = 0;
-  let asked = null;
+  let asked = '';
+  let waiting = null;
+  const send = (key) => {
+    count += 1;
+    asked = `${key} ${count}`;
+    model('command').value = asked;
+  };
   document.addEventListener('keydown', (event) => {
     const target = event.composedPath()[0];
     if (event.ctrlKey || event.metaKey || event.altKey || !known.has(event.key)) return;
     if (target instanceof HTMLElement && target.closest('input, select, textarea, summary')) return;
-    const command = model('command'), answered = model('answered');
-    if (!command || !answered) return;
+    const answered = model('answered');
+    if (!answered) return;
     event.preventDefault();
-    // A key that is held down does not run ahead of the answers.
-    if (asked !== null && answered.value !== asked) return;
-    count += 1;
-    asked = `${event.shiftKey ? 'Shift+' : ''}${event.key} ${count}`;
-    command.value = asked;
+    const key = `${event.shiftKey ? 'Shift+' : ''}${event.key}`;
+    // A key that is held down does not run ahead of the answers: the last one waits.
+    if (answered.value === asked) send(key); else waiting = key;
   });
+  const answer = () => {
+    if (waiting === null || model('answered').value !== asked) return;
+    const key = waiting;
+    waiting = null;
+    send(key);
+  };
 
   // ------------------------------------------------------------------------------------------------------ copy and save
   window.rampfit_copy = async (text, button) => {
@@ -67,9 +77,9 @@
     const bar = model('color_bar');
     if (bar) bar.setv({ major_label_text_color: soft, title_text_color: soft, major_tick_line_color: soft });
     const ended = (hidden) => { document.getElementById('ended').hidden = hidden; };
-    if (first.config) first.config.notify_connection_status = false;  // said here instead
     first.on_event('connection_lost', () => ended(false));
     first.on_event('client_reconnected', () => ended(true));
+    model('answered').properties.value.change.connect(answer);
     document.documentElement.dataset.ready = 'yes';
   }, 20);
 })();
