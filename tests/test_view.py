@@ -28,7 +28,7 @@ from rampfit_numba.view.scaling import (
     shrink,
     visible_part,
 )
-from tests.test_package import ENVIRONMENT
+from tests.test_package import ENVIRONMENT, ROOT, blocks, run
 
 SHAPE = (2, 8, 6, 7)
 
@@ -232,6 +232,12 @@ class TestCommand:
         pytest.importorskip("bokeh")
         assert main(["view", "nowhere.fits", "--readnoise", "5", "--gain", "2"]) == 1
         assert "nowhere.fits" in capsys.readouterr().err
+
+
+def test_documentation_example_runs(tmp_path):
+    pytest.importorskip("bokeh")
+    (code,) = blocks(ROOT / "docs" / "viewer.md", "python")
+    assert run("-W", "error", "-c", code, cwd=tmp_path).startswith("http://127.0.0.1:")
 
 
 def test_nothing_of_bokeh_is_imported_before_a_viewer_is_opened(tmp_path):

@@ -21,7 +21,7 @@ def add_references(parser: Parser) -> None:
     references = parser.add_argument_group("reference files (required)")
     for name, unit in (("readnoise", "DN; see --readnoise-kind"), ("gain", "e-/DN")):
         references.add_argument(
-            f"--{name}", required=True, type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
+            f"--{name}", required=True, type=reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
         )
     references.add_argument(
         "--readnoise-kind",
@@ -79,13 +79,14 @@ def as_typed(error: Exception, chosen: argparse.Namespace) -> str:
     return f"--{name.replace('_', '-')}{colon}{complaint}" if hasattr(chosen, name) else f"{name}{colon}{complaint}"
 
 
-def _reference(text: str) -> Path | float:
+def reference(text: str) -> Path | float:
+    """Return what an argument that is a file or a number means."""
     from rampfit_numba.io.reference_names import check_number, number_or_path
 
     try:
-        reference = number_or_path(text)
-        if isinstance(reference, float):
-            check_number(reference)
+        value = number_or_path(text)
+        if isinstance(value, float):
+            check_number(value)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return reference
+    return value

@@ -45,6 +45,12 @@ def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
     parser: Parser = new_parser(subparsers, "simulate", "write a simulated exposure and its gain and readnoise files")
     parser.add_argument("output", metavar="OUT_jump.fits", type=Path, help="gain and readnoise files go beside it")
+    parser.add_argument(
+        "--like",
+        choices=("jwst", "reads"),
+        default="jwst",
+        help="jwst: a file after the jump step (default); reads: plain detector reads, a cube of uint16",
+    )
     add_shape(parser, "2x20x1024x1032")
     parser.add_argument(
         "--truth", action="store_true", help="also write OUT_truth.fits: RATE (DN/s) and JUMPS (where hits fell)"
@@ -69,9 +75,17 @@ def add_parser(subparsers: Subparsers) -> Parser:
 
 def run(chosen: argparse.Namespace) -> int:
     """Simulate and write; return 0."""
-    from rampfit_numba.simulate import SimulationOptions, simulate_exposure, simulation_paths, write_simulation
+    from rampfit_numba.simulate import (
+        READS_BIAS,
+        SimulationOptions,
+        simulate_exposure,
+        simulation_paths,
+        write_simulation,
+    )
 
     settings = simulation_settings(chosen)
+    if chosen.like == "reads":
+        settings["bias"] = READS_BIAS
     try:
         SimulationOptions(**settings)
     except (TypeError, ValueError) as error:
@@ -81,7 +95,10 @@ def run(chosen: argparse.Namespace) -> int:
     _check_space(paths[0], chosen)
     log.info("Simulating %s, seed %d", " x ".join(map(str, chosen.shape)), chosen.seed)
     simulation = simulate_exposure(*chosen.shape, seed=chosen.seed, **settings)
-    for path in write_simulation(simulation, chosen.output, overwrite=chosen.overwrite, truth=chosen.truth):
+    written = write_simulation(
+        simulation, chosen.output, overwrite=chosen.overwrite, truth=chosen.truth, like=chosen.like
+    )
+    for path in written:
         log.info("Saved %s", path)
     return 0
 
