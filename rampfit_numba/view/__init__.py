@@ -37,3 +37,4 @@ class _CallableModule(ModuleType):
 
 
 sys.modules[__name__].__class__ = _CallableModule
+__doc__ = view.__doc__
