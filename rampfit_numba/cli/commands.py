@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rampfit_numba.cli import cache, demo, fit, reads, simulate, view, warmup
+from rampfit_numba.cli import cache, demo, fit, plot, reads, simulate, view, warmup
 from rampfit_numba.cli.arguments import Parser, check_log_file, did_you_mean, refuse_unknown_options
 from rampfit_numba.cli.console import say
 
@@ -32,6 +32,7 @@ class Command(Protocol):
 COMMANDS: dict[str, Command] = {
     "fit": fit,
     "reads": reads,
+    "plot": plot,
     "view": view,
     "simulate": simulate,
     "demo": demo,

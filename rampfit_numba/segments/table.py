@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rampfit_numba import dq as dq_bits
 from rampfit_numba.pixel_ramps import inputs_of, is_ols, pixel_positions, sample_times, take_ramps
 from rampfit_numba.segments.likelihood import likelihood_segments
 from rampfit_numba.segments.ols import ols_segments
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 #: Samples that are worked on at once.
 _MOST_SAMPLES = 1 << 21
 _SAMPLES_OF_A_LINE = 2
+_J = np.uint8(dq_bits.JUMP_DET)
 
 _COLUMNS = {
     "integration": ("", "integration, from 0"),
@@ -54,6 +56,7 @@ _SAMPLE_COLUMNS = {
     "time": ("s", "time since the reset"),
     "value": ("DN", "the sample"),
     "dq": ("", "flags of the group, with the jumps that the fit found"),
+    "found": ("", "whether the fit found a jump here that the exposure's flags do not have"),
     "segment": ("", "segment within the ramp, from 0; -1: none"),
     "line": ("DN", "the line of the segment"),
     "residual": ("DN", "value - line"),
@@ -147,6 +150,7 @@ def find_samples(fit: RampFit, x: ArrayLike, y: ArrayLike) -> QTable:
         - ``zeroframe``: whether it is the zeroframe, which is listed, as group 0, where it was fitted;
         - ``time`` (s): since the reset; ``value`` (DN);
         - ``dq``: the exposure's flags, with JUMP_DET where the fit found a jump;
+        - ``found``: whether the fit found that jump itself;
         - ``segment``: number of the segment that it is part of, as :func:`find_segments` has it; -1: of none;
         - ``line``, ``residual``, ``noise`` (DN): the line there, value - line, and the standard deviation of that under
           the fit's noise model; NaN where there is no line.
@@ -220,11 +224,12 @@ def _samples(fit: RampFit, inputs: FitInputs, ramps: PixelRamps, lines: FittedLi
     exact = segments.nsamples[which] <= (_SAMPLES_OF_A_LINE if is_ols(fit) else 1)
     noise[ramp, column] = np.where(exact, np.nan, lines.noise()[which, k])
 
-    flags = ramps.flags.reshape(nramps, ngroups)
+    dq, found = np.zeros(values.shape, np.uint8), np.zeros(values.shape, np.bool_)
+    dq[:, 1:] = ramps.flags.reshape(nramps, ngroups)
     if fit.groupdq is not None:
-        found = np.moveaxis(fit.groupdq[:, :, ramps.rows, ramps.columns], -1, 0)
-        flags = flags | found.reshape(nramps, ngroups)
-    dq = np.concatenate([np.zeros((nramps, 1), np.uint8), flags], axis=1)
+        with_found = np.moveaxis(fit.groupdq[:, :, ramps.rows, ramps.columns], -1, 0).reshape(nramps, ngroups)
+        found[:, 1:] = (with_found & ~dq[:, 1:] & _J) != 0
+        dq[:, 1:] |= with_found
     listed = np.ones(values.shape, np.bool_)
     listed[:, 0] = segment[:, 0] >= 0
     ramp, column = np.nonzero(listed)
@@ -238,6 +243,7 @@ def _samples(fit: RampFit, inputs: FitInputs, ramps: PixelRamps, lines: FittedLi
         "time": times[listed],
         "value": values[listed],
         "dq": dq[listed],
+        "found": found[listed],
         "segment": segment[listed],
         "line": line[listed],
         "residual": (values - line)[listed],

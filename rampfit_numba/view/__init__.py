@@ -24,8 +24,13 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from rampfit_numba.view.viewer import Viewer, check_bokeh, view
+
+if TYPE_CHECKING:
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.result import RampFit
 
 __all__ = ["Viewer", "check_bokeh", "view"]
 
@@ -33,8 +38,10 @@ __all__ = ["Viewer", "check_bokeh", "view"]
 class _CallableModule(ModuleType):
     """``rampfit_numba.view`` is the name of this package and of its function: whichever is found can be called."""
 
-    __call__ = staticmethod(view)
+    def __call__(self, exposure: Exposure, fit: RampFit, *, browser: bool = False, port: int = 0) -> Viewer:
+        """See :func:`view`."""
+        return view(exposure, fit, browser=browser, port=port)
 
 
 sys.modules[__name__].__class__ = _CallableModule
-__doc__ = view.__doc__
+__doc__ = view.__doc__ or __doc__
