@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -221,21 +222,30 @@ def test_two_viewers_at_once(browser, exposure):
             tab.close()
 
 
-def test_a_file_that_vanishes_is_told_and_the_page_stays(browser, tmp_path):
+TOLD = "() => Bokeh.documents[0].get_model_by_name('message').text.includes('gone_jump.fits')"
+
+
+@pytest.mark.parametrize("fate", ["vanishes", "is cut"])
+def test_a_file_that_is_lost_is_told_and_the_page_stays(fate, browser, tmp_path):
     import rampfit_numba
 
     path = write_exposure(tmp_path / "gone_jump.fits")
     exposure = read_exposure(path)
     with rampfit_numba.view(exposure, fit_ramps(exposure, 6.0, 2.0)) as viewer:
         tab = opened(browser, viewer.url)
-        path.unlink()
-        click_pixel(tab, 10, 10)
-        tab.wait("() => Bokeh.documents[0].get_model_by_name('message').text.includes('gone_jump.fits')")
-        assert "cannot be read any more" in tab.page.get_by_role("alert").inner_text()
+        if fate == "vanishes":
+            path.unlink()
+        else:
+            os.truncate(path, 5000)
         tab.page.get_by_label("Image", exact=True).select_option(label="Last group")
-        tab.page.get_by_label("Image", exact=True).select_option(label="Flags of one group")
+        tab.wait(TOLD)
+        assert "gone_jump.fits" in tab.page.get_by_role("alert").inner_text()
+        # What was fitted can still be looked at, and the server lives.
         tab.page.evaluate("() => { Bokeh.documents[0].get_model_by_name('plane').value = 'err'; }")
         tab.wait("() => Bokeh.documents[0].get_model_by_name('image_source').data.plane?.[0] === 'err'")
+        click_pixel(tab, 10, 10)
+        tab.wait("() => Bokeh.documents[0].get_model_by_name('x').value === 10")
+        assert viewer.running
         assert tab.complaints == []
         tab.close()
 
