@@ -79,7 +79,7 @@ class TestPage:
             "Peak memory",
             "JUMP_DET",
             "Differences between integrations",
-            "Largest jumps",
+            "Most jumps in one ramp",
             "x 8, y 7",
             "Pixels with a jump",
         ):

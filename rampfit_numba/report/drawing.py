@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 from contextlib import contextmanager
@@ -69,6 +68,7 @@ def as_svg(figure: Figure, alternative: str, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Names of parts must be the figure's own: all figures stand in one page.
     text = re.sub(r'(id="|url\(#|xlink:href="#|href="#)', rf"\g<1>{name}-", text)
+    text = _numbered(text)
     text = _SIZE.sub(
         lambda size: (
             f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-label="{escape(alternative)}" '
@@ -82,9 +82,12 @@ def as_svg(figure: Figure, alternative: str, name: str) -> str:
     return text
 
 
-def as_png(figure: Figure, alternative: str, dpi: int = 150) -> str:
-    """Return a figure as an image of pixels, in HTML."""
-    room = io.BytesIO()
-    figure.savefig(room, format="png", dpi=dpi)
-    data = base64.b64encode(room.getvalue()).decode("ascii")
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(alternative)}">'
+def _numbered(text: str) -> str:
+    """Number the names that several parts of a figure have: in a page each stands for one part."""
+    seen: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        count = seen[found[1]] = seen.get(found[1], 0) + 1
+        return found[0] if count == 1 else f'id="{found[1]}-{count}"'
+
+    return re.sub(r'\bid="([^"]+)"', number, text)
