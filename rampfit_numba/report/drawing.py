@@ -83,7 +83,7 @@ def as_svg(figure: Figure, alternative: str, name: str) -> str:
 
 
 def _numbered(text: str) -> str:
-    """Number the names that several parts of a figure have: in a page each stands for one part."""
+    """Give a number to each name that several parts of a figure have: in a page each stands for one part."""
     seen: dict[str, int] = {}
 
     def number(found: re.Match[str]) -> str:

@@ -85,8 +85,9 @@ def render_index(lines: Sequence[IndexLine]) -> str:
     from jinja2 import Environment
 
     names = list(dict.fromkeys(name for line in lines for name, _ in line.summary))
-    return (
+    page: str = (
         Environment(autoescape=True)
         .from_string(_text("index.html"))
         .render(style=_text("report.css"), lines=[(line, dict(line.summary)) for line in lines], names=names)
     )
+    return page
