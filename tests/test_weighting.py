@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -254,3 +256,12 @@ def test_command(tmp_path, capsys):
     assert "Using algorithm = ols, weighting = ((5.0, 0.4), (10.0, 1.0))" in capsys.readouterr().err
     assert main([*words, "--weighting", "flat"]) == 2
     assert "--weighting: expected 'optimal', 'uniform' and 'interpolated'" in capsys.readouterr().err
+
+
+@pytest.mark.kernel
+def test_the_example_of_the_docs_runs():
+    text = (Path(__file__).resolve().parents[1] / "docs" / "weighting.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names = {}
+    exec(code.replace("32", str(fewer(32, 3))), names)  # noqa: S102  (our own text)
+    assert (names["uniform"].rate.data != names["pipeline"].rate.data).any()
