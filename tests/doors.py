@@ -8,7 +8,7 @@ import inspect
 import re
 from pathlib import Path
 
-from rampfit_numba import fit_file, fit_files, fit_ramps
+from rampfit_numba import files, fit_file, fit_files, fit_ramps
 from rampfit_numba.cli import fit
 from rampfit_numba.options import FitOptions
 
@@ -26,7 +26,8 @@ def of_python():
         for name, parameter in inspect.signature(function).parameters.items():
             if name not in DATA:
                 assert found.setdefault(name, parameter.default) == parameter.default, (function, name)
-    return found
+    # Of single kinds of files: left out, the kind's own rule holds.
+    return found | dict.fromkeys(files._FORMAT_OPTIONS)
 
 
 def of_options():
@@ -60,7 +61,9 @@ def of_step():
 
 
 def same(name, one, other):
-    """Whether two defaults mean the same: the doors spell some values in their own ways."""
+    """Whether two defaults mean the same: the doors spell some values in their own ways; None leaves it to Python."""
+    if other is None:
+        return True
     if name == "algorithm":
         return FitOptions(one).algorithm == FitOptions(other).algorithm
     return one == other or not (one or other)
