@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.algorithms import corrections
 from rampfit_numba.algorithms.method import load_method
 from rampfit_numba.algorithms.rows import RowInputs, as_single
 from rampfit_numba.allocation import allocate_fitopt, allocate_results, check_apart
@@ -157,6 +158,7 @@ def fit_ramps(
     results = allocate_results(exposure.shape, known, out, allocator)
     if out is not None:
         given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS}
+        given |= dict(zip(("saturation", "pedestal", "linearity"), _read_planes(exposure), strict=False))
         check_apart(results, given | {"readnoise": noise, "gain": electrons})
     exposure = exposure.in_dn(electrons)
     needed = ALGORITHMS[asked.algorithm].fewest_groups
@@ -176,6 +178,8 @@ def fit_ramps(
     method = load_method(options.algorithm)
     plan = method.plan(exposure, options, inputs)
     make_ready(plan.kernels, progress=bool(progress))
+    if exposure.corrections is not None:
+        corrections.make_ready()
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
     if plan.count_rows is not None:
         counts = run(plan.count_rows, plan.inputs, None)
@@ -280,8 +284,8 @@ def _of_two_frames(noise: np.ndarray) -> np.ndarray:
 
 def _read_planes(exposure: Exposure) -> tuple[np.ndarray | None, ...]:
     """Return what the corrections of raw reads need of each pixel."""
-    corrections = exposure.corrections
-    return () if corrections is None else (corrections.saturation, corrections.pedestal, corrections.linearity)
+    wanted = exposure.corrections
+    return () if wanted is None else (wanted.saturation, wanted.pedestal, wanted.linearity)
 
 
 def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)
