@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rampfit_numba.io.fits import read_exposure, write_products
     from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
+    from rampfit_numba.io.wfc3 import read_ima
+    from rampfit_numba.io.wfc3_flt import write_flt
     from rampfit_numba.jumps import find_jumps
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from rampfit_numba.segments import find_samples, find_segments
     from rampfit_numba.simulate import simulate_exposure
     from rampfit_numba.used_reads import count_reads
+    from rampfit_numba.view.viewer import view
 
 __all__ = [
     "Exposure",
@@ -50,10 +53,13 @@ __all__ = [
     "fit_reads",
     "make_groupdq",
     "read_exposure",
+    "read_ima",
     "read_reads",
     "read_reference",
     "simulate_exposure",
+    "view",
     "warm_up",
+    "write_flt",
     "write_products",
 ]
 
@@ -83,10 +89,13 @@ _MODULES = {
     "fit_reads": "read_files",
     "make_groupdq": "flags",
     "read_exposure": "io.fits",
+    "read_ima": "io.wfc3",
     "read_reads": "io.reads",
     "read_reference": "io.references",
     "simulate_exposure": "simulate",
+    "view": "view.viewer",
     "warm_up": "compilation",
+    "write_flt": "io.wfc3_flt",
     "write_products": "io.fits",
 }
 
