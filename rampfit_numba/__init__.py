@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rampfit_numba.flags import make_groupdq
     from rampfit_numba.io.fits import read_exposure, write_products
     from rampfit_numba.io.references import read_reference
+    from rampfit_numba.io.roman import read_roman
+    from rampfit_numba.io.roman_images import write_roman
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts
@@ -38,9 +40,11 @@ __all__ = [
     "make_groupdq",
     "read_exposure",
     "read_reference",
+    "read_roman",
     "simulate_exposure",
     "warm_up",
     "write_products",
+    "write_roman",
 ]
 
 # Where each public name lives: astropy and numba take half a second to import, so nothing is imported before it is
@@ -63,9 +67,11 @@ _MODULES = {
     "make_groupdq": "flags",
     "read_exposure": "io.fits",
     "read_reference": "io.references",
+    "read_roman": "io.roman",
     "simulate_exposure": "simulate",
     "warm_up": "compilation",
     "write_products": "io.fits",
+    "write_roman": "io.roman_images",
 }
 
 # A library says nothing unasked: without this, Python prints warnings and errors of loggers that nobody listens to.

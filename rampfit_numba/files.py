@@ -16,6 +16,8 @@ from rampfit_numba.api import fit_ramps
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.io.fits import check_outputs, product_paths, read_exposure, write_products
 from rampfit_numba.io.references import read_reference, resolve_reference
+from rampfit_numba.io.roman import is_asdf, read_ramp
+from rampfit_numba.io.roman_images import image_path, write_image
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import job as progress_job
@@ -30,6 +32,9 @@ log = logging.getLogger(__name__)
 #: What may be given to the functions for files as options: those of a fit, and how it is run.
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
 _OPTIONS = (*_FIT_OPTIONS, "maximum_cores", "executor", "progress")
+#: What is asked for where nothing else is, of a file of the Roman Space Telescope: as its own pipeline does.
+_ROMAN_DEFAULTS = {"algorithm": "likely", "readnoise_kind": "single"}
+_ROMAN_THRESHOLD = 4.5
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,8 @@ class _Job:
         options: dict[str, Any],
     ) -> _Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
-        fit_options = _check_options(options)
+        all_roman = bool(files) and all(map(is_asdf, files))
+        fit_options = _check_options(_ROMAN_DEFAULTS | options if all_roman else options)
         for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
             if name and len(files) > 1:
                 raise ValueError(f"{argument}: can name the products of one file only; got {len(files)} files")
@@ -264,6 +270,8 @@ class _Job:
 
 
 def _fit_file(path: Path, job: _Job) -> list[Path]:
+    if is_asdf(path):
+        return _fit_roman(path, job)
     job.check_products(path, job.fit_options)
 
     exposure = read_exposure(path)
@@ -296,6 +304,31 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     return products
 
 
+def _fit_roman(path: Path, job: _Job) -> list[Path]:
+    """Fit a file of the Roman Space Telescope, by the defaults of its pipeline, and write its image."""
+    product = image_path(path, job.folder)
+    check_outputs([product], overwrite=job.overwrite, inputs=job.inputs)
+    options = _ROMAN_DEFAULTS | job.options
+    asked = FitOptions(**{name: value for name, value in options.items() if name in _FIT_OPTIONS})
+    if "rejection_threshold" in ALGORITHMS[asked.algorithm].own_options and asked.rejection_threshold is None:
+        options["rejection_threshold"] = _ROMAN_THRESHOLD
+    if asked.save_opt or job.int_name or job.opt_name:
+        log.warning("%s: save_opt, int_name and opt_name have no effect, Roman has one product", path)
+    ramp = read_ramp(path)
+    exposure = ramp.exposure
+    size = f"{exposure.nrows} rows x {exposure.ncols} columns"
+    log.info("%s: Roman WFI, %d resultant(s) of %s", path, exposure.ngroups, size)
+    images = {name: read_reference(reference, exposure, name) for name, reference in job.references.items()}
+    for name, image in images.items():
+        log.info("Using %s reference: %s", name.upper(), image.source)
+    log.info("Using algorithm = %s, read noise of kind %s", options["algorithm"], options["readnoise_kind"])
+    fit = fit_ramps(exposure, images["readnoise"].data, images["gain"].data, **options)
+    names = {name: image.source for name, image in images.items()}
+    write_image(fit, product, ramp, overwrite=job.overwrite, inputs=job.inputs, references=names)
+    log.info("Saved %s", product)
+    return [product]
+
+
 def _check_options(options: dict[str, Any]) -> FitOptions:
     """Return what the fit will be asked for; refuses bad options before a file is read."""
     for name in options:
@@ -311,7 +344,11 @@ def _check_options(options: dict[str, Any]) -> FitOptions:
 def _refuse_same_products(files: Sequence[Path], int_name: str, opt_name: str) -> None:
     sources: dict[Path, Path] = {}
     for path in files:
-        rate = product_paths(path, "", int_name=int_name, opt_name=opt_name)["rate"]
+        rate = (
+            image_path(path, "")
+            if is_asdf(path)
+            else product_paths(path, "", int_name=int_name, opt_name=opt_name)["rate"]
+        )
         if rate in sources:
             raise ValueError(f"paths: {sources[rate]} and {path} would both be written to {rate}; fit them one by one")
         sources[rate] = path

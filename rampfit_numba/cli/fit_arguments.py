@@ -26,9 +26,9 @@ def add_references(parser: Parser) -> None:
     references.add_argument(
         "--readnoise-kind",
         choices=("cds", "single"),
-        default="cds",
+        default=argparse.SUPPRESS,
         help="the read noise is that of the difference of two frames (cds, the default: JWST's reference files), or of "
-        "a single frame",
+        "a single frame (the default for Roman's files)",
     )
 
 
@@ -37,9 +37,9 @@ def add_fit_options(parser: Parser) -> None:
     fit = parser.add_argument_group("the fit")
     fit.add_argument(
         "--algorithm",
-        default="ols",
+        default=argparse.SUPPRESS,
         metavar="NAME",
-        help=f"{describe_names()}; default: ols",
+        help=f"{describe_names()}; default: ols, for Roman's files likely",
     )
     fit.add_argument(
         "--suppress-one-group",

@@ -45,6 +45,13 @@ def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
     parser: Parser = new_parser(subparsers, "simulate", "write a simulated exposure and its gain and readnoise files")
     parser.add_argument("output", metavar="OUT_jump.fits", type=Path, help="gain and readnoise files go beside it")
+    parser.add_argument(
+        "--like",
+        choices=("jwst", "roman"),
+        default="jwst",
+        help="jwst: a file after the jump step (default); roman: OUT_linearity.asdf of one integration, with the "
+        "groups of --shape as resultants",
+    )
     add_shape(parser, "2x20x1024x1032")
     parser.add_argument(
         "--truth", action="store_true", help="also write OUT_truth.fits: RATE (DN/s) and JUMPS (where hits fell)"
@@ -69,6 +76,8 @@ def add_parser(subparsers: Subparsers) -> Parser:
 
 def run(chosen: argparse.Namespace) -> int:
     """Simulate and write; return 0."""
+    if chosen.like == "roman":
+        return _run_roman(chosen)
     from rampfit_numba.simulate import SimulationOptions, simulate_exposure, simulation_paths, write_simulation
 
     settings = simulation_settings(chosen)
@@ -82,6 +91,25 @@ def run(chosen: argparse.Namespace) -> int:
     log.info("Simulating %s, seed %d", " x ".join(map(str, chosen.shape)), chosen.seed)
     simulation = simulate_exposure(*chosen.shape, seed=chosen.seed, **settings)
     for path in write_simulation(simulation, chosen.output, overwrite=chosen.overwrite, truth=chosen.truth):
+        log.info("Saved %s", path)
+    return 0
+
+
+def _run_roman(chosen: argparse.Namespace) -> int:
+    from rampfit_numba.simulate.roman import roman_paths, simulate_roman, write_roman_simulation
+
+    nints, *shape = chosen.shape
+    if nints != 1 or chosen.truth:
+        chosen.parser.error(
+            f"argument --like: a file of Roman's has {'no truth' if chosen.truth else 'one integration: --shape 1x...'}"
+        )
+    roman_paths(chosen.output, overwrite=chosen.overwrite)
+    log.info("Simulating %s, seed %d", " x ".join(map(str, shape)), chosen.seed)
+    try:
+        simulation = simulate_roman(*shape, seed=chosen.seed, **simulation_settings(chosen))
+    except (TypeError, ValueError) as error:
+        chosen.parser.error(str(error))
+    for path in write_roman_simulation(simulation, chosen.output, overwrite=chosen.overwrite):
         log.info("Saved %s", path)
     return 0
 

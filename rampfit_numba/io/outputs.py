@@ -9,7 +9,7 @@ import os
 import re
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.io.products import (
     Provenance,
@@ -23,11 +23,18 @@ from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import BinaryIO
+    from typing import BinaryIO, Protocol
 
     from astropy.io import fits
 
     from rampfit_numba.result import RampFit
+
+    class Document(Protocol):
+        """A file of another format than FITS."""
+
+        def write_to(self, file: BinaryIO) -> None:
+            """Write it whole."""
+
 
 # What the pipeline appends to the names of files that a ramp fit can start from, or that a product's name can end in.
 _SUFFIXES = (
@@ -229,8 +236,8 @@ def write_products(
     return list(paths.values())
 
 
-def write_all(files: Sequence[tuple[Path, fits.HDUList]], *, overwrite: bool = False) -> None:
-    """Write several FITS files, all of them or none, each under its name only when it is whole and on disk.
+def write_all(files: Sequence[tuple[Path, fits.HDUList | Document]], *, overwrite: bool = False) -> None:
+    """Write several files, all of them or none, each under its name only when it is whole and on disk.
 
     Names that end in .gz are compressed. Whatever stops it, an interrupt included, what was there before is there again
     and nothing else. Of two processes that write the same file at once each puts a whole one there, and the last one's
@@ -241,7 +248,7 @@ def write_all(files: Sequence[tuple[Path, fits.HDUList]], *, overwrite: bool = F
     RampFileError
         A file cannot be written, or exists (without `overwrite`).
     """
-    writings = [_Writing(path, hdulist) for path, hdulist in files]
+    writings = [_Writing(path, content) for path, content in files]
     path = Path()
     made: list[Path] = []
     try:
@@ -289,9 +296,9 @@ def remove_folders(made: Sequence[Path]) -> None:
 class _Writing:
     """One file on its way: written under a temporary name, put into place, taken back."""
 
-    def __init__(self, path: Path, hdulist: fits.HDUList) -> None:
+    def __init__(self, path: Path, content: fits.HDUList | Document) -> None:
         self.path = path
-        self._hdulist = hdulist
+        self._content = content
         # Its own for every file and process, in the same folder, and short: `path` may be as long as names can be.
         unique = uuid.uuid4().hex
         self._temporary = path.with_name(f".{unique}.tmp")
@@ -302,11 +309,13 @@ class _Writing:
         # os.open applies the umask, which the functions of tempfile do not.
         descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(descriptor, "wb") as file:
-            if self.path.suffix == ".gz":
+            if not isinstance(self._content, list):  # as HDULists are
+                self._content.write_to(file)
+            elif self.path.suffix == ".gz":
                 with gzip.GzipFile(self.path.stem, "wb", _GZIP_LEVEL, file) as packed:
                     self._fill(packed)
             else:
-                size = sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in self._hdulist)
+                size = sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in self._content)
                 _allocate(file, size)
                 self._fill(file)
                 file.truncate()
@@ -314,7 +323,8 @@ class _Writing:
             os.fsync(file.fileno())
 
     def _fill(self, file: BinaryIO | gzip.GzipFile) -> None:
-        self._hdulist.writeto(_Stream(file), output_verify="silentfix+ignore")
+        hdulist: Any = self._content
+        hdulist.writeto(_Stream(file), output_verify="silentfix+ignore")
 
     def place(self, *, overwrite: bool) -> None:
         self._placing = True

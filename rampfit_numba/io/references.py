@@ -15,6 +15,7 @@ import numpy as np
 from rampfit_numba.checks import as_array
 from rampfit_numba.io import hdus
 from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
+from rampfit_numba.io.roman import is_asdf, read_reference_image
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -177,6 +178,8 @@ def check_reference(path: Path, name: str) -> tuple[fits.Header, hdus.Hdu]:
 
 
 def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
+    if is_asdf(path):
+        return _from_asdf(path, exposure, name)
     primary, sci = check_reference(path, name)
     _compare_detectors(path, primary, exposure)
     stored = hdus.physical_image(path, sci)
@@ -189,6 +192,17 @@ def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
             "the same detector and readout mode"
         )
     return ReferenceImage(values, path.name, _gain_factor(path, primary) if name == "gain" else None)
+
+
+def _from_asdf(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
+    """Return a reference of Roman's, which is of the whole frame, as its exposures are."""
+    values = read_reference_image(path, name)
+    if values.shape != (exposure.nrows, exposure.ncols):
+        raise RampFileError(
+            f"{path}: has {values.shape[0]} rows x {values.shape[1]} columns; the exposure has {exposure.nrows} x "
+            f"{exposure.ncols}; give a {name} reference file of the whole frame"
+        )
+    return ReferenceImage(values, path.name)
 
 
 def _compare_detectors(path: Path, primary: fits.Header, exposure: Exposure) -> None:
