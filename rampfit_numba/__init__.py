@@ -14,18 +14,25 @@ if TYPE_CHECKING:
     from rampfit_numba.files import FileResult, fit_file, fit_files
     from rampfit_numba.flags import make_groupdq
     from rampfit_numba.io.fits import read_exposure, write_products
+    from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
     from rampfit_numba.io.roman import read_roman
     from rampfit_numba.io.roman_images import write_roman
+    from rampfit_numba.jumps import find_jumps
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
-    from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts
+    from rampfit_numba.read_files import fit_reads
+    from rampfit_numba.readnoise import estimate_readnoise
+    from rampfit_numba.result import FitInputs, FitOpt, RampFit, Rate, RateInts
+    from rampfit_numba.segments import find_samples, find_segments
     from rampfit_numba.simulate import simulate_exposure
+    from rampfit_numba.used_reads import count_reads
 
 __all__ = [
     "Exposure",
     "ExposureHeader",
     "FileResult",
+    "FitInputs",
     "FitOpt",
     "FitOptions",
     "RampFileError",
@@ -34,11 +41,18 @@ __all__ = [
     "Rate",
     "RateInts",
     "__version__",
+    "count_reads",
+    "estimate_readnoise",
+    "find_jumps",
+    "find_samples",
+    "find_segments",
     "fit_file",
     "fit_files",
     "fit_ramps",
+    "fit_reads",
     "make_groupdq",
     "read_exposure",
+    "read_reads",
     "read_reference",
     "read_roman",
     "simulate_exposure",
@@ -53,6 +67,7 @@ _MODULES = {
     "Exposure": "exposure",
     "ExposureHeader": "exposure",
     "FileResult": "files",
+    "FitInputs": "result",
     "FitOpt": "result",
     "FitOptions": "options",
     "RampFileError": "messages",
@@ -61,11 +76,18 @@ _MODULES = {
     "Rate": "result",
     "RateInts": "result",
     "__version__": "_version",
+    "count_reads": "used_reads",
+    "estimate_readnoise": "readnoise",
+    "find_jumps": "jumps",
+    "find_samples": "segments",
+    "find_segments": "segments",
     "fit_file": "files",
     "fit_files": "files",
     "fit_ramps": "api",
+    "fit_reads": "read_files",
     "make_groupdq": "flags",
     "read_exposure": "io.fits",
+    "read_reads": "io.reads",
     "read_reference": "io.references",
     "read_roman": "io.roman",
     "simulate_exposure": "simulate",

@@ -28,7 +28,7 @@ from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import ALGORITHMS
-from rampfit_numba.result import NO_VALID_FIT, RampFit, Rate
+from rampfit_numba.result import NO_VALID_FIT, FitInputs, RampFit, Rate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -180,7 +180,9 @@ def fit_ramps(
         left = "NaN" if np.isnan(results.rate.data).all() else "NaN or 0"
         warnings.warn(f"no ramp can be fitted: {nothing}; all rates are {left}", RampFitWarning, stacklevel=2)
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
-    return RampFit(results.rate, results.rateints, results.fitopt, exposure.header, options, nothing, results.groupdq)
+    rate, rateints, fitopt, groupdq = results
+    kept = FitInputs(exposure, noise, electrons)
+    return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, groupdq, kept)
 
 
 def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,7 +12,10 @@ from rampfit_numba.summary import brief, flags_text, median_text, shape_text, ta
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from rampfit_numba.exposure import ExposureHeader
+    from astropy.table import QTable
+    from numpy.typing import ArrayLike
+
+    from rampfit_numba.exposure import Exposure, ExposureHeader
     from rampfit_numba.options import FitOptions
 
 #: Why nothing could be fitted, where no rule for the whole exposure says so: each ramp has its reason in its flags.
@@ -137,6 +140,24 @@ class FitOpt:
         return cls(**{name: zeros(shape, np.float32) for name, shape in shapes.items()})
 
 
+@dataclass(frozen=True, eq=False)
+class FitInputs:
+    """What was fitted: the caller's own arrays, not copies of them.
+
+    Attributes
+    ----------
+    exposure : Exposure
+    readnoise : ndarray, shape (nrows, ncols)
+        Noise of the difference of two frames (CDS) in DN.
+    gain : ndarray, shape (nrows, ncols)
+        In e-/DN.
+    """
+
+    exposure: Exposure
+    readnoise: np.ndarray = field(repr=False)
+    gain: np.ndarray = field(repr=False)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class RampFit:
     """Result of :func:`rampfit_numba.fit_ramps`.
@@ -159,6 +180,9 @@ class RampFit:
         rate 0 and the error 0, as in the pipeline.)
     groupdq : ndarray of uint8, shape (nints, ngroups, nrows, ncols), or None
         Flags of the groups with the jumps that a likelihood fit found; None for ``"ols"``, which finds none.
+    inputs : FitInputs or None
+        What was fitted, which :meth:`segments` and :meth:`jumps` look at. It keeps the exposure in memory (one in a
+        file stays there); ``dataclasses.replace(fit, inputs=None)`` lets go of it.
     """
 
     rate: Rate
@@ -168,6 +192,7 @@ class RampFit:
     options: FitOptions
     nothing_to_fit: str = ""
     groupdq: np.ndarray | None = None
+    inputs: FitInputs | None = None
 
     def __repr__(self) -> str:
         return brief("RampFit", {"": shape_text(self.rateints.data.shape), **self._facts()})
@@ -182,3 +207,23 @@ class RampFit:
         if self.nothing_to_fit:
             facts["nothing fitted:"] = self.nothing_to_fit
         return facts
+
+    # The methods are shorthand for public functions of higher layers, which are reached through the package's door.
+
+    def segments(self, x: ArrayLike, y: ArrayLike) -> QTable:
+        """Return the line of every segment of chosen pixels; shorthand for :func:`rampfit_numba.find_segments`."""
+        import rampfit_numba
+
+        return rampfit_numba.find_segments(self, x, y)
+
+    def samples(self, x: ArrayLike, y: ArrayLike) -> QTable:
+        """Return the samples of chosen pixels beside their lines; shorthand for :func:`rampfit_numba.find_samples`."""
+        import rampfit_numba
+
+        return rampfit_numba.find_samples(self, x, y)
+
+    def jumps(self) -> QTable:
+        """Return the jumps of the exposure with their sizes; shorthand for :func:`rampfit_numba.find_jumps`."""
+        import rampfit_numba
+
+        return rampfit_numba.find_jumps(self)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rampfit_numba import RampFit
+
 PLANES = ("data", "err", "var_poisson", "var_rnoise", "chisq", "dq")
 Planes = dict[str, "NDArray[Any]"]
 
@@ -122,7 +124,14 @@ def fit_kernel(case: LikelyCase, *, joint: bool = False) -> LikelyFit:
 
 
 def fit_package(case: LikelyCase, algorithm: str = "likely", **options: Any) -> LikelyFit:
-    """Fit with `fit_ramps`."""
+    """Fit with `fit_ramps`; return its arrays."""
+    fit = run_engine(case, algorithm, **options)
+    rate, rateints = ({n: getattr(kind, n) for n in (*PLANES, "dof")} for kind in (fit.rate, fit.rateints))
+    return LikelyFit(rate, rateints, fit.groupdq)
+
+
+def run_engine(case: LikelyCase, algorithm: str = "likely", **options: Any) -> RampFit:
+    """Fit with `fit_ramps`; its own warnings are expected here, any other one is an error."""
     from rampfit_numba import Exposure, RampFitWarning, fit_ramps
 
     exposure = Exposure(
@@ -140,7 +149,7 @@ def fit_package(case: LikelyCase, algorithm: str = "likely", **options: Any) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", RampFitWarning)
-        fit = fit_ramps(
+        return fit_ramps(
             exposure,
             case.readnoise,
             case.gain,
@@ -151,8 +160,6 @@ def fit_package(case: LikelyCase, algorithm: str = "likely", **options: Any) -> 
             pedestal=case.pedestal,
             **options,
         )
-    rate, rateints = ({n: getattr(kind, n) for n in (*PLANES, "dof")} for kind in (fit.rate, fit.rateints))
-    return LikelyFit(rate, rateints, fit.groupdq)
 
 
 def reference_ramps(case: LikelyCase) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 
 from rampfit_numba import Exposure, RampFileError, fit_file, fit_files, fit_ramps, read_roman, write_roman
-from rampfit_numba.io.roman import is_asdf, plain_asdf, read_ramp
+from rampfit_numba.io.roman import is_asdf, plain_asdf, read_surroundings
 from rampfit_numba.io.roman_images import image_path
 from rampfit_numba.simulate.roman import imaging_pattern, roman_paths, simulate_roman, write_roman_simulation
 from tests.pipeline import names_in
@@ -128,7 +128,7 @@ def test_an_image_is_the_fit_without_its_border(ramp, simulation):
     assert image["tag"].endswith("/wfi_image-2.1.0")
     assert image["history"][0].startswith("rampfit_numba ")
     for name in ("border_ref_pix_left", "dq_border_ref_pix_top", "amp33"):
-        np.testing.assert_array_equal(image[name], read_ramp(ramp).tree[name])
+        np.testing.assert_array_equal(image[name], read_surroundings(ramp)[0][name])
 
 
 def test_uniform_weights(ramp, simulation):
@@ -149,7 +149,7 @@ def test_uniform_weights(ramp, simulation):
 
 def test_metadata(ramp):
     (path,) = fit_file(ramp, "r1_readnoise.asdf", 1.8)
-    before, after = read_ramp(ramp).tree["meta"], read_tree(path)["meta"]
+    before, after = read_surroundings(ramp)[0]["meta"], read_tree(path)["meta"]
     assert (after["model_type"], after["product_type"], after["filename"]) == ("ImageModel", "l2", "r1_rampfit.asdf")
     assert after["cal_step"] == before["cal_step"] | {"ramp_fit": "COMPLETE"}
     assert (after["ref_file"]["readnoise"], after["ref_file"]["gain"]) == ("r1_readnoise.asdf", "value 1.8")
@@ -266,8 +266,11 @@ WRONG = {
 @pytest.mark.parametrize("what", WRONG)
 def test_a_file_that_is_nearly_right(ramp, simulation, what):
     change, complaint = WRONG[what]
-    found = read_ramp(ramp)
-    tree = found.tree | {"data": simulation.data, "groupdq": simulation.groupdq, "pixeldq": simulation.pixeldq}
+    tree = read_surroundings(ramp)[0] | {
+        "data": simulation.data,
+        "groupdq": simulation.groupdq,
+        "pixeldq": simulation.pixeldq,
+    }
     write_tree("wrong.asdf", change(tree))
     with pytest.raises(RampFileError, match=f"^wrong.asdf: {complaint}"):
         read_roman("wrong.asdf")

@@ -149,7 +149,7 @@ def chisq_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | Non
 
 
 def _science_cards(fit: RampFit) -> fits.Header:
-    return _carried(fit.header.sci) if fit.header is not None else fits.Header()
+    return carried_cards(fit.header.sci) if fit.header is not None else fits.Header()
 
 
 def _is_ifu(fit: RampFit) -> bool:
@@ -201,7 +201,7 @@ def empty_asdf() -> fits.BinTableHDU:
     return fits.BinTableHDU.from_columns([column], name="ASDF")
 
 
-def _carried(header: fits.Header) -> fits.Header:
+def carried_cards(header: fits.Header) -> fits.Header:
     """Return a copy without the cards of structure: comments, section titles and history stay, in their order."""
     carried = fits.Header()
     for card in map(copy.copy, header.cards):
@@ -231,7 +231,7 @@ def _primary(
     fit: RampFit, model: str, filename: str, provenance: Provenance | None, *, fitted: bool
 ) -> fits.PrimaryHDU:
     provenance = provenance or Provenance()
-    header = _carried(fit.header.primary) if fit.header is not None else fits.Header()
+    header = carried_cards(fit.header.primary) if fit.header is not None else fits.Header()
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
     _set(header, "DATE", now, "UTC date file created")
     if filename:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-_MAGIC = b"#ASDF"
+#: How files of ASDF begin.
+MAGIC = b"#ASDF"
 _STEP = (
     "give the output of the linearity step: strun roman_elp r..._uncal.asdf --steps.linearity.save_results=true writes "
     "r..._linearity.asdf"
@@ -35,30 +35,11 @@ COPIED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class RomanRamp:
-    """What a file of ramps holds.
-
-    Attributes
-    ----------
-    exposure : Exposure
-        One integration, with the times of all reads.
-    tree : dict
-        The rest, as it stands in the file: ``meta``, and the arrays of the reference pixels.
-    tag : str
-        Which version of which schema the tree follows; empty where the file does not say.
-    """
-
-    exposure: Exposure
-    tree: dict[str, Any]
-    tag: str
-
-
 def is_asdf(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file is one of ASDF, by its first bytes; False where it cannot be read."""
     try:
         with Path(path).open("rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
+            return file.read(len(MAGIC)) == MAGIC
     except OSError:
         return False
 
@@ -89,11 +70,7 @@ def read_roman(path: str | os.PathLike[str]) -> Exposure:
     >>> exposure.shape  # doctest: +SKIP
     (1, 10, 4096, 4096)
     """
-    return read_ramp(Path(path)).exposure
-
-
-def read_ramp(path: Path) -> RomanRamp:
-    """Read a file of ramps whole; raises as :func:`read_roman` does."""
+    path = Path(path)
     with _opened(path) as roman:
         meta = _meta(path, roman)
         _check_kind(path, roman, meta)
@@ -102,15 +79,28 @@ def read_ramp(path: Path) -> RomanRamp:
             raise RampFileError(f"{path}: its data are {data.dtype}, raw counts; {_STEP}")
         groupdq = _array(path, roman, "groupdq" if "groupdq" in roman else "resultantdq", _CUBE, like=data.shape)
         pixeldq = _array(path, roman, "pixeldq", _IMAGE, like=data.shape[1:]) if "pixeldq" in roman else None
-        tree: dict[str, Any] = {name: _array(path, roman, name) for name in COPIED if name in roman}
-        tree["meta"] = meta
-        tag = getattr(roman, "_tag", "") or ""
     times = _read_times(path, meta, data.shape[0])
     try:
-        exposure = Exposure(data[None], groupdq[None], group_time(times), pixeldq=pixeldq, read_times=times)
+        return Exposure(data[None], groupdq[None], group_time(times), pixeldq=pixeldq, read_times=times)
     except (TypeError, ValueError) as error:
         raise RampFileError(f"{path}: {error}") from error
-    return RomanRamp(exposure, tree, tag)
+
+
+def read_surroundings(path: Path) -> tuple[dict[str, Any], str]:
+    """Return what else a file of ramps holds, and the tag of the schema that it follows (empty: the file has none).
+
+    That is ``meta``, and the arrays of the reference pixels.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be read, or is of another kind.
+    """
+    with _opened(path) as roman:
+        meta = _meta(path, roman)
+        _check_kind(path, roman, meta)
+        tree: dict[str, Any] = {name: _array(path, roman, name) for name in COPIED if name in roman}
+        return tree | {"meta": meta}, getattr(roman, "_tag", "") or ""
 
 
 def read_reference_image(path: Path, name: str) -> np.ndarray:

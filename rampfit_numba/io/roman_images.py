@@ -14,7 +14,7 @@ from rampfit_numba import dq
 from rampfit_numba._version import __version__
 from rampfit_numba.io.outputs import check_outputs, write_all
 from rampfit_numba.io.products import history_lines
-from rampfit_numba.io.roman import plain_asdf, read_ramp
+from rampfit_numba.io.roman import plain_asdf, read_roman, read_surroundings
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import BinaryIO
 
-    from rampfit_numba.io.roman import RomanRamp
+    from rampfit_numba.exposure import Exposure
     from rampfit_numba.result import RampFit
 
 # Reference pixels on each side, which the image does not have.
@@ -92,14 +92,13 @@ def write_roman(
     >>> write_roman(fit, "r0000101_wfi01_rampfit.asdf", "r0000101_wfi01_linearity.asdf")  # doctest: +SKIP
     PosixPath('r0000101_wfi01_rampfit.asdf')
     """
-    check_outputs([Path(path)], overwrite=overwrite, inputs=[ramp])
-    return write_image(fit, Path(path), read_ramp(Path(ramp)), overwrite=overwrite)
+    return write_image(fit, Path(path), Path(ramp), overwrite=overwrite, inputs=[Path(ramp)])
 
 
 def write_image(
     fit: RampFit,
     path: Path,
-    ramp: RomanRamp,
+    ramp: Path,
     *,
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
@@ -107,7 +106,12 @@ def write_image(
 ) -> Path:
     """Write the image of a fit; `references` are the names of read noise and gain. As :func:`write_roman` else."""
     check_outputs([path], overwrite=overwrite, inputs=inputs)
-    document = _Document(image_tree(fit, ramp, path.name, references or {}), ramp.tag, fit)
+    tree, tag = read_surroundings(ramp)
+    exposure = None if fit.inputs is None else fit.inputs.exposure
+    if exposure is None or exposure.read_times is None:
+        exposure = read_roman(ramp)
+    tree |= {"meta": _meta(tree["meta"], path.name, references or {})} | image_planes(fit, exposure)
+    document = _Document(tree, tag, fit)
     write_all([(path, document)], overwrite=overwrite)
     return path
 
@@ -133,40 +137,32 @@ class _Document:
             document.write_to(file, all_array_compression="lz4")
 
 
-def image_tree(fit: RampFit, ramp: RomanRamp, filename: str, references: dict[str, str]) -> dict[str, Any]:
-    """Return the tree of an image, below "roman".
+def image_planes(fit: RampFit, exposure: Exposure) -> dict[str, np.ndarray]:
+    """Return the planes of an image by name.
 
     Rates (DN/s) and flags as they are, the rest in half precision, without the border of reference pixels.
 
     Parameters
     ----------
     fit : RampFit
-    ramp : RomanRamp
-    filename : str
-        Of the image.
-    references : dict
-        Names of the reference files, "readnoise" and "gain".
+    exposure : Exposure
+        Its ramps.
 
     Raises
     ------
     ValueError
-        The fit is not one of these ramps.
+        The fit is not one of these ramps, or they are nothing but border.
     """
-    exposure, rate = ramp.exposure, fit.rate
+    rate = fit.rate
     if rate.data.shape != exposure.shape[2:]:
         raise ValueError(f"fit: expected that of ramps of {exposure.shape[2:]} pixels; got {rate.data.shape}")
     if min(rate.data.shape) <= 2 * _BORDER:
-        raise RampFileError(
-            f"{filename}: {rate.data.shape} pixels are nothing but a border of {_BORDER} reference pixels"
-        )
+        raise RampFileError(f"{rate.data.shape} pixels are nothing but a border of {_BORDER} reference pixels")
     groupdq = exposure.groupdq[0] if fit.groupdq is None else fit.groupdq[0]
-    image: dict[str, Any] = {name: value for name, value in ramp.tree.items() if name != "meta"}
-    image["meta"] = _meta(ramp.tree["meta"], filename, references)
-    image["data"] = rate.data[_SCIENCE].copy()
-    image["dq"] = (rate.dq | few_resultants(groupdq))[_SCIENCE]
+    image = {"data": rate.data[_SCIENCE].copy(), "dq": (rate.dq | few_resultants(groupdq))[_SCIENCE]}
     for name, plane in (("err", rate.err), ("var_poisson", rate.var_poisson), ("chisq", rate.chisq)):
         image[name] = _half(np.zeros_like(rate.data) if plane is None else plane)
-    image["dumo"] = _uniform_minus_optimal(ramp, rate.data)
+    image["dumo"] = _uniform_minus_optimal(exposure, rate.data)
     if fit.groupdq is not None:
         image["jump_indices"] = jump_indices(groupdq)
     return image
@@ -218,18 +214,18 @@ def _half(plane: np.ndarray) -> np.ndarray:
         return plane[_SCIENCE].astype(np.float16)
 
 
-def _uniform_minus_optimal(ramp: RomanRamp, rate: np.ndarray) -> np.ndarray:
+def _uniform_minus_optimal(exposure: Exposure, rate: np.ndarray) -> np.ndarray:
     """Return the slope with uniform weights minus that of the fit ("dumo"), flags ignored, in half precision.
 
     The weight of a resultant of n reads at mean time t is (N n t - S1 n) / (N S2 - S1^2), with the sums N of n, S1 of
     n t and S2 of n t^2 over all resultants: least squares where read noise dominates.
     """
-    times = ramp.exposure.read_times
+    times = exposure.read_times
     assert times is not None  # noqa: S101  (for mypy)
     reads, mean = np.array([len(group) for group in times]), np.array([np.mean(group) for group in times])
     count, first, second = np.sum(reads), np.sum(reads * mean), np.sum(reads * mean**2)
     spread = count * second - first**2
-    data = ramp.exposure.data[0]
+    data = exposure.data[0]
     rows, cols = (size - 2 * _BORDER for size in rate.shape)
     found = np.empty((rows, cols), np.float16)
     with np.errstate(all="ignore"):  # of a single resultant, or what half precision cannot hold

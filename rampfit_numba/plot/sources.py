@@ -1,0 +1,101 @@
+"""What can be drawn, and what it is drawn on."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rampfit_numba.api import fit_ramps
+from rampfit_numba.exposure import Exposure
+from rampfit_numba.io.fits import read_exposure
+from rampfit_numba.io.references import read_reference
+from rampfit_numba.result import RampFit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Source = RampFit | Exposure | str | os.PathLike[str]
+
+
+def matplotlib_module(name: str) -> Any:  # noqa: ANN401  (a module)
+    """Return a module of matplotlib.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed; the message names the extra.
+    """
+    try:
+        return import_module(f"matplotlib.{name}")
+    except ImportError as error:
+        if error.name is None or not error.name.startswith("matplotlib"):
+            raise
+        raise ImportError("pictures need matplotlib: pip install 'rampfit_numba[plot]'") from error
+
+
+def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any) -> RampFit:  # noqa: ANN401
+    """Return a fit: `source` itself, or that of an exposure or of a file with one.
+
+    Parameters
+    ----------
+    source : RampFit, Exposure or path-like
+    readnoise, gain : path-like, number or array_like, optional
+        For what is not fitted yet, as :func:`rampfit_numba.fit_file` takes them.
+    **options
+        As for :func:`rampfit_numba.fit_ramps`.
+
+    Raises
+    ------
+    TypeError
+        `source` is something else, or needs a read noise and a gain, or is fitted already and has no use for them.
+    RampFileError
+        A file cannot be read.
+    """
+    if isinstance(source, RampFit):
+        if readnoise is not None or gain is not None or options:
+            raise TypeError("source: expected an exposure or a file beside readnoise, gain and options; got a fit")
+        return source
+    if not isinstance(source, Exposure | str | os.PathLike):
+        raise TypeError(f"source: expected a RampFit, an Exposure or a path; got {type(source).__name__}")
+    for name, reference in (("readnoise", readnoise), ("gain", gain)):
+        if reference is None:
+            raise TypeError(f"{name}: expected a number, an image or a path, to fit the exposure with; got None")
+    exposure = source if isinstance(source, Exposure) else read_exposure(source)
+    noise, conversion = (
+        read_reference(reference, exposure, name).data for name, reference in (("readnoise", readnoise), ("gain", gain))
+    )
+    return fit_ramps(exposure, noise, conversion, **options)
+
+
+def new_figure(figure: Figure | None, size: tuple[float, float]) -> Figure:
+    """Return `figure`, or a new one of this size in inches, which pyplot knows."""
+    if figure is not None:
+        if not hasattr(figure, "add_subplot"):
+            raise TypeError(f"figure: expected a matplotlib Figure; got {type(figure).__name__}")
+        return figure
+    made: Figure = matplotlib_module("pyplot").figure(figsize=size, layout="constrained")
+    return made
+
+
+def new_ax(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
+    """Return `ax`, or that of a new figure of this size in inches, which pyplot knows."""
+    if ax is not None:
+        if not hasattr(ax, "plot"):
+            raise TypeError(f"ax: expected matplotlib Axes; got {type(ax).__name__}")
+        return ax
+    made: Axes = new_figure(None, size).add_subplot()
+    return made
+
+
+def name_of(fit: RampFit) -> str:
+    """Return what the exposure is called: its file, or nothing; as plain text, whatever stands in the header."""
+    name = fit.header.filename if fit.header is not None else ""
+    return plain(Path(name).name)
+
+
+def plain(text: str) -> str:
+    """Return `text` as matplotlib shows it letter by letter: a dollar sign would begin a formula."""
+    return "".join(char if char.isprintable() else "?" for char in text).replace("$", r"\$")

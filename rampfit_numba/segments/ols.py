@@ -1,0 +1,210 @@
+"""Segments of the OLS fit: what the kernels do by the rules in ``docs/algorithm.md``, for few pixels, in plain NumPy.
+
+No kernel is compiled for a look at a pixel; the tests compare every number with the optional results of the kernels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from rampfit_numba import dq
+from rampfit_numba.algorithms.ols.plan import Plan, make_plan
+from rampfit_numba.algorithms.ols.weights import segment_weights
+from rampfit_numba.file_arrays import as_file_array
+from rampfit_numba.kernels.ols.weighting import BOUNDS
+from rampfit_numba.pixel_ramps import PixelRamps, SampleTimes, is_ols, sample_times, working_flags
+from rampfit_numba.segments.columns import FittedLines, Segments, number_within, shares
+from rampfit_numba.segments.samples import SegmentSamples, padded
+
+if TYPE_CHECKING:
+    from rampfit_numba.kernels.ols.settings import Settings
+    from rampfit_numba.result import FitInputs, RampFit
+
+_P, _J, _S, _D = (np.uint8(bit) for bit in (dq.PERSISTENCE, dq.JUMP_DET, dq.SATURATED, dq.DO_NOT_USE))
+_plans: WeakKeyDictionary[FitInputs, Plan] = WeakKeyDictionary()
+
+
+def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> FittedLines:
+    """Fit the segments (sections 2 to 5 of the rules in ``docs/algorithm.md``)."""
+    exposure, plan = inputs.exposure, _plan(fit, inputs)
+    rules, settings = plan.rules, plan.rules.settings
+    nints = exposure.nints
+    samples, flags, is_zeroframe = _ols_samples(ramps, plan)
+    usable = ((flags & (_D | _S)) == 0).any(axis=1) & ((flags[:, 0] & _S) == 0)
+    ramp, first, last = find_runs(np.where(usable[:, np.newaxis], flags, _D))
+    nsamples = last - first + 1
+    pixel, integration = np.divmod(ramp, nints)
+    zero_first = is_zeroframe[ramp] & (first == 0)
+    kept = slice(rules.first_kept, rules.stop_kept)
+    all_times = sample_times(exposure, ols=True)
+    times = SampleTimes(*(values[kept] for values in all_times))
+    with np.errstate(all="ignore"):
+        gain, noise = ramps.gain[pixel].astype(np.float64), ramps.readnoise[pixel].astype(np.float64)
+        photon = _photon_rate(samples, flags, is_zeroframe, ramps, settings)[pixel] / gain
+        # A lone sample is divided by a time of its own.
+        lone = nsamples == 1
+        lone_first = lone & _only_first_is_good(flags)[ramp]
+        time = np.full(ramp.size, settings.group_time)
+        if not settings.suppress_one_group:
+            time[lone_first] = settings.one_group_time
+        time[lone & is_zeroframe[ramp]] = settings.frame_time
+        n = nsamples.astype(np.float64)
+        var_poisson = photon / (time * np.maximum(n - 1, 1))
+        var_rnoise = 12 * (noise / (settings.readnoise_scale * time)) ** 2 / np.where(lone, 6, n**3 - n)
+        values = padded(samples, ramp, first, nsamples)
+        fitted = SegmentSamples(values, first, nsamples, np.maximum(photon, 0), noise**2 / 2, times)
+        of_slope, of_intercept = _line_coefficients(fitted, gain, settings)
+        slope = np.where(lone, values[:, 0] / time, np.sum(of_slope * values, axis=1))
+        slope_err = np.sqrt(var_poisson + var_rnoise)
+        start = np.where(zero_first & lone, all_times.begin[0], times.mean_t[first])
+        stop = np.where(zero_first & lone, start, times.mean_t[last])
+        intercept = np.where(lone, values[:, 0] - slope * start, np.sum(of_intercept * values, axis=1))
+        intercept_err = np.sqrt(fitted.variance_of(of_intercept))
+        intercept_err = np.where(lone, slope_err * np.abs(time - start), intercept_err)
+        chisq = fitted.chi_square()
+        weight = shares(1 / var_rnoise, ramp, flags.shape[0])
+    weight[np.isnan(fit.rateints.data[integration, ramps.rows[pixel], ramps.columns[pixel]])] = 0
+    chisq[~np.isfinite(slope_err)] = np.nan
+    segments = Segments(
+        integration=integration,
+        row=ramps.rows[pixel],
+        column=ramps.columns[pixel],
+        segment=number_within(ramp),
+        first_group=first + rules.first_kept,
+        last_group=last + rules.first_kept,
+        nsamples=nsamples,
+        zeroframe=zero_first,
+        start_time=start,
+        stop_time=stop,
+        slope=slope,
+        slope_err=slope_err,
+        intercept=intercept,
+        intercept_err=intercept_err,
+        weight=weight,
+        chisq=chisq,
+        dof=np.maximum(nsamples - 2, 0).astype(np.float64),
+    )
+    nothing = np.zeros(ramp.size)
+    return FittedLines(segments, fitted, of_slope, of_intercept, nothing, nothing, ramp, 0, rules.first_kept)
+
+
+def _plan(fit: RampFit, inputs: FitInputs) -> Plan:
+    """Return what the fit decided about the exposure as a whole: which groups count."""
+    if inputs not in _plans:
+        exposure = inputs.exposure
+        _plans[inputs] = make_plan(exposure, fit.options, as_file_array(exposure.data), as_file_array(exposure.groupdq))
+    return _plans[inputs]
+
+
+def kept_groups(fit: RampFit, inputs: FitInputs) -> tuple[int, int, bool]:
+    """Return the first group that was kept, the one after the last, and whether a jump in the first one is void."""
+    if not is_ols(fit):
+        return 0, inputs.exposure.ngroups, False
+    rules = _plan(fit, inputs).rules
+    return rules.first_kept, rules.stop_kept, rules.settings.clear_first_jump
+
+
+def _only_first_is_good(flags: np.ndarray) -> np.ndarray:
+    """Tell of which ramps group 0 alone has no flag at all: it stands for the time since the reset."""
+    return np.asarray((flags[:, 0] == 0) & (np.count_nonzero(flags == 0, axis=1) == 1))
+
+
+def _photon_rate(
+    samples: np.ndarray, flags: np.ndarray, is_zeroframe: np.ndarray, ramps: PixelRamps, settings: Settings
+) -> np.ndarray:
+    """Return the rate that the photon noise follows from, in DN/s (section 4 of the rules), shape (npixels,)."""
+    npixels, nints = ramps.samples.shape[:2]
+    values = np.where((flags & _S) != 0, np.nan, samples)
+    first = values[:, 0]
+    if values.shape[1] == 1:
+        rate = (first / settings.one_group_time).reshape(npixels, nints).mean(axis=1)
+    else:
+        per_group = np.where((flags & _D) != 0, np.nan, values / settings.group_time)
+        steps = np.where((flags[:, 1:] & _J) != 0, np.nan, np.diff(per_group, axis=1))
+        none = np.isnan(steps).all(axis=1)
+        steps[none, 0] = per_group[none, 0]
+        steps[np.isnan(steps).all(axis=1), 0] = 0
+        median = np.nanmedian(steps, axis=1)
+        if not settings.suppress_one_group:
+            median = np.where(_only_first_is_good(flags), first / settings.one_group_time, median)
+        median = np.where(is_zeroframe, first / settings.frame_time, median)
+        rate = median.reshape(npixels, nints).mean(axis=1)
+    return np.asarray(np.where(rate > 0, rate, 0) + ramps.dark, np.float64)
+
+
+def _ols_samples(ramps: PixelRamps, plan: Plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Apply sections 2 and 3 of the rules in ``docs/algorithm.md`` to the flags.
+
+    Returns
+    -------
+    samples, flags : ndarray, shape (npixels x nints, groups kept)
+    is_zeroframe : ndarray of bool, shape (npixels x nints,)
+    """
+    rules, settings = plan.rules, plan.rules.settings
+    ngroups = ramps.samples.shape[-1]
+    flags = working_flags(ramps, rules.first_used, rules.last_used).reshape(-1, ngroups)
+    samples = ramps.samples.astype(np.float64).reshape(-1, ngroups)
+    if settings.suppress_one_group:
+        alone = np.count_nonzero((flags & ~_P) == 0, axis=1) == 1
+        flags[alone] |= _D
+    kept = slice(rules.first_kept, rules.stop_kept)
+    flags, samples = flags[:, kept].copy(), samples[:, kept].copy()
+    if settings.clear_first_jump:
+        flags[:, 0] &= ~_J
+    is_zeroframe = np.zeros(flags.shape[0], np.bool_)
+    if plan.use_zeroframe and ramps.zeroframe is not None and not settings.suppress_one_group:
+        zeroframe = ramps.zeroframe.astype(np.float64).ravel()
+        is_zeroframe = (flags != 0).all(axis=1) & np.isfinite(zeroframe) & (zeroframe != 0)
+        samples[is_zeroframe, 0] = zeroframe[is_zeroframe]
+        flags[is_zeroframe, 0] = 0
+    return samples, flags, is_zeroframe
+
+
+def find_runs(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the segments of some ramps: ramp, first and last group of each (section 3 of ``docs/algorithm.md``).
+
+    Parameters
+    ----------
+    flags : ndarray of uint8, shape (nramps, ngroups)
+    """
+    flags = flags & ~_P
+    good = flags == 0
+    follows = np.zeros_like(good)
+    follows[:, :-1] = good[:, 1:]
+    opens = (flags == _J) & follows
+    inside = good | opens
+    before, behind = np.zeros_like(good), np.zeros_like(good)
+    before[:, 1:] = inside[:, :-1]
+    behind[:, :-1] = inside[:, 1:] & ~opens[:, 1:]
+    ramp, first = np.nonzero(inside & (opens | ~before))
+    _, last = np.nonzero(inside & ~behind)
+    longest = np.zeros(flags.shape[0], np.int64)
+    np.maximum.at(longest, ramp, last - first + 1)
+    number = number_within(ramp)
+    # One good group is a segment only where there is none of several groups, and then it is the first.
+    kept = np.where(longest[ramp] > 1, last > first, number == 0)
+    return ramp[kept], first[kept], last[kept]
+
+
+def _line_coefficients(fitted: SegmentSamples, gain: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the samples are multiplied with to give the slope in DN/s and the line at time 0 in DN."""
+    values, nsamples = fitted.values, fitted.nsamples
+    most = values.shape[1]
+    weights = segment_weights(most)
+    entries = most * (most + 1) // 2
+    signal = (values[np.arange(nsamples.size), nsamples - 1] - values[:, 0]) * gain
+    variance = 2 * fitted.noise * (gain / settings.readnoise_scale) ** 2 + signal
+    ratio = np.where((signal > 0) & (variance > 0), signal / np.sqrt(np.abs(variance)), 0)
+    classes = np.searchsorted(BOUNDS, ratio, side="right")
+    inside = fitted.inside
+    row = classes * entries + nsamples * (nsamples - 1) // 2
+    place = np.where(inside, row[:, np.newaxis] + np.arange(most), 0)
+    n = nsamples.astype(np.float64)
+    of_slope = weights.factors[place] / (np.maximum(n**3 - n, 1) * settings.group_time)[:, np.newaxis]
+    of_slope = np.where(inside, of_slope, 0)
+    middle = fitted.times.mean_t[fitted.first] + (n - 1) / 2 * settings.group_time
+    of_mean = np.where(inside, weights.shares[place], 0)
+    return of_slope, of_mean - middle[:, np.newaxis] * of_slope
