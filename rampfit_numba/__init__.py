@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rampfit_numba.io.references import read_reference
     from rampfit_numba.io.roman import read_roman
     from rampfit_numba.io.roman_images import write_roman
+    from rampfit_numba.io.wfc3 import read_ima
+    from rampfit_numba.io.wfc3_flt import write_flt
     from rampfit_numba.jumps import find_jumps
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
@@ -52,11 +54,13 @@ __all__ = [
     "fit_reads",
     "make_groupdq",
     "read_exposure",
+    "read_ima",
     "read_reads",
     "read_reference",
     "read_roman",
     "simulate_exposure",
     "warm_up",
+    "write_flt",
     "write_products",
     "write_roman",
 ]
@@ -87,11 +91,13 @@ _MODULES = {
     "fit_reads": "read_files",
     "make_groupdq": "flags",
     "read_exposure": "io.fits",
+    "read_ima": "io.wfc3",
     "read_reads": "io.reads",
     "read_reference": "io.references",
     "read_roman": "io.roman",
     "simulate_exposure": "simulate",
     "warm_up": "compilation",
+    "write_flt": "io.wfc3_flt",
     "write_products": "io.fits",
     "write_roman": "io.roman_images",
 }

@@ -218,7 +218,9 @@ class TestNearlyRight:
         path = write(tmp_path / "x.fits", *((read, {"ITIME": t}) for read, t in zip(reads, times, strict=True)))
         text = self.complaint(path, frame_time=None, time_keyword="ITIME")
         assert "of several ramps in one stack, say how many reads each has (reads_per_ramp)" in text
-        assert_reads(read_reads(path, time_keyword="ITIME", reads_per_ramp=N), reads, 2)
+        assert_reads(read_reads(path, time_keyword="ITIME", reads_per_ramp=np.int64(N)), reads, 2)
+        with pytest.raises(ValueError, match="reads_per_ramp: expected an integer from 1"):
+            read_reads(path, time_keyword="ITIME", reads_per_ramp=-N)
 
     def test_ramps_read_at_different_times(self, tmp_path):
         reads, _ = make_reads(2)
@@ -411,6 +413,7 @@ class TestReadNoise:
         reads = generator.normal(1000, 3.0, (12, 100, 100)) - 0.02 * np.arange(12)[:, None, None]
         exposure = Exposure.from_reads(reads, frame_time=5.0, nframes=4, invert=65536, saturation=65000)
         assert estimate_readnoise(exposure, 2.0) == pytest.approx(6.0, rel=0.01)
+        assert estimate_readnoise(exposure) == pytest.approx(6.0, rel=0.01)  # dark
 
     def test_what_tells_nothing_is_refused(self):
         bright = np.random.default_rng(1).poisson(4e4, (10, 50, 50)).cumsum(axis=0)

@@ -275,7 +275,7 @@ def test_likelihood_segments_add_up_to_their_integration(seed, joint):
     np.add.at(chisq, place, np.nan_to_num(found["chisq"]))
     np.add.at(weight, place, found["weight"])
     fitted = np.isfinite(fit.rateints.data) & (used > 0)
-    differences = np.where(fitted, fit.rateints.dof, 0)
+    differences = np.where(fitted, fit.rateints.dof + 1, 0)
     assert np.array_equal(np.where(fitted, used, 0), differences)
     np.testing.assert_allclose(weight[fitted], 1, rtol=1e-9)
     # A negative dark current gives the reference a negative photon noise; here there is none then.
