@@ -236,7 +236,7 @@ def write_products(
     return list(paths.values())
 
 
-def write_all(files: Sequence[tuple[Path, fits.HDUList | Document]], *, overwrite: bool = False) -> None:
+def write_all(files: Sequence[tuple[Path, fits.HDUList | bytes | Document]], *, overwrite: bool = False) -> None:
     """Write several files, all of them or none, each under its name only when it is whole and on disk.
 
     Names that end in .gz are compressed. Whatever stops it, an interrupt included, what was there before is there again
@@ -296,7 +296,7 @@ def remove_folders(made: Sequence[Path]) -> None:
 class _Writing:
     """One file on its way: written under a temporary name, put into place, taken back."""
 
-    def __init__(self, path: Path, content: fits.HDUList | Document) -> None:
+    def __init__(self, path: Path, content: fits.HDUList | bytes | Document) -> None:
         self.path = path
         self._content = content
         # Its own for every file and process, in the same folder, and short: `path` may be as long as names can be.
@@ -309,22 +309,30 @@ class _Writing:
         # os.open applies the umask, which the functions of tempfile do not.
         descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(descriptor, "wb") as file:
-            if not isinstance(self._content, list):  # as HDULists are
+            if hasattr(self._content, "write_to"):
                 self._content.write_to(file)
             elif self.path.suffix == ".gz":
                 with gzip.GzipFile(self.path.stem, "wb", _GZIP_LEVEL, file) as packed:
                     self._fill(packed)
             else:
-                size = sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in self._content)
-                _allocate(file, size)
+                _allocate(file, self._size())
                 self._fill(file)
                 file.truncate()
             file.flush()
             os.fsync(file.fileno())
 
     def _fill(self, file: BinaryIO | gzip.GzipFile) -> None:
+        if isinstance(self._content, bytes):
+            file.write(self._content)
+        else:
+            hdulist: Any = self._content
+            hdulist.writeto(_Stream(file), output_verify="silentfix+ignore")
+
+    def _size(self) -> int:
+        if isinstance(self._content, bytes):
+            return len(self._content)
         hdulist: Any = self._content
-        hdulist.writeto(_Stream(file), output_verify="silentfix+ignore")
+        return sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in hdulist)
 
     def place(self, *, overwrite: bool) -> None:
         self._placing = True
