@@ -407,7 +407,7 @@ def _fitted(path: Path, fit: RampFit, references: dict[str, ReferenceImage], beg
 def _remark_on_units(path: Path, exposure: Exposure, options: FitOptions) -> None:
     """Say what is converted, and warn where the unit of a dark current matters and is not known."""
     if exposure.data_unit != DN:
-        log.info("%s: data in %s are divided by the gain", path, exposure.data_unit)
+        log.warning("%s: data in %s are divided by the gain", path, exposure.data_unit)
     has_dark = exposure.average_dark_current is not None and exposure.dark_current_unit is None
     if has_dark and options.algorithm == "likely_joint":
         log.warning(
