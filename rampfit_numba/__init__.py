@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rampfit_numba.segments import find_samples, find_segments
     from rampfit_numba.simulate import simulate_exposure
     from rampfit_numba.used_reads import count_reads
+    from rampfit_numba.view.viewer import view
 
 __all__ = [
     "Exposure",
@@ -56,6 +57,7 @@ __all__ = [
     "read_reads",
     "read_reference",
     "simulate_exposure",
+    "view",
     "warm_up",
     "write_flt",
     "write_products",
@@ -91,6 +93,7 @@ _MODULES = {
     "read_reads": "io.reads",
     "read_reference": "io.references",
     "simulate_exposure": "simulate",
+    "view": "view.viewer",
     "warm_up": "compilation",
     "write_flt": "io.wfc3_flt",
     "write_products": "io.fits",
