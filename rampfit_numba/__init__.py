@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rampfit_numba.files import FileResult, fit_file, fit_files
     from rampfit_numba.flags import make_groupdq
     from rampfit_numba.io.fits import read_exposure, write_products
+    from rampfit_numba.io.hdulists import exposure_from_hdulist
+    from rampfit_numba.io.nddata import to_ccddata, to_nddata
+    from rampfit_numba.io.products import to_hdulists
     from rampfit_numba.io.references import read_reference
     from rampfit_numba.jumps import find_jumps
     from rampfit_numba.messages import RampFileError, RampFitWarning
@@ -35,6 +38,7 @@ __all__ = [
     "Rate",
     "RateInts",
     "__version__",
+    "exposure_from_hdulist",
     "find_jumps",
     "find_samples",
     "find_segments",
@@ -45,6 +49,9 @@ __all__ = [
     "read_exposure",
     "read_reference",
     "simulate_exposure",
+    "to_ccddata",
+    "to_hdulists",
+    "to_nddata",
     "warm_up",
     "write_products",
 ]
@@ -64,6 +71,7 @@ _MODULES = {
     "Rate": "result",
     "RateInts": "result",
     "__version__": "_version",
+    "exposure_from_hdulist": "io.hdulists",
     "find_jumps": "jumps",
     "find_samples": "segments",
     "find_segments": "segments",
@@ -74,6 +82,9 @@ _MODULES = {
     "read_exposure": "io.fits",
     "read_reference": "io.references",
     "simulate_exposure": "simulate",
+    "to_ccddata": "io.nddata",
+    "to_hdulists": "io.products",
+    "to_nddata": "io.nddata",
     "warm_up": "compilation",
     "write_products": "io.fits",
 }

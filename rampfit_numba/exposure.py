@@ -158,6 +158,13 @@ class Exposure:
             object.__setattr__(self, name, value)
 
     @classmethod
+    def from_hdulist(cls, hdulist: fits.HDUList) -> Exposure:
+        """Return the exposure in an astropy HDU list; shorthand for :func:`rampfit_numba.exposure_from_hdulist`."""
+        import rampfit_numba
+
+        return rampfit_numba.exposure_from_hdulist(hdulist)
+
+    @classmethod
     def from_reads(
         cls,
         reads: ArrayLike | Sequence[ArrayLike],

@@ -71,6 +71,7 @@ def fit_file(
     *,
     output_dir: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    save_jumps: bool = False,
     int_name: str = "",
     opt_name: str = "",
     **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
@@ -90,6 +91,8 @@ def fit_file(
         Folder of the products, made where it does not exist. None: the working directory, as the pipeline does.
     overwrite : bool
         Whether existing products are replaced. Without it they are refused before the fit begins.
+    save_jumps : bool
+        Also write the table of the jumps, ``_jumps.fits``: what :func:`rampfit_numba.find_jumps` returns.
     int_name, opt_name : str
         Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
     **options
@@ -119,7 +122,7 @@ def fit_file(
     >>> [path.name for path in result]  # doctest: +SKIP
     ['jw01_nrca1_rate.fits', 'jw01_nrca1_rateints.fits']
     """
-    job = _Job.checked([Path(path)], readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
+    job = _Job.checked([Path(path)], readnoise, gain, output_dir, overwrite, save_jumps, int_name, opt_name, options)
     return FileResult(Path(path), tuple(_fit_file(Path(path), job)))
 
 
@@ -130,6 +133,7 @@ def fit_files(
     *,
     output_dir: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    save_jumps: bool = False,
     int_name: str = "",
     opt_name: str = "",
     on_error: Literal["raise", "continue"] | Callable[[FileResult], None] = "raise",
@@ -145,7 +149,7 @@ def fit_files(
     on_error : {"raise", "continue"} or callable
         Whether a file that fails stops the run, or is noted in its result while the others are done. "continue" logs
         the error; a function is called with the result instead.
-    readnoise, gain, output_dir, overwrite, int_name, opt_name, **options
+    readnoise, gain, output_dir, overwrite, save_jumps, int_name, opt_name, **options
         As for :func:`fit_file`.
 
     Returns
@@ -172,7 +176,7 @@ def fit_files(
     if on_error not in ("raise", "continue") and not callable(on_error):
         raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
     files = [Path(path) for path in paths]
-    job = _Job.checked(files, readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
+    job = _Job.checked(files, readnoise, gain, output_dir, overwrite, save_jumps, int_name, opt_name, options)
 
     results = []
     with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
@@ -214,6 +218,7 @@ class _Job:
     references: dict[str, Any]
     folder: Path
     overwrite: bool
+    save_jumps: bool
     int_name: str
     opt_name: str
     options: dict[str, Any]
@@ -228,6 +233,7 @@ class _Job:
         gain: Any,  # noqa: ANN401
         output_dir: str | os.PathLike[str] | None,
         overwrite: bool,  # noqa: FBT001
+        save_jumps: bool,  # noqa: FBT001
         int_name: str,
         opt_name: str,
         options: dict[str, Any],
@@ -248,7 +254,7 @@ class _Job:
         log.info("rampfit_numba %s", __version__)
         if opt_name and not fit_options.save_opt:
             log.warning("opt_name has no effect without save_opt")
-        return cls(references, folder, overwrite, int_name, opt_name, options, fit_options, inputs)
+        return cls(references, folder, overwrite, save_jumps, int_name, opt_name, options, fit_options, inputs)
 
     def check_products(self, path: Path, options: FitOptions) -> None:
         """Refuse what the products of an exposure could not or must not be written to; raises as `fit_file` says."""
@@ -256,6 +262,7 @@ class _Job:
             path,
             self.folder,
             save_opt=options.save_opt,
+            save_jumps=self.save_jumps,
             optional=ALGORITHMS[options.algorithm].optional_product,
             int_name=self.int_name,
             opt_name=self.opt_name,
@@ -287,6 +294,7 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
         gain_name=conversion.source,
         gain_factor=conversion.gain_factor,
         overwrite=job.overwrite,
+        save_jumps=job.save_jumps,
         int_name=job.int_name,
         opt_name=job.opt_name,
         inputs=job.inputs,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _KEPT = frozenset({"SCI", "GROUPDQ", "PIXELDQ", "ZEROFRAME", "AVDRKCUR", "INT_TIMES", "ASDF"})
 
 # Which keyword or extension an argument of Exposure comes from: its complaints are passed on under these names.
-_ORIGINS = {
+ORIGINS = {
     "data": "extension SCI",
     "groupdq": "extension GROUPDQ",
     "pixeldq": "extension PIXELDQ",
@@ -80,7 +80,7 @@ def read_exposure(path: str | os.PathLike[str]) -> Exposure:
     hdus.check_image(path, sci)
     _check_shapes(path, found, sci.shape)
 
-    keywords = _Keywords(path, primary)
+    keywords = Keywords(path, primary)
     try:
         return Exposure(
             hdus.physical_image(path, sci),
@@ -101,7 +101,7 @@ def read_exposure(path: str | os.PathLike[str]) -> Exposure:
         raise
     except (TypeError, ValueError) as error:
         argument, _, complaint = str(error).partition(": ")
-        raise RampFileError(f"{path}: {_ORIGINS.get(argument, argument)}: {complaint}") from error
+        raise RampFileError(f"{path}: {ORIGINS.get(argument, argument)}: {complaint}") from error
 
 
 def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
@@ -170,7 +170,7 @@ def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:
     return hdus.table(path, hdu) if hdu is not None and hdu.nbytes else None
 
 
-class _Keywords:
+class Keywords:
     """The primary header's keywords, checked for their types."""
 
     def __init__(self, path: Path, primary: fits.Header) -> None:
@@ -178,6 +178,7 @@ class _Keywords:
         self._primary = primary
 
     def number(self, name: str, meaning: str) -> float:
+        """Return a keyword's number, which must be there; `meaning` says what it is."""
         value = self._value(name)
         if value is None:
             raise RampFileError(f"{self._path}: the primary header has no keyword {name}; add it ({meaning})")
@@ -186,9 +187,11 @@ class _Keywords:
         return float(value)
 
     def integer(self, name: str, default: int | None = None) -> int:
+        """Return a keyword's integer; it must be there if there is no default."""
         return hdus.keyword(self._path, self._primary, name, "the primary header", default)
 
     def text(self, name: str) -> str:
+        """Return a keyword's string, empty where there is none."""
         value = self._value(name)
         if value is None:
             return ""
