@@ -147,7 +147,9 @@ def test_jumps_are_a_product(files, tmp_path):
     for name in found.colnames:
         there, here = (np.asarray(getattr(table[name], "value", table[name])) for table in (found, expected))
         np.testing.assert_array_equal(there, here)
-    assert found["size_e"].unit == units.electron
+    with fits.open(tmp_path / "a_jumps.fits") as file:
+        header = file["JUMPS"].header
+        assert "electrons" in header.comments[f"TTYPE{found.colnames.index('size_e') + 1}"]
     assert found["size"].unit == units.adu  # FITS has no DN
     before = (tmp_path / "a_jumps.fits").read_bytes()
     with pytest.raises(RampFileError, match="exists"):

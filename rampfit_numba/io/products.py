@@ -212,9 +212,9 @@ def jumps_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | Non
     hdu = fits.table_to_hdu(Table({name: table[name].value for name in table.colnames}))
     hdu.name, hdu.ver = "JUMPS", 1
     for number, name in enumerate(table.colnames, 1):
-        if table[name].unit is not None:
-            # FITS has no DN; adu is what it calls that.
-            hdu.columns[name].unit = str(table[name].unit).replace("DN", "adu")
+        if name == "size":
+            # FITS knows DN as adu, and electrons not at all: their comment says what they are.
+            hdu.columns[name].unit = "adu"
         hdu.header.comments[f"TTYPE{number}"] = table[name].info.description[:47]
     return fits.HDUList([_primary(fit, "", filename, provenance, fitted=False), hdu])
 
