@@ -48,6 +48,17 @@ HIT_SCENES = {
     for title, scene in list(SCENES.items())[:3]
     for percent in (1, 5)
 }
+#: Frames averaged and skipped of read patterns whose exposures often have few groups.
+PATTERNS = {"NRSIRS2": (5, 0), "NIS": (4, 0), "SHALLOW4": (4, 1), "DEEP8": (8, 12)}
+FEW_GROUPS = (4, 5, 6)
+#: Their hits: integrations, hits per group and pixel, and sizes in standard deviations of a difference.
+FEW_GROUP_HITS = (
+    (1, 0.01, (10.0, 1000.0)),
+    (1, 0.05, (10.0, 1000.0)),
+    (1, 0.05, (100.0, 10000.0)),
+    (4, 0.05, (10.0, 1000.0)),
+)
+FEW_GROUP_SIGNALS = (2.0, 50.0)
 # The ramp of trap T1 in the specification of the reference: bright, clipped from the fifth group on.
 SATURATED = Scene(1, ngroups=10, rate=1000.0, readnoise=7.0, saturated_from=4)
 
@@ -108,6 +119,7 @@ def run_scenes(npixels: int) -> tuple[list[Table], dict[str, list[Result]]]:
         tables.append(quality_table(f"{title}: bias / pull width", "S/N of an integration", here))
         if scene.hit_rate:
             tables.append(search_table(f"{title}: hits missed / false jumps", "S/N of an integration", here))
+    tables += few_group_tables(npixels)
     tables.append(false_table(results))
     saturated = [run("1000 DN/s", SATURATED, npixels, next(seeds))]
     results["saturated"] = saturated
@@ -115,6 +127,42 @@ def run_scenes(npixels: int) -> tuple[list[Table], dict[str, list[Result]]]:
     tables.append(quality_table(f"{title}: bias / pull width", "rate", saturated))
     tables.append(search_table(f"{title}: hits missed / false jumps", "rate", saturated))
     return tables, results
+
+
+def few_group_tables(npixels: int) -> list[Table]:
+    """Measure the searches on ramps of few groups of several frames; the seeds are their own."""
+    wrong, clean = [], []
+    seeds = iter(range(3000, 4000))
+    for name, (nframes, groupgap) in PATTERNS.items():
+        for ngroups in FEW_GROUPS:
+            for s_n in FEW_GROUP_SIGNALS:
+                scene = Scene(1, ngroups, nframes, groupgap=groupgap, signal_to_noise=s_n)
+                label = f"{name}, {ngroups} groups, S/N {s_n:g}"
+                for nints, hit_rate, sizes in FEW_GROUP_HITS:
+                    hit = replace(scene, nints=nints, hit_rate=hit_rate, hit_sizes=sizes)
+                    title = f"{label}, {nints} int., {hit_rate:.0%} hit, {sizes[0]:g} to {sizes[1]:g} sigma"
+                    wrong.append(run(title, hit, npixels // nints, next(seeds)))
+                clean.append(run(label, scene, npixels, next(seeds)))
+    title = "Few groups of several frames: pixels with hits whose rate is wrong without DO_NOT_USE / with DO_NOT_USE"
+    rows = [
+        [result.title, *(f"{_percent(m.wrong)} / {_percent(m.refused)}" for m in _searched(result))] for result in wrong
+    ]
+    quality = [
+        [result.title, *(f"{m.bias:+.3f} / {m.pull:.3f} / {1e6 * (m.false or 0):.0f}" for m in _searched(result))]
+        for result in clean
+    ]
+    return [
+        Table(title, ["", *SEARCHES], rows),
+        Table("The same patterns without hits: bias / pull width / false jumps", ["", *SEARCHES], quality),
+    ]
+
+
+def _searched(result: Result) -> list[Measured]:
+    return [result.measured[name] for name in SEARCHES]
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"
 
 
 def run(title: str, scene: Scene, npixels: int, seed: int) -> Result:

@@ -15,7 +15,9 @@ from rampfit_numba import Exposure, fit_ramps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-JUMP_DET, SATURATED = 4, 2
+DO_NOT_USE, SATURATED, JUMP_DET = 1, 2, 4
+#: Errors that a rate is off by to count as wrong.
+WRONG = 5.0
 FRAME_TIME = 10.0
 #: Groups are numbered from the reset; the signal that is there at time zero, in DN.
 PEDESTAL = 500.0
@@ -28,8 +30,8 @@ class Scene:
 
     Attributes
     ----------
-    nints, ngroups, nframes : int
-        Integrations, groups, and frames averaged per group.
+    nints, ngroups, nframes, groupgap : int
+        Integrations, groups, frames averaged per group, and frames skipped between groups.
     rate : float
         DN/s; 0: found from `signal_to_noise`, that of the best possible fit of one integration.
     signal_to_noise : float
@@ -54,6 +56,7 @@ class Scene:
     hit_rate: float = 0.0
     hit_sizes: tuple[float, float] = (6.0, 600.0)
     saturated_from: int = 0
+    groupgap: int = 0
 
     def true_rate(self) -> float:
         """Return the rate in DN/s."""
@@ -75,7 +78,7 @@ class Ramps:
     data, groupdq : ndarray
         DN; flags, of saturation only.
     hits : ndarray
-        Hits, in standard deviations of a difference; 0: none.
+        Hits, in standard deviations of a difference; 0: none. One before the first frame of a group is in its row.
     spoilt : ndarray of bool
         Groups that a perfect search would flag: those of the hits, and of a hit between the frames of a group also the
         next.
@@ -90,11 +93,12 @@ class Ramps:
 
 @dataclass(frozen=True)
 class Fit:
-    """What is looked at of a fit: rate image, its error, and the flags of the groups (None: no search)."""
+    """What is looked at of a fit: rate image, its error, flags of the groups (None: no search), and DO_NOT_USE."""
 
     rate: np.ndarray
     err: np.ndarray
     groupdq: np.ndarray | None
+    unusable: np.ndarray
 
 
 def simulate(scene: Scene, npixels: int, seed: int) -> Ramps:
@@ -112,14 +116,17 @@ def simulate(scene: Scene, npixels: int, seed: int) -> Ramps:
         total = np.zeros(shape)
         hit = rng.random(shape) < scene.hit_rate * (group > 0)
         size = np.where(hit, np.exp(rng.uniform(*np.log(scene.hit_sizes), shape)), 0)
-        frame_of_hit = rng.integers(0, scene.nframes, shape)
+        # Those in skipped frames come before the first frame of the group.
+        frame_of_hit = np.maximum(rng.integers(0, scene.nframes + scene.groupgap, shape) - scene.groupgap, 0)
         hits[:, group] = size
         spoilt[:, group] |= hit
         spoilt[:, group + 1] |= hit & (frame_of_hit > 0)
+        if group > 0 and scene.groupgap > 0:
+            electrons += rng.poisson(arrival * scene.groupgap, shape)
         for frame in range(scene.nframes):
             electrons += rng.poisson(arrival, shape)
             level += np.where(frame_of_hit == frame, size * noise, 0)
-            reads = group * scene.nframes + frame + 1
+            reads = group * (scene.nframes + scene.groupgap) + frame + 1
             total += electrons / scene.gain - scene.dark * FRAME_TIME * reads + level
             total += rng.normal(0, scene.readnoise / np.sqrt(2), shape)
         data[:, group] = total / scene.nframes
@@ -132,7 +139,8 @@ def simulate(scene: Scene, npixels: int, seed: int) -> Ramps:
 
 def _covariance(scene: Scene, rate: float) -> np.ndarray:
     """Return the covariance of the groups' differences in DN^2, from that of all frames."""
-    times = np.arange(1, scene.ngroups * scene.nframes + 1) * FRAME_TIME
+    step = scene.nframes + scene.groupgap
+    times = (np.arange(scene.ngroups)[:, None] * step + np.arange(1, scene.nframes + 1)).ravel() * FRAME_TIME
     frames = (rate + scene.dark) / scene.gain * np.minimum(times[:, None], times) + scene.readnoise**2 / 2 * np.eye(
         times.size
     )
@@ -142,7 +150,7 @@ def _covariance(scene: Scene, rate: float) -> np.ndarray:
 
 def ideal_error(scene: Scene, rate: float) -> float:
     """Return the error of the best possible fit of one integration, in DN/s."""
-    times = np.full(scene.ngroups - 1, scene.nframes * FRAME_TIME)
+    times = np.full(scene.ngroups - 1, (scene.nframes + scene.groupgap) * FRAME_TIME)
     return float(1 / np.sqrt(times @ np.linalg.solve(_covariance(scene, rate), times)))
 
 
@@ -164,10 +172,16 @@ def fit_with(algorithm: str) -> Callable[[Ramps], Fit]:
         flags = ramps.groupdq
         if algorithm == "ols":
             flags = flags | np.where(ramps.spoilt, JUMP_DET, 0).astype(np.uint8)
-        group_time = scene.nframes * FRAME_TIME
-        exposure = Exposure(ramps.data, flags, group_time, nframes=scene.nframes, average_dark_current=dark)
+        exposure = Exposure(
+            ramps.data,
+            flags,
+            (scene.nframes + scene.groupgap) * FRAME_TIME,
+            nframes=scene.nframes,
+            groupgap=scene.groupgap,
+            average_dark_current=dark,
+        )
         found = fit_ramps(exposure, scene.readnoise, scene.gain, algorithm=algorithm)
-        return Fit(found.rate.data, found.rate.err, found.groupdq)
+        return Fit(found.rate.data, found.rate.err, found.groupdq, (found.rate.dq & DO_NOT_USE) != 0)
 
     return fit
 
@@ -180,8 +194,8 @@ def fit_with_reference(ramps: Ramps) -> Fit:
     image = ramps.data.shape[2:]
     exposure = SimpleNamespace(
         frame_time=FRAME_TIME,
-        group_time=scene.nframes * FRAME_TIME,
-        groupgap=0,
+        group_time=(scene.nframes + scene.groupgap) * FRAME_TIME,
+        groupgap=scene.groupgap,
         nframes=scene.nframes,
         drop_frames1=0,
         read_times=None,
@@ -197,7 +211,7 @@ def fit_with_reference(ramps: Ramps) -> Fit:
     planes = [np.full(image, value, np.float32) for value in (scene.readnoise, scene.gain)]
     with np.errstate(all="ignore"):
         rate, _, _ = ramp_fit(model, False, *planes, "LIKELY", "optimal", "none", reference.DQ_FLAGS)  # noqa: FBT003
-    return Fit(rate["slope"], rate["err"], model.groupdq)
+    return Fit(rate["slope"], rate["err"], model.groupdq, (rate["dq"] & DO_NOT_USE) != 0)
 
 
 #: The contenders by the names that tables and figure show.
@@ -227,6 +241,9 @@ class Measured:
         Fraction of the hits without a flag; None: no search, or no hits.
     false : float or None
         Fraction of the groups with neither flag nor hit before that were flagged.
+    wrong, refused : float or None
+        Fractions of the pixels with hits whose rate is off by more than WRONG errors without DO_NOT_USE, and of those
+        with DO_NOT_USE; None: no hits.
     """
 
     bias: float
@@ -235,6 +252,8 @@ class Measured:
     lost: float
     missed: float | None
     false: float | None
+    wrong: float | None
+    refused: float | None
 
 
 def measure(ramps: Ramps, fit: Fit) -> Measured:
@@ -243,11 +262,15 @@ def measure(ramps: Ramps, fit: Fit) -> Measured:
     good = np.isfinite(fit.rate) & (fit.err > 0)
     off = fit.rate[good].astype(np.float64) - true
     best = ideal_error(scene, true) / np.sqrt(scene.nints)
-    missed = false = None
+    missed = false = wrong = refused = None
     if fit.groupdq is not None:
         found = find(ramps, fit.groupdq)
         missed = float(1 - found.noticed[found.hit].mean()) if found.hit.any() else None
         false = float(found.false.sum() / found.quiet.sum())
+    hit = (ramps.hits > 0).any(axis=(0, 1))
+    if hit.any():
+        far = np.abs(fit.rate - true) > WRONG * fit.err
+        wrong, refused = float((far & ~fit.unusable)[hit].mean()), float(fit.unusable[hit].mean())
     return Measured(
         bias=float(off.mean() / off.std()),
         pull=float((off / fit.err[good]).std()),
@@ -255,6 +278,8 @@ def measure(ramps: Ramps, fit: Fit) -> Measured:
         lost=float(1 - good.mean()),
         missed=missed,
         false=false,
+        wrong=wrong,
+        refused=refused,
     )
 
 

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from rampfit_numba.io.hdulists import exposure_from_hdulist
     from rampfit_numba.io.nddata import to_ccddata, to_nddata
     from rampfit_numba.io.products import to_hdulists
+    from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
     from rampfit_numba.jumps import find_jumps
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
+    from rampfit_numba.read_files import fit_reads
+    from rampfit_numba.readnoise import estimate_readnoise
     from rampfit_numba.result import FitInputs, FitOpt, RampFit, Rate, RateInts
     from rampfit_numba.segments import find_samples, find_segments
     from rampfit_numba.simulate import simulate_exposure
+    from rampfit_numba.used_reads import count_reads
 
 __all__ = [
     "Exposure",
@@ -38,6 +42,8 @@ __all__ = [
     "Rate",
     "RateInts",
     "__version__",
+    "count_reads",
+    "estimate_readnoise",
     "exposure_from_hdulist",
     "find_jumps",
     "find_samples",
@@ -45,8 +51,10 @@ __all__ = [
     "fit_file",
     "fit_files",
     "fit_ramps",
+    "fit_reads",
     "make_groupdq",
     "read_exposure",
+    "read_reads",
     "read_reference",
     "simulate_exposure",
     "to_ccddata",
@@ -71,6 +79,8 @@ _MODULES = {
     "Rate": "result",
     "RateInts": "result",
     "__version__": "_version",
+    "count_reads": "used_reads",
+    "estimate_readnoise": "readnoise",
     "exposure_from_hdulist": "io.hdulists",
     "find_jumps": "jumps",
     "find_samples": "segments",
@@ -78,8 +88,10 @@ _MODULES = {
     "fit_file": "files",
     "fit_files": "files",
     "fit_ramps": "api",
+    "fit_reads": "read_files",
     "make_groupdq": "flags",
     "read_exposure": "io.fits",
+    "read_reads": "io.reads",
     "read_reference": "io.references",
     "simulate_exposure": "simulate",
     "to_ccddata": "io.nddata",

@@ -16,7 +16,9 @@ CHARGELOSS: Final = 1 << 7
 
 DEAD: Final = 1 << 10
 HOT: Final = 1 << 11
+NO_FLAT_FIELD: Final = 1 << 18
 NO_GAIN_VALUE: Final = 1 << 19
+REFERENCE_PIXEL: Final = 1 << 31
 
 #: Name of each bit, from the lowest on.
 NAMES: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from itertools import pairwise
@@ -269,6 +270,28 @@ class Exposure:
         if self.instrument:
             facts["instrument"] = repr(self.instrument[:_LONGEST])
         return facts
+
+    def rows(self, rows: slice) -> Self:
+        """Return the exposure of some detector rows: views of the same arrays.
+
+        Parameters
+        ----------
+        rows : slice
+
+        Returns
+        -------
+        Exposure
+        """
+
+        def cut(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else array[..., rows, :]
+
+        part = copy.copy(self)
+        for name in ("data", "groupdq", "pixeldq", "average_dark_current", "zeroframe"):
+            object.__setattr__(part, name, cut(getattr(self, name)))
+        if self.corrections is not None:
+            object.__setattr__(part, "corrections", self.corrections.rows(rows))
+        return part
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

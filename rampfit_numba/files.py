@@ -14,22 +14,26 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.engine.cores import count_workers
-from rampfit_numba.io.fits import check_outputs, product_paths, read_exposure, write_products
-from rampfit_numba.io.references import read_reference, resolve_reference
+from rampfit_numba.io.fits import check_outputs
+from rampfit_numba.io.formats import FORMATS, Destination, find_format
+from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import job as progress_job
-from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.io.formats import Format
 
 log = logging.getLogger(__name__)
 
 #: What may be given to the functions for files as options: those of a fit, and how it is run.
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
-_OPTIONS = (*_FIT_OPTIONS, "maximum_cores", "executor", "progress")
+_RUN_OPTIONS = ("maximum_cores", "executor", "progress")
+#: Those of single kinds of files.
+_FORMAT_OPTIONS = tuple(name for kind in FORMATS for name in kind.own_options)
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,8 @@ class FileResult(Sequence[Path]):
 
 def fit_file(
     path: str | os.PathLike[str],
-    readnoise: Any,  # noqa: ANN401  (path, number or array)
-    gain: Any,  # noqa: ANN401
+    readnoise: Any = None,  # noqa: ANN401  (path, number or array)
+    gain: Any = None,  # noqa: ANN401
     *,
     output_dir: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -122,14 +126,15 @@ def fit_file(
     >>> [path.name for path in result]  # doctest: +SKIP
     ['jw01_nrca1_rate.fits', 'jw01_nrca1_rateints.fits']
     """
-    job = _Job.checked([Path(path)], readnoise, gain, output_dir, overwrite, save_jumps, int_name, opt_name, options)
+    destination = _destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
+    job = _Job.checked([Path(path)], readnoise, gain, destination, options)
     return FileResult(Path(path), tuple(_fit_file(Path(path), job)))
 
 
 def fit_files(
     paths: Iterable[str | os.PathLike[str]],
-    readnoise: Any,  # noqa: ANN401  (path, number or array)
-    gain: Any,  # noqa: ANN401
+    readnoise: Any = None,  # noqa: ANN401  (path, number or array)
+    gain: Any = None,  # noqa: ANN401
     *,
     output_dir: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -176,7 +181,8 @@ def fit_files(
     if on_error not in ("raise", "continue") and not callable(on_error):
         raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
     files = [Path(path) for path in paths]
-    job = _Job.checked(files, readnoise, gain, output_dir, overwrite, save_jumps, int_name, opt_name, options)
+    destination = _destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
+    job = _Job.checked(files, readnoise, gain, destination, options)
 
     results = []
     with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
@@ -204,6 +210,13 @@ def _fit_or_report(path: Path, job: _Job, on_error: str | Callable[[FileResult],
         return result
 
 
+def _destination(
+    output_dir: str | os.PathLike[str] | None, *, overwrite: bool, save_jumps: bool, names: tuple[str, str]
+) -> Destination:
+    folder = Path.cwd() if output_dir is None else Path(output_dir)
+    return Destination(folder, overwrite, *names, save_jumps=save_jumps)
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -216,110 +229,127 @@ class _Job:
     """What is asked for, checked as far as that is possible before a file is read."""
 
     references: dict[str, Any]
-    folder: Path
-    overwrite: bool
-    save_jumps: bool
-    int_name: str
-    opt_name: str
+    destination: Destination
     options: dict[str, Any]
-    fit_options: FitOptions
-    inputs: tuple[Path, ...]
+    formats: dict[Path, Format]
 
     @classmethod
-    def checked(  # noqa: PLR0917  (those of fit_files)
+    def checked(
         cls,
         files: Sequence[Path],
         readnoise: Any,  # noqa: ANN401
         gain: Any,  # noqa: ANN401
-        output_dir: str | os.PathLike[str] | None,
-        overwrite: bool,  # noqa: FBT001
-        save_jumps: bool,  # noqa: FBT001
-        int_name: str,
-        opt_name: str,
+        destination: Destination,
         options: dict[str, Any],
     ) -> _Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
-        fit_options = _check_options(options)
-        for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
+        formats = {path: find_format(path) for path in files}
+        _check_options(options)
+        for argument, reference in (("readnoise", readnoise), ("gain", gain)):
+            for path, kind in formats.items():
+                if reference is None and not kind.brings_references:
+                    raise ValueError(
+                        f"{argument}: expected a reference file or a number, since {kind.name} files like {path} do "
+                        "not tell it; got none"
+                    )
+        for path, kind in formats.items():
+            if destination.save_jumps and not kind.tables_jumps:
+                raise ValueError(f"save_jumps: not for {kind.name} files like {path}")
+        for argument, name in (("int_name", destination.int_name), ("opt_name", destination.opt_name)):
             if name and len(files) > 1:
                 raise ValueError(f"{argument}: can name the products of one file only; got {len(files)} files")
-        _refuse_same_products(files, int_name, opt_name)
-        folder = Path.cwd() if output_dir is None else Path(output_dir)
-        if folder.exists() and not folder.is_dir():
-            raise RampFileError(f"output_dir: {folder} is no folder")
-        references = {"readnoise": readnoise, "gain": gain}
-        references = {name: resolve_reference(reference, name) for name, reference in references.items()}
+        if destination.folder.exists() and not destination.folder.is_dir():
+            raise RampFileError(f"output_dir: {destination.folder} is no folder")
+        references = {
+            name: None if reference is None else resolve_reference(reference, name)
+            for name, reference in (("readnoise", readnoise), ("gain", gain))
+        }
         inputs = (*files, *(reference for reference in references.values() if isinstance(reference, Path)))
+        job = cls(
+            references,
+            replace(destination, inputs=inputs),
+            options,
+            formats,
+        )
+        job.refuse_same_products(files)
 
         log.info("rampfit_numba %s", __version__)
-        if opt_name and not fit_options.save_opt:
+        if destination.opt_name and not options.get("save_opt"):
             log.warning("opt_name has no effect without save_opt")
-        return cls(references, folder, overwrite, save_jumps, int_name, opt_name, options, fit_options, inputs)
+        return job
 
-    def check_products(self, path: Path, options: FitOptions) -> None:
+    def fit_options(self, kind: Format) -> dict[str, Any]:
+        """Return the options of the fit of a file: what is not said is as usual for its kind."""
+        usual = {"algorithm": kind.algorithm, "readnoise_kind": kind.readnoise_kind}
+        return usual | {name: value for name, value in self.options.items() if name in _FIT_OPTIONS}
+
+    def format_options(self, kind: Format) -> dict[str, Any]:
+        """Return the options that only this kind of file has; refuses those of another one."""
+        given = {name: value for name, value in self.options.items() if name in _FORMAT_OPTIONS}
+        for name in given:
+            if name not in kind.own_options:
+                owners = ", ".join(other.name for other in FORMATS if name in other.own_options)
+                raise ValueError(f"{name}: only for {owners} files; this is one of {kind.name}")
+        return given
+
+    def check_products(self, path: Path, kind: Format, options: FitOptions) -> None:
         """Refuse what the products of an exposure could not or must not be written to; raises as `fit_file` says."""
-        planned = product_paths(
-            path,
-            self.folder,
-            save_opt=options.save_opt,
-            save_jumps=self.save_jumps,
-            optional=ALGORITHMS[options.algorithm].optional_product,
-            int_name=self.int_name,
-            opt_name=self.opt_name,
-        )
-        check_outputs(planned.values(), overwrite=self.overwrite, inputs=self.inputs)
+        planned = kind.paths(path, self.destination, options)
+        check_outputs(planned.values(), overwrite=self.destination.overwrite, inputs=self.destination.inputs)
+
+    def refuse_same_products(self, files: Sequence[Path]) -> None:
+        """Refuse files that would be written to the same product."""
+        sources: dict[Path, Path] = {}
+        for path in files:
+            kind = self.formats[path]
+            for product in kind.paths(path, self.destination, FitOptions(**self.fit_options(kind))).values():
+                if product in sources:
+                    raise ValueError(
+                        f"paths: {sources[product]} and {path} would both be written to {product.name}; fit them one "
+                        "by one"
+                    )
+                sources[product] = path
+
+    def reference(self, name: str, exposure: Exposure, kind: Format) -> ReferenceImage:
+        """Return the read noise or the gain for an exposure: the one that was given, or the one that its kind has."""
+        if self.references[name] is not None:
+            return read_reference(self.references[name], exposure, name)
+        return kind.default_reference(exposure, name)
 
 
 def _fit_file(path: Path, job: _Job) -> list[Path]:
-    job.check_products(path, job.fit_options)
+    kind = job.formats[path]
+    given = job.fit_options(kind)
+    asked = FitOptions(**given)
+    job.check_products(path, kind, asked)
 
-    exposure = read_exposure(path)
-    options = job.fit_options.for_groups(exposure.ngroups)
-    if options != job.fit_options:
-        job.check_products(path, options)
+    own = job.format_options(kind)
+    exposure = kind.read(path, **own)
+    options = asked.for_groups(exposure.ngroups)
+    if options != asked:
+        job.check_products(path, kind, options)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
-    images = {name: read_reference(reference, exposure, name) for name, reference in job.references.items()}
-    noise, conversion = images["readnoise"], images["gain"]
-    log.info("Using READNOISE reference: %s", noise.source)
-    log.info("Using GAIN reference: %s", conversion.source)
+    references = {name: job.reference(name, exposure, kind) for name in job.references}
+    for name, reference in references.items():
+        log.info("Using %s reference: %s", name.upper(), reference.source)
     log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
-    fit = fit_ramps(exposure, noise.data, conversion.data, **job.options)
-    products = write_products(
-        fit,
-        job.folder,
-        path,
-        readnoise_name=noise.source,
-        gain_name=conversion.source,
-        gain_factor=conversion.gain_factor,
-        overwrite=job.overwrite,
-        save_jumps=job.save_jumps,
-        int_name=job.int_name,
-        opt_name=job.opt_name,
-        inputs=job.inputs,
-    )
+    run = {name: value for name, value in job.options.items() if name in _RUN_OPTIONS}
+    fit = fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run)
+    products = list(kind.write(fit, path, job.destination, references, **own))
     for product in products:
         log.info("Saved %s", product)
     return products
 
 
-def _check_options(options: dict[str, Any]) -> FitOptions:
-    """Return what the fit will be asked for; refuses bad options before a file is read."""
+def _check_options(options: dict[str, Any]) -> None:
+    """Refuse names that no option has, and how a fit cannot be run."""
+    known = (*_FIT_OPTIONS, *_RUN_OPTIONS, *_FORMAT_OPTIONS)
     for name in options:
-        if name not in _OPTIONS:
-            raise TypeError(f"{name}: unknown option; expected some of {', '.join(_OPTIONS)}")
+        if name not in known:
+            raise TypeError(f"{name}: unknown option; expected some of {', '.join(known)}")
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
     executor = options.get("executor")
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
-    return FitOptions(**{name: value for name, value in options.items() if name in _FIT_OPTIONS})
-
-
-def _refuse_same_products(files: Sequence[Path], int_name: str, opt_name: str) -> None:
-    sources: dict[Path, Path] = {}
-    for path in files:
-        rate = product_paths(path, "", int_name=int_name, opt_name=opt_name)["rate"]
-        if rate in sources:
-            raise ValueError(f"paths: {sources[rate]} and {path} would both be written to {rate}; fit them one by one")
-        sources[rate] = path

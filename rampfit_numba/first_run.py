@@ -132,7 +132,7 @@ def _warn_of_problems() -> None:
         warnings.warn(
             f"cache of machine code: {problems[0]}{more}; the fit does without it, and 'rampfit cache' tells more",
             RampFitWarning,
-            stacklevel=4,
+            stacklevel=5,  # who called fit_ramps or warm_up
         )
 
 

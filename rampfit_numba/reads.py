@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,12 @@ class ReadCorrections:
     linearity: np.ndarray | None = None
     inverted_from: float | None = None
     from_first: bool = False
+
+    def rows(self, rows: slice) -> ReadCorrections:
+        """Return the corrections of some detector rows."""
+        planes = (self.saturation, self.pedestal, self.linearity)
+        saturation, pedestal, linearity = (None if plane is None else plane[..., rows, :] for plane in planes)
+        return replace(self, saturation=saturation, pedestal=pedestal, linearity=linearity)
 
 
 def check_corrections(

@@ -46,11 +46,13 @@ def of_command():
 
 def of_step():
     """Return the defaults in the step's specification, read from its source: the pipeline need not be installed."""
-    source = (ROOT / "rampfit_numba" / "jwst" / "step.py").read_text(encoding="utf-8")
+    source = (ROOT / "rampfit_numba" / "jwst" / "ramp_fit_step.py").read_text(encoding="utf-8")
     (spec,) = [
         node.value.value
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "spec"
+        if isinstance(node, ast.Assign)
+        and getattr(node.targets[0], "id", "") == "spec"
+        and isinstance(node.value, ast.Constant)
     ]
     lines = re.findall(r"^\s*(\w+) = .*default=([^,)]*)\)\s*(?:#.*)?$", spec, flags=re.MULTILINE)
     assert len(lines) == len([line for line in spec.splitlines() if line.strip()]), spec

@@ -14,6 +14,8 @@ from scipy import stats
 
 from tests.cases import flag_missing_rates
 from tests.likely_cases import LikelyFit
+from tests.naive_covariance import Sums, Times, gain_without, solve
+from tests.naive_hits import HitSearch, believable, search_hits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,59 +45,6 @@ class Hinges:
     remains: NDArray[np.float64]
 
 
-class Times:
-    """The covariance of the differences of groups, made from that of their frames."""
-
-    def __init__(self, times: list[list[float]]) -> None:
-        frames = np.array([t for group in times for t in group], np.float64)
-        self.mean = np.array([np.mean(group) for group in times])
-        self.reads = np.array([len(group) for group in times])
-        self.dt = np.diff(self.mean)
-        average = np.zeros((len(times), frames.size))
-        begin = 0
-        for g, group in enumerate(times):
-            average[g, begin : begin + len(group)] = 1 / len(group)
-            begin += len(group)
-        # Signal arrived until the earlier of two frames is in both; from the first frame on, so that nothing cancels.
-        since = frames - frames[0]
-        step = np.diff(average, axis=0) / self.dt[:, None]
-        self.photon = _tridiagonal(step @ np.minimum.outer(since, since) @ step.T)
-        self.read = _tridiagonal(step @ step.T)
-        level = average / self.mean[:, None]
-        self.photon_since_reset = np.diag(level @ np.minimum.outer(frames, frames) @ level.T)
-        self.read_since_reset = np.diag(level @ level.T)
-
-
-def _tridiagonal(matrix: Matrix) -> Matrix:
-    return np.triu(np.tril(matrix, 1), -1)
-
-
-@dataclass
-class Sums:
-    """x = C^-1 1 on the used differences, and rate, weight, weighted rates and chi-square of the fit."""
-
-    x: Vector
-    rate: float
-    weight: float
-    chisq: float
-
-
-def solve(covariance: Matrix, d: Vector, used: NDArray[np.bool_]) -> Sums:
-    """Fit one rate to the used differences."""
-    x = np.zeros(d.size)
-    if not used.any() or not np.isfinite(covariance).all():
-        return Sums(x * NAN, NAN, NAN, NAN)
-    part = covariance[np.ix_(used, used)]
-    try:
-        x[used] = np.linalg.solve(part, np.ones(int(used.sum())))
-        rate = float(x[used] @ d[used] / x.sum())
-        residual = d[used] - rate
-        chisq = float(residual @ np.linalg.solve(part, residual))
-    except np.linalg.LinAlgError:
-        return Sums(x * NAN, NAN, NAN, NAN)
-    return Sums(x, rate, float(x.sum()), chisq)
-
-
 @dataclass
 class Search:
     """What a search found."""
@@ -106,9 +55,7 @@ class Search:
     coupling: float = math.inf
 
 
-def search(  # noqa: PLR0917
-    covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float], joint: bool
-) -> Search:
+def search(covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float]) -> Search:
     """Leave out what improves the fit most, as often as it improves it enough."""
     one_limit, two_limit = limits
     found = Search(used.copy(), NAN)
@@ -120,11 +67,11 @@ def search(  # noqa: PLR0917
         # Three is the least of which a difference can be told to be wrong.
         if not math.isfinite(full.chisq) or u.sum() < 3:
             return found
-        ones = [(_gain(covariance, d, u, full, [k]), [k]) for k in np.flatnonzero(u)]
+        ones = [(gain_without(covariance, d, u, full, [k]), [k]) for k in np.flatnonzero(u)]
         twos = [
-            (_gain(covariance, d, u, full, [k, k + 1]), [k, k + 1])
+            (gain_without(covariance, d, u, full, [k, k + 1]), [k, k + 1])
             for k in range(d.size - 1)
-            if reads[k + 1] > 1 and u[k] and u[k + 1] and (u.sum() >= 4 or not joint)
+            if reads[k + 1] > 1 and u[k] and u[k + 1]
         ]
         _note_coupling(found, covariance, u, full)
         best_one = max(ones, key=lambda pair: pair[0])
@@ -144,15 +91,9 @@ def search(  # noqa: PLR0917
         found.used = u.copy()
         found.used[places] = False
         found.rate = solve(covariance, d, found.used).rate
-        if not joint and found.used.sum() < 4:
+        if found.used.sum() < 4:
             return found
     return found
-
-
-def _gain(covariance: Matrix, d: Vector, used: NDArray[np.bool_], full: Sums, places: list[int]) -> float:
-    without = used.copy()
-    without[places] = False
-    return full.chisq - solve(covariance, d, without).chisq
 
 
 def _note_coupling(found: Search, covariance: Matrix, used: NDArray[np.bool_], full: Sums) -> None:
@@ -264,7 +205,7 @@ def _pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, h
         guess = float(np.median(finite)) if finite.size else NAN
         guess = guess if math.isnan(guess) else max(guess, 0.0)
         covariance = _sound(np.float64(guess) / gain * times.photon + read)
-        found = search(covariance, ramp.d, ramp.used, times.reads, limits_of(case.rejection_threshold), joint=False)
+        found = search(covariance, ramp.d, ramp.used, times.reads, limits_of(case.rejection_threshold))
         rate = found.rate if math.isnan(found.rate) else max(found.rate, 0.0)
         photon = np.float64(rate + dark) / gain * times.photon
         fitted = solve(_sound(photon + read), ramp.d, found.used)
@@ -344,64 +285,109 @@ def _lone(case: LikelyCase, ramp: Ramp, times: Times) -> Lone | None:
     return Lone((ramp.samples[g] - mean) / t, times.photon_since_reset[g], times.read_since_reset[g], (sigma / t) ** 2)
 
 
-def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:  # noqa: PLR0917
-    gain = float(case.gain[row, col])
-    gain = gain if gain > 0 and math.isfinite(gain) else NAN
-    noise = max(float(case.readnoise[row, col]), 1e-3) if not np.isnan(case.readnoise[row, col]) else NAN
-    dark = 0.0 if case.dark is None else float(case.dark[row, col])
-    nints = case.shape[0]
-    ramps = [make_ramp(case, i, row, col, times, joint=True) for i in range(nints)]
-    lone = [_lone(case, ramp, times) for ramp in ramps]
-    start = np.concatenate([ramp.d[ramp.used] for ramp in ramps] + [[one.rate] for one in lone if one])
-    limits = limits_of(case.rejection_threshold)
+@dataclass
+class _Part:
+    """What one integration says: rate, weight, variances, chi-square, number of differences."""
 
-    def photon_of(rate: float) -> float:
-        return NAN if math.isnan(rate) else max(max(rate, 0.0) + dark, 0.0) / gain
+    rate: float
+    weight: float
+    of_photon: float
+    of_read: float
+    chisq: float = 0.0
+    count: int = 1
 
-    def parts(photon: float, used: list[Any]) -> list[Any]:
-        """Rate, weight, photon variance, read variance and chi-square of each integration; None without."""
-        found: list[Any] = []
-        for ramp, one, u in zip(ramps, lone, used, strict=True):
+
+class _JointPixel:
+    """All integrations of a pixel."""
+
+    def __init__(self, case: LikelyCase, row: int, col: int, times: Times) -> None:
+        gain, noise = float(case.gain[row, col]), float(case.readnoise[row, col])
+        self.gain = gain if gain > 0 and math.isfinite(gain) else NAN
+        self.read = NAN if math.isnan(noise) else max(noise, 1e-3) ** 2 / 2
+        self.dark = 0.0 if case.dark is None else float(case.dark[row, col])
+        self.times = times
+        self.limits = limits_of(case.rejection_threshold)
+        self.ramps = [make_ramp(case, i, row, col, times, joint=True) for i in range(case.shape[0])]
+        self.lone = [_lone(case, ramp, times) for ramp in self.ramps]
+
+    def photon_of(self, rate: float) -> float:
+        return NAN if math.isnan(rate) else max(max(rate, 0.0) + self.dark, 0.0) / self.gain
+
+    def covariance(self, photon: float) -> Matrix:
+        return photon * self.times.photon + self.read * self.times.read
+
+    def start(self) -> float:
+        rates = [ramp.d[ramp.used] for ramp in self.ramps] + [[one.rate] for one in self.lone if one]
+        found = np.concatenate(rates)
+        return float(np.median(found)) if found.size else NAN
+
+    def parts(self, photon: float, used: list[Any]) -> list[_Part | None]:
+        """Fit each integration; None where there is nothing to fit."""
+        found: list[_Part | None] = []
+        for ramp, one, u in zip(self.ramps, self.lone, used, strict=True):
             if one is not None:
-                variances = photon * one.photon, noise**2 / 2 * one.read + one.pedestal
-                found.append((one.rate, 1 / sum(variances), *variances, 0.0, 1))
+                variances = photon * one.photon, self.read * one.read + one.pedestal
+                found.append(_Part(one.rate, 1 / sum(variances), *variances))
                 continue
-            s = solve(photon * times.photon + noise**2 / 2 * times.read, ramp.d, u)
+            s = solve(self.covariance(photon), ramp.d, u)
             if not math.isfinite(s.weight):
                 found.append(None)
                 continue
             w = s.x / s.weight
-            of_photon, of_read = photon * w @ times.photon @ w, noise**2 / 2 * w @ times.read @ w
-            found.append((s.rate, s.weight, of_photon, of_read, s.chisq, int(u.sum())))
+            of_photon, of_read = photon * w @ self.times.photon @ w, self.read * w @ self.times.read @ w
+            found.append(_Part(s.rate, s.weight, of_photon, of_read, s.chisq, int(u.sum())))
         return found
 
-    def pooled(found: list[Any]) -> tuple[float, ...]:
-        there = [p for p in found if p is not None]
-        if not there:
-            return (NAN,) * 5 + (0,)
-        weight = sum(p[1] for p in there)
-        rate = sum(p[0] * p[1] for p in there) / weight
-        chisq = sum(p[4] + p[1] * (p[0] - rate) ** 2 for p in there)
-        variances = [sum(p[c] * (p[1] / weight) ** 2 for p in there) for c in (2, 3)]
-        return (rate, math.sqrt(1 / weight), *variances, chisq, sum(p[5] for p in there))
+    def search(self, photon: float) -> list[HitSearch]:
+        covariance, reads = self.covariance(photon), self.times.reads
+        return [search_hits(covariance, ramp.d, ramp.used, reads, self.limits) for ramp in self.ramps]
 
-    def searched(photon: float) -> list[Search]:
-        covariance = photon * times.photon + noise**2 / 2 * times.read
-        return [search(covariance, ramp.d, ramp.used, times.reads, limits, joint=True) for ramp in ramps]
+    def refused(self, s: HitSearch) -> bool:
+        left = int(s.used.sum())
+        return s.chisq > believable(left, self.limits) or (left == 1 and s.hits > 1)
 
-    photon = photon_of(float(np.median(start)) if start.size else NAN)
-    first = searched(photon)
-    photon = photon_of(pooled(parts(photon, [s.used for s in first]))[0])
-    second = searched(photon)
-    used = [s.used for s in second]
-    photon = photon_of(pooled(parts(photon, used))[0])
-    last = parts(photon, used)
-    _store(fit.rate, (row, col), pooled(last))
-    for i, part in enumerate(last):
-        values = (NAN,) * 5 + (used[i].sum(),) if part is None else pooled([part])
+    def believed(self, found: list[HitSearch]) -> list[Any]:
+        return [np.zeros_like(s.used) if self.refused(s) else s.used for s in found]
+
+
+def _pooled(found: list[_Part | None]) -> tuple[float, ...]:
+    there = [p for p in found if p is not None]
+    if not there:
+        return (NAN,) * 5 + (0,)
+    weight = sum(p.weight for p in there)
+    rate = sum(p.rate * p.weight for p in there) / weight
+    chisq = sum(p.chisq + p.weight * (p.rate - rate) ** 2 for p in there)
+    of_photon, of_read = (
+        sum(v * (p.weight / weight) ** 2 for v, p in zip(values, there, strict=True))
+        for values in ([p.of_photon for p in there], [p.of_read for p in there])
+    )
+    return (rate, math.sqrt(1 / weight), of_photon, of_read, chisq, sum(p.count for p in there))
+
+
+def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:  # noqa: PLR0917
+    pixel = _JointPixel(case, row, col, times)
+    photon = pixel.photon_of(pixel.start())
+    first = pixel.search(photon)
+    photon = pixel.photon_of(_pooled(pixel.parts(photon, [s.used for s in first]))[0])
+    second = pixel.search(photon)
+    used = pixel.believed(second)
+    photon = pixel.photon_of(_pooled(pixel.parts(photon, used))[0])
+    last = pixel.parts(photon, used)
+    _store(fit.rate, (row, col), _pooled(last))
+    dof = fit.rateints["dof"][:, row, col]
+    for i, (part, search, ramp) in enumerate(zip(last, second, pixel.ramps, strict=True)):
+        values = (NAN,) * 5 + (used[i].sum(),) if part is None else _pooled([part])
+        if pixel.refused(search):
+            values = (NAN,) * 4 + (search.chisq, int(search.used.sum()))
         _store(fit.rateints, (i, row, col), values)
-        _flag(case, fit, (i, row, col), ramps[i].used, used[i])
-        hinges.used[i, row, col] = ramps[i].used.sum()
-        hinges.margin[i, row, col] = min(s.margin for s in (*first, *second))
+        _flag(case, fit, (i, row, col), ramp.used, search.used)
+        hinges.used[i, row, col] = ramp.used.sum()
+        limit = believable(int(search.used.sum()), pixel.limits)
+        close = abs(search.chisq - limit) / limit if math.isfinite(limit) else math.inf
+        hinges.margin[i, row, col] = min(close, search.margin, first[i].margin)
         hinges.coupling[i, row, col] = hinges.cancelled[i, row, col] = hinges.remains[i, row, col] = math.inf
-    fit.rate["dof"][row, col] = sum(fit.rateints["dof"][:, row, col])
+    believed = [not pixel.refused(s) for s in second]
+    fit.rate["dof"][row, col] = dof.sum(where=believed)
+    if fit.rate["dof"][row, col] == 0 and not all(believed):
+        chisqs = [s.chisq for s in second if pixel.refused(s)]
+        _store(fit.rate, (row, col), (NAN,) * 4 + (sum(chisqs), dof.sum()))

@@ -9,7 +9,7 @@ from tests.doors import of_command, of_options, of_python, of_step, on_page, sam
 #: What a door has a reason to do otherwise; docs/doors.md gives the reasons.
 NOT_IN_COMMAND = {"progress"}
 ONLY_FILES = {"output_dir", "overwrite"}
-OTHER_DEFAULT = {("step", "executor")}
+OTHER_DEFAULT = {("step", "executor")}  # and progress: None is False where there is no terminal
 
 
 def test_the_table_in_the_documents_is_that_of_the_code():

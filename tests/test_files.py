@@ -133,7 +133,7 @@ class TestRefusals:
         return tmp_path / "out"
 
     def test_existing_output_before_anything_is_read(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("rampfit_numba.files.read_exposure", lambda _path: pytest.fail("read"))
+        monkeypatch.setattr("rampfit_numba.io.jwst_files.read_exposure", lambda _path: pytest.fail("read"))
         (tmp_path / "x_rateints.fits").touch()
         with pytest.raises(RampFileError, match=r"x_rateints\.fits: exists"):
             fit_file(tmp_path / "x_jump.fits", 10, 2, output_dir=tmp_path)
@@ -240,7 +240,7 @@ class TestSeveralFiles:
         def interrupted(_path):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("rampfit_numba.files.read_exposure", interrupted)
+        monkeypatch.setattr("rampfit_numba.io.jwst_files.read_exposure", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit_files(paths, 10, 2, on_error="continue")
 
@@ -272,7 +272,7 @@ class TestSeveralFiles:
         ],
     )
     def test_refused_before_any_fit(self, names, options, says, tmp_path, monkeypatch):
-        monkeypatch.setattr("rampfit_numba.files.read_exposure", lambda _path: pytest.fail("read"))
+        monkeypatch.setattr("rampfit_numba.io.jwst_files.read_exposure", lambda _path: pytest.fail("read"))
         monkeypatch.chdir(tmp_path)
         with pytest.raises((TypeError, ValueError), match=says):
             fit_files(names, **{"on_error": "continue", "readnoise": 10, "gain": 2, **options})

@@ -8,12 +8,12 @@ import mmap
 import numpy as np
 import pytest
 
-from rampfit_numba.algorithms.ols.pointers import InputFinder
+from rampfit_numba.algorithms.ols.pointers import InputFinder, OutputFinder
 from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
 from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
 from rampfit_numba.algorithms.rows import BUFFER_BYTES, MOST_SAMPLES, RowInputs
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.memory import addresses, copy_in, copy_out, put
+from rampfit_numba.kernels.memory import CHECKED, addresses, copy_in, copy_out, put, spans_of
 from rampfit_numba.kernels.ols.ramp_status import gather_flags
 from rampfit_numba.kernels.ols.settings import Settings
 from rampfit_numba.kernels.vectors import BITS, bits_above
@@ -161,7 +161,7 @@ def test_addresses_are_those_of_numpy(form):
         assert places.planes[0] == places.planes[3] == 0
         row = np.empty(places.npixels, np.float32)
         for i, g in np.ndindex(places.samples.shape):
-            from_python(copy_in)(row, int(places.samples[i, g]), places.npixels)
+            from_python(copy_in)(row, int(places.samples[i, g]), places.npixels, places.spans)
             values = row.byteswap() if places.swapped else row
             expected = data[i, g + 2, window.rows, window.columns]
             np.testing.assert_array_equal(values.reshape(expected.shape), expected)
@@ -169,13 +169,49 @@ def test_addresses_are_those_of_numpy(form):
 
 def test_copies_stay_within_their_count():
     row, memory = np.arange(8, dtype=np.float32), np.full(12, GUARD, np.float32)
-    start = int(addresses(memory[np.newaxis, 2:])[()])
-    from_python(copy_out)(start, row, 5)
-    from_python(put)(start, 7, row, 3)
+    part = memory[np.newaxis, 2:]
+    start, spans = int(addresses(part)[()]), spans_of(part)
+    from_python(copy_out)(start, row, 5, spans)
+    from_python(put)(start, 7, row, 3, spans)
     np.testing.assert_array_equal(memory, [GUARD, GUARD, 0, 1, 2, 3, 4, GUARD, GUARD, 3, GUARD, GUARD])
     back = np.full(8, -1, np.float32)
-    from_python(copy_in)(back, start, 5)
+    from_python(copy_in)(back, start, 5, spans)
     np.testing.assert_array_equal(back, [0, 1, 2, 3, 4, -1, -1, -1])
+
+
+@pytest.mark.skipif(not CHECKED, reason="copies are checked with NUMBA_BOUNDSCHECK=1 and in plain Python only")
+def test_copies_beyond_an_array_are_refused_where_bounds_are_checked():
+    """Also those that end up in another plane of the same array."""
+    row, memory = np.arange(8, dtype=np.float32), np.full((2, 1, 6), GUARD, np.float32)
+    (start, after), spans = addresses(memory), spans_of(memory)
+    start, after = int(start), int(after)
+    for address, count in ((start, 7), (start + 4, 6), (after - 4, 2), (after, 7), (start - 4, 1), (after + 24, 1)):
+        with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
+            from_python(copy_out)(address, row, count, spans)
+        with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
+            from_python(copy_in)(row, address, count, spans)
+    for element in (-1, 6):
+        with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
+            from_python(put)(after, element, row, 3, spans)
+    assert (memory == GUARD).all()
+
+
+@pytest.mark.skipif(not CHECKED, reason="copies are checked with NUMBA_BOUNDSCHECK=1 and in plain Python only")
+def test_copies_into_outputs_that_are_too_short_are_refused_where_bounds_are_checked(monkeypatch):
+    """As a wrong address or count in a kernel would: every copy of a fit goes through the check."""
+    case = bulk_case("everything", shape=(1, 5, 2, 33))
+    rules = Rules(SETTINGS, 0, 5, 0, 4, dropped_good=False)
+    inputs = some_inputs("flush with the end", case)
+    outputs, _ = some_outputs((1, 5, 2, 33), "flush with the end", None)
+    find = OutputFinder.find
+
+    def shifted(self, window):
+        results, fitopt = find(self, window)
+        return results._replace(rows=results.rows + 4), fitopt
+
+    monkeypatch.setattr(OutputFinder, "find", shifted)
+    with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
+        fit_rows(inputs, outputs, rules)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rampfit_numba.cli import cache, demo, fit, plot, simulate, warmup
+from rampfit_numba.cli import cache, demo, fit, plot, reads, simulate, warmup
 from rampfit_numba.cli.arguments import Parser, check_log_file, did_you_mean, refuse_unknown_options
 from rampfit_numba.cli.console import say
 
@@ -31,6 +31,7 @@ class Command(Protocol):
 #: By name, in the order of the help.
 COMMANDS: dict[str, Command] = {
     "fit": fit,
+    "reads": reads,
     "plot": plot,
     "simulate": simulate,
     "demo": demo,
@@ -44,6 +45,7 @@ examples:
   rampfit jw_jump.fits --readnoise readnoise.fits --gain gain.fits     the same as: rampfit fit jw_jump.fits ...
   rampfit *_jump.fits --readnoise 14.2 --gain 5.5 --maximum-cores half --output-dir rates
   rampfit jw_jump.fits --readnoise 14.2 --gain 5.5 --algorithm likely_joint --save-opt
+  rampfit reads R01_F*.fits --readnoise 6 --gain 2.1 --frame-time 10.65 --saturation 45000     any detector's reads
   rampfit demo                                                         simulate, fit, compare with the truth
 
 exit status: 0 done; 1 something failed (other files are still done); 2 wrong usage; 130 interrupted; 143 terminated.

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Options of single kinds of files.
+_OF_FORMATS = ("flat", "exclude_reads", "flatten")
+
 
 def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
@@ -27,6 +30,12 @@ def add_parser(subparsers: Subparsers) -> Parser:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="exposure after the jump step")
     add_references(parser)
     add_fit_options(parser)
+    wfc3 = parser.add_argument_group("WFC3/IR files (_ima.fits)")
+    wfc3.add_argument("--flat", type=Path, metavar="FILE", help="flat field that calwf3 divided by (PFLTFILE)")
+    wfc3.add_argument("--exclude-reads", type=_reads, metavar="N,N", help="reads to leave out; 0 is the zeroth")
+    wfc3.add_argument(
+        "--flatten", action="store_const", const=True, help="remove a background that changes from read to read"
+    )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--save-opt",
@@ -64,6 +73,7 @@ def run(chosen: argparse.Namespace) -> int:
             on_error=_report,
             progress=not chosen.quiet and sys.stderr.isatty(),
             **fit_keywords(chosen),
+            **{name: value for name in _OF_FORMATS if (value := getattr(chosen, name)) is not None},
         )
     except (TypeError, ValueError) as error:  # what is wrong with one of the files, its result says
         chosen.parser.error(as_typed(error, chosen))
@@ -78,3 +88,10 @@ def run(chosen: argparse.Namespace) -> int:
 def _report(result: FileResult) -> None:
     assert result.error is not None  # noqa: S101  (for mypy)
     log_failure(result.error, result.path)
+
+
+def _reads(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers of reads like 1,2; got {text!r}") from None

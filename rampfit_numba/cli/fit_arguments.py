@@ -16,17 +16,14 @@ if TYPE_CHECKING:
     from rampfit_numba.cli.arguments import Parser
 
 
-def add_references(parser: Parser, *, required: bool = True) -> None:
+def add_references(parser: Parser) -> None:
     """Add ``--readnoise``, ``--gain`` and ``--readnoise-kind``."""
-    references = parser.add_argument_group(f"reference files ({'required' if required else 'to fit an exposure'})")
+    references = parser.add_argument_group("references (required, but for WFC3/IR files)")
     for name, unit in (("readnoise", "DN; see --readnoise-kind"), ("gain", "e-/DN")):
-        references.add_argument(
-            f"--{name}", required=required, type=_reference, metavar="FILE|NUMBER", help=f"{name} ({unit})"
-        )
+        references.add_argument(f"--{name}", type=reference, metavar="FILE|NUMBER", help=f"{name} ({unit})")
     references.add_argument(
         "--readnoise-kind",
         choices=("cds", "single"),
-        default="cds",
         help="the read noise is that of the difference of two frames (cds, the default: JWST's reference files), or of "
         "a single frame",
     )
@@ -37,9 +34,8 @@ def add_fit_options(parser: Parser) -> None:
     fit = parser.add_argument_group("the fit")
     fit.add_argument(
         "--algorithm",
-        default="ols",
         metavar="NAME",
-        help=f"{describe_names()}; default: ols",
+        help=f"{describe_names()}; default: ols, or likely for WFC3/IR files",
     )
     fit.add_argument(
         "--suppress-one-group",
@@ -66,11 +62,11 @@ def add_fit_options(parser: Parser) -> None:
 
 
 def fit_keywords(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of the fit, and its workers, as keyword arguments of ``fit_ramps``."""
+    """Return the options of the fit, and its workers, as keyword arguments; what is not said has its default there."""
     from rampfit_numba.options import FitOptions
 
     names = [*(option.name for option in fields(FitOptions)), "maximum_cores", "executor"]
-    return {name: getattr(chosen, name) for name in names if hasattr(chosen, name)}
+    return {name: value for name in names if (value := getattr(chosen, name, None)) is not None}
 
 
 def as_typed(error: Exception, chosen: argparse.Namespace) -> str:
@@ -79,13 +75,14 @@ def as_typed(error: Exception, chosen: argparse.Namespace) -> str:
     return f"--{name.replace('_', '-')}{colon}{complaint}" if hasattr(chosen, name) else f"{name}{colon}{complaint}"
 
 
-def _reference(text: str) -> Path | float:
+def reference(text: str) -> Path | float:
+    """Return what an argument that is a file or a number means."""
     from rampfit_numba.io.reference_names import check_number, number_or_path
 
     try:
-        reference = number_or_path(text)
-        if isinstance(reference, float):
-            check_number(reference)
+        value = number_or_path(text)
+        if isinstance(value, float):
+            check_number(value)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return reference
+    return value

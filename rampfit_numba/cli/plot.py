@@ -41,7 +41,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         help="ramp: X Y, the pixel's column and row; "
         "light-curve: X0 X1 Y0 Y1, the region's columns X0 to X1 - 1 and rows Y0 to Y1 - 1",
     )
-    add_references(parser, required=False)
+    add_references(parser)
     add_fit_options(parser)
     picture = parser.add_argument_group("the picture")
     picture.add_argument(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Shapes that are simulated if nothing is said, by kind of file.
+_SHAPES = {"jwst": (2, 20, 1024, 1032), "reads": (2, 20, 1024, 1032), "wfc3": (1, 16, 266, 266)}
 # float32 values and uint8 flags.
 _BYTES_PER_SAMPLE = 5
 
@@ -45,7 +47,15 @@ def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
     parser: Parser = new_parser(subparsers, "simulate", "write a simulated exposure and its gain and readnoise files")
     parser.add_argument("output", metavar="OUT_jump.fits", type=Path, help="gain and readnoise files go beside it")
+    parser.add_argument(
+        "--like",
+        choices=tuple(_SHAPES),
+        default="jwst",
+        help="jwst: a file after the jump step (default); reads: plain detector reads, a cube of uint16; wfc3: an "
+        "_ima.fits of HST's WFC3/IR",
+    )
     add_shape(parser, "2x20x1024x1032")
+    parser.set_defaults(shape=None)
     parser.add_argument(
         "--truth", action="store_true", help="also write OUT_truth.fits: RATE (DN/s) and JUMPS (where hits fell)"
     )
@@ -69,9 +79,21 @@ def add_parser(subparsers: Subparsers) -> Parser:
 
 def run(chosen: argparse.Namespace) -> int:
     """Simulate and write; return 0."""
-    from rampfit_numba.simulate import SimulationOptions, simulate_exposure, simulation_paths, write_simulation
+    if chosen.shape is None:
+        chosen.shape = _SHAPES[chosen.like]
+    if chosen.like == "wfc3":
+        return _run_wfc3(chosen)
+    from rampfit_numba.simulate import (
+        READS_BIAS,
+        SimulationOptions,
+        simulate_exposure,
+        simulation_paths,
+        write_simulation,
+    )
 
     settings = simulation_settings(chosen)
+    if chosen.like == "reads":
+        settings["bias"] = READS_BIAS
     try:
         SimulationOptions(**settings)
     except (TypeError, ValueError) as error:
@@ -81,8 +103,29 @@ def run(chosen: argparse.Namespace) -> int:
     _check_space(paths[0], chosen)
     log.info("Simulating %s, seed %d", " x ".join(map(str, chosen.shape)), chosen.seed)
     simulation = simulate_exposure(*chosen.shape, seed=chosen.seed, **settings)
-    for path in write_simulation(simulation, chosen.output, overwrite=chosen.overwrite, truth=chosen.truth):
+    written = write_simulation(
+        simulation, chosen.output, overwrite=chosen.overwrite, truth=chosen.truth, like=chosen.like
+    )
+    for path in written:
         log.info("Saved %s", path)
+    return 0
+
+
+def _run_wfc3(chosen: argparse.Namespace) -> int:
+    from rampfit_numba.io.outputs import check_outputs
+    from rampfit_numba.simulate.wfc3 import simulate_ima, write_ima
+
+    nints, nsamp, *image = chosen.shape
+    others = sorted(simulation_settings(chosen))
+    if nints != 1 or chosen.truth or others:
+        what = (
+            "--truth" if chosen.truth else f"--{others[0].replace('_', '-')}" if others else "more than 1 integration"
+        )
+        chosen.parser.error(f"argument --like: wfc3 has no {what}")
+    check_outputs([chosen.output], overwrite=chosen.overwrite)
+    log.info("Simulating %d reads of %d x %d, seed %d", nsamp, *image, chosen.seed)
+    simulated = simulate_ima(nsamp, (image[0], image[1]), seed=chosen.seed)
+    log.info("Saved %s", write_ima(simulated, chosen.output, overwrite=chosen.overwrite))
     return 0
 
 

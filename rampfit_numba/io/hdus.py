@@ -228,7 +228,7 @@ def check_image(path: Path, hdu: Hdu) -> None:
     RampFileError
         It is a table, a tile-compressed image, or without data.
     """
-    if text(hdu.header, "XTENSION") != "IMAGE":
+    if text(hdu.header, "XTENSION") not in ("", "IMAGE"):  # the primary HDU has none
         compressed = text(hdu.header, "ZIMAGE") == "True"
         hint = "is tile-compressed; decompress the file with funpack" if compressed else "is a table, not an image"
         raise RampFileError(f"{path}: extension {hdu.name} {hint}")

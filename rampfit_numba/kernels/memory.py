@@ -1,19 +1,24 @@
 """Copies between a row of a block and memory elsewhere, of which only the address is known.
 
 Arrays of a user come with any layout, and a kernel would be compiled for each. Addresses of contiguous runs are the
-same for all of them. Whoever hands them over keeps the arrays alive and has checked that the runs lie inside.
+same for all of them. Whoever hands them over keeps the arrays alive, and says where they begin and end: where Numba
+checks bounds, every copy is checked against that.
 """
 
 # ruff: noqa: ANN401, ARG001  (the compiler's own objects; intrinsics get them in one tuple)
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, Final
 
+import numba
 import numpy as np
 from numba.core import cgutils, types
 
-from rampfit_numba.kernels._jit import jit_intrinsic
+from rampfit_numba.kernels._jit import jit_inline, jit_intrinsic
+
+#: Whether copies are checked: Numba's own check of bounds does not see them.
+CHECKED: Final = bool(numba.config.BOUNDSCHECK or numba.config.DISABLE_JIT)
 
 
 def _place(context: Any, builder: Any, kind: Any, array: Any) -> tuple[Any, int]:
@@ -22,7 +27,7 @@ def _place(context: Any, builder: Any, kind: Any, array: Any) -> tuple[Any, int]
 
 
 @jit_intrinsic(lambda row, address, count: ctypes.memmove(row.ctypes.data, int(address), int(count) * row.itemsize))
-def copy_in(_context: Any, row: Any, address: Any, count: Any) -> Any:
+def _move_in(_context: Any, row: Any, address: Any, count: Any) -> Any:
     """Copy `count` elements from `address` to the front of a contiguous row."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -34,7 +39,7 @@ def copy_in(_context: Any, row: Any, address: Any, count: Any) -> Any:
 
 
 @jit_intrinsic(lambda address, row, count: ctypes.memmove(int(address), row.ctypes.data, int(count) * row.itemsize))
-def copy_out(_context: Any, address: Any, row: Any, count: Any) -> Any:
+def _move_out(_context: Any, address: Any, row: Any, count: Any) -> Any:
     """Copy the first `count` elements of a contiguous row to `address`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -45,12 +50,12 @@ def copy_out(_context: Any, address: Any, row: Any, count: Any) -> Any:
     return types.void(types.int64, row, types.int64), generate
 
 
-def _put(address: Any, element: Any, row: Any, k: Any) -> None:
+def _put_plainly(address: Any, element: Any, row: Any, k: Any) -> None:
     ctypes.memmove(int(address) + int(element) * row.itemsize, row[k : k + 1].ctypes.data, row.itemsize)
 
 
-@jit_intrinsic(_put)
-def put(_context: Any, address: Any, element: Any, row: Any, k: Any) -> Any:
+@jit_intrinsic(_put_plainly)
+def _move_one(_context: Any, address: Any, element: Any, row: Any, k: Any) -> Any:
     """Copy element `k` of a contiguous row to the place of `element` in an array that begins at `address`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -62,9 +67,60 @@ def put(_context: Any, address: Any, element: Any, row: Any, k: Any) -> Any:
     return types.void(types.int64, types.int64, row, types.int64), generate
 
 
+def _check(address, nbytes, spans):
+    """Refuse `nbytes` bytes at `address` that do not lie in one of `spans`."""
+    for s in range(spans.shape[0]):
+        if spans[s, 0] <= address and address + nbytes <= spans[s, 1]:
+            return
+    raise IndexError("a copy by address reaches beyond the arrays that were handed over")
+
+
+def _trust(address, nbytes, spans):
+    """Take a copy as it comes."""
+
+
+_check_copy = jit_inline(_check if CHECKED else _trust)
+
+
+@jit_inline
+def copy_in(row, address, count, spans):
+    """Copy `count` elements from `address`, which lies in one of `spans`, to the front of a contiguous row."""
+    _check_copy(address, count * row.itemsize, spans)
+    _move_in(row, address, count)
+
+
+@jit_inline
+def copy_out(address, row, count, spans):
+    """Copy the first `count` elements of a contiguous row to `address`, which lies in one of `spans`."""
+    _check_copy(address, count * row.itemsize, spans)
+    _move_out(address, row, count)
+
+
+@jit_inline
+def put(address, element, row, k, spans):
+    """Copy element `k` of a contiguous row to that of an array which begins at `address`, in one of `spans`."""
+    _check_copy(address + element * row.itemsize, row.itemsize, spans)
+    _move_one(address, element, row, k)
+
+
 def addresses(array: np.ndarray) -> np.ndarray:
     """Return where the planes of an array begin: its last two axes."""
     found = np.int64(array.__array_interface__["data"][0])
     for axis, size in enumerate(array.shape[:-2]):
         found = np.add.outer(found, np.arange(size, dtype=np.int64) * array.strides[axis])
     return np.asarray(found)
+
+
+def spans_of(array: np.ndarray) -> np.ndarray:
+    """Return where the planes of an array begin and end, for :func:`copy_in` and its like, if these look at them.
+
+    Its last two axes are contiguous. They look where Numba checks bounds (``NUMBA_BOUNDSCHECK=1``) and in plain Python.
+
+    Returns
+    -------
+    ndarray of int64, shape (number of planes, 2) or (0, 2)
+    """
+    if not CHECKED or array.size == 0:
+        return np.empty((0, 2), np.int64)
+    begins = addresses(array).ravel()
+    return np.stack([begins, begins + array.shape[-2] * array.shape[-1] * array.itemsize], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.exposure import ExposureHeader
 from rampfit_numba.file_arrays import as_file_array, take_plane
+from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.nddata import celestial_wcs
 from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax, new_figure, plain
 from rampfit_numba.plot.style import VERMILION
@@ -120,7 +122,8 @@ def _images(
     options: dict[str, Any],
 ) -> tuple[list[_Image], Any, str]:
     """Return the images to draw, the header with their coordinates, and a name."""
-    if isinstance(source, str | os.PathLike) and readnoise is None and gain is None:
+    is_path = isinstance(source, str | os.PathLike) and readnoise is None and gain is None
+    if is_path and not find_format(Path(source)).brings_references:
         rate = _read_rate(os.fspath(source), integration)
         if rate is not None:
             return rate

@@ -9,6 +9,7 @@ import numpy as np
 
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.simulate.headers import reference_header, truth_headers
+from rampfit_numba.simulate.raw_files import reads_hdulist
 
 if TYPE_CHECKING:
     import os
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure, ExposureHeader
     from rampfit_numba.simulate.ramps import Simulation
 
+#: What the file of a simulated exposure can be like.
+LIKENESSES = ("jwst", "reads")
 _ENDINGS = (".fits", ".fits.gz")
 
 
@@ -60,7 +63,12 @@ def simulation_paths(path: str | os.PathLike[str], *, overwrite: bool = True, tr
 
 
 def write_simulation(
-    simulation: Simulation, path: str | os.PathLike[str], *, overwrite: bool = False, truth: bool = False
+    simulation: Simulation,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    truth: bool = False,
+    like: str = "jwst",
 ) -> tuple[Path, ...]:
     """Write the exposure to `path`, and its gain and readnoise files beside it: all of them, whole, or none.
 
@@ -76,6 +84,9 @@ def write_simulation(
     truth : bool
         Write the truth too: RATE, the true count rate in DN/s (nrows, ncols), and JUMPS, 1 where a cosmic ray hit,
         flagged or not, else 0 (nints, ngroups, nrows, ncols).
+    like : str
+        What the exposure's file is like: ``"jwst"``, a jump-step file; ``"reads"``, plain reads of a detector in a cube
+        of uint16, without flags.
 
     Returns
     -------
@@ -87,6 +98,8 @@ def write_simulation(
     RampFileError
         A file exists and `overwrite` is off, the folder does not exist, the name does not end in .fits or .fits.gz, or
         a file cannot be written.
+    ValueError
+        `like` is unknown.
     """
     from rampfit_numba.io.outputs import write_all
     from rampfit_numba.io.products import header_text
@@ -95,8 +108,10 @@ def write_simulation(
     header = simulation.exposure.header
     if header is None:
         raise ValueError("simulation.exposure.header: expected an ExposureHeader; got None")
+    if like not in LIKENESSES:
+        raise ValueError(f"like: expected one of {', '.join(LIKENESSES)}; got {like!r}")
     hdulists = [
-        _exposure_hdulist(simulation.exposure, header),
+        reads_hdulist(simulation) if like == "reads" else _exposure_hdulist(simulation.exposure, header),
         _hdulist(reference_header("gain", header.primary), SCI=simulation.gain),
         _hdulist(reference_header("readnoise", header.primary), SCI=simulation.readnoise),
     ]

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 #: Bytes of the differences that are copied to a buffer at once, where they stay in the cache.
 _BUFFER_BYTES = 1 << 20
 _DOUBLE = 8
-# Least number of used differences for which a pair may be dropped; that three of them end the search: see search.py.
-_LIMITS = (3.0, 1.0)
 
 
 class GivenInputs(NamedTuple):
@@ -122,6 +120,6 @@ def search_given_rows(inputs: GivenInputs, outputs: GivenFound, table: np.ndarra
     network = middle_network(len(table) - 1)
     for part in _parts(inputs, len(table) - 1):
         rate = np.empty(part.sigma.size)
-        search_given(part.differences, part.wanted, part.sigma, table, (*limits, *_LIMITS), network, rate)
+        search_given(part.differences, part.wanted, part.sigma, table, limits, network, rate)
         part.put(outputs.rate, rate)
         part.put(outputs.wanted, part.wanted)

@@ -9,6 +9,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.algorithms.likely.loading import TileLoader
 from rampfit_numba.algorithms.likely.tables import difference_table, sole_table
+from rampfit_numba.algorithms.likely.thresholds import most_chisq
 from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.kernels.likely.arrays import LikelyResult
 from rampfit_numba.kernels.likely.combine import RESULTS
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from rampfit_numba.algorithms.rows import RowInputs, Window
     from rampfit_numba.kernels.likely.arrays import Tile
 
-# Least number of used differences for which a pair may be dropped; whether the search ends with three: see search.py.
-_PIPELINE_LIMITS = (3.0, 1.0)
-_JOINT_LIMITS = (4.0, 0.0)
 #: Above so many differences of all integrations, their median is found pixel by pixel.
 LONGEST_NETWORK = 4096
 
@@ -42,11 +40,12 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
     nints = inputs.data.shape[0]
     table = difference_table(rules.pattern)
     count = table.shape[0] - 1
-    limits = rules.threshold_one, rules.threshold_two, *(_JOINT_LIMITS if rules.joint else _PIPELINE_LIMITS)
+    limits = rules.threshold_one, rules.threshold_two
     room = _ResultRoom(nints, count + 1, loader.most_pixels)
     if rules.joint:
         # The network for 100 000 takes 5 s and 1.5 GB to make.
         network = middle_network(nints * count if nints * count <= LONGEST_NETWORK else 1)
+        largest = most_chisq(count, rules.threshold_two)
         sole = sole_table(rules.pattern, rules.pedestal_mean, rules.pedestal_sigma, zeroframe=rules.split_zeroframe)
     else:
         network, integrations_network = middle_network(count), middle_network(nints)
@@ -56,7 +55,7 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
             tile = _split(tile, rules)
         result = room.of(tile.pixeldq.size)
         if rules.joint:
-            fit_joint_tile(tile, table, sole, limits, network, result)
+            fit_joint_tile(tile, table, sole, limits, largest, network, result)
         else:
             fit_likely_tile(tile, table, limits, network, integrations_network, result)
         _store(result, inputs, outputs, window, tile.flags if rules.reads is not None else None)

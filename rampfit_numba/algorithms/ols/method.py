@@ -46,7 +46,12 @@ class _Ols:
             planes += [opt.weights, opt.pedestal, opt.crmag]
         return RowOutputs(*planes)
 
-    def finish(self, plan: Plan, _returned: list[Any], results: Results) -> str:
+    def finish(self, plan: Plan, returned: list[Any], results: Results) -> str:
+        if not all(returned):
+            raise ValueError(
+                "groupdq: expected flags that stay as they are during the fit; they changed after its segments were "
+                "counted: another thread or program wrote into them"
+            )
         if plan.nothing_to_fit:
             # CHARGELOSS leaves a read-noise variance on pixels without a slope; where there is no slope at all, it
             # would mislead.

@@ -13,8 +13,8 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import Corrector
 from rampfit_numba.algorithms.rows import Windows, as_single, fill, fitting_pixels
-from rampfit_numba.kernels.memory import addresses
-from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, WORD, FitOptPlaces, Places
+from rampfit_numba.kernels.memory import addresses, spans_of
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, WORD, FitOptPlaces, Places, ResultPlaces
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -56,6 +56,8 @@ class InputFinder:
         self._planes = [
             None if plane is None else _Input(plane, dtype, most) for plane, dtype in zip(planes, types, strict=True)
         ]
+        found = (self._data, self._groupdq, self._zeroframe, *self._planes)
+        self._spans = np.concatenate([one.spans for one in found if one is not None])
 
     def find(self, window: Window) -> Places:
         """Return the places of the inputs at `window`."""
@@ -75,6 +77,7 @@ class InputFinder:
             swapped=self._swapped,
             first_used=rules.first_used - rules.first_kept,
             last_used=rules.last_used - rules.first_kept,
+            spans=self._spans,
         )
 
 
@@ -108,7 +111,9 @@ class _Input:
         self._direct = _is_run(array, dtype) if direct is None else direct
         shape = (*array.shape[:-2], 0 if self._direct else most_pixels)
         self.buffer = np.empty(shape, dtype)
-        self._addresses = addresses(array if self._direct else self.buffer[..., np.newaxis])
+        planes = array if self._direct else self.buffer[..., np.newaxis]
+        self._addresses = addresses(planes)
+        self.spans = spans_of(planes)
 
     def at(self, window: Window) -> np.ndarray:
         """Return the addresses of the first pixel of `window`, of the shape of the array's leading axes."""
@@ -129,7 +134,9 @@ class OutputFinder:
         pairs = list(zip(planes, buffers, strict=True))
         self._copied = [(plane, buffer) for plane, buffer in pairs if buffer is not None]
         self._ncols = outputs.slope.shape[-1]
-        found = [addresses(plane if buffer is None else buffer[..., np.newaxis]) for plane, buffer in pairs]
+        written = [plane if buffer is None else buffer[..., np.newaxis] for plane, buffer in pairs]
+        found = [addresses(array) for array in written]
+        self._spans = np.concatenate([spans_of(array) for array in written])
         moving = [np.full(place.shape, buffer is None) for place, (_, buffer) in zip(found, pairs, strict=True)]
         self._results, self._moving = (np.concatenate([x.ravel() for x in xs[:_RATES]]) for xs in (found, moving))
         segments = slice(_RATES, _RATES + _SEGMENTS)
@@ -138,15 +145,12 @@ class OutputFinder:
             for xs in (found, moving)
         )
 
-    def find(self, window: Window) -> tuple[np.ndarray, FitOptPlaces | None]:
-        """Return the places of the outputs at `window`, and of the optional ones if there are any.
-
-        Those of rate and rateints are an array of int64, shape (5 + 5 nints,), as :class:`BlockResult` has their rows.
-        """
+    def find(self, window: Window) -> tuple[ResultPlaces, FitOptPlaces | None]:
+        """Return the places of the outputs at `window`, and of the optional ones if there are any."""
         for _, buffer in self._copied:
             buffer[...] = 0
         skipped = _pixels_before(window, self._ncols) * WORD
-        results = self._results + skipped * self._moving
+        results = ResultPlaces(self._results + skipped * self._moving, self._spans)
         if self._fitopt is None or self._fitopt_moving is None:
             return results, None
         pairs = zip(self._fitopt, self._fitopt_moving, strict=True)

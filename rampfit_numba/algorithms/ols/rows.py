@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rampfit_numba.algorithms.rows import RowInputs
 
 
-def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
-    """Fit all ramps of `inputs` into `outputs`.
+def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> bool:
+    """Fit all ramps of `inputs` into `outputs`, and return whether the optional ones had room for what was found.
 
     Parameters
     ----------
@@ -30,14 +30,15 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> None:
     targets = OutputFinder(outputs, sources.windows.pixels)
     ngroups = rules.stop_kept - rules.first_kept
     weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
-    room = None
+    room, whole = None, True
     for window in sources.windows:
         places = sources.find(window)
         results, fitopt = targets.find(window)
         if room is None:
             room = room_for_window(places, fitopt)
-        fit_window(places, results, fitopt, rules.settings, weights, network, room)
+        whole &= bool(fit_window(places, results, fitopt, rules.settings, weights, network, room))
         targets.store(window)
+    return whole
 
 
 def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:

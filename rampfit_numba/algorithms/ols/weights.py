@@ -17,28 +17,35 @@ import numpy as np
 
 from rampfit_numba.kernels.ols.weighting import POWERS, Weights
 
+#: Most groups of segments that have an entry for each number of groups: the tables take 13 MB, and 60 ms to make.
+MOST_TABULATED = 512
 
-@lru_cache(maxsize=2)  # quadratic in ngroups: 48 MB for 1000 groups
-def segment_weights(ngroups: int) -> Weights:
+
+@lru_cache(maxsize=2)
+def segment_weights(ngroups: int, most_tabulated: int = MOST_TABULATED) -> Weights:
     """Return the tables for exposures of `ngroups` groups.
 
     The power is taken in single precision and all else in double, as in the reference.
     """
-    entries = ngroups * (ngroups + 1) // 2
+    longest = min(ngroups, most_tabulated)
+    lengths = [*range(1, longest + 1), *([ngroups] if ngroups > longest else [])]
+    entries = sum(lengths)
     factors, shares = np.zeros((len(POWERS), entries)), np.ones((len(POWERS), entries))
-    total, spread = np.ones((len(POWERS), ngroups + 1)), np.zeros((len(POWERS), ngroups + 1))
+    total, spread = np.ones((len(POWERS), len(lengths) + 1)), np.zeros((len(POWERS), len(lengths) + 1))
     powers = np.array(POWERS, np.float32).astype(np.float64)[:, np.newaxis]
-    for n in range(2, ngroups + 1):
+    start = 1
+    for column, n in enumerate(lengths[1:], 2):
         centre = (n - 1) / 2
         distance = np.arange(n) - centre
         scaled = np.abs(distance * (1 / centre)).astype(np.float32).astype(np.float64)
         w = (scaled**powers).astype(np.float32).astype(np.float64)  # 0^0 = 1
-        here = slice(n * (n - 1) // 2, n * (n + 1) // 2)
-        total[:, n] = w.sum(axis=1)
-        spread[:, n] = (w * distance**2).sum(axis=1)
-        shares[:, here] = w / total[:, n, np.newaxis]
-        factors[:, here] = w * distance / spread[:, n, np.newaxis] * (float(n) ** 3 - n)
-    tables = Weights(factors.ravel(), shares.ravel(), total, spread)
-    for table in tables:
+        here = slice(start, start + n)
+        start += n
+        total[:, column] = w.sum(axis=1)
+        spread[:, column] = (w * distance**2).sum(axis=1)
+        shares[:, here] = w / total[:, column, np.newaxis]
+        factors[:, here] = w * distance / spread[:, column, np.newaxis] * (float(n) ** 3 - n)
+    tables = Weights(factors.ravel(), shares.ravel(), total, spread, longest)
+    for table in tables[:-1]:
         table.setflags(write=False)
     return tables

@@ -19,9 +19,10 @@ from rampfit_numba.kernels.likely.columns import (
 )
 from rampfit_numba.kernels.likely.combine import CHISQ, ERR, SLOPE, USED, VAR_POISSON, VAR_RNOISE
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
+from rampfit_numba.kernels.likely.explain import EXPLAIN_ROWS, MOST_EXPLAINED
 from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, spread_of_weights
 from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, integration_flags
-from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
+from rampfit_numba.kernels.likely.joint_search import CHOICE_ROWS, search_hits
 from rampfit_numba.kernels.samples import flag_non_finite
 from rampfit_numba.kernels.selection import middle_two
 from rampfit_numba.kernels.vectors import (
@@ -42,13 +43,16 @@ SMALLEST_NOISE = 1e-3
 #: Rows of `sole`, what the only good group of a ramp says: 1 or 0, rate, factors of the noises, pedestal variance.
 _IS_SOLE, _RATE, _PHOTON, _READ, _PEDESTAL = range(5)
 _SOLE_ROWS = 5
+#: Rows of `refused`: see :func:`_refuse`.
+_REFUSED_CHISQ, _REFUSED_LEFT = range(2)
+_REFUSED_ROWS = 2
 _J8, _NOT_P8 = np.uint8(dq.JUMP_DET), np.uint8(0xFF ^ dq.PERSISTENCE)
 _D, _NO_GAIN = np.uint32(dq.DO_NOT_USE), np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
 _NO_JUMPS = (0, 0)
 
 
 @jit_entry_allocating
-def fit_joint_tile(tile, table, sole_table, limits, network, result):
+def fit_joint_tile(tile, table, sole_table, limits, most_chisq, network, result):
     """Fit all ramps of a tile.
 
     Parameters
@@ -57,7 +61,9 @@ def fit_joint_tile(tile, table, sole_table, limits, network, result):
     table, sole_table : ndarray
         See :func:`difference_table` and :func:`sole_table`.
     limits : tuple of float
-        See :func:`search`.
+        See :func:`search_hits`.
+    most_chisq : ndarray of float64, shape (n + 1,)
+        See :func:`most_chisq`.
     network : ndarray of int64, shape (exchanges, 3)
         That of :func:`middle_network` for the differences of all integrations of a pixel; empty for a great many.
     result : LikelyResult
@@ -71,9 +77,11 @@ def fit_joint_tile(tile, table, sole_table, limits, network, result):
     listed = np.empty(0 if network.shape[0] > 0 else nints * count + 1, np.float64)
     sole = np.zeros((nints, _SOLE_ROWS, WIDTH), np.float64)
     has_sole = np.empty(nints, np.bool_)
+    refused = np.empty((nints, _REFUSED_ROWS, WIDTH), np.float64)
     no_jumps = np.empty(_NO_JUMPS, np.uint8)
     work = np.empty((WORK_ROWS, count * WIDTH), np.float64)
     choice = np.empty((CHOICE_ROWS, WIDTH), np.float64)
+    room = np.empty((EXPLAIN_ROWS, MOST_EXPLAINED + 1), np.float64)
     for first in range(0, npixels, LANES):
         for i in range(nints):
             flag_non_finite(tile.bits[i], tile.flags[i], first)
@@ -87,6 +95,7 @@ def fit_joint_tile(tile, table, sole_table, limits, network, result):
                 pixel,
                 table,
                 limits,
+                most_chisq,
                 guess,
                 difference,
                 used,
@@ -95,7 +104,9 @@ def fit_joint_tile(tile, table, sole_table, limits, network, result):
                 sole,
                 work,
                 choice,
+                room,
                 no_jumps,
+                refused,
                 result,
             )
         for i in range(nints):
@@ -211,9 +222,25 @@ def _pooled_rate(difference, used, table, photon, read, shift, has_sole, sole, w
 
 @jit_inline
 def _fit_vector(
-    tile, pixel, table, limits, guess, difference, used, kept, has_sole, sole, work, choice, no_jumps, result
+    tile,
+    pixel,
+    table,
+    limits,
+    most_chisq,
+    guess,
+    difference,
+    used,
+    kept,
+    has_sole,
+    sole,
+    work,
+    choice,
+    room,
+    no_jumps,
+    refused,
+    result,
 ):
-    """Search twice and fit twice all integrations of a vector of pixels whose differences are loaded."""
+    """Search twice and fit three times all integrations of a vector of pixels whose differences are loaded."""
     nints = difference.shape[0]
     count = table.shape[0] - 1
     gain, dark = load_single(tile.gain, pixel), load_single(tile.dark, pixel)
@@ -223,14 +250,21 @@ def _fit_vector(
 
     # The first search is for the rate alone: with a covariance that follows from it, the second one begins anew.
     photon = _photon(guess, gain, dark)
+    any_refused = False
     for i in range(nints):
         for k in range(used.shape[1]):
             kept[i, k] = used[i, k]
-        search(difference[i], kept[i], table, count, photon, read, guess, limits, work, choice, no_jumps, pixel)
+        search_hits(
+            difference[i], kept[i], table, count, photon, read, guess, limits, work, choice, room, no_jumps, pixel
+        )
     rate = _pooled_rate(difference, kept, table, photon, read, guess, has_sole, sole, work)
     photon = _photon(rate, gain, dark)
     for i in range(nints):
-        search(difference[i], used[i], table, count, photon, read, rate, limits, work, choice, result.jumps[i], pixel)
+        jumps = result.jumps[i]
+        chisq, left, hits = search_hits(
+            difference[i], used[i], table, count, photon, read, rate, limits, work, choice, room, jumps, pixel
+        )
+        any_refused |= _refuse(used[i], count, chisq, left, hits, most_chisq, choice, refused[i])
     rate = _pooled_rate(difference, used, table, photon, read, rate, has_sole, sole, work)
     photon = _photon(rate, gain, dark)
 
@@ -255,6 +289,61 @@ def _fit_vector(
         weights, weighteds, squares_sum = weights + weight, weighteds + weighted, squares_sum + squares
         photon_sum, read_sum, used_sum = photon_sum + photon_part, read_sum + read_part, used_sum + left
     _store_fit(result.rate, pixel, rate, weights, weighteds, squares_sum, photon_sum, read_sum, used_sum)
+    if any_refused:
+        _store_refused(refused, pixel, result)
+
+
+@jit_inline
+def _refuse(used, count, chisq, left, hits, most_chisq, choice, refused):
+    """Take all differences from ramps that are not what the model says, and tell whether there is any.
+
+    Parameters
+    ----------
+    used : ndarray of float64, shape (count * WIDTH,)
+        Modified.
+    count : int
+    chisq, left, hits : vector
+        See :func:`search_hits`.
+    most_chisq : ndarray of float64, shape (count + 1,)
+        See :func:`most_chisq`.
+    choice : ndarray of float64, shape (CHOICE_ROWS, WIDTH)
+        Room to work in.
+    refused : ndarray of float64, shape (_REFUSED_ROWS, WIDTH)
+        Result: chi-square and number of the differences that are taken; 0 of other ramps.
+    """
+    store(refused[_REFUSED_CHISQ], 0, spread(0.0))
+    store(refused[_REFUSED_LEFT], 0, spread(0.0))
+    # The limits rise with the number of differences, and from nothing but one difference no chi-square follows.
+    if not (anywhere(chisq > most_chisq[2]) or anywhere((hits > 1.0) & (left < 2.0))):
+        return False
+    found = False
+    store(choice[0], 0, chisq)
+    store(choice[1], 0, left)
+    store(choice[2], 0, hits)
+    for lane in range(WIDTH):
+        number = int(choice[1, lane])
+        if choice[0, lane] > most_chisq[number] or (choice[2, lane] > 1 and number == 1):
+            refused[_REFUSED_CHISQ, lane], refused[_REFUSED_LEFT, lane] = choice[0, lane], number
+            found = True
+            for k in range(count):
+                used[k * WIDTH + lane] = 0.0
+    return found
+
+
+@jit
+def _store_refused(refused, pixel, result):
+    """Store chi-square and number of differences of refused ramps, and of pixels without any other."""
+    for lane in range(WIDTH):
+        chisq, left = 0.0, 0.0
+        for i in range(refused.shape[0]):
+            if refused[i, _REFUSED_LEFT, lane] > 0:
+                result.rateints[CHISQ, i, pixel + lane] = refused[i, _REFUSED_CHISQ, lane]
+                result.rateints[USED, i, pixel + lane] = refused[i, _REFUSED_LEFT, lane]
+                chisq += refused[i, _REFUSED_CHISQ, lane]
+                left += refused[i, _REFUSED_LEFT, lane]
+        if left > 0 and result.rate[USED, pixel + lane] == 0:
+            result.rate[CHISQ, pixel + lane] = chisq
+            result.rate[USED, pixel + lane] = left
 
 
 @jit_inline

@@ -22,13 +22,25 @@ CHOICE_ROWS = 2
 _JUMP = np.uint8(dq.JUMP_DET)
 _LEAST_FOR_ONE = 3.0
 _LEAST_AFTER_DROP = 4.0
+_LEAST_FOR_TWO = 3.0
+_MOST_TAKEN = 0.875
 
 
 @jit_inline
-def search_round(difference, used, table, count, photon, read, shift, work):
+def search_round(difference, used, table, count, photon, read, shift, work, limits, left, positive):
     """Fit, and find the best single difference and the best pair to leave out.
 
-    The parameters are those of :func:`eliminate`.
+    Parameters
+    ----------
+    difference, used, table, count, photon, read, shift, work
+        See :func:`eliminate`.
+    limits : tuple of float
+        See :func:`search`.
+    left : vector
+        Number of used differences.
+    positive : bool
+        Hits are positive: of two gains above their threshold, that of a difference below the rate (or of a pair with
+        one) counts less, by up to the threshold of a single difference. Pairs of fewer than three do not count.
 
     Returns
     -------
@@ -40,14 +52,19 @@ def search_round(difference, used, table, count, photon, read, shift, work):
         The same of pairs that a jump inside a group would touch; the gain is 0 where there is none.
     check : vector
         Finite if all gains are.
+    chisq : vector
+        With all used differences.
+    height_one, height_two : vector
+        How far the best difference, and the lower one of the best pair, are above the rate, in DN/s.
     """
-    weight, weighted, _ = eliminate(difference, used, table, count, photon, read, shift, work)
+    threshold_one, threshold_two = limits[0], limits[1]
+    weight, weighted, squares = eliminate(difference, used, table, count, photon, read, shift, work)
     inverses, ones, values = work[INVERSE], work[ONES], work[VALUES]
     variance = 1.0 / weight
     rate = weighted * variance
     r_after, x_after, d_after, s_after = spread(0.0), spread(0.0), spread(0.0), spread(1.0)
-    gain_one, place_one, change_one = spread(-np.inf), spread(0.0), spread(0.0)
-    gain_two, place_two, change_two = spread(0.0), spread(0.0), spread(0.0)
+    gain_one, place_one, change_one, height_one = spread(-np.inf), spread(0.0), spread(0.0), spread(0.0)
+    gain_two, place_two, change_two, height_two = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
     check = spread(0.0)
     for step in range(count):
         k = count - 1 - step
@@ -64,21 +81,30 @@ def search_round(difference, used, table, count, photon, read, shift, work):
         t = r / s
         gain = r * t
         check = check + gain
+        if positive:
+            gain = select(t < 0.0, _less(gain, threshold_one, threshold_one), gain)
         better = gain >= gain_one
         gain_one = select(better, gain, gain_one)
         place_one = select(better, float(k), place_one)
         change_one = select(better, t * x, change_one)
+        height_one = select(better, t, height_one)
         if table[k, PAIR] > 0:
             q = -1.0 * (o + y * x_after)
             determinant = 1.0 / (s * s_after - q * q)
             b = (s_after * r - q * r_after) * determinant
             c = (s * r_after - q * r) * determinant
             gain = b * r + c * r_after
+            lower = select(b < c, b, c)
+            if positive:
+                gain = select(left >= _LEAST_FOR_TWO, gain, 0.0)
             check = check + gain
+            if positive:
+                gain = select(lower < 0.0, _less(gain, threshold_two, threshold_one), gain)
             better = gain >= gain_two
             gain_two = select(better, gain, gain_two)
             place_two = select(better, float(k), place_two)
             change_two = select(better, b * x + c * x_after, change_two)
+            height_two = select(better, lower, height_two)
         r_after, x_after, d_after, s_after = r, x, d, s
     return (
         rate + shift,
@@ -89,12 +115,24 @@ def search_round(difference, used, table, count, photon, read, shift, work):
         place_two,
         rate + shift - change_two * variance,
         check,
+        squares - weighted * rate,
+        height_one,
+        height_two,
     )
 
 
 @jit_inline
+def _less(gain, threshold, handicap):
+    """Return gains above `threshold` less `handicap`, but so that they stay above it, and in their order."""
+    excess = gain - threshold
+    taken = excess * _MOST_TAKEN
+    taken = select(taken < handicap, taken, handicap)
+    return select(excess > 0.0, gain - taken, gain)
+
+
+@jit_inline
 def search(difference, used, table, count, photon, read, shift, limits, work, choice, jumps, first):
-    """Leave out differences as long as the chi-square falls by more than the thresholds.
+    """Leave out differences as long as the chi-square falls by more than the thresholds, as the pipeline does.
 
     Parameters
     ----------
@@ -103,8 +141,7 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
     used : ndarray of float64, shape (count * WIDTH,)
         Modified.
     limits : tuple of float
-        The gains in chi-square that one difference and a pair must exceed; the least number of used differences for
-        which a pair may be dropped; and whether (1 or 0) three differences end the search once something was dropped.
+        The gains in chi-square that one difference and a pair must exceed.
     choice : ndarray of float64, shape (CHOICE_ROWS, WIDTH)
         Room to work in.
     jumps : ndarray of uint8, shape (count + 1, npixels)
@@ -117,20 +154,29 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
     rate, left : vector
         Rate without the dropped differences and with the first covariance, in DN/s; number of used differences.
     """
-    threshold_one, threshold_two, least_for_two, pipeline = limits
+    threshold_one, threshold_two = limits
     left = spread(0.0)
     for k in range(count):
         left = left + load(used, k * WIDTH)
-    least_after = _LEAST_AFTER_DROP if pipeline > 0 else _LEAST_FOR_ONE
     rate = spread(0.0)
     searched = left >= _LEAST_FOR_ONE
     for turn in range(count):
-        found, gain_one, place_one, rate_one, gain_two, place_two, rate_two, check = search_round(
-            difference, used, table, count, photon, read, shift, work
+        found, gain_one, place_one, rate_one, gain_two, place_two, rate_two, check, _, _, _ = search_round(
+            difference,
+            used,
+            table,
+            count,
+            photon,
+            read,
+            shift,
+            work,
+            limits,
+            left,
+            False,  # noqa: FBT003
         )
         if turn == 0:
             rate = found
-        gain_two = select(left >= least_for_two, gain_two, 0.0)
+        gain_two = select(left >= _LEAST_FOR_TWO, gain_two, 0.0)
         sound = searched & (check - check == 0.0)
         excess_one, excess_two = gain_one - threshold_one, gain_two - threshold_two
         one = sound & (excess_one > excess_two) & (excess_one > 0.0)
@@ -151,7 +197,7 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
         left = spread(0.0)
         for k in range(count):
             left = left + load(used, k * WIDTH)
-        searched = (drop > 0.0) & (left >= least_after)
+        searched = (drop > 0.0) & (left >= _LEAST_AFTER_DROP)
         if not anywhere(searched):
             break
     return rate, left

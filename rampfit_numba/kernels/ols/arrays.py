@@ -73,7 +73,8 @@ class BlockFitOpt(NamedTuple):
     pedestal : ndarray of float32, shape (nints, LANES)
     crmag : ndarray of float32, shape (nints, njumps, LANES)
     depth : ndarray of int64, shape (2, nints)
-        Largest number of segments and of jumps that any ramp of the block has: what is behind was not touched.
+        Largest number of segments and of jumps that any ramp of the block has: what is behind was not touched. It can
+        be larger than there is room for, where the flags changed after they were counted.
     """
 
     segments: np.ndarray
@@ -100,6 +101,8 @@ class Places(NamedTuple):
         The samples' bytes stand in the other order.
     first_used, last_used : int
         Groups outside this inclusive range count as DO_NOT_USE.
+    spans : ndarray of int64, shape (number, 2)
+        See :func:`rampfit_numba.kernels.memory.spans_of`.
     """
 
     samples: np.ndarray
@@ -111,6 +114,22 @@ class Places(NamedTuple):
     swapped: bool
     first_used: int
     last_used: int
+    spans: np.ndarray
+
+
+class ResultPlaces(NamedTuple):
+    """Outputs of the pixels of one window, as :class:`Places`.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (5 + 5 nints,)
+        Those of rate and rateints, as :class:`BlockResult` has their rows.
+    spans : ndarray of int64, shape (number, 2)
+        See :func:`rampfit_numba.kernels.memory.spans_of`; also for the optional results.
+    """
+
+    rows: np.ndarray
+    spans: np.ndarray
 
 
 class FitOptPlaces(NamedTuple):

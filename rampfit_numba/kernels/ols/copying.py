@@ -16,11 +16,12 @@ _D = np.uint8(dq.DO_NOT_USE)
 def load_block(places, first, ramps):
     """Copy a block of pixels from pixel `first` of the window on, with native byte order and the rule of groups."""
     nints, ngroups = places.samples.shape
+    spans = places.spans
     number = min(LANES, places.npixels - first)
     for i in range(nints):
         for g in range(ngroups):
-            copy_in(ramps.samples[i, g], places.samples[i, g] + first * WORD, number)
-            copy_in(ramps.flags[i, g], places.flags[i, g] + first, number)
+            copy_in(ramps.samples[i, g], places.samples[i, g] + first * WORD, number, spans)
+            copy_in(ramps.flags[i, g], places.flags[i, g] + first, number, spans)
             if places.swapped:
                 _swap(ramps.bits[i, g])
             if not places.first_used <= g <= places.last_used:
@@ -28,16 +29,16 @@ def load_block(places, first, ramps):
                 for k in range(LANES):
                     flags[k] |= _D
         if places.zeroframe.size > 0:
-            copy_in(ramps.zeroframe[i], places.zeroframe[i] + first * WORD, number)
+            copy_in(ramps.zeroframe[i], places.zeroframe[i] + first * WORD, number, spans)
         if places.suppressed.size > 0:
             for k in range(number):
                 ramps.suppressed[i, k] = places.suppressed[i, first + k]
     if places.planes[0] != 0:
-        copy_in(ramps.pixeldq, places.planes[0] + first * WORD, number)
-    copy_in(ramps.readnoise, places.planes[1] + first * WORD, number)
-    copy_in(ramps.gain, places.planes[2] + first * WORD, number)
+        copy_in(ramps.pixeldq, places.planes[0] + first * WORD, number, spans)
+    copy_in(ramps.readnoise, places.planes[1] + first * WORD, number, spans)
+    copy_in(ramps.gain, places.planes[2] + first * WORD, number, spans)
     if places.planes[3] != 0:
-        copy_in(ramps.dark, places.planes[3] + first * WORD, number)
+        copy_in(ramps.dark, places.planes[3] + first * WORD, number, spans)
 
 
 @jit
@@ -92,53 +93,53 @@ def pad_block(ramps, number):
 
 @jit
 def store_rows(rows, first, number, places):
-    """Copy the first `number` words of each row to its place, from pixel `first` on."""
-    for row in range(len(places)):
-        copy_out(places[row] + first * WORD, rows[row], number)
+    """Copy the first `number` words of each row to its place (:class:`ResultPlaces`), from pixel `first` on."""
+    for row in range(len(places.rows)):
+        copy_out(places.rows[row] + first * WORD, rows[row], number, places.spans)
 
 
 @jit
 def scatter_rows(rows, pixels, number, places):
     """Copy the first `number` words of each row to `pixels` of its place."""
-    for row in range(len(places)):
+    for row in range(len(places.rows)):
         here = rows[row]
         for a in range(number):
-            put(places[row], pixels[a], here, a)
+            put(places.rows[row], pixels[a], here, a, places.spans)
 
 
 @jit
-def store_fitopt(fitopt, first, number, results):
-    """Do what :func:`store_rows` does for the optional results, and clear them.
+def store_fitopt(fitopt, first, number, results, spans):
+    """Do what :func:`store_rows` does for the optional results, and clear them; return whether all had room.
 
     Nearly all ramps have one segment. The outputs are 0 already where nothing is copied to.
     """
     skipped = first * WORD
     for i in range(fitopt.pedestal.shape[0]):
-        copy_out(results.pedestal[i] + skipped, fitopt.pedestal[i], number)
+        copy_out(results.pedestal[i] + skipped, fitopt.pedestal[i], number, spans)
         for s in range(_segments(fitopt, i, results)):
             for j in range(7):
-                copy_out(results.segments[j, i, s] + skipped, fitopt.segments[j, i, s], number)
-        for s in range(fitopt.depth[1, i]):
-            copy_out(results.crmag[i, s] + skipped, fitopt.crmag[i, s], number)
-    _clear(fitopt)
+                copy_out(results.segments[j, i, s] + skipped, fitopt.segments[j, i, s], number, spans)
+        for s in range(min(fitopt.depth[1, i], results.crmag.shape[1])):
+            copy_out(results.crmag[i, s] + skipped, fitopt.crmag[i, s], number, spans)
+    return _clear(fitopt, results)
 
 
 @jit
-def scatter_fitopt(fitopt, pixels, number, results):
-    """Do what :func:`scatter_rows` does for the optional results, and clear them."""
+def scatter_fitopt(fitopt, pixels, number, results, spans):
+    """Do what :func:`scatter_rows` does for the optional results, and clear them; return whether all had room."""
     for i in range(fitopt.pedestal.shape[0]):
         for a in range(number):
-            put(results.pedestal[i], pixels[a], fitopt.pedestal[i], a)
+            put(results.pedestal[i], pixels[a], fitopt.pedestal[i], a, spans)
         for s in range(_segments(fitopt, i, results)):
             for j in range(7):
                 row = fitopt.segments[j, i, s]
                 for a in range(number):
-                    put(results.segments[j, i, s], pixels[a], row, a)
-        for s in range(fitopt.depth[1, i]):
+                    put(results.segments[j, i, s], pixels[a], row, a, spans)
+        for s in range(min(fitopt.depth[1, i], results.crmag.shape[1])):
             row = fitopt.crmag[i, s]
             for a in range(number):
-                put(results.crmag[i, s], pixels[a], row, a)
-    _clear(fitopt)
+                put(results.crmag[i, s], pixels[a], row, a, spans)
+    return _clear(fitopt, results)
 
 
 @jit
@@ -148,9 +149,12 @@ def _segments(fitopt, i, results):
 
 
 @jit
-def _clear(fitopt):
-    """Set all but the first segments to 0."""
+def _clear(fitopt, results):
+    """Set all but the first segments to 0, and return whether the outputs have room for all that were found."""
+    whole = True
     for i in range(fitopt.pedestal.shape[0]):
+        whole &= fitopt.depth[0, i] <= results.segments.shape[2] and fitopt.depth[1, i] <= results.crmag.shape[1]
         fitopt.segments[:, i, 1 : fitopt.depth[0, i]] = 0.0
         fitopt.crmag[i, : fitopt.depth[1, i]] = 0.0
     fitopt.depth[:] = 0
+    return whole

@@ -12,6 +12,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.long_segments import describe_long
 from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
 from rampfit_numba.kernels.ols.segment_fit import single_group_time
 from rampfit_numba.kernels.ols.weighting import POWERS
@@ -41,7 +42,7 @@ def weighted_mean(samples, lane, begin, length, weights, start):
 
 
 @jit_inline
-def store_segment(place, k, begin, length, snr_class, slope, mean, settings, constants, weights):
+def store_segment(place, k, begin, length, slope, mean, total, spread_of, settings, constants):
     """Store the fit of one segment of two or more groups.
 
     Parameters
@@ -50,15 +51,16 @@ def store_segment(place, k, begin, length, snr_class, slope, mean, settings, con
         Rows SLOPE to WEIGHTS: DN/s, e-/group, (DN/s)^2 twice, DN, e-, (s/DN)^2.
     k : int
         Lane.
-    begin, length, snr_class : int
-        First group, number of groups, signal-to-noise class.
+    begin, length : int
+        First group, number of groups.
     slope : float
         Slope per group times n^3 - n, in DN.
     mean : float
         Weighted mean of the samples in DN.
+    total, spread_of : float
+        See :class:`Weights`.
     settings : Settings
     constants : ndarray of float64, shape (CONSTANTS, LANES)
-    weights : Weights
     """
     n = np.float64(length)
     per_step, per_cubic, per_second = 1.0 / (n - 1.0), 1.0 / (n * n * n - n), 1.0 / settings.group_time
@@ -68,7 +70,7 @@ def store_segment(place, k, begin, length, snr_class, slope, mean, settings, con
     if length > _FEW:
         per_group += constants[UNFITTABLE, k]
         noise = abs(readnoise) + constants[UNFITTABLE, k]
-        of_slope, of_intercept = uncertainties(weights, snr_class, length, centre)
+        of_slope, of_intercept = uncertainties(total, spread_of, centre)
         sigslope, sigyint = noise * of_slope, noise * of_intercept
         var_rnoise = constants[READ_LONG, k] * per_cubic
     else:
@@ -84,12 +86,11 @@ def store_segment(place, k, begin, length, snr_class, slope, mean, settings, con
 
 
 @jit_inline
-def uncertainties(weights, snr_class, length, centre):
+def uncertainties(total, spread_of, centre):
     """Return the standard deviations of slope and intercept, in units of the noise of a group.
 
-    `centre` is the middle of the segment, counted from the first group.
+    `centre` is the middle of the segment, counted from the first group; the others are those of :class:`Weights`.
     """
-    total, spread_of = weights.total[snr_class, length], weights.spread[snr_class, length]
     return np.sqrt(1.0 / spread_of), np.sqrt(1.0 / total + centre * centre / spread_of)
 
 
@@ -130,11 +131,11 @@ def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights
             for c in range(_CLASSES):
                 here = found == float(c)
                 if anywhere(here):
-                    start = c * entries + ngroups * (ngroups - 1) // 2
+                    start = (c + 1) * entries - ngroups  # all groups stand at the end of a class
                     total = spread(0.0)
                     for g in range(ngroups):
                         total = total + load_single(samples[g], lane) * weights.shares[start + g]
-                    its_slope, its_intercept = uncertainties(weights, c, ngroups, centre)
+                    its_slope, its_intercept = uncertainties(weights.total[c, -1], weights.spread[c, -1], centre)
                     mean = select(here, total, mean)
                     of_slope = select(here, its_slope, of_slope)
                     of_intercept = select(here, its_intercept, of_intercept)
@@ -189,10 +190,16 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
         k, length, last = np.int64(segments.lane[s]), np.int64(segments.length[s]), np.int64(segments.last[s])
         begin = last + 1 - length
         snr_class = np.int64(segments.row[s]) // entries
-        # The row is the segment's last one.
-        mean = weighted_mean(samples, k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
-        place = places[:, stored[k]]
-        store_segment(place, k, begin, length, snr_class, segments.slope[s], mean, settings, constants, weights)
+        # The flags may have changed since the segments were counted: they may be in a file, or another thread's.
+        if stored[k] < places.shape[1]:
+            if length > weights.longest:
+                mean, total, spread_of = describe_long(samples, k, begin, length, snr_class, segments.long_room)
+            else:
+                # The row is the segment's last one.
+                mean = weighted_mean(samples, k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
+                total, spread_of = weights.total[snr_class, length], weights.spread[snr_class, length]
+            place = places[:, stored[k]]
+            store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
         stored[k] += 1
     for lane in range(LANES):
         fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[lane])
@@ -266,6 +273,7 @@ def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_
             before = np.float64(replaced_sample)
             before_flag = replaced_flag
         saturated = ((flags[g, k] | before_flag) & _S) != 0
-        crmag[found, k] = np.nan if saturated else np.float64(samples[g, k]) - before
+        if found < crmag.shape[0]:  # as in store_segments
+            crmag[found, k] = np.nan if saturated else np.float64(samples[g, k]) - before
         found += 1
     fitopt.depth[1, i] = max(fitopt.depth[1, i], found)

@@ -14,6 +14,7 @@ import numpy as np
 
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.long_segments import fit_long_segments
 from rampfit_numba.kernels.ols.pixels import (
     GAIN,
     POISSON,
@@ -108,14 +109,16 @@ def fit_segments(samples, constants, weights, segments, number):
         high[s], low[s] = end, begin
         step[s] = np.float64(flat[end]) - np.float64(flat[begin])
         readnoise[s], gain[s] = constants[READNOISE, k], constants[GAIN, k]
+    longest = np.uint32(weights.longest)
     for s in range(number):
         n = length[s]
-        row[s] = np.uint32(signal_class(step[s], readnoise[s], gain[s])) * entries + ((n * (n + _ONE)) >> _ONE) - _ONE
+        end = (n * (n + _ONE)) >> _ONE if n <= longest else entries
+        row[s] = np.uint32(signal_class(step[s], readnoise[s], gain[s])) * entries + end - _ONE
     open_segments = 0
     for s in range(number):
         slope[s] = weights.factors[row[s]] * step[s]
         longer[open_segments] = s
-        open_segments += length[s] > _FEW + 1
+        open_segments += (length[s] > _FEW + 1) & (length[s] <= longest)
     # The segments that have another pair, then those that have one more, and so on: no branch is hard to guess.
     pair = 1
     while open_segments > 0:
@@ -129,6 +132,8 @@ def fit_segments(samples, constants, weights, segments, number):
             still_open += length[s] > 2 * pair + _FEW + 1
         open_segments = still_open
         pair += 1
+    if samples.shape[0] > weights.longest:
+        fit_long_segments(samples, weights, segments, number)
 
 
 @jit
@@ -219,7 +224,7 @@ def fit_clean(samples, constants, weights, classes, slope):
         for c in range(_CLASSES):
             here = found == float(c)
             if anywhere(here):
-                row = c * entries + (last + 1) * (last + 2) // 2 - 1
+                row = c * entries + entries - 1  # all groups stand at the end of a class
                 total = step * weights.factors[row]
                 for j in range(1, (last + 1) // 2):
                     pair = load_single(samples[last - j], lane) - load_single(samples[j], lane)

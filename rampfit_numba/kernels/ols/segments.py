@@ -11,6 +11,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels.ols.long_segments import ROOM
 from rampfit_numba.kernels.vectors import BITS, bits_above, lowest_bit
 
 _J = np.uint8(dq.JUMP_DET)
@@ -71,6 +72,8 @@ class Segments(NamedTuple):
         Room for constants of each segment's pixel, which a loop over vectors needs side by side, and for its result.
     longer : ndarray of uint32
         Room to work in.
+    long_room : ndarray of float64, shape (3, ngroups) or larger
+        See :mod:`long_segments`.
     """
 
     lane: np.ndarray
@@ -85,6 +88,7 @@ class Segments(NamedTuple):
     second_constant: np.ndarray
     weight: np.ndarray
     longer: np.ndarray
+    long_room: np.ndarray
 
 
 def room_for_segments(ngroups: int) -> Segments:
@@ -103,6 +107,7 @@ def room_for_segments(ngroups: int) -> Segments:
         second_constant=np.empty(size, np.float64),
         weight=np.empty(size, np.float64),
         longer=np.empty(size, np.uint32),
+        long_room=np.empty((3, max(ngroups, ROOM)), np.float64),
     )
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
-from rampfit_numba.kernels.memory import addresses
+from rampfit_numba.kernels.memory import addresses, spans_of
 from rampfit_numba.kernels.ols import ramp_status
-from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, Ramps
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, Ramps, ResultPlaces
 from rampfit_numba.kernels.ols.block import BlockRoom, fit_block, room_for_block
 from rampfit_numba.kernels.ols.copying import (
     load_block,
@@ -65,8 +65,8 @@ class Room(NamedTuple):
         Pixels of the block that have flags.
     result, fitopt : BlockResult, BlockFitOpt or None
         Of one block.
-    collected, collected_places : ndarray of uint32, shape (5 + 5 nints, npixels), and of int64, shape (5 + 5 nints,)
-        Results of some blocks, and the addresses of the rows.
+    collected, collected_places : ndarray of uint32, shape (5 + 5 nints, npixels), and ResultPlaces
+        Results of some blocks, and where their rows are.
     """
 
     block: BlockRoom
@@ -79,7 +79,7 @@ class Room(NamedTuple):
     result: BlockResult
     fitopt: BlockFitOpt | None
     collected: np.ndarray
-    collected_places: np.ndarray
+    collected_places: ResultPlaces
 
 
 def room_for_window(places: Places, fitopt: FitOptPlaces | None) -> Room:
@@ -108,7 +108,7 @@ def room_for_window(places: Places, fitopt: FitOptPlaces | None) -> Room:
         result=_room_for_result(nints),
         fitopt=optional,
         collected=collected,
-        collected_places=addresses(collected[..., np.newaxis]),
+        collected_places=ResultPlaces(addresses(collected[..., np.newaxis]), spans_of(collected[..., np.newaxis])),
     )
 
 
@@ -148,8 +148,7 @@ def fit_window(places, results, fitopt_results, settings, weights, network, room
     Parameters
     ----------
     places : Places
-    results : ndarray of int64
-        See :meth:`OutputFinder.find`.
+    results : ResultPlaces
     fitopt_results : FitOptPlaces or None
         With None, the code for the optional results is not even compiled.
     settings : Settings
@@ -157,8 +156,14 @@ def fit_window(places, results, fitopt_results, settings, weights, network, room
     network : ndarray of int64, shape (exchanges, 3)
         See :func:`middle_network`.
     room : Room
+
+    Returns
+    -------
+    bool
+        Whether the optional results had room for all segments and jumps: not where flags changed after the count.
     """
     nints, ngroups = places.samples.shape
+    whole = True
     block, reach, segments, ramps, few = room.block, room.reach, room.segments, room.ramps, room.few
     result, fitopt, lanes, pixels = room.result, room.fitopt, room.lanes, room.pixels
     collected, collected_places = room.collected, room.collected_places
@@ -195,7 +200,7 @@ def fit_window(places, results, fitopt_results, settings, weights, network, room
         if not gathered:
             store_rows(result.words, first - copied, LANES, collected_places)
             if fitopt_results is not None:
-                store_fitopt(fitopt, first, number, fitopt_results)
+                whole &= store_fitopt(fitopt, first, number, fitopt_results, results.spans)
             first += LANES
         if gathered or first >= places.npixels or first - copied == collected.shape[1]:
             end = min(first, places.npixels)
@@ -204,8 +209,9 @@ def fit_window(places, results, fitopt_results, settings, weights, network, room
         if gathered:
             scatter_rows(result.words, pixels, number, results)
             if fitopt_results is not None:
-                scatter_fitopt(fitopt, pixels, number, fitopt_results)
+                whole &= scatter_fitopt(fitopt, pixels, number, fitopt_results, results.spans)
             waiting = np.int64(0)
+    return whole
 
 
 @jit_entry_allocating

@@ -1,0 +1,141 @@
+"""Kinds of exposure files, told by their content: how each is read, what it brings, what its products are.
+
+A new kind is a module of its own and a line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.io.references import ReferenceImage
+    from rampfit_numba.options import FitOptions
+    from rampfit_numba.result import RampFit
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where products go, and what of the names is prescribed.
+
+    Attributes
+    ----------
+    folder : Path
+    overwrite : bool
+    int_name, opt_name : str
+        Names in place of the exposure's for rateints and the optional product, or empty.
+    inputs : tuple of Path
+        Files that must not be overwritten in any case.
+    save_jumps : bool
+        The table of the jumps is a product too.
+    """
+
+    folder: Path
+    overwrite: bool = False
+    int_name: str = ""
+    opt_name: str = ""
+    inputs: tuple[Path, ...] = ()
+    save_jumps: bool = False
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of exposure file, as seen from outside; what it does is in its module.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    module : str
+        Where its functions are: ``is_kind(start)``, ``read(path, **options)``, ``default_reference(exposure, name)``,
+        ``paths(path, destination, options)`` and ``write(fit, path, destination, references, **options)``.
+    algorithm : str
+        What an exposure is fitted with if nothing is said.
+    readnoise_kind : str
+        What a read noise is if nothing is said.
+    own_options : tuple of str
+        Options of reading and writing that only this kind has.
+    tables_jumps : bool
+        It can have a table of the jumps among its products.
+    brings_references : bool
+        The file or its instrument tells read noise and gain, so that they need not be given.
+    """
+
+    name: str
+    module: str
+    algorithm: str = "ols"
+    readnoise_kind: str = "cds"
+    own_options: tuple[str, ...] = ()
+    brings_references: bool = False
+    tables_jumps: bool = False
+
+    def is_kind(self, start: bytes) -> bool:
+        """Tell whether a file that begins so is of this kind."""
+        return bool(self._code.is_kind(start))
+
+    def read(self, path: Path, **options: Any) -> Exposure:  # noqa: ANN401  (those of the kind)
+        """Return the exposure in a file."""
+        exposure: Exposure = self._code.read(path, **options)
+        return exposure
+
+    def default_reference(self, exposure: Exposure, name: str) -> ReferenceImage:
+        """Return the ``"readnoise"`` or ``"gain"`` that the file or its instrument tells, where it does."""
+        reference: ReferenceImage = self._code.default_reference(exposure, name)
+        return reference
+
+    def paths(self, path: Path, destination: Destination, options: FitOptions) -> dict[str, Path]:
+        """Return where the products of an exposure go, by kind of product."""
+        paths: dict[str, Path] = self._code.paths(path, destination, options)
+        return paths
+
+    def write(
+        self,
+        fit: RampFit,
+        path: Path,
+        destination: Destination,
+        references: dict[str, ReferenceImage],
+        **options: Any,  # noqa: ANN401  (those of the kind)
+    ) -> Sequence[Path]:
+        """Write the products of the exposure in `path`: whole, or none of them."""
+        written: Sequence[Path] = self._code.write(fit, path, destination, references, **options)
+        return written
+
+    @property
+    def _code(self) -> Any:  # noqa: ANN401  (a module)
+        return import_module(f"rampfit_numba.io.{self.module}")
+
+
+#: In the order in which they are asked; the last one takes what no other knows, and says what is wrong with it.
+FORMATS: Final = (
+    Format(
+        "WFC3/IR",
+        "wfc3_files",
+        algorithm="likely",
+        own_options=("flat", "exclude_reads", "flatten"),
+        brings_references=True,
+    ),
+    Format("JWST", "jwst_files", tables_jumps=True),
+)
+#: Enough to hold the primary header of nearly every file; a longer one is told by its first cards as well.
+_START = 64 * 2880
+
+
+def find_format(path: Path) -> Format:
+    """Return the kind of an exposure's file; one that cannot be read is left to the last, which says so."""
+    import gzip
+    import zlib
+
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START)
+        if start.startswith(b"\x1f\x8b"):
+            with gzip.open(path) as stream:
+                start = stream.read(_START)
+    except (OSError, EOFError, ValueError, zlib.error):
+        start = b""
+    return next((kind for kind in FORMATS if kind.is_kind(start)), FORMATS[-1])

@@ -1,0 +1,49 @@
+"""Products of plain reads: those of any fit, and how many reads were used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rampfit_numba.io.outputs import write_all
+from rampfit_numba.io.products import Provenance, image_hdu, rate_hdulist, rateints_hdulist
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from astropy.io import fits
+
+    from rampfit_numba.result import RampFit
+    from rampfit_numba.used_reads import NumberOfReads
+
+
+def write_read_products(
+    fit: RampFit, nreads: NumberOfReads, paths: Mapping[str, Path], provenance: Provenance, *, overwrite: bool = False
+) -> None:
+    """Write rate and, where there is a path for it, rateints, with an extension NREADS: all of them, whole, or none.
+
+    Parameters
+    ----------
+    fit : RampFit
+    nreads : NumberOfReads
+        How many reads were used.
+    paths : mapping
+        By kind, "rate" and "rateints".
+    provenance : Provenance
+        What the headers say about the references.
+    overwrite : bool
+        Whether existing files are replaced.
+
+    Raises
+    ------
+    RampFileError
+        A file exists (without `overwrite`), or cannot be written.
+    """
+    builders = {"rate": rate_hdulist, "rateints": rateints_hdulist}
+    files: list[tuple[Path, fits.HDUList]] = []
+    for kind, path in paths.items():
+        hdulist = builders[kind](fit, path.name, provenance)
+        # In front of the extension ASDF, which is the last one.
+        hdulist.insert(len(hdulist) - 1, image_hdu("NREADS", getattr(nreads, kind)))
+        files.append((path, hdulist))
+    write_all(files, overwrite=overwrite)

@@ -1,0 +1,167 @@
+"""Fits of segments that have no entry in the tables of weights: those of many groups.
+
+Source: as :mod:`rampfit_numba.algorithms.ols.weights`, whose steps are taken here in the same order: the results are
+those that a table would give. Tables of all lengths would grow with the square of the number of groups (8000: 3 GB).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba.kernels._jit import jit
+from rampfit_numba.kernels.ols.weighting import POWERS
+
+_CLASSES = len(POWERS)
+_POWERS = np.array(POWERS, np.float32).astype(np.float64)
+_FLAT, _LINEAR = POWERS.index(0.0), POWERS.index(1.0)
+#: NumPy adds up to so many values in eight sums, and more of them by halves.
+_BLOCK, _SUMS = 128, 8
+_ADD, _FOUND = -1, 96
+#: Values that :func:`sum_pairwise` works in: enough for 2^16 groups.
+ROOM = 128
+
+
+@jit
+def sum_pairwise(values, number, room):
+    """Return the sum of the first `number` values, added in the order in which NumPy's ``sum`` does it.
+
+    Halves are summed apart, and so on down to blocks. No recursion: Numba cannot keep that on disk. `room`, of float64
+    and shape (ROOM,) or longer, holds what is left to do (begin and number of values, or a sum of two sums), and sums.
+    """
+    room[0], room[1] = 0.0, number
+    waiting, found = 1, 0
+    while waiting > 0:
+        waiting -= 1
+        start, count = np.int64(room[2 * waiting]), np.int64(room[2 * waiting + 1])
+        if count == _ADD:
+            found -= 1
+            room[_FOUND + found - 1] += room[_FOUND + found]
+        elif count > _BLOCK:
+            half = count // 2
+            half -= half % _SUMS
+            room[2 * waiting + 1] = _ADD
+            room[2 * waiting + 2], room[2 * waiting + 3] = start + half, count - half
+            room[2 * waiting + 4], room[2 * waiting + 5] = start, half
+            waiting += 3
+        else:
+            room[_FOUND + found] = _sum_block(values, start, count)
+            found += 1
+    return room[_FOUND]
+
+
+@jit
+def _sum_block(values, start, number):
+    """Return the sum of up to `_BLOCK` values from `start` on."""
+    total = 0.0
+    whole = number - number % _SUMS
+    if whole > 0:
+        a, b, c, d, e, f, g, h = (
+            values[start],
+            values[start + 1],
+            values[start + 2],
+            values[start + 3],
+            values[start + 4],
+            values[start + 5],
+            values[start + 6],
+            values[start + 7],
+        )
+        for k in range(start + _SUMS, start + whole, _SUMS):
+            a += values[k]
+            b += values[k + 1]
+            c += values[k + 2]
+            d += values[k + 3]
+            e += values[k + 4]
+            f += values[k + 5]
+            g += values[k + 6]
+            h += values[k + 7]
+        total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for k in range(start + whole, start + number):
+        total += values[k]
+    return total
+
+
+@jit
+def weigh_long(snr_class, length, weights, terms, room):
+    """Return sum w_k R^2 and sum w_k R^2 (k-c)^2 of a segment of `length` groups, and find all of its w_k R^2.
+
+    Parameters
+    ----------
+    snr_class, length : int
+        Signal-to-noise class; number of groups.
+    weights, terms : ndarray of float64, shape (length,) or longer
+        Result: w_k R^2 = ``|(k-c)/c|^P``, c = (length - 1) / 2. Room to work in.
+    room : ndarray of float64
+        See :func:`sum_pairwise`.
+
+    Returns
+    -------
+    total, spread : float
+    """
+    centre = 0.5 * (np.float64(length) - 1.0)
+    reciprocal = 1.0 / centre
+    power = _POWERS[snr_class]
+    for k in range((length + 1) // 2):
+        scaled = np.float64(np.float32(abs((np.float64(k) - centre) * reciprocal)))
+        weight = scaled
+        if snr_class == _FLAT:
+            weight = np.float64(1.0)
+        elif snr_class != _LINEAR:
+            weight = np.float64(np.float32(scaled**power))
+        weights[k] = weights[length - 1 - k] = weight
+    total = sum_pairwise(weights, length, room)
+    for k in range(length):
+        distance = np.float64(k) - centre
+        terms[k] = weights[k] * (distance * distance)
+    return total, sum_pairwise(terms, length, room)
+
+
+@jit
+def fit_long(samples, lane, begin, length, snr_class, room):
+    """Return the slope per group times n^3 - n of one segment of n groups, in DN, as :func:`fit_segments` finds it.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (ngroups, LANES)
+        In DN.
+    lane, begin, length, snr_class : int
+        Ramp, first group, number of groups n, signal-to-noise class.
+    room : ndarray of float64, shape (3, max(n, ROOM)) or larger
+        To work in.
+    """
+    weights, last = room[0], begin + length - 1
+    n = np.float64(length)
+    cubic, centre = n * n * n - n, 0.5 * (n - 1.0)
+    _, spread = weigh_long(snr_class, length, weights, room[1], room[2])
+    slope = np.float64(-0.0)  # to which a -0.0 is added without becoming 0.0
+    for pair in range(length // 2):
+        factor = weights[pair] * (centre - np.float64(pair)) / spread * cubic
+        slope += factor * (np.float64(samples[last - pair, lane]) - np.float64(samples[begin + pair, lane]))
+    return slope
+
+
+@jit
+def describe_long(samples, lane, begin, length, snr_class, room):
+    """Return the weighted mean in DN of one segment, and the two sums of :func:`weigh_long`; parameters as there."""
+    weights = room[0]
+    total, spread = weigh_long(snr_class, length, weights, room[1], room[2])
+    mean = 0.0
+    for k in range(length):
+        mean += weights[k] / total * np.float64(samples[begin + k, lane])
+    return mean, total, spread
+
+
+@jit
+def fit_long_segments(samples, weights, segments, number):
+    """Fit those of the segments of a block that have no entry in the tables: find `slope` of `segments`.
+
+    Parameters are those of :func:`fit_segments`, which has found `row`.
+    """
+    entries = weights.factors.size // _CLASSES
+    for s in range(number):
+        length = np.int64(segments.length[s])
+        if length > weights.longest:
+            begin = np.int64(segments.last[s]) + 1 - length
+            snr_class = np.int64(segments.row[s]) // entries
+            segments.slope[s] = fit_long(
+                samples, np.int64(segments.lane[s]), begin, length, snr_class, segments.long_room
+            )

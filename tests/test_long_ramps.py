@@ -1,0 +1,75 @@
+"""Ramps of many groups: memory and time grow with their number, not with its square, and the numbers stay."""
+
+from __future__ import annotations
+
+import tracemalloc
+from functools import partial
+
+import numpy as np
+import pytest
+
+from rampfit_numba import Exposure, dq, fit_ramps
+from rampfit_numba.algorithms.ols import rows
+from rampfit_numba.algorithms.ols.weights import MOST_TABULATED, segment_weights
+from rampfit_numba.kernels.ols import long_segments
+from rampfit_numba.kernels.ols.weighting import POWERS
+from tests.compiled import from_python
+from tests.sizes import fewer
+
+weigh_long = from_python(long_segments.weigh_long)
+sum_pairwise = from_python(long_segments.sum_pairwise)
+
+
+def long_exposure(ngroups, ncols, *, hits):
+    """Ramps with `hits` jumps each on average, of faint to bright pixels."""
+    rng = np.random.default_rng(ngroups)
+    shape = (1, ngroups, 1, ncols)
+    rates = 3.0 * 10 ** rng.uniform(-1, 3, ncols)
+    data = np.cumsum(rng.poisson(rates, shape), axis=1, dtype=np.float64) + rng.normal(0, 10, shape)
+    flags = np.where(rng.random(shape) < hits / ngroups, dq.JUMP_DET, 0).astype(np.uint8)
+    return Exposure(data.astype(np.float32), flags, 1.5)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("number", [1, 2, 7, 8, 9, 127, 128, 129, 136, 300, 1023, 4097, 32_767])
+def test_sums_are_those_of_numpy(number):
+    """Added in the same order, to the last bit."""
+    values = np.random.default_rng(number).random(number) * 10.0 ** np.arange(number)[::-1].clip(0, 30)
+    room = np.empty(long_segments.ROOM)
+    assert sum_pairwise(values, number, room) == values[None].sum(axis=1)[0]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("length", [3, 4, 5, 8, 17, 130, 255, fewer(511, 31), fewer(512, 32)])
+def test_weights_are_those_of_the_tables(length):
+    tables, found = segment_weights(length), np.empty(length)
+    for snr_class in range(len(POWERS)):
+        total, spread = weigh_long(snr_class, length, found, np.empty(length), np.empty(long_segments.ROOM))
+        assert (total, spread) == (tables.total[snr_class, -1], tables.spread[snr_class, -1])
+        entries = tables.shares.size // len(POWERS)
+        shares = tables.shares[(snr_class + 1) * entries - length : (snr_class + 1) * entries]
+        np.testing.assert_array_equal(found / total, shares)
+
+
+@pytest.mark.parametrize("save_opt", [False, True])
+@pytest.mark.parametrize("ngroups", [40, 260, 700])
+def test_segments_without_an_entry_are_fitted_as_those_with_one(ngroups, save_opt, monkeypatch):
+    exposure = long_exposure(ngroups, fewer(500, 20), hits=3)
+    fits = []
+    for most in (ngroups, 5):
+        monkeypatch.setattr(rows, "segment_weights", partial(segment_weights, most_tabulated=most))
+        fits.append(fit_ramps(exposure, 12.0, 2.0, save_opt=save_opt))
+    for kind in ("rate", "rateints", "fitopt") if save_opt else ("rate", "rateints"):
+        for name, plane in vars(getattr(fits[0], kind)).items():
+            np.testing.assert_array_equal(getattr(getattr(fits[1], kind), name), plane, err_msg=f"{kind} {name}")
+
+
+def test_tables_are_small():
+    for ngroups in (1000, 8000, 32_767):
+        tracemalloc.start()
+        tables = segment_weights.__wrapped__(ngroups)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        size = sum(table.nbytes for table in tables[:-1])
+        assert size < 16 * len(POWERS) * (MOST_TABULATED * (MOST_TABULATED + 1) // 2 + 4 * ngroups)
+        assert peak < 3 * size
