@@ -67,7 +67,7 @@ def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any)
     for name, reference in given.items():
         if reference is None and (kind is None or not kind.brings_references):
             raise TypeError(f"{name}: expected a number, an image or a path, to fit the exposure with; got None")
-    exposure = source if kind is None else kind.read(Path(source))
+    exposure = source if isinstance(source, Exposure) else find_format(Path(source)).read(Path(source))
     found = {
         name: kind.default_reference(exposure, name).data
         if reference is None and kind is not None
