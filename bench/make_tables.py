@@ -22,7 +22,7 @@ from reporting import machine_text, markdown_rows, versions_text
 
 BENCHMARKS = ("kernel", "likely", "workers", "startup", "memory")
 #: These run only where they are asked for (the first needs the pipeline); their tables stand in pages of their own.
-PAGES = {"step": "jwst.md", "fitramp": "fitramp.md"}
+PAGES = {"step": "jwst.md", "fitramp": "fitramp.md", "reads": "reads.md"}
 _GIST_HEADINGS = ("", "this package", "stcal (pipeline's OLS)", "ratio")
 
 

@@ -1,4 +1,4 @@
-"""The benchmark of docs/fitramp.md runs, and its table lands there."""
+"""The benchmarks of docs/fitramp.md and docs/reads.md run, and their tables land there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ import pytest
 from tests.test_bench import ROOT, block, copied, made_up, run, written
 
 PAGE = ROOT / "docs" / "fitramp.md"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmarks read /proc")
+def test_the_benchmark_of_reads_runs(tmp_path):
+    run("bench_reads.py", "--quick", "--json", tmp_path / "found.json", cwd=tmp_path)
+    (table,) = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["tables"]
+    assert [row[0] for row in table["rows"]] == ["ols", "likely"]
+    assert all(len(row) == len(table["headings"]) for row in table["rows"])
 
 
 @pytest.mark.slow
