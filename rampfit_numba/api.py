@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.algorithms import corrections
 from rampfit_numba.algorithms.method import load_method
 from rampfit_numba.algorithms.rows import RowInputs, as_single
 from rampfit_numba.allocation import allocate_fitopt, allocate_results, check_apart
-from rampfit_numba.checks import as_array
+from rampfit_numba.checks import as_measured
 from rampfit_numba.compilation import make_ready
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
@@ -30,15 +31,21 @@ from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import NO_VALID_FIT, FitInputs, RampFit, Rate
+from rampfit_numba.units import ELECTRON, gain_unit, signal_unit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike
 
     from rampfit_numba.progress import Job
     from rampfit_numba.registry import Algorithm
+    from rampfit_numba.units import Scaled
 
 log = logging.getLogger(__name__)
 
+#: Steps that make the flags, their keywords, and the groups from which on there is something for them to find.
+_STEPS = (("S_JUMP", "jump", 3), ("S_SATURA", "saturation", 1))
 _EXPOSURE_ARRAYS = ("data", "groupdq", "pixeldq", "average_dark_current", "zeroframe")
 
 
@@ -65,10 +72,10 @@ def fit_ramps(
     Parameters
     ----------
     exposure : Exposure
-        Ramps in DN, flags, timing. Not modified.
+        Ramps, flags, timing. Not modified; data in electrons are divided by the gain, in a copy of them.
     readnoise : float, array_like of shape (nrows, ncols), path-like, or what :func:`read_reference` returns
-        Read noise in DN, of the difference of two frames (CDS) as JWST's reference files have it, or of a single frame:
-        see `readnoise_kind`.
+        Read noise in DN (a Quantity also in electron), of the difference of two frames (CDS) as JWST's reference files
+        have it, or of a single frame: see `readnoise_kind`.
     gain : float, array_like of shape (nrows, ncols), path-like, or what :func:`read_reference` returns
         In e-/DN. A file is cut to the exposure's subarray, as its header has it.
     algorithm : str
@@ -140,27 +147,29 @@ def fit_ramps(
     asked = FitOptions(
         algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal, readnoise_kind
     )
-    options = asked.for_groups(exposure.ngroups)
+    asked.check_groups(exposure.ngroups)
+    options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     known = ALGORITHMS[options.algorithm]
     _check_times(exposure, known)
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
-    image = exposure.shape[2:]
-    readnoise, gain = _image(readnoise, exposure, "readnoise"), _image(gain, exposure, "gain")
-    noise, electrons = _per_pixel("readnoise", readnoise, image, "DN"), _per_pixel("gain", gain, image, "electron / DN")
-    if options.readnoise_kind == "single":
-        noise = _of_two_frames(noise)
+    noise, electrons = _noise_and_gain(readnoise, gain, exposure, options)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     allocator = shared_allocator if usable_kind(executor, workers) == "processes" else private_allocator
     results = allocate_results(exposure.shape, known, out, allocator)
     if out is not None:
         given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS}
+        given |= dict(zip(("saturation", "pedestal", "linearity"), _read_planes(exposure), strict=False))
         check_apart(results, given | {"readnoise": noise, "gain": electrons})
-    if options != asked:
-        needed = ALGORITHMS[asked.algorithm].fewest_groups
+    exposure = exposure.in_dn(electrons)
+    needed = ALGORITHMS[asked.algorithm].fewest_groups
+    if exposure.ngroups < needed:
+        instead = "" if options == asked else f"it is fitted with {options.algorithm!r}, and "
         message = f"{asked.algorithm!r} needs {needed} groups, the exposure has {exposure.ngroups}: "
-        message += f"it is fitted with {options.algorithm!r}, and no jump is searched for"
-        warnings.warn(message, RampFitWarning, stacklevel=2)
+        warnings.warn(f"{message}{instead}no jump is searched for", RampFitWarning, stacklevel=2)
+
+    if complaint := _skipped_steps(exposure, known):
+        warnings.warn(complaint, RampFitWarning, stacklevel=2)
 
     start = time.perf_counter()
     # All that is mapped from a file is read instead: see file_arrays.py.
@@ -170,6 +179,8 @@ def fit_ramps(
     method = load_method(options.algorithm)
     plan = method.plan(exposure, options, inputs)
     make_ready(plan.kernels, progress=bool(progress))
+    if exposure.corrections is not None:
+        corrections.make_ready()
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
     if plan.count_rows is not None:
         counts = run(plan.count_rows, plan.inputs, None)
@@ -193,10 +204,44 @@ def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
     if exposure.evenly_read or not algorithm.needs_even_groups:
         return
     able = next(other for other in ALGORITHMS.values() if not other.needs_even_groups)
+    few = exposure.ngroups < able.fewest_groups
     raise ValueError(
-        f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}, "
-        f"which needs {able.fewest_groups} groups or more (this exposure has {exposure.ngroups})"
+        f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}"
+        + (f", which searches for jumps in {able.fewest_groups} groups or more" if few else "")
     )
+
+
+def _skipped_steps(exposure: Exposure, algorithm: Algorithm) -> str:
+    """Return a complaint where the flags that OLS relies on were not made; empty where nothing says so."""
+    if algorithm.finds_jumps or exposure.header is None:
+        return ""
+    primary, skipped = exposure.header.primary, []
+    for keyword, step, fewest in _STEPS:
+        if str(primary.get(keyword, "")).strip().upper() == "SKIPPED" and exposure.ngroups >= fewest:
+            skipped.append(f"{keyword}, the {step} step")
+    if not skipped:
+        return ""
+    where = f"{exposure.header.filename}: " if exposure.header.filename else ""
+    return (
+        f"{where}SKIPPED in the header: {' and '.join(skipped)}; {algorithm.name!r} takes hits and saturated groups "
+        "without flags for signal: run the step, or use 'likely', which searches for jumps itself"
+    )
+
+
+def _noise_and_gain(
+    readnoise: Any,  # noqa: ANN401
+    gain: Any,  # noqa: ANN401
+    exposure: Exposure,
+    options: FitOptions,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise of the difference of two frames in DN and the gain in e-/DN, of every pixel."""
+    image = exposure.shape[2:]
+    electrons, _ = _per_pixel("gain", _image(gain, exposure, "gain"), image, gain_unit)
+    noise, unit = _per_pixel("readnoise", _image(readnoise, exposure, "readnoise"), image, signal_unit)
+    if unit == ELECTRON:
+        with np.errstate(all="ignore"):
+            noise = as_single(np.asarray(noise, np.float64) / electrons)
+    return (_of_two_frames(noise) if options.readnoise_kind == "single" else noise), electrons
 
 
 def _image(reference: Any, exposure: Exposure, name: str) -> Any:  # noqa: ANN401  (an array, a number, or more)
@@ -217,16 +262,21 @@ def _anything_fitted(rate: Rate) -> bool:
     return any((np.isfinite(row) & (err > 0)).any() for row, err in zip(rate.data, rate.err, strict=True))
 
 
-def _per_pixel(name: str, value: Any, image: tuple[int, int], unit: str) -> np.ndarray:  # noqa: ANN401
-    """Return a number or an array as an array of the detector's shape, without copying it."""
-    array = as_array(name, value, unit)
+def _per_pixel(
+    name: str,
+    value: Any,  # noqa: ANN401
+    image: tuple[int, int],
+    kind: Callable[[Any], Scaled],
+) -> tuple[np.ndarray, str | None]:
+    """Return a number or an array as an array of the detector's shape, without copying it, and its unit, if any."""
+    array, unit = as_measured(name, value, kind)
     if array.shape not in ((), image):
         raise ValueError(
             f"{name}: expected a number or shape {image}, the (nrows, ncols) of data; got shape {array.shape}"
         )
     if array.ndim == 0 and not (np.isfinite(single := as_single(array)) and single > 0):
         raise ValueError(f"{name}: expected a number above 0 that single precision can hold; got {array}")
-    return np.broadcast_to(array, image)
+    return np.broadcast_to(array, image), unit
 
 
 def _of_two_frames(noise: np.ndarray) -> np.ndarray:
@@ -237,8 +287,8 @@ def _of_two_frames(noise: np.ndarray) -> np.ndarray:
 
 def _read_planes(exposure: Exposure) -> tuple[np.ndarray | None, ...]:
     """Return what the corrections of raw reads need of each pixel."""
-    corrections = exposure.corrections
-    return () if corrections is None else (corrections.saturation, corrections.pedestal, corrections.linearity)
+    wanted = exposure.corrections
+    return () if wanted is None else (wanted.saturation, wanted.pedestal, wanted.linearity)
 
 
 def _source(array: np.ndarray | None) -> Any:  # noqa: ANN401  (an array, an array in a file, or None)

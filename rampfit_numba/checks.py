@@ -6,11 +6,17 @@ import math
 import sys
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rampfit_numba.flags import mask_to_flags
+from rampfit_numba.units import gain_unit, rate_unit, signal_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rampfit_numba.units import Scaled
 
 #: Larger counts of frames are mistakes, and too large for arithmetic with times.
 _LARGEST_COUNT = 2**31 - 1
@@ -20,13 +26,17 @@ _LONGEST = 60
 _LARGEST_TIME, _SMALLEST_STEP = (float(limit) for limit in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
 
 
+#: Units that others are converted to, by what may be asked of :func:`as_array`.
+_CONVERTED: dict[str, Callable[[Any], Scaled]] = {"DN": signal_unit, "DN / s": rate_unit, "electron / DN": gain_unit}
+
+
 def as_array(
     name: str,
     value: Any,  # noqa: ANN401  (anything array-like)
     unit: str = "DN",
     kinds: str = "fiu",
 ) -> np.ndarray:
-    """Return `value` as an array without copying it where it is one, a Quantity in `unit`.
+    """Return `value` as an array without copying it where it is one, a Quantity in `unit` or another name of that.
 
     `kinds` are NumPy's letters for the kinds of numbers that are taken.
 
@@ -37,15 +47,69 @@ def as_array(
     ValueError
         `value` is a Quantity in another unit.
     """
-    # A Quantity can only come from a program that has imported astropy: there is no need to import it here.
-    if "astropy.units" in sys.modules:
-        from astropy import units
+    if not is_quantity(value):
+        return _plain_array(name, value, kinds)
+    from astropy import units
 
-        if isinstance(value, units.Quantity):
-            wanted = units.Unit(unit)
-            if value.unit != wanted:
-                raise ValueError(f"{name}: expected a Quantity in {wanted}; got one in {value.unit}")
-            value = value.value
+    if unit not in _CONVERTED:
+        wanted = units.Unit(unit)
+        if value.unit != wanted:
+            raise ValueError(f"{name}: expected a Quantity in {wanted}; got one in {value.unit}")
+        return _plain_array(name, value.value, kinds)
+    array, found = as_measured(name, value, _CONVERTED[unit])
+    if found != unit.replace(" ", ""):
+        raise ValueError(f"{name}: expected a Quantity in {unit}; got one in {value.unit}")
+    return array
+
+
+def as_measured(name: str, value: Any, kind: Callable[[Any], Scaled]) -> tuple[np.ndarray, str | None]:  # noqa: ANN401
+    """Return `value` as :func:`as_array` does, and what `kind` makes of its unit; None where it has none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `value` is no array of numbers, or in a unit that cannot be converted.
+    """
+    if not is_quantity(value):
+        return _plain_array(name, value), None
+    try:
+        unit, factor = kind(value.unit)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return scaled(_plain_array(name, value.value), factor), unit
+
+
+def check_unit(name: str, stated: Any, kind: Callable[[Any], Scaled]) -> Scaled | None:  # noqa: ANN401
+    """Return what `kind` makes of a unit that is stated as a text; None stays None."""
+    if stated is None:
+        return None
+    if not isinstance(stated, str):
+        raise TypeError(f"{name}: expected a string or None; got {stated!r}")
+    try:
+        return kind(stated)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def is_quantity(value: Any) -> bool:  # noqa: ANN401
+    """Tell whether `value` is an astropy Quantity."""
+    # It can only come from a program that has imported astropy: there is no need to import it here.
+    if "astropy.units" not in sys.modules:
+        return False
+    from astropy import units
+
+    return isinstance(value, units.Quantity)
+
+
+def scaled(array: np.ndarray, factor: float) -> np.ndarray:
+    """Return `array` times `factor`, itself where that is 1."""
+    if factor == 1:
+        return array
+    with np.errstate(over="ignore"):
+        return np.asarray(array * np.float64(factor), np.float32)
+
+
+def _plain_array(name: str, value: Any, kinds: str = "fiu") -> np.ndarray:  # noqa: ANN401
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name}: expected an array without a mask; got a masked array (give its .data, and set "
@@ -60,9 +124,8 @@ def as_array(
     return array
 
 
-def check_data(value: Any) -> np.ndarray:  # noqa: ANN401
-    """Return `value` as an array of four dimensions, none of which is empty; one of three is one integration."""
-    data = as_array("data", value)
+def check_data(data: np.ndarray) -> np.ndarray:
+    """Return `data` as an array of four dimensions, none of which is empty; one of three is one integration."""
     if data.ndim == 3:  # noqa: PLR2004
         data = data[np.newaxis]
     if data.ndim != 4:  # noqa: PLR2004
@@ -107,17 +170,11 @@ def _with_integration(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def check_plane(
-    name: str,
-    value: Any,  # noqa: ANN401
-    shape: tuple[int, ...],
-    meaning: str,
-    unit: str,
-) -> np.ndarray | None:
+def check_plane(name: str, plane: np.ndarray | None, shape: tuple[int, ...], meaning: str) -> np.ndarray | None:
     """Return a plane of `shape`, which is that of what `meaning` says; None stays None."""
-    if value is None:
+    if plane is None:
         return None
-    plane = _with_integration(as_array(name, value, unit), shape)
+    plane = _with_integration(plane, shape)
     if plane.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {plane.shape}")
     return plane
@@ -134,14 +191,13 @@ def check_count(name: str, value: Any, least: int) -> int:  # noqa: ANN401
 
 def check_time(name: str, value: Any) -> float:  # noqa: ANN401
     """Return a number of seconds above 0, also from a Quantity."""
-    if "astropy.units" in sys.modules:
+    if is_quantity(value):
         from astropy import units
 
-        if isinstance(value, units.Quantity):
-            try:
-                value = float(value.to_value(units.s))
-            except (units.UnitConversionError, TypeError) as error:
-                raise ValueError(f"{name}: expected a time; got {value!r}") from error
+        try:
+            value = float(value.to_value(units.s))
+        except (units.UnitConversionError, TypeError) as error:
+            raise ValueError(f"{name}: expected a time; got {value!r}") from error
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number of seconds > 0; got {value!r}")
     # The reference keeps times in single precision: what that cannot hold would be 0 or infinite there.
@@ -157,7 +213,7 @@ def check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # noq
     if value is None:
         return None
     try:
-        groups = tuple(tuple(float(t) for t in np.atleast_1d(group)) for group in value)
+        groups = tuple(tuple(_seconds(time) for time in np.atleast_1d(group)) for group in value)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"read_times: expected a number or a sequence of numbers per group; got {_short(value)}"
@@ -170,13 +226,20 @@ def check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # noq
             raise ValueError(f"{where}; got {_short(group)}")
         if any(abs(t) > _LARGEST_TIME for t in group):
             raise ValueError(f"{where}, that single precision can hold; got {_short(group)}")
-        if number and not _rises(groups[number - 1][-1], group[0]):
-            # Nothing here can fit such frames: the noise that groups share by interleaving is in no formula.
+        if number and not _rises(*(sum(times) / len(times) for times in groups[number - 1 : number + 1])):
             raise ValueError(
-                f"read_times: group {number}: expected times rising beyond the group before it, which ends at "
-                f"{groups[number - 1][-1]}; got {_short(group)} (groups that overlap or interleave cannot be fitted)"
+                f"read_times: group {number}: expected times rising, on average, beyond those of the group before it; "
+                f"got {_short(group)} after {_short(groups[number - 1])}"
             )
     return groups
+
+
+def _seconds(time: Any) -> float:  # noqa: ANN401
+    if is_quantity(time):
+        from astropy import units
+
+        return float(time.to_value(units.s))
+    return float(time)
 
 
 def _rises(earlier: float, later: float) -> bool:

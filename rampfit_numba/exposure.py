@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import copy
-import math
+import warnings
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from rampfit_numba.checks import check_count, check_data, check_flags, check_plane, check_read_times, check_time
+from rampfit_numba.checks import (
+    as_measured,
+    check_count,
+    check_data,
+    check_flags,
+    check_plane,
+    check_unit,
+    is_quantity,
+    scaled,
+)
+from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.reads import ReadCorrections, arrange_reads, arrange_times, check_corrections
 from rampfit_numba.summary import brief, flags_text, shape_text, table
+from rampfit_numba.timing import evenly_read, settle
+from rampfit_numba.units import DN, DN_PER_S, ELECTRON, ELECTRON_PER_S, rate_unit, signal_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from astropy.io import fits
     from numpy.typing import ArrayLike
 
+    from rampfit_numba.units import Scaled
+
 #: Characters of a name that a description shows.
 _LONGEST = 20
-#: Relative differences between time steps that still count as even: files hold rounded times.
-_EVEN = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class CarriedTable:
+    """A table of the input file that goes on into the products.
+
+    Attributes
+    ----------
+    name : str
+        EXTNAME.
+    header : astropy.io.fits.Header
+    rows : astropy.io.fits.FITS_rec
+    """
+
+    name: str
+    header: fits.Header
+    rows: fits.FITS_rec
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +66,18 @@ class ExposureHeader:
         Rows of the INT_TIMES table, None where the file has none.
     filename : str
         Base name of the file, empty where there is none.
+    tables : tuple of CarriedTable
+        The other tables that belong to the result.
+    left_out : tuple of str
+        Names of the extensions that neither the fit uses nor the products get.
     """
 
     primary: fits.Header
     sci: fits.Header
     int_times: fits.FITS_rec | None = None
     filename: str = ""
+    tables: tuple[CarriedTable, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)  # what it takes is wider than what it holds
@@ -53,38 +87,52 @@ class Exposure:
     Parameters
     ----------
     data : array_like, shape (nints, ngroups, nrows, ncols), or (ngroups, nrows, ncols): one integration
-        Linearised, bias-subtracted ramps in DN: any float or integer type, byte order, strides, ``np.memmap`` or
-        ``astropy.units.Quantity``. Fitted as float32.
+        Linearised, bias-subtracted ramps in DN (see `data_unit`): any float or integer type, byte order, strides,
+        ``np.memmap`` or ``astropy.units.Quantity``. Fitted as float32.
     groupdq : array_like of integers or booleans, shape of `data`, or None
         Flags of the groups; only the low eight bits exist. True in a mask is DO_NOT_USE; :func:`make_groupdq` makes
         flags of masks of saturated, jump and other groups. None: all good.
     group_time : float
-        Time from group to group in s.
+        Time from group to group in s. It may be left out beside `read_times` only.
     pixeldq : array_like of integers or booleans, shape (nrows, ncols), optional
         Flags of the pixels; True in a mask is DO_NOT_USE. None: all good.
     frame_time : float, optional
         Time from frame to frame in s; None: ``group_time / (nframes + groupgap)``.
     nframes, groupgap, drop_frames1 : int
-        Frames averaged per group, skipped after each group, and dropped before the first group.
+        Frames averaged per group (None: 1, or what `read_times` says), skipped after each group, and dropped before the
+        first group.
     read_times : sequence, optional
-        Explicit times of the frames, in s: a number or a sequence of numbers per group, rising from group to group.
-        `frame_time`, `nframes` and `groupgap` mean nothing to the likelihood fits then; OLS takes evenly spaced groups
-        only.
+        Explicit times of the frames since the reset, in s: a number or a sequence of numbers per group, rising from
+        group to group. They are what every algorithm goes by: where they are even, `group_time`, `frame_time`,
+        `nframes` and `groupgap` become what follows from them. OLS takes evenly spaced groups only.
     average_dark_current : array_like, shape (nrows, ncols), optional
-        Average dark current, used as the reference does: in DN/s. None: zero.
+        Average dark current that was subtracted, in DN/s (see `dark_current_unit`); the fit needs its photon noise.
+        None: zero.
     zeroframe : array_like, shape (nints, nrows, ncols), optional
-        First frame of each integration in DN; 0 and non-finite values are unusable.
+        First frame of each integration, in the unit of `data`; 0 and non-finite values are unusable.
     instrument : str
         Only exactly ``"MIRI"`` makes a difference: its fully flagged edge groups are dropped.
     header : ExposureHeader or astropy.io.fits.Header, optional
         Carried over to the products; a plain header counts as the primary one.
     corrections : ReadCorrections, optional
         What is to be done with raw reads before they are fitted; :meth:`from_reads` makes them.
+    data_unit : str, optional
+        Unit of `data` and `zeroframe`, which a Quantity brings with it: DN (None), also called ADU or counts, or
+        electron, which the fit divides by the gain. As an attribute ``"DN"`` or ``"electron"``.
+    dark_current_unit : str, optional
+        Unit of `average_dark_current`, which a Quantity brings with it: DN/s or electron/s. None is taken as DN/s, as
+        the pipeline's ramp fit does, although its dark step documents electrons. As an attribute ``"DN/s"``,
+        ``"electron/s"`` or None.
 
     Raises
     ------
     TypeError, ValueError
         An argument is unusable; the message names it, what was expected and what came.
+
+    Warns
+    -----
+    RampFitWarning
+        Times contradict each other; the message says which are used. Or frames of different groups were read in turns.
 
     Examples
     --------
@@ -92,6 +140,8 @@ class Exposure:
     >>> exposure = Exposure(np.zeros((2, 10, 4, 4), np.float32), None, 2.775)
     >>> exposure.nints, exposure.ngroups, exposure.shape
     (2, 10, (2, 10, 4, 4))
+    >>> Exposure(np.zeros((1, 3, 4, 4)), None, read_times=[1.5, 3.0, 4.5]).group_time
+    1.5
     """
 
     data: np.ndarray
@@ -108,16 +158,18 @@ class Exposure:
     instrument: str
     header: ExposureHeader | None
     corrections: ReadCorrections | None
+    data_unit: str
+    dark_current_unit: str | None
 
     def __init__(
         self,
         data: ArrayLike,
         groupdq: ArrayLike | None,
-        group_time: float,
+        group_time: float | None = None,
         *,
         pixeldq: ArrayLike | None = None,
         frame_time: float | None = None,
-        nframes: int = 1,
+        nframes: int | None = None,
         groupgap: int = 0,
         drop_frames1: int | None = 0,
         read_times: Sequence[Any] | None = None,
@@ -126,29 +178,34 @@ class Exposure:
         instrument: str = "",
         header: ExposureHeader | fits.Header | None = None,
         corrections: ReadCorrections | None = None,
+        data_unit: str | None = None,
+        dark_current_unit: str | None = None,
     ) -> None:
-        samples = check_data(data)
+        samples, unit = _measured("data", data, data_unit, signal_unit, "data_unit")
+        samples = check_data(samples)
         image, cube = samples.shape[2:], (samples.shape[0], *samples.shape[2:])
         flags = check_flags("groupdq", groupdq, samples.shape, "shape of data", np.uint8)
-        time = check_time("group_time", group_time)
-        frames, gap = check_count("nframes", nframes, 1), check_count("groupgap", groupgap, 0)
+        timing, complaints = settle(group_time, frame_time, nframes, groupgap, read_times, samples.shape[1])
+        dark, per_second = _measured(
+            "average_dark_current", average_dark_current, dark_current_unit, rate_unit, "dark_current_unit"
+        )
+        stated = None if is_quantity(zeroframe) else data_unit
+        first, unit_of_first = _measured("zeroframe", zeroframe, stated, signal_unit)
+        if first is not None and is_quantity(zeroframe) and unit_of_first != (unit or DN):
+            raise ValueError(f"zeroframe: expected a Quantity in {unit or DN}, as data; got one in {unit_of_first}")
         if not isinstance(instrument, str):
             raise TypeError(f"instrument: expected a string; got {instrument!r}")
         checked = {
             "data": samples,
+            "data_unit": unit or DN,
             # All good: a read-only view of one byte, whatever the shape.
             "groupdq": np.broadcast_to(np.uint8(0), samples.shape) if flags is None else flags,
-            "group_time": time,
+            **timing._asdict(),
             "pixeldq": check_flags("pixeldq", pixeldq, image, "(nrows, ncols) of data", np.uint32),
-            "frame_time": time / (frames + gap) if frame_time is None else check_time("frame_time", frame_time),
-            "nframes": frames,
-            "groupgap": gap,
             "drop_frames1": check_count("drop_frames1", 0 if drop_frames1 is None else drop_frames1, 0),
-            "read_times": check_read_times(read_times, samples.shape[1]),
-            "average_dark_current": check_plane(
-                "average_dark_current", average_dark_current, image, "(nrows, ncols) of data", "DN / s"
-            ),
-            "zeroframe": check_plane("zeroframe", zeroframe, cube, "(nints, nrows, ncols) of data", "DN"),
+            "average_dark_current": check_plane("average_dark_current", dark, image, "(nrows, ncols) of data"),
+            "dark_current_unit": per_second,
+            "zeroframe": check_plane("zeroframe", first, cube, "(nints, nrows, ncols) of data"),
             "instrument": instrument.strip(),
             "header": _check_header(header),
             "corrections": corrections,
@@ -157,6 +214,9 @@ class Exposure:
             raise TypeError(f"corrections: expected ReadCorrections or None; got {type(corrections).__name__}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        for complaint in complaints:
+            where = f"{self.header.filename}: " if self.header is not None and self.header.filename else ""
+            warnings.warn(where + complaint, RampFitWarning, stacklevel=2)
 
     @classmethod
     def from_hdulist(cls, hdulist: fits.HDUList) -> Exposure:
@@ -248,7 +308,7 @@ class Exposure:
             None,
             group_time,
             pixeldq=pixeldq,
-            nframes=nframes,
+            nframes=nframes if times is None else None,
             groupgap=groupgap,
             drop_frames1=skip * frames if times is None else 0,
             read_times=times,
@@ -256,6 +316,33 @@ class Exposure:
             header=header,
             corrections=check_corrections(ramps.shape[2:], saturation, pedestal, linearity, invert),
         )
+
+    def in_dn(self, gain: np.ndarray) -> Exposure:
+        """Return the same exposure with data and dark current in DN and DN/s: itself where they are.
+
+        Parameters
+        ----------
+        gain : ndarray, shape (nrows, ncols)
+            In e-/DN. Where it is no positive number, there is no such value: NaN.
+        """
+        changed: dict[str, Any] = {}
+        with np.errstate(invalid="ignore"):
+            divisor = np.where((gain > 0) & np.isfinite(gain), gain, np.nan).astype(np.float32)
+        if self.data_unit == ELECTRON:
+            changed = {"data": _divided(self.data, divisor), "data_unit": DN}
+            if self.zeroframe is not None:
+                changed["zeroframe"] = _divided(self.zeroframe, divisor)
+        if self.average_dark_current is not None and self.dark_current_unit == ELECTRON_PER_S:
+            changed |= {
+                "average_dark_current": _divided(self.average_dark_current, divisor),
+                "dark_current_unit": DN_PER_S,
+            }
+        if not changed:
+            return self
+        made = copy.copy(self)
+        for name, value in changed.items():
+            object.__setattr__(made, name, value)
+        return made
 
     def __repr__(self) -> str:
         return brief("Exposure", {"": shape_text(self.shape), **self._facts()})
@@ -302,13 +389,7 @@ class Exposure:
     @property
     def evenly_read(self) -> bool:
         """Whether every group has as many reads as the others, and the same time between their means."""
-        if self.read_times is None:
-            return True
-        means = [sum(group) / len(group) for group in self.read_times]
-        steps = [after - before for before, after in pairwise(means)]
-        return len({len(group) for group in self.read_times}) == 1 and all(
-            math.isclose(step, steps[0], rel_tol=_EVEN) for step in steps
-        )
+        return evenly_read(self.read_times)
 
     @property
     def nints(self) -> int:
@@ -329,6 +410,32 @@ class Exposure:
     def ncols(self) -> int:
         """Number of detector columns."""
         return self.shape[3]
+
+
+def _measured(
+    name: str,
+    value: Any,  # noqa: ANN401
+    stated: Any,  # noqa: ANN401
+    kind: Callable[[Any], Scaled],
+    argument: str = "data_unit",
+) -> tuple[Any, str | None]:
+    """Return an array without its unit, and the unit, which is that of a Quantity or the one stated beside it."""
+    array, unit = (None, None) if value is None and name != "data" else as_measured(name, value, kind)
+    known = check_unit(argument, stated, kind)
+    if known is None:
+        return array, unit
+    if unit is not None:
+        raise ValueError(f"{argument}: expected None beside a Quantity, which has its unit; got {stated!r}")
+    return None if array is None else scaled(array, known.factor), known.unit
+
+
+def _divided(values: np.ndarray, divisor: np.ndarray) -> np.ndarray:
+    """Return an array of images divided by an image, in single precision, image by image."""
+    result = np.empty(values.shape, np.float32)
+    with np.errstate(all="ignore"):
+        for image in np.ndindex(values.shape[:-2]):
+            np.divide(values[image], divisor, out=result[image], casting="unsafe")
+    return result
 
 
 def _check_header(value: Any) -> ExposureHeader | None:  # noqa: ANN401

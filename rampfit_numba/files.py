@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
+from rampfit_numba.checks import check_unit
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
@@ -20,6 +21,7 @@ from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import job as progress_job
+from rampfit_numba.units import DN, rate_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -101,7 +103,9 @@ def fit_file(
         Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
     **options
         As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
-        rejection_threshold, pedestal, readnoise_kind, maximum_cores, executor, progress.
+        rejection_threshold, pedestal, readnoise_kind, maximum_cores, executor, progress. And ``dark_current_unit``, the
+        unit of the average dark current (AVDRKCUR), ``"DN/s"`` or ``"electron/s"``; without it, its BUNIT, or DN/s as
+        the pipeline's ramp fit takes it.
 
     Returns
     -------
@@ -325,12 +329,14 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
 
     own = job.format_options(kind)
     exposure = kind.read(path, **own)
-    options = asked.for_groups(exposure.ngroups)
+    asked.check_groups(exposure.ngroups)
+    options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     if options != asked:
         job.check_products(path, kind, options)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
+    _remark_on_units(path, exposure, options)
     references = {name: job.reference(name, exposure, kind) for name in job.references}
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
@@ -343,12 +349,26 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
     return products
 
 
+def _remark_on_units(path: Path, exposure: Exposure, options: FitOptions) -> None:
+    """Say what is converted, and warn where the unit of a dark current matters and is not known."""
+    if exposure.data_unit != DN:
+        log.info("%s: data in %s are divided by the gain", path, exposure.data_unit)
+    has_dark = exposure.average_dark_current is not None and exposure.dark_current_unit is None
+    if has_dark and options.algorithm == "likely_joint":
+        log.warning(
+            "%s: the unit of AVDRKCUR is not known; it is taken as DN/s, as the pipeline's ramp fit does, but the "
+            "pipeline's dark step documents electron/s: state it (dark_current_unit, --dark-current-unit)",
+            path,
+        )
+
+
 def _check_options(options: dict[str, Any]) -> None:
     """Refuse names that no option has, and how a fit cannot be run."""
     known = (*_FIT_OPTIONS, *_RUN_OPTIONS, *_FORMAT_OPTIONS)
     for name in options:
         if name not in known:
             raise TypeError(f"{name}: unknown option; expected some of {', '.join(known)}")
+    check_unit("dark_current_unit", options.get("dark_current_unit"), rate_unit)
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
     executor = options.get("executor")
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):

@@ -13,7 +13,7 @@ References: Brandt 2024a (PASP 136, 045004), the fit; Brandt 2024b (PASP 136, 04
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -33,6 +33,7 @@ from rampfit_numba.checks import as_array, check_read_times
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows
 from rampfit_numba.file_arrays import as_file_array
+from rampfit_numba.first_run import compile_or_load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -260,6 +261,21 @@ def mask_jumps(  # noqa: PLR0917  (the original's signature)
     return _Fit(diffs, Cov, sig, diffs2use, None, maximum_cores).search(limits)
 
 
+@cache
+def _make_ready() -> None:
+    """Compile the kernels, and say so, or load them from the cache."""
+    compile_or_load("fitramp", "fitramp", _fit_smallest)
+
+
+def _fit_smallest() -> None:
+    table = Covar([0.0, 1.0])._table  # noqa: SLF001  (of this module)
+    cube, plane, flags = np.zeros((1, 1, 1)), np.ones((1, 1)), np.ones((1, 1, 1), np.uint8)
+    inputs = GivenInputs(cube, flags, plane, plane)
+    search_given_rows(inputs, GivenFound(plane.copy(), flags.copy()), table, (1.0, 1.0))
+    fit_given_rows(inputs, GivenRates(*(plane.copy() for _ in range(4))), table)
+    weigh_given_rows(inputs, GivenWeights(cube.copy()), table)
+
+
 class _Weigh(NamedTuple):
     """What the weights of a fit follow from."""
 
@@ -301,6 +317,7 @@ class _Fit:
                 f"got shape {self._shape}"
             )
         self._table = covar._table  # noqa: SLF001  (of this module)
+        _make_ready()
         sigma = _per_pixel("sig", sig, self._shape[1:], "electron")
         if guess is not None:
             guess = _per_pixel("countrateguess", guess, self._shape[1:], "electron / s")

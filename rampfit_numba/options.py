@@ -29,7 +29,8 @@ class FitOptions:
         Treat a ramp with exactly one good group as having none. Exposures of one group are never suppressed. The
         likelihood fits need two neighbouring good groups anyway: there it has no effect.
     firstgroup, lastgroup : int, optional
-        First and last group to use, 0-based and inclusive; groups outside count as DO_NOT_USE.
+        First and last group to use, 0-based and inclusive; groups outside count as DO_NOT_USE. Both must be groups that
+        the exposure has.
     save_opt : bool
         Also return the fit of every segment (fitopt). The likelihood fits have no segments; for a file it then asks for
         the product with the chi-square, as in the pipeline.
@@ -77,13 +78,7 @@ class FitOptions:
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name}: expected True or False; got {value!r}")
             object.__setattr__(self, name, bool(value))
-        for name in ("firstgroup", "lastgroup"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, Integral):
-                raise TypeError(f"{name}: expected an integer or None; got {value!r}")
-            object.__setattr__(self, name, int(value))
+        self._check_range()
         object.__setattr__(self, "rejection_threshold", self._checked_threshold())
         object.__setattr__(self, "pedestal", self._checked_pedestal())
         self._refuse_unknown()
@@ -92,13 +87,34 @@ class FitOptions:
         if self.readnoise_kind not in READNOISE_KINDS:
             raise ValueError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
 
-    def for_groups(self, ngroups: int) -> FitOptions:
+    def _check_range(self) -> None:
+        for name in ("firstgroup", "lastgroup"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise TypeError(f"{name}: expected an integer or None; got {value!r}")
+            if value < 0:
+                raise ValueError(f"{name}: expected a group, counted from 0; got {value}")
+            object.__setattr__(self, name, int(value))
+        if None not in (self.firstgroup, self.lastgroup) and self.firstgroup > self.lastgroup:  # type: ignore[operator]
+            raise ValueError(f"firstgroup: expected a group up to lastgroup, {self.lastgroup}; got {self.firstgroup}")
+
+    def check_groups(self, ngroups: int) -> None:
+        """Refuse a first or last group that an exposure of `ngroups` groups does not have; raises ValueError."""
+        for name in ("firstgroup", "lastgroup"):
+            value = getattr(self, name)
+            if value is not None and value >= ngroups:
+                raise ValueError(f"{name}: expected a group of the exposure, 0 to {ngroups - 1}; got {value}")
+
+    def for_groups(self, ngroups: int, *, even: bool = True) -> FitOptions:
         """Return the options that an exposure of `ngroups` groups is fitted with.
 
         They are these, unless the algorithm needs more groups: then ``"ols"`` steps in, without what it does not know.
+        It cannot where the groups are not `even` in time: there is no search for jumps in so few groups, but a fit.
         """
         asked, short = ALGORITHMS[self.algorithm], ALGORITHMS[SHORT_RAMPS]
-        if ngroups >= asked.fewest_groups:
+        if ngroups >= asked.fewest_groups or (short.needs_even_groups and not even):
             return self
         unknown = set(asked.own_options) - set(short.own_options)
         defaults: dict[str, Any] = {option.name: option.default for option in fields(self) if option.name in unknown}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
+from rampfit_numba.files import FileResult
 from rampfit_numba.io.fits import check_outputs, product_paths
 from rampfit_numba.io.products import Provenance
 from rampfit_numba.io.read_products import write_read_products
@@ -45,7 +46,7 @@ def fit_reads(
     name: str = "",
     overwrite: bool = False,
     **options: Any,  # noqa: ANN401  (those of read_reads and fit_ramps)
-) -> list[Path]:
+) -> FileResult:
     """Fit the exposure in files of plain reads and write its rate, and that of each integration if it has several.
 
     The products have SCI, ERR, DQ, VAR_POISSON, VAR_RNOISE, of the likelihood fits CHISQ and DOF, and NREADS, the
@@ -75,8 +76,8 @@ def fit_reads(
 
     Returns
     -------
-    list of Path
-        The files written.
+    FileResult
+        ``path``, the first file, and ``products``, the files written; also a sequence of these.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def fit_reads(
     --------
     >>> from rampfit_numba import fit_reads
     >>> fit_reads("R01.fits", 6.0, 2.1, frame_time=10.65, saturation=45000, output_dir="out")  # doctest: +SKIP
-    [PosixPath('out/R01_rate.fits')]
+    FileResult(path=PosixPath('R01.fits'), products=(PosixPath('out/R01_rate.fits'),), error=None)
     """
     known = (*_READING, *_FITTING, *_RUNNING)
     for option in options:
@@ -125,7 +126,7 @@ def fit_reads(
     write_read_products(fit, nreads, planned, provenance, overwrite=overwrite)
     for product in planned.values():
         log.info("Saved %s", product)
-    return list(planned.values())
+    return FileResult(files[0], tuple(planned.values()))
 
 
 def _gain(exposure: Exposure, given: Any) -> Any:  # noqa: ANN401

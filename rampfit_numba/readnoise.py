@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _ENOUGH_PIXELS = 1 << 16
 _FEWEST_RAMPS = 100
 _ROUNDS, _CLOSE = 40, 2e-4
+#: A gain, in e-/DN, with which photons make none.
+_NO_PHOTON_NOISE = 1e30
 #: Ratio of the median absolute value to the standard deviation of normal numbers.
 _MEDIAN_OF_NORMAL = 0.6744897501960817
 #: Sum of the squares of the coefficients of a second difference, 1, -2, 1.
@@ -30,7 +32,7 @@ _FLAGGED = np.uint32(dq.DO_NOT_USE | dq.SATURATED | dq.JUMP_DET)
 _PIECES = 200
 
 
-def estimate_readnoise(exposure: Exposure, gain: ArrayLike) -> float:
+def estimate_readnoise(exposure: Exposure, gain: ArrayLike | None = None) -> float:
     """Return the noise of a single read, in DN: that with which the chi-squares of the ramps have the right median.
 
     Only ramps count that have no flag and whose differences of neighbouring reads have more read noise than photon
@@ -44,8 +46,8 @@ def estimate_readnoise(exposure: Exposure, gain: ArrayLike) -> float:
     ----------
     exposure : Exposure
         Of four reads or more.
-    gain : float or array_like, shape (nrows, ncols)
-        In e-/DN.
+    gain : float or array_like, shape (nrows, ncols), optional
+        In e-/DN. None: the exposure is dark, there is no photon noise.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def estimate_readnoise(exposure: Exposure, gain: ArrayLike) -> float:
         raise ValueError(f"exposure: expected {fewest} reads or more; got {exposure.ngroups}")
     rows = _some_rows(exposure)
     part = exposure.rows(rows)
-    conversion = np.asarray(gain)
+    conversion = np.asarray(_NO_PHOTON_NOISE if gain is None else gain)
     conversion = conversion[rows] if conversion.ndim > 1 else conversion
     expected = _median_of_chisquare(exposure.ngroups - 2)
     frames = exposure.nframes if exposure.read_times is None else len(exposure.read_times[0])

@@ -42,8 +42,9 @@ class Rate:
     chisq : ndarray of float32, shape (nrows, ncols), or None
         Chi-square of the fit; None where the algorithm has none (``"ols"``).
     dof : ndarray of int32, shape (nrows, ncols), or None
-        Differences of neighbouring groups that the fit used, in all integrations together; a fit of one rate to them
-        leaves one degree of freedom less to the chi-square. None for ``"ols"``.
+        Degrees of freedom of `chisq`: differences of neighbouring groups that the fit used, less the rates fitted to
+        them, which are one for each integration, but one for all of them with ``"likely_joint"``; 0 where nothing
+        was fitted. None for ``"ols"``.
     header : ExposureHeader or None
         The exposure's header.
     """

@@ -121,10 +121,24 @@ def make_exposure(case: Case) -> Exposure:
     )
 
 
+def with_usable_range(case: Any) -> Any:
+    """Return a case whose range of groups the package takes: what the pipeline makes of one that it does not."""
+    ngroups = case.data.shape[1]
+    first, last = case.firstgroup, case.lastgroup
+    first = None if first is None else max(first, 0)
+    low, high = first or 0, ngroups - 1 if last is None else last
+    if (first, last) == (None, None) or low >= high:
+        return replace(case, firstgroup=None, lastgroup=None)
+    if low >= ngroups:
+        return replace(case, firstgroup=None, lastgroup=None, groupdq=case.groupdq | np.uint8(1))
+    return replace(case, firstgroup=first, lastgroup=None if high >= ngroups else last)
+
+
 def run_engine(case: Case, **options: Any) -> RampFit:
     """Fit the case with the package; its own warnings are expected here, any other one is an error."""
     from rampfit_numba import RampFitWarning, fit_ramps
 
+    case = with_usable_range(case)
     chosen = {
         "suppress_one_group": case.suppress_one_group,
         "firstgroup": case.firstgroup,

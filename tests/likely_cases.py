@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests.cases import flag_missing_rates
+from tests.cases import flag_missing_rates, with_usable_range
 from tests.reference import DQ_FLAGS, Model, step_group_range
 
 if TYPE_CHECKING:
@@ -134,15 +134,16 @@ def run_engine(case: LikelyCase, algorithm: str = "likely", **options: Any) -> R
     """Fit with `fit_ramps`; its own warnings are expected here, any other one is an error."""
     from rampfit_numba import Exposure, RampFitWarning, fit_ramps
 
+    case = with_usable_range(case)
+    times: dict[str, Any] = {"read_times": case.read_times}
+    if case.read_times is None:
+        times = {"frame_time": case.frame_time, "nframes": case.nframes, "groupgap": case.groupgap}
+        times["group_time"] = (case.nframes + case.groupgap) * case.frame_time
     exposure = Exposure(
         case.data,
         case.groupdq,
-        (case.nframes + case.groupgap) * case.frame_time,
         pixeldq=case.pixeldq,
-        frame_time=case.frame_time,
-        nframes=case.nframes,
-        groupgap=case.groupgap,
-        read_times=case.read_times,
+        **times,
         average_dark_current=case.dark,
         zeroframe=case.zeroframe,
     )

@@ -190,6 +190,11 @@ def _flag(case: LikelyCase, fit: LikelyFit, where: tuple[int, int, int], before:
         fit.groupdq[i, k + (0 if case.splits else 1), row, col] |= J
 
 
+def _freedom(used: float, rate: float) -> float:
+    """Return the degrees of freedom of differences to which one rate was fitted."""
+    return 0 if math.isnan(rate) else max(used - 1, 0)
+
+
 def _store(planes: dict[str, Any], where: tuple[int, ...], values: tuple[float, ...]) -> None:
     for name, value in zip(("data", "err", "var_poisson", "var_rnoise", "chisq", "dof"), values, strict=True):
         planes[name][where] = value
@@ -211,7 +216,7 @@ def _pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, h
         fitted = solve(_sound(photon + read), ramp.d, found.used)
         w = fitted.x / fitted.weight
         values = (fitted.rate, np.sqrt(1 / fitted.weight), w @ photon @ w, w @ read @ w, fitted.chisq)
-        _store(fit.rateints, (i, row, col), (*values, found.used.sum()))
+        _store(fit.rateints, (i, row, col), (*values, _freedom(found.used.sum(), values[0])))
         _flag(case, fit, (i, row, col), ramp.used, found.used)
         hinges.used[i, row, col] = ramp.used.sum()
         hinges.margin[i, row, col] = found.margin
@@ -361,7 +366,7 @@ def _pooled(found: list[_Part | None]) -> tuple[float, ...]:
         sum(v * (p.weight / weight) ** 2 for v, p in zip(values, there, strict=True))
         for values in ([p.of_photon for p in there], [p.of_read for p in there])
     )
-    return (rate, math.sqrt(1 / weight), of_photon, of_read, chisq, sum(p.count for p in there))
+    return (rate, math.sqrt(1 / weight), of_photon, of_read, chisq, _freedom(sum(p.count for p in there), rate))
 
 
 def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:  # noqa: PLR0917
@@ -376,9 +381,9 @@ def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: Likely
     _store(fit.rate, (row, col), _pooled(last))
     dof = fit.rateints["dof"][:, row, col]
     for i, (part, search, ramp) in enumerate(zip(last, second, pixel.ramps, strict=True)):
-        values = (NAN,) * 5 + (used[i].sum(),) if part is None else _pooled([part])
+        values = (NAN,) * 5 + (0,) if part is None else _pooled([part])
         if pixel.refused(search):
-            values = (NAN,) * 4 + (search.chisq, int(search.used.sum()))
+            values = (NAN,) * 4 + (search.chisq, max(int(search.used.sum()) - 1, 0))
         _store(fit.rateints, (i, row, col), values)
         _flag(case, fit, (i, row, col), ramp.used, search.used)
         hinges.used[i, row, col] = ramp.used.sum()
@@ -387,7 +392,6 @@ def _joint_pixel(case: LikelyCase, row: int, col: int, times: Times, fit: Likely
         hinges.margin[i, row, col] = min(close, search.margin, first[i].margin)
         hinges.coupling[i, row, col] = hinges.cancelled[i, row, col] = hinges.remains[i, row, col] = math.inf
     believed = [not pixel.refused(s) for s in second]
-    fit.rate["dof"][row, col] = dof.sum(where=believed)
-    if fit.rate["dof"][row, col] == 0 and not all(believed):
+    if np.isnan(fit.rate["data"][row, col]) and not all(believed):
         chisqs = [s.chisq for s in second if pixel.refused(s)]
         _store(fit.rate, (row, col), (NAN,) * 4 + (sum(chisqs), dof.sum()))

@@ -132,10 +132,10 @@ def test_defaults_are_those_of_the_function(files, recorded):
 
 
 def test_every_option_reaches_the_fit(files, recorded):
-    words = ["--algorithm", "OLS_C", "--firstgroup", "-1", "--lastgroup", "4", "--executor", "threads", "--overwrite"]
+    words = ["--algorithm", "OLS_C", "--firstgroup", "1", "--lastgroup", "4", "--executor", "threads", "--overwrite"]
     assert main([str(files[0]), *references(files), *words, "--maximum-cores", "3"]) == 0
     options = recorded[0][1]
-    expected = {"algorithm": "OLS_C", "firstgroup": -1, "lastgroup": 4, "executor": "threads", "overwrite": True}
+    expected = {"algorithm": "OLS_C", "firstgroup": 1, "lastgroup": 4, "executor": "threads", "overwrite": True}
     assert {name: options[name] for name in expected} == expected
     assert options["maximum_cores"] == "3"
 

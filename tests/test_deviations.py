@@ -7,7 +7,7 @@ import pytest
 
 from rampfit_numba import RampFit, RampFitWarning, fit_ramps
 from rampfit_numba.result import NO_VALID_FIT
-from tests.cases import Case, make_exposure, plain, run_engine
+from tests.cases import Case, make_exposure, plain, run_engine, with_usable_range
 from tests.compare import Comparison, nothing_to_fit_failures
 from tests.random_exposures import random_case
 from tests.reference import reference_fit
@@ -229,13 +229,11 @@ def test_5_nothing_to_fit(flags: list[int], changes: dict[str, object], save_opt
     assert reference_fit(case) is None
     with pytest.warns(RampFitWarning):
         fit = fit_ramps(
-            make_exposure(case),
+            make_exposure(with_usable_range(case)),
             case.readnoise,
             case.gain,
             save_opt=save_opt,
             suppress_one_group=case.suppress_one_group,
-            firstgroup=case.firstgroup,
-            lastgroup=case.lastgroup,
         )
     assert fit.nothing_to_fit
     assert not nothing_to_fit_failures(case, plain(fit))

@@ -237,7 +237,7 @@ class TestSeveralFiles:
         assert len(listing(tmp_path / "out")) == 4
 
     def test_interrupt_is_no_failure_of_a_file(self, paths, monkeypatch):
-        def interrupted(_path):
+        def interrupted(_path, **_options):
             raise KeyboardInterrupt
 
         monkeypatch.setattr("rampfit_numba.io.jwst_files.read_exposure", interrupted)

@@ -12,7 +12,7 @@ import pytest
 
 from rampfit_numba import Exposure, RampFitWarning, fit_ramps
 from tests.bulk_exposures import bulk_case
-from tests.cases import RATE_PLANES, Case, PlainFit, make_exposure, plain, run_engine
+from tests.cases import RATE_PLANES, Case, PlainFit, make_exposure, plain, run_engine, with_usable_range
 from tests.compare import Comparison, assert_same
 from tests.naive import naive_fit
 from tests.random_exposures import random_case
@@ -192,6 +192,7 @@ def test_calls_from_many_threads() -> None:
 
 
 def fit_quietly(case: Case) -> PlainFit:
+    case = with_usable_range(case)
     fit = fit_ramps(
         make_exposure(case),
         case.readnoise,

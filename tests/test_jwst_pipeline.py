@@ -151,7 +151,7 @@ def test_the_engines_messages_in_the_pipelines_own_class(capfd):
         result = pipeline.Detector1Pipeline.call("jw01_uncal.fits", steps=only_ramp_fit(firstgroup=5, lastgroup=3))
     assert (engine.level, engine.propagate, engine.handlers) == before
     shown = capfd.readouterr().err
-    warning = "algorithms.groups - WARNING - No group range from 5 to 3: firstgroup and lastgroup are ignored"
+    warning = "jwst.fitting - WARNING - No group range from 5 to 3: firstgroup and lastgroup are ignored"
     for line in (warning, "rampfit_numba.api - INFO - Ramps fitted in "):
         assert shown.count(line) == 1
         assert sum(line in kept for kept in result.cal_logs.instance["calwebb_detector1"]) == 1

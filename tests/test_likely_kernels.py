@@ -241,7 +241,7 @@ def test_long_ramp(joint: bool) -> None:
     assert value == pytest.approx(x @ d / weight, rel=1e-5)
     assert float(fit.rate["err"][0, 0]) == pytest.approx(weight**-0.5, rel=2e-4)
     assert float(fit.rate["chisq"][0, 0]) == pytest.approx(ngroups - 3, abs=6 * np.sqrt(2 * ngroups))
-    assert fit.rate["dof"][0, 0] == ngroups - 2
+    assert fit.rate["dof"][0, 0] == ngroups - 3
 
 
 def test_uneven_times_do_not_overflow() -> None:

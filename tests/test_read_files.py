@@ -411,6 +411,7 @@ class TestReadNoise:
         reads = generator.normal(1000, 3.0, (12, 100, 100)) - 0.02 * np.arange(12)[:, None, None]
         exposure = Exposure.from_reads(reads, frame_time=5.0, nframes=4, invert=65536, saturation=65000)
         assert estimate_readnoise(exposure, 2.0) == pytest.approx(6.0, rel=0.01)
+        assert estimate_readnoise(exposure) == pytest.approx(6.0, rel=0.01)  # dark
 
     def test_what_tells_nothing_is_refused(self):
         bright = np.random.default_rng(1).poisson(4e4, (10, 50, 50)).cumsum(axis=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -157,6 +159,16 @@ def test_a_saturated_read_that_is_flagged_anyway_says_nothing_of_the_later_ones(
     assert (rates[0].rate.dq & dq.SATURATED).all()
     assert not (rates[1].rate.dq & dq.SATURATED).any()
     np.testing.assert_allclose(rates[1].rate.data, 100.0)
+
+
+def test_room_for_results_must_not_be_a_correction():
+    level = np.full(SHAPE[2:], 4e4, np.float32)
+    exposure = Exposure.from_reads(raw_reads(), frame_time=1.0, saturation=level)
+    earlier = fit_ramps(exposure, 5.0, 2.0)
+    room = replace(earlier, rate=replace(earlier.rate, data=level))
+    with pytest.raises(ValueError, match="got that of saturation"):
+        fit_ramps(exposure, 5.0, 2.0, out=room)
+    np.testing.assert_array_equal(fit_ramps(exposure, 5.0, 2.0, out=earlier).rate.data, earlier.rate.data)
 
 
 def test_times_of_reads():

@@ -36,6 +36,13 @@ def read_rules(corrections: ReadCorrections | None) -> ReadRules | None:
     return ReadRules(float("nan") if inverted_from is None else inverted_from, corrections.from_first)
 
 
+def make_ready() -> None:
+    """Compile the kernel, or load it, before several workers do."""
+    nothing = np.empty(0, np.float32)
+    samples, flags = np.zeros((1, 1, 1), np.float32), np.zeros((1, 1, 1), np.uint8)
+    correct_reads(samples, flags, 1, nothing, nothing, np.empty((0, 0), np.float32), np.float32("nan"), False)  # noqa: FBT003
+
+
 class Corrector:
     """Corrects windows of the inputs that were copied to buffers."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_references(parser: Parser) -> None:
-    """Add ``--readnoise``, ``--gain`` and ``--readnoise-kind``."""
+    """Add ``--readnoise``, ``--gain``, ``--readnoise-kind`` and ``--dark-current-unit``."""
     references = parser.add_argument_group("references (required, but for WFC3/IR files)")
     for name, unit in (("readnoise", "DN; see --readnoise-kind"), ("gain", "e-/DN")):
         references.add_argument(f"--{name}", type=reference, metavar="FILE|NUMBER", help=f"{name} ({unit})")
@@ -26,6 +26,11 @@ def add_references(parser: Parser) -> None:
         choices=("cds", "single"),
         help="the read noise is that of the difference of two frames (cds, the default: JWST's reference files), or of "
         "a single frame",
+    )
+    references.add_argument(
+        "--dark-current-unit",
+        choices=("DN/s", "electron/s"),
+        help="unit of the exposure's average dark current, AVDRKCUR (default: its BUNIT, or DN/s as in the pipeline)",
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.exposure import Exposure, ExposureHeader
+from rampfit_numba.exposure import CarriedTable, Exposure, ExposureHeader
 from rampfit_numba.io import hdus
 from rampfit_numba.messages import RampFileError, how_to_install
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _KEPT = frozenset({"SCI", "GROUPDQ", "PIXELDQ", "ZEROFRAME", "AVDRKCUR", "INT_TIMES", "ASDF"})
 
+# Tables about the groups, which are gone after the fit.
+_OF_THE_RAMPS = frozenset({"GROUP"})
 # Which keyword or extension an argument of Exposure comes from: its complaints are passed on under these names.
 ORIGINS = {
     "data": "extension SCI",
@@ -34,6 +36,8 @@ ORIGINS = {
     "groupgap": "keyword GROUPGAP",
     "drop_frames1": "keyword DRPFRMS1",
     "instrument": "keyword INSTRUME",
+    "data_unit": "BUNIT of extension SCI",
+    "dark_current_unit": "BUNIT of extension AVDRKCUR",
     "read_times": "meta.exposure.read_times in extension ASDF",
 }
 
@@ -44,16 +48,19 @@ _NDIM = 4
 _READ_TIMES = re.compile(rb"\bread_times['\"]?\s*:\s*(\[\s*\]|null\b|~)?")
 
 
-def read_exposure(path: str | os.PathLike[str]) -> Exposure:
+def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None = None) -> Exposure:
     """Return the exposure in a jump-step (or ramp) file; its ramps stay in the file and are mapped.
 
     Parameters
     ----------
     path : path-like
         FITS file, may be gzip-compressed. SCI (nints, ngroups, nrows, ncols) in DN, GROUPDQ, and the primary header's
-        TGROUP, TFRAME (both in s) and NFRAMES are required; PIXELDQ, ZEROFRAME, AVDRKCUR, INT_TIMES, GROUPGAP,
-        DRPFRMS1 and INSTRUME are used where present. NINTS and NGROUPS are not: a segment of a time series holds fewer
-        integrations than its exposure.
+        TGROUP, TFRAME (both in s) and NFRAMES are required (these three not where the ASDF extension has explicit read
+        times); PIXELDQ, ZEROFRAME, AVDRKCUR, INT_TIMES, GROUPGAP, DRPFRMS1 and INSTRUME are used where present. NINTS
+        and NGROUPS are not: a segment of a time series holds fewer integrations than its exposure. BUNIT of SCI may be
+        DN (also called ADU or counts) or electron.
+    dark_current_unit : str, optional
+        Unit of AVDRKCUR, see :class:`rampfit_numba.Exposure`. None: its BUNIT, if it has one.
 
     Returns
     -------
@@ -75,32 +82,39 @@ def read_exposure(path: str | os.PathLike[str]) -> Exposure:
     path = Path(path)
     found = hdus.scan(path, _KEPT)
     primary = found[0].header
-    _refuse_stripes(path, primary)
+    _refuse_superstripes(path, primary)
     sci, groupdq = _required(path, found, "SCI"), _required(path, found, "GROUPDQ")
     hdus.check_image(path, sci)
     _check_shapes(path, found, sci.shape)
 
-    keywords = Keywords(path, primary)
+    keywords, read_times = Keywords(path, primary), _read_times(path, found)
+    implied = read_times is not None  # and needs no keyword
     try:
         return Exposure(
             hdus.physical_image(path, sci),
             hdus.physical_image(path, groupdq, flags=True),
-            keywords.number("TGROUP", "the time from group to group in s"),
+            keywords.number("TGROUP", "the time from group to group in s", optional=implied),
             pixeldq=_optional(path, found, "PIXELDQ", flags=True),
-            frame_time=keywords.number("TFRAME", "the time from frame to frame in s"),
-            nframes=keywords.integer("NFRAMES"),
+            frame_time=keywords.number("TFRAME", "the time from frame to frame in s", optional=implied),
+            nframes=keywords.optional_integer("NFRAMES") if implied else keywords.integer("NFRAMES"),
             groupgap=keywords.integer("GROUPGAP", 0),
             drop_frames1=keywords.integer("DRPFRMS1", 0),
-            read_times=_read_times(path, found),
+            read_times=read_times,
             average_dark_current=_optional(path, found, "AVDRKCUR"),
             zeroframe=_optional(path, found, "ZEROFRAME"),
             instrument=keywords.text("INSTRUME"),
-            header=ExposureHeader(primary, sci.header, _int_times(path, found), path.name),
+            data_unit=hdus.text(sci.header, "BUNIT") or hdus.text(primary, "BUNIT") or None,
+            dark_current_unit=_dark_current_unit(found, dark_current_unit),
+            header=ExposureHeader(
+                primary, sci.header, _int_times(path, found), path.name, _tables(path, found), _left_out(found)
+            ),
         )
     except RampFileError:
         raise
     except (TypeError, ValueError) as error:
         argument, _, complaint = str(error).partition(": ")
+        if argument == "dark_current_unit" and dark_current_unit is not None:
+            raise
         raise RampFileError(f"{path}: {ORIGINS.get(argument, argument)}: {complaint}") from error
 
 
@@ -125,15 +139,14 @@ def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
     raise RampFileError(f"{path}: extension {name} is missing; {advice}")
 
 
-def _refuse_stripes(path: Path, primary: fits.Header) -> None:
-    where = "the primary header"
-    keywords = [name for name in ("SSTR_NST", "MSTR_RD1") if hdus.keyword(path, primary, name, where, 0) > 0]
-    if hdus.text(primary, "DATAMODL") == "SuperstripeRampModel":
-        keywords.append("DATAMODL")
-    if keywords:
+def _refuse_superstripes(path: Path, primary: fits.Header) -> None:
+    """Refuse superstripes that are not put together yet: their integrations show different parts of the detector."""
+    several = hdus.keyword(path, primary, "SSTR_NST", "the primary header", 0) > 0
+    if several or hdus.text(primary, "DATAMODL") == "SuperstripeRampModel":
         raise RampFileError(
-            f"{path}: was read out in stripes ({', '.join(keywords)} = {primary[keywords[0]]}), "
-            "which is out of scope here; use the JWST pipeline"
+            f"{path}: holds superstripes one by one, as they were read ({hdus.stripe_keywords(primary)}; DATAMODL = "
+            f"{hdus.text(primary, 'DATAMODL') or 'none'}): its integrations show different parts of the detector; the "
+            "pipeline's refpix step puts them together: run Detector1 up to and with the jump step first"
         )
 
 
@@ -165,6 +178,26 @@ def _optional(path: Path, found: Sequence[hdus.Hdu], name: str, *, flags: bool =
     return hdus.physical_image(path, hdu, flags=flags) if hdu is not None and hdu.shape else None
 
 
+def _dark_current_unit(found: Sequence[hdus.Hdu], stated: str | None) -> str | None:
+    hdu = hdus.find(found, "AVDRKCUR")
+    return stated if stated is not None or hdu is None else hdus.text(hdu.header, "BUNIT") or None
+
+
+def _tables(path: Path, found: Sequence[hdus.Hdu]) -> tuple[CarriedTable, ...]:
+    """Return the tables that go on into the products, beside INT_TIMES."""
+    return tuple(CarriedTable(hdu.name, hdu.header, hdus.table(path, hdu)) for hdu in found if _goes_on(hdu))
+
+
+def _goes_on(hdu: hdus.Hdu) -> bool:
+    if hdus.text(hdu.header, "XTENSION") != "BINTABLE" or not hdu.nbytes or hdus.text(hdu.header, "ZIMAGE") == "True":
+        return False
+    return hdu.name not in _KEPT and hdu.name not in _OF_THE_RAMPS
+
+
+def _left_out(found: Sequence[hdus.Hdu]) -> tuple[str, ...]:
+    return tuple(hdu.name or "(no name)" for hdu in found[1:] if hdu.name not in _KEPT and not _goes_on(hdu))
+
+
 def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:
     hdu = hdus.find(found, "INT_TIMES")
     return hdus.table(path, hdu) if hdu is not None and hdu.nbytes else None
@@ -177,9 +210,11 @@ class Keywords:
         self._path = path
         self._primary = primary
 
-    def number(self, name: str, meaning: str) -> float:
-        """Return a keyword's number, which must be there; `meaning` says what it is."""
+    def number(self, name: str, meaning: str, *, optional: bool = False) -> float | None:
+        """Return a keyword's number, which must be there unless it is `optional`; `meaning` says what it is."""
         value = self._value(name)
+        if value is None and optional:
+            return None
         if value is None:
             raise RampFileError(f"{self._path}: the primary header has no keyword {name}; add it ({meaning})")
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -189,6 +224,10 @@ class Keywords:
     def integer(self, name: str, default: int | None = None) -> int:
         """Return a keyword's integer; it must be there if there is no default."""
         return hdus.keyword(self._path, self._primary, name, "the primary header", default)
+
+    def optional_integer(self, name: str) -> int | None:
+        """Return a keyword's integer, or None where there is none."""
+        return None if self._value(name) is None else self.integer(name)
 
     def text(self, name: str) -> str:
         """Return a keyword's string, empty where there is none."""

@@ -119,7 +119,7 @@ FORMATS: Final = (
         own_options=("flat", "exclude_reads", "flatten"),
         brings_references=True,
     ),
-    Format("JWST", "jwst_files", tables_jumps=True),
+    Format("JWST", "jwst_files", own_options=("dark_current_unit",), tables_jumps=True),
 )
 #: Enough to hold the primary header of nearly every file; a longer one is told by its first cards as well.
 _START = 64 * 2880

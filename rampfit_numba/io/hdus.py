@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import stat
 import zlib
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Hdu:
 
 
 def scan(path: Path, keep: Collection[str]) -> tuple[Hdu, ...]:
-    """Return the HDUs of a FITS file; of a gzip-compressed one also the data of those named in `keep`.
+    """Return the HDUs of a FITS file; of a gzip-compressed one also the data of those named in `keep`, and of tables.
 
     Raises
     ------
@@ -100,7 +101,8 @@ def _walk(path: Path, file: _File, size: int | None, keep: Collection[str]) -> l
         end = offset + nbytes
         if size is not None and end > size:
             _raise_truncated(path, f"{where} ends at byte {end}, the file at byte {size}")
-        content = _read_exactly(path, file, nbytes, where) if name in keep else None
+        wanted = name in keep or (bool(keep) and text(header, "XTENSION") == "BINTABLE")
+        content = _read_exactly(path, file, nbytes, where) if wanted else None
         file.seek(offset + -(-nbytes // _BLOCK) * _BLOCK)
         # A decompressing file cannot know its size: it stops where the stream ends. (The last padding may be missing.)
         if size is None and file.tell() < end:
@@ -190,6 +192,12 @@ def keyword_value(path: Path, header: fits.Header, name: str, where: str) -> obj
     except fits.VerifyError as error:
         raise RampFileError(f"{path}: keyword {name} of {where} cannot be understood; correct its card") from error
     return None if isinstance(value, fits.card.Undefined) else value
+
+
+def stripe_keywords(header: fits.Header) -> str:
+    """Return the keywords of a readout in stripes that a header has, with their values; empty where it has none."""
+    found = [(card.keyword, card.value) for card in header.cards if re.match(r"[MS]STR_", card.keyword)]
+    return ", ".join(f"{name} = {value}" for name, value in found if not isinstance(value, fits.card.Undefined))
 
 
 def text(header: fits.Header, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from rampfit_numba.io.exposures import read_exposure
@@ -18,15 +19,20 @@ if TYPE_CHECKING:
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import RampFit
 
+log = logging.getLogger(__name__)
+
 
 def is_kind(_: bytes) -> bool:
     """Take every file: reading it says what it lacks."""
     return True
 
 
-def read(path: Path) -> Exposure:
-    """Return the exposure in a file."""
-    return read_exposure(path)
+def read(path: Path, dark_current_unit: str | None = None) -> Exposure:
+    """Return the exposure in a file; say what of it goes no further."""
+    exposure = read_exposure(path, dark_current_unit=dark_current_unit)
+    if exposure.header is not None and exposure.header.left_out:
+        log.info("%s: not carried over to the products: %s", path, ", ".join(exposure.header.left_out))
+    return exposure
 
 
 def paths(path: Path, destination: Destination, options: FitOptions) -> dict[str, Path]:
@@ -42,7 +48,13 @@ def paths(path: Path, destination: Destination, options: FitOptions) -> dict[str
     )
 
 
-def write(fit: RampFit, path: Path, destination: Destination, references: dict[str, ReferenceImage]) -> Sequence[Path]:
+def write(
+    fit: RampFit,
+    path: Path,
+    destination: Destination,
+    references: dict[str, ReferenceImage],
+    dark_current_unit: str | None = None,  # noqa: ARG001  (an option of reading)
+) -> Sequence[Path]:
     """Write rate, rateints and the optional product."""
     noise, gain = references["readnoise"], references["gain"]
     return write_products(

@@ -53,6 +53,8 @@ _EMPTY_ASDF = (
     b"#ASDF 1.0.0\n#ASDF_STANDARD 1.5.0\n%YAML 1.1\n%TAG ! tag:stsci.edu:asdf/\n--- !core/asdf-1.1.0\n{}\n...\n"
 )
 _RATE_UNIT = "DN/s"
+#: Tables with a row for each integration (or stripe of one): they go with the rates of these.
+_OF_INTEGRATIONS = frozenset({"INT_TIMES_STRIPE"})
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def rate_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None
     'DN/s'
     """
     primary = _primary(fit, "IFUImageModel" if _is_ifu(fit) else "ImageModel", filename, provenance, fitted=True)
-    return fits.HDUList([primary, *_rate_images(fit, fit.rate), empty_asdf()])
+    images = [*_rate_images(fit, fit.rate), *_tables(fit, but=_OF_INTEGRATIONS)]
+    return fits.HDUList([primary, *images, empty_asdf()])
 
 
 def rateints_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
@@ -107,6 +110,7 @@ def rateints_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | 
         times = fits.BinTableHDU(fit.header.int_times.copy(), name="INT_TIMES")
         times.ver = 1
         images.insert(3, times)
+    images += _tables(fit)
     return fits.HDUList([_primary(fit, "CubeModel", filename, provenance, fitted=True), *images, empty_asdf()])
 
 
@@ -148,6 +152,15 @@ def chisq_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | Non
     # Always an ImageModel, and not marked as fitted: both as in the pipeline.
     primary = _primary(fit, "ImageModel", filename, provenance, fitted=False)
     return fits.HDUList([primary, image_hdu("SCI", fit.rate.chisq, _science_cards(fit)), empty_asdf()])
+
+
+def _tables(fit: RampFit, but: frozenset[str] = frozenset()) -> list[fits.BinTableHDU]:
+    """Return the input's tables that go on, as they are."""
+    if fit.header is None:
+        return []
+    carried = [table for table in fit.header.tables if table.name not in but]
+    # Copies, since astropy may change the rows that it writes.
+    return [fits.BinTableHDU(table.rows.copy(), table.header.copy(), name=table.name) for table in carried]
 
 
 def _science_cards(fit: RampFit) -> fits.Header:

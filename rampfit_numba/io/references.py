@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rampfit_numba.checks import as_array
+from rampfit_numba.checks import as_measured, scaled
 from rampfit_numba.io import hdus
 from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
 from rampfit_numba.messages import RampFileError
+from rampfit_numba.units import ELECTRON, gain_unit, is_known, signal_unit
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_UNITS = {"readnoise": "DN", "gain": "electron / DN"}
+_UNITS = {"readnoise": signal_unit, "gain": gain_unit}
+_MEANT = {"readnoise": "DN", "gain": "e-/DN"}
 # NIRSpec's IRS2 readout interleaves reference pixels: its arrays have 3200 rows where SUBSIZE2 says 2048.
 _IRS2_ROWS = (2048, 3200)
 _FULL_FRAME = (2048, 2048)
@@ -40,7 +42,8 @@ class ReferenceImage:
     Attributes
     ----------
     data : ndarray of float32, shape (nrows, ncols), or float
-        Read noise in DN (of two frames or of one, as the file has it) or gain in e-/DN.
+        Read noise in DN (of two frames or of one, as the file has it; a Quantity where it is in electrons) or gain in
+        e-/DN.
     source : str
         Base name of the file; what it was where there was none.
     gain_factor : float or None
@@ -71,7 +74,8 @@ def read_reference(reference: Any, exposure: Exposure, name: str) -> ReferenceIm
     ----------
     reference : path-like, number, or array_like of shape (nrows, ncols)
         A FITS file (extension SCI), cut to the exposure's subarray where the two differ; a number for all pixels, also
-        as a string where no file has this name; or an array (or Quantity), which must fit as it is.
+        as a string where no file has this name; or an array (or Quantity), which must fit as it is. Read noise may be
+        in electrons, as BUNIT of the file's SCI or a Quantity says.
     exposure : Exposure
         Its shape, and SUBSTRT1, SUBSTRT2, SUBSIZE1, SUBSIZE2 of its primary header say what to cut.
     name : {"readnoise", "gain"}
@@ -101,10 +105,12 @@ def read_reference(reference: Any, exposure: Exposure, name: str) -> ReferenceIm
         return _from_file(known, exposure, name)
     if isinstance(known, float):
         return ReferenceImage(known, f"value {known:g}")
+    if not known.ndim:
+        return ReferenceImage(known, f"value {known:g}")
     shape = (exposure.nrows, exposure.ncols)
     if known.shape != shape:
         raise ValueError(f"{name}: expected a number or an array of shape {shape}; got shape {known.shape}")
-    return ReferenceImage(np.ascontiguousarray(known, np.float32), "array")
+    return ReferenceImage(_in_unit(np.ascontiguousarray(known, np.float32), getattr(known, "unit", None)), "array")
 
 
 def resolve_reference(reference: Any, name: str) -> Path | float | np.ndarray:  # noqa: ANN401
@@ -118,7 +124,8 @@ def resolve_reference(reference: Any, name: str) -> Path | float | np.ndarray:  
     Returns
     -------
     Path, float or ndarray
-        A file that exists, a number, or an array of at least one axis; each comes back as it is when resolved again.
+        A file that exists, a number, or an array of at least one axis; read noise in electrons is a Quantity. Each
+        comes back as it is when resolved again.
 
     Raises
     ------
@@ -136,14 +143,29 @@ def resolve_reference(reference: Any, name: str) -> Path | float | np.ndarray:  
         check_file(path)
         return path
     if not isinstance(reference, Real) or isinstance(reference, bool | np.bool_):
-        reference = as_array(name, reference, _UNITS[name])
-        if reference.ndim:
-            return np.asarray(reference)
+        reference, unit = as_measured(name, reference, _UNITS[name])
+    else:
+        unit = None
+    if isinstance(reference, np.ndarray) and reference.ndim:
+        array: np.ndarray = _in_unit(np.asarray(reference), unit)
+        return array
     try:
         check_number(value := float(reference))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    return value
+    if unit != ELECTRON:
+        return value
+    number: np.ndarray = _in_unit(np.float64(value), unit)
+    return number
+
+
+def _in_unit(values: Any, unit: object) -> Any:  # noqa: ANN401
+    """Return a Quantity where the unit is electron: the gain that converts it is another reference."""
+    if str(unit) != ELECTRON:
+        return values
+    from astropy import units
+
+    return np.asarray(values) << units.electron
 
 
 def check_reference(path: Path, name: str) -> tuple[fits.Header, hdus.Hdu]:
@@ -188,7 +210,23 @@ def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
             f"{values.shape}, not {(exposure.nrows, exposure.ncols)}; correct them, or give a {name} reference file of "
             "the same detector and readout mode"
         )
+    values = _converted(path, hdus.text(sci.header, "BUNIT") or hdus.text(primary, "BUNIT"), values, name)
     return ReferenceImage(values, path.name, _gain_factor(path, primary) if name == "gain" else None)
+
+
+def _converted(path: Path, unit: str, values: np.ndarray, name: str) -> np.ndarray:
+    """Return the values of a reference in the unit of the fit, as far as BUNIT tells theirs."""
+    if not unit:
+        return values
+    try:
+        found, factor = _UNITS[name](unit)
+    except ValueError as error:
+        if is_known(unit):
+            raise RampFileError(f"{path}: BUNIT of extension SCI: {error}; give a {name} reference file") from None
+        log.warning("%s: BUNIT = %r is no unit that is known; taken as %s", path, unit, _MEANT[name])
+        return values
+    converted: np.ndarray = _in_unit(scaled(values, factor), found)
+    return converted
 
 
 def _compare_detectors(path: Path, primary: fits.Header, exposure: Exposure) -> None:
@@ -212,6 +250,15 @@ def _cut(
     """
     reference = _reference_subarray(path, primary, shape, exposure)
     science_name = _science_name(exposure)
+    stripes = "" if exposure.header is None else hdus.stripe_keywords(exposure.header.primary)
+    if stripes:
+        if shape == exposure.shape[2:]:
+            return slice(None), slice(None)
+        raise RampFileError(
+            f"{science_name}: was read out in stripes ({stripes}), so its {exposure.nrows} rows x {exposure.ncols} "
+            f"columns are no piece of {path}, {shape[0]} x {shape[1]}; give {name} as a number, or as an array or file "
+            "of the exposure's shape"
+        )
     science: _Subarray | list[str] = list(_SUBARRAY_KEYWORDS)
     if exposure.header is not None:
         science = _read_subarray(Path(science_name), exposure.header.primary)

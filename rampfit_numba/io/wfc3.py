@@ -162,6 +162,7 @@ def read_ima(
         read_times=[[ima.times[read]] for read in kept],
         pixeldq=pixeldq,
         average_dark_current=dark,
+        dark_current_unit=None if dark is None else "DN/s",
         instrument="WFC3",
         header=ExposureHeader(ima.primary, ima.sci, None, ima.path.name),
     )

@@ -16,7 +16,15 @@ from stdatamodels.jwst.datamodels import dqflags as pipeline_flags
 
 from rampfit_numba import dq
 from rampfit_numba.exposure import Exposure
-from rampfit_numba.jwst.fitting import fit_exposure, is_likelihood, known_algorithm, known_cores, usable_options
+from rampfit_numba.jwst.fitting import (
+    explicit_times,
+    fit_exposure,
+    is_likelihood,
+    known_algorithm,
+    known_cores,
+    logged_warnings,
+    usable_options,
+)
 from rampfit_numba.jwst.models import exposure_of, timing, with_own_metadata
 from rampfit_numba.options import FitOptions
 
@@ -81,11 +89,12 @@ def ramp_fit(  # noqa: PLR0917  (stcal's signature)
             raise ValueError(f"dqflags[{name!r}]: expected {getattr(dq, name)}; got {dqflags[name]}")
     _check_weighting(weighting)
     wanted = FitOptions(known_algorithm(algorithm), bool(suppress_one_group), save_opt=bool(save_opt))
-    options = usable_options(wanted, model.data.shape[1])
+    options = usable_options(wanted, model.data.shape[1], getattr(model.meta.exposure, "read_times", None))
     cores = known_cores(max_cores)
     if isinstance(model, DataModel):
         model = with_own_metadata(model)
-    exposure = exposure_of(model, likelihood=is_likelihood(options))
+    with logged_warnings():
+        exposure = exposure_of(model, likelihood=is_likelihood(options))
     return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, options, maximum_cores=cores, executor=_EXECUTOR))
 
 
@@ -125,27 +134,28 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
         save_opt=bool(save_opt),
         rejection_threshold=None if known == "ols" else ramp_data.rejection_threshold,
     )
-    options = usable_options(wanted, ramp_data.data.shape[1])
+    options = usable_options(wanted, ramp_data.data.shape[1], ramp_data.read_pattern)
     cores = known_cores(max_cores)
     likelihood = is_likelihood(options)
     if likelihood and not ramp_data.groupdq.flags.writeable:
         raise ValueError("ramp_data.groupdq: expected a writeable array, for the jumps that are found; it is read-only")
     names = ("group_time", "frame_time", "nframes", "groupgap")
-    exposure = Exposure(
-        ramp_data.data,
-        ramp_data.groupdq if likelihood else _flags_of(ramp_data),
-        pixeldq=ramp_data.pixeldq,
-        drop_frames1=ramp_data.drop_frames1,
-        average_dark_current=ramp_data.average_dark_current,
-        zeroframe=ramp_data.zeroframe,
-        instrument=ramp_data.instrument_name or "",
-        **timing(
-            {name: getattr(ramp_data, name) for name in names},
-            {name: f"ramp_data.{name}" for name in names},
-            ramp_data.read_pattern if likelihood else None,
-            likelihood=likelihood,
-        ),
-    )
+    with logged_warnings():
+        exposure = Exposure(
+            ramp_data.data,
+            ramp_data.groupdq if likelihood else _flags_of(ramp_data),
+            pixeldq=ramp_data.pixeldq,
+            drop_frames1=ramp_data.drop_frames1,
+            average_dark_current=ramp_data.average_dark_current,
+            zeroframe=ramp_data.zeroframe,
+            instrument=ramp_data.instrument_name or "",
+            **timing(
+                {name: getattr(ramp_data, name) for name in names},
+                {name: f"ramp_data.{name}" for name in names},
+                explicit_times(ramp_data.read_pattern),
+                likelihood=likelihood,
+            ),
+        )
     fit = fit_exposure(exposure, readnoise_2d, gain_2d, options, maximum_cores=cores, executor=_EXECUTOR)
     if fit is not None and fit.groupdq is not None:
         jumps = (fit.groupdq & dq.JUMP_DET).astype(ramp_data.groupdq.dtype, copy=False)

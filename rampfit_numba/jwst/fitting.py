@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.registry import ALGORITHMS, find_algorithm
 from rampfit_numba.result import NO_VALID_FIT
+from rampfit_numba.timing import evenly_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import numpy as np
 
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(f"stpipe.{__name__}")  # below "stpipe", whose messages the pipeline shows and keeps
 
+#: With fewer groups the jump step has nothing to find, and skips itself.
+_FEWEST_FOR_JUMPS = 3
 #: The package's own logger, which the pipeline does not know.
 LOGGER = "rampfit_numba"
 
@@ -51,14 +54,80 @@ def shown_name(options: FitOptions) -> str:
     return ALGORITHMS[options.algorithm].pipeline_name or options.algorithm.upper()
 
 
+def pipeline_groups(firstgroup: int | None, lastgroup: int | None, ngroups: int) -> tuple[int | None, int | None, bool]:
+    """Return the range of groups that the pipeline makes of its parameters, with a warning where it makes another.
+
+    Returns
+    -------
+    firstgroup, lastgroup : int or None
+        As :class:`rampfit_numba.FitOptions` takes them.
+    nothing_left : bool
+        No group is left: the pipeline does not notice a first group beyond the last one that there is.
+    """
+    first, last = firstgroup, lastgroup
+    if first is not None and first < 0:
+        log.warning("firstgroup %d is negative: 0 is used", first)
+        first = 0
+    if last is not None and last >= ngroups:
+        log.warning("lastgroup %d is beyond the %d groups: it has no effect", last, ngroups)
+    if (first, last) != (None, None) and (first or 0) >= (ngroups - 1 if last is None else last):
+        log.warning(
+            "No group range from %d to %d: firstgroup and lastgroup are ignored",
+            first or 0,
+            ngroups - 1 if last is None else last,
+        )
+        return None, None, False
+    if first is not None and first >= ngroups:
+        log.warning("firstgroup %d is beyond the %d groups: none is left", first, ngroups)
+        return None, None, True
+    return first, None if last is None or last >= ngroups else last, False
+
+
+def warn_of_skipped(model: Any, options: FitOptions) -> None:  # noqa: ANN401
+    """Log a warning where the flags that OLS relies on were not made, as the model's history of steps has it."""
+    steps = getattr(model.meta, "cal_step", None)
+    ngroups = model.data.shape[1]
+    skipped = [
+        step
+        for step, fewest in (("jump", _FEWEST_FOR_JUMPS), ("saturation", 1))
+        if getattr(steps, step, None) == "SKIPPED" and ngroups >= fewest
+    ]
+    if skipped and not is_likelihood(options):
+        log.warning(
+            "Skipped: the %s step; OLS takes hits and saturated groups without flags for signal; LIKELY searches for "
+            "jumps itself",
+            " and the ".join(skipped),
+        )
+
+
+def explicit_times(read_times: Any) -> list[list[float]] | None:  # noqa: ANN401
+    """Return the times of the frames of each group, whatever kind of list they are; None where there are none."""
+    if read_times is None or len(read_times) == 0:
+        return None
+    return [np.atleast_1d(np.asarray(group, float)).tolist() for group in read_times]
+
+
 def is_likelihood(options: FitOptions) -> bool:
     """Tell whether this is a fit that finds jumps and goes by the times of the frames."""
     return ALGORITHMS[options.algorithm].finds_jumps
 
 
-def usable_options(options: FitOptions, ngroups: int) -> FitOptions:
-    """Return the options with OLS instead of a likelihood fit where the ramps are too short for that."""
-    usable = options.for_groups(ngroups)
+@contextmanager
+def logged_warnings(*, but: str = "\0") -> Iterator[None]:
+    """Make the package's warnings log lines, as a pipeline keeps them; those that begin with `but` are left out."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RampFitWarning)
+        yield
+    for warning in caught:
+        if not issubclass(warning.category, RampFitWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        elif not str(warning.message).startswith(but):
+            log.warning("%s", warning.message)
+
+
+def usable_options(options: FitOptions, ngroups: int, read_times: Any = None) -> FitOptions:  # noqa: ANN401
+    """Return the options with OLS instead of a likelihood fit where the ramps are too short, and evenly read."""
+    usable = options.for_groups(ngroups, even=evenly_read(explicit_times(read_times)))
     if usable != options:
         log.info(
             "The ramp fitting algorithm is being changed to %s: %s needs at least %d groups, and there are %d",
@@ -121,9 +190,7 @@ def fit_exposure(
     log.info("Number of multiprocessing slices: %d", count_workers(maximum_cores, exposure.nrows))
     if is_likelihood(options) and exposure.read_times is not None:
         log.debug("Using explicit read times")
-    with warnings.catch_warnings(), _relayed():
-        # The caller is told below.
-        warnings.simplefilter("ignore", RampFitWarning)
+    with logged_warnings(but="no ramp can be fitted"), _relayed():  # which is told below
         fit = fit_ramps(
             exposure,
             readnoise,

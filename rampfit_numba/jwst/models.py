@@ -11,10 +11,12 @@ from jwst.lib import reffile_utils
 from stdatamodels import DataModel
 from stdatamodels.jwst import datamodels
 
+from rampfit_numba import dq
 from rampfit_numba._version import __version__
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.io.products import history_lines
 from rampfit_numba.jwst.files import reference_named
+from rampfit_numba.jwst.fitting import explicit_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,15 +42,26 @@ def with_own_metadata(model: Any) -> Any:  # noqa: ANN401
     return model.copy(memo=images)
 
 
-def exposure_of(model: Any, *, likelihood: bool = False) -> Exposure:  # noqa: ANN401
+def exposure_of(
+    model: Any,  # noqa: ANN401
+    *,
+    likelihood: bool = False,
+    dark_current_unit: str | None = None,
+    nothing_left: bool = False,
+) -> Exposure:
     """Return the exposure that a ramp model holds.
 
     Parameters
     ----------
     model : RampModel
-        Or whatever has the same attributes. Not modified.
+        Or whatever has the same attributes. Not modified. Its data are in the unit that ``meta.bunit_data`` says, if it
+        says any: DN or electron.
     likelihood : bool
-        It is for a likelihood fit, which goes by the times of the frames; OLS goes by the group time alone.
+        It is for a likelihood fit, which goes by the times of the frames; OLS needs only the group time.
+    dark_current_unit : str, optional
+        As for :class:`rampfit_numba.Exposure`.
+    nothing_left : bool
+        No group is to be used.
 
     Raises
     ------
@@ -56,17 +69,19 @@ def exposure_of(model: Any, *, likelihood: bool = False) -> Exposure:  # noqa: A
         Something is missing or does not fit; the message says what.
     """
     meta = model.meta.exposure
-    read_times = getattr(meta, "read_times", None) if likelihood else None
+    read_times = explicit_times(getattr(meta, "read_times", None))
     given = {name: getattr(meta, name, None) for name in _KEYWORDS}
     labels = {name: _ORIGIN.format(name, keyword) for name, keyword in _KEYWORDS.items()}
     return Exposure(
         model.data,
-        model.groupdq,
+        model.groupdq | np.uint8(dq.DO_NOT_USE) if nothing_left else model.groupdq,
         pixeldq=model.pixeldq,
         drop_frames1=getattr(meta, "drop_frames1", None),
         average_dark_current=_optional(model, "average_dark_current"),
         zeroframe=_optional(model, "zeroframe"),
         instrument=model.meta.instrument.name or "",
+        data_unit=getattr(model.meta, "bunit_data", None) or None,
+        dark_current_unit=dark_current_unit,
         **timing(given, labels, read_times, likelihood=likelihood),
     )
 
@@ -105,7 +120,7 @@ def exposure_from_datamodel(model: Any) -> Exposure:  # noqa: ANN401
 def timing(
     given: Mapping[str, Any],
     labels: Mapping[str, str],
-    read_times: Any,  # noqa: ANN401
+    read_times: list[list[float]] | None,
     *,
     likelihood: bool,
 ) -> dict[str, Any]:
@@ -121,7 +136,7 @@ def timing(
         ``group_time``, ``frame_time``, ``nframes`` and ``groupgap``; None where there is none.
     labels : mapping
         What messages call them.
-    read_times : sequence or None
+    read_times : list of lists of float, or None
     likelihood : bool
 
     Raises
@@ -129,15 +144,10 @@ def timing(
     ValueError
         One that is needed is missing.
     """
+    if read_times is not None:
+        return {**given, "groupgap": given["groupgap"] or 0, "read_times": read_times}
     group_time, frame_time, nframes, groupgap = (given[name] for name in _KEYWORDS)
-    explicit = read_times is not None and len(read_times) > 0
-    if explicit:
-        needed: tuple[str, ...] = ()
-        frame_time = 1.0 if frame_time is None else frame_time  # of no meaning beside read times
-        nframes, groupgap = (1 if nframes is None else nframes), (0 if groupgap is None else groupgap)
-    else:
-        needed = ("frame_time", "nframes", "groupgap" if likelihood else "group_time")
-    for name in needed:
+    for name in ("frame_time", "nframes", "groupgap" if likelihood else "group_time"):
         if given[name] is None:
             raise ValueError(f"{labels[name]}: expected a number; the exposure has none")
     if groupgap is None:
@@ -147,7 +157,6 @@ def timing(
         "frame_time": frame_time,
         "nframes": nframes,
         "groupgap": groupgap,
-        "read_times": read_times if explicit else None,
     }
 
 

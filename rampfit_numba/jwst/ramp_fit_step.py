@@ -20,8 +20,11 @@ from rampfit_numba.jwst.fitting import (
     is_likelihood,
     known_algorithm,
     known_cores,
+    logged_warnings,
+    pipeline_groups,
     shown_name,
     usable_options,
+    warn_of_skipped,
 )
 from rampfit_numba.jwst.models import (
     chisq_model,
@@ -50,7 +53,8 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
     these, algorithm may be likely_joint, rejection_threshold and pedestal are options of the likelihood fits,
     executor chooses between threads and processes where maximum_cores allows several workers, int_name names the
     per-integration product, override_readnoise and override_gain may be numbers, readnoise_kind tells CDS read noise,
-    which JWST's reference files have, from that of a single frame, and progress shows a progress bar, or none.
+    which JWST's reference files have, from that of a single frame, dark_current_unit states the unit of the average
+    dark current, and progress shows a progress bar, or none.
     """
 
     class_alias = "ramp_fit"
@@ -65,6 +69,7 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
         lastgroup = integer(default=None)  # Ignore groups after this one (zero indexed)
         rejection_threshold = float(default=None)  # LIKELY, likely_joint: sigma from which a jump is flagged
         pedestal = float_list(min=2, max=2, default=None)  # likely_joint: mean and sigma of the signal at time 0, DN
+        dark_current_unit = option('DN/s', 'electron/s', default=None)  # Unit of the average dark current; None: DN/s
         readnoise_kind = option('cds', 'single', default='cds')  # Read noise of the difference of two frames, or of one
         maximum_cores = pass(default='none')  # Workers: 'none', 'quarter', 'half', 'all', or a number
         executor = option('threads', 'processes', default='threads')  # What the workers are
@@ -162,17 +167,18 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
         if read_times is not None and len(read_times) > 0 and algorithm == "ols":
             log.warning("Setting the algorithm to LIKELY for unevenly sampled exposure")
             algorithm = "likely"
+        firstgroup, lastgroup, nothing_left = pipeline_groups(self.firstgroup, self.lastgroup, model.data.shape[1])
         options = FitOptions(
             algorithm=algorithm,
             suppress_one_group=self.suppress_one_group,
-            firstgroup=self.firstgroup,
-            lastgroup=self.lastgroup,
+            firstgroup=firstgroup,
+            lastgroup=lastgroup,
             save_opt=self.save_opt,
             rejection_threshold=self.rejection_threshold,
             pedestal=None if self.pedestal is None else tuple(self.pedestal),
             readnoise_kind=self.readnoise_kind,
         )
-        options = usable_options(options, model.data.shape[1])
+        options = usable_options(options, model.data.shape[1], read_times)
 
         log.info("Using READNOISE reference file: %s", readnoise_file)
         log.info("Using GAIN reference file: %s", gain_file)
@@ -182,8 +188,14 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
         log.info("Using algorithm = %s", shown_name(options))
         log.info("Using weighting = %s", self.weighting)
 
-        with exposure_named(step_input):
-            exposure = exposure_of(model, likelihood=is_likelihood(options))
+        with exposure_named(step_input), logged_warnings():
+            exposure = exposure_of(
+                model,
+                likelihood=is_likelihood(options),
+                dark_current_unit=self.dark_current_unit,
+                nothing_left=nothing_left,
+            )
+        warn_of_skipped(model, options)
         fit = fit_exposure(
             exposure,
             readnoise,

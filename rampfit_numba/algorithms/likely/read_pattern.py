@@ -5,6 +5,7 @@ Source: Brandt 2024a, equations 4, 11, 28 and 29. Times are in s, rates in DN/s.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -51,7 +52,8 @@ def read_pattern(
     Parameters
     ----------
     read_times : iterable of sequences of float
-        The times of the frames of each group in s, ascending, and those of a group before those of the next.
+        The times of the frames of each group in s, ascending. Where a group's are not all before those of the next, the
+        photon noise that the two share is found frame by frame, and that of groups further apart is left out.
     split_first : bool
         The first frame of group 0, which must have two or more, stands for itself: a zeroframe.
 
@@ -67,6 +69,10 @@ def read_pattern(
     mean_t = np.array([times.mean() for times in groups])
     tau = np.array([np.sum(np.arange(2 * times.size - 1, 0, -2) * times) / times.size**2 for times in groups])
     dt = np.diff(mean_t)
+    alpha, beta = tau[:-1] + tau[1:] - 2 * mean_t[:-1], mean_t[1:-1] - tau[1:-1]
+    if any(before[-1] > after[0] for before, after in pairwise(groups)):
+        one, two = _common_time(groups, 1), _common_time(groups, 2)
+        alpha, beta = tau[:-1] + tau[1:] - 2 * one, one[1:] - tau[1:-1] - two + one[:-1]
     return ReadPattern(
         reads=reads,
         mean_t=mean_t,
@@ -74,9 +80,19 @@ def read_pattern(
         delta_t=dt,
         alpha_read=(1 / reads[:-1] + 1 / reads[1:]) / dt**2,
         beta_read=-1 / (reads[1:-1] * dt[:-1] * dt[1:]),
-        alpha_photon=(tau[:-1] + tau[1:] - 2 * mean_t[:-1]) / dt**2,
-        beta_photon=(mean_t[1:-1] - tau[1:-1]) / (dt[:-1] * dt[1:]),
+        alpha_photon=alpha / dt**2,
+        beta_photon=beta / (dt[:-1] * dt[1:]),
     )
+
+
+def _common_time(groups: Sequence[np.ndarray], distance: int) -> np.ndarray:
+    """Return the covariance of the photon noise of groups `distance` apart, over the rate of photons: a time in s.
+
+    Two frames have the photons in common that came before the earlier of them. If all frames of the one group are
+    earlier, that is their mean time.
+    """
+    pairs = zip(groups, groups[distance:], strict=False)
+    return np.array([np.minimum.outer(one, other).mean() for one, other in pairs])
 
 
 def even_read_times(

@@ -111,12 +111,12 @@ def _store(
 ) -> None:
     """Copy the results to their place in the outputs; of the flags `found` in raw reads, those of saturation too."""
     npixels = window.shape[0] * window.shape[1]
-    slope, err, var_poisson, var_rnoise, chisq, used = result.rate
-    slopes, errs, var_poissons, var_rnoises, chisqs, useds = result.rateints
+    slope, err, var_poisson, var_rnoise, chisq, dof = result.rate
+    slopes, errs, var_poissons, var_rnoises, chisqs, dofs = result.rateints
     planes = (
         *(slope, err, var_poisson, var_rnoise, result.rate_dq),
         *(slopes, errs, var_poissons, var_rnoises, result.rateints_dq),
-        *(chisq, chisqs, used, useds),
+        *(chisq, chisqs, dof, dofs),
     )
     for output, plane in zip(outputs[:-1], planes, strict=True):
         output[..., window.rows, window.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *window.shape)

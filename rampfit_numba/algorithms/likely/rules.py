@@ -56,7 +56,7 @@ class LikelyOutputs(NamedTuple):
         In DN/s and (DN/s)^2.
     dq : ndarray of uint32, shape (nrows, ncols)
     dof : ndarray of int32, shape (nrows, ncols)
-        Differences that were used; one more than the degrees of freedom of `chisq` in each fit.
+        Degrees of freedom of `chisq`.
     slope_ints, err_ints, var_poisson_ints, var_rnoise_ints, chisq_ints, dq_ints, dof_ints
         The same of each integration, shape (nints, nrows, ncols).
     groupdq : ndarray of uint8, shape (nints, ngroups, nrows, ncols)

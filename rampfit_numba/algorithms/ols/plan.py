@@ -90,12 +90,19 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
 
     # The reference keeps times in single precision.
     group_time, frame_time = (float(np.float32(time)) for time in (exposure.group_time, exposure.frame_time))
+    one_group_time = (exposure.nframes + 1) * frame_time / 2
+    pedestal_groups = ((exposure.nframes + 1) / 2 + exposure.drop_frames1) / (exposure.nframes + exposure.groupgap)
+    if exposure.read_times is not None and exposure.read_times[0][0] > 0:
+        # Explicit times count from the reset, and say when the frame of the zeroframe was read.
+        times = exposure.read_times[0]
+        frame_time, one_group_time = (float(np.float32(time)) for time in (times[0], sum(times) / len(times)))
+        pedestal_groups = one_group_time / group_time
     settings = Settings(
         group_time=group_time,
         frame_time=frame_time,
-        one_group_time=(exposure.nframes + 1) * frame_time / 2,
+        one_group_time=one_group_time,
         readnoise_scale=math.sqrt(2 * exposure.nframes),
-        pedestal_groups=((exposure.nframes + 1) / 2 + exposure.drop_frames1) / (exposure.nframes + exposure.groupgap),
+        pedestal_groups=pedestal_groups,
         suppress_one_group=suppress,
         clear_first_jump=first > 0,
     )

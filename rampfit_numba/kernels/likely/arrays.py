@@ -37,7 +37,7 @@ class Tile(NamedTuple):
 
 
 class LikelyResult(NamedTuple):
-    """Outputs of one tile; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, USED.
+    """Outputs of one tile; float32 arrays begin with an axis SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, DOF.
 
     Attributes
     ----------

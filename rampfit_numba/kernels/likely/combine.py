@@ -12,7 +12,7 @@ from rampfit_numba.kernels._jit import LANES, jit_allocating
 from rampfit_numba.kernels.selection import bring_to_middle
 
 #: Rows of the float32 results of a pixel.
-SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, USED = range(6)
+SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, DOF = range(6)
 RESULTS = 6
 
 _INF = np.float64(np.inf)
@@ -67,9 +67,9 @@ def combine_integrations(rateints, first, network, rate):
             slope[k] = sums[0, k]
     read = rateints[VAR_RNOISE, :, first : first + LANES]
     var_poisson, var_rnoise = rate[VAR_POISSON, first : first + LANES], rate[VAR_RNOISE, first : first + LANES]
-    chisq, used = rate[CHISQ, first : first + LANES], rate[USED, first : first + LANES]
+    chisq, dof = rate[CHISQ, first : first + LANES], rate[DOF, first : first + LANES]
     for k in range(LANES):
-        var_poisson[k] = var_rnoise[k] = chisq[k] = used[k] = total[k] = zero
+        var_poisson[k] = var_rnoise[k] = chisq[k] = dof[k] = total[k] = zero
         sums[1, k] = sums[2, k] = zero
     for i in range(nints):
         for k in range(LANES):
@@ -80,7 +80,7 @@ def combine_integrations(rateints, first, network, rate):
             sums[1, k] += zero if np.isnan(of_photon) else one
             sums[2, k] += zero if np.isnan(of_read) else one
             chisq[k] += rateints[CHISQ, i, first + k]
-            used[k] += rateints[USED, i, first + k]
+            dof[k] += rateints[DOF, i, first + k]
     err = rate[ERR, first : first + LANES]
     for k in range(LANES):
         var_poisson[k] = var_poisson[k] if sums[1, k] > zero else nan

@@ -22,6 +22,15 @@ _REFERENCE_STEP = 10
 
 
 @jit_inline
+def degrees_of_freedom(used, variance):
+    """Return the degrees of freedom of a chi-square: the differences used less the one rate fitted to them.
+
+    Where nothing was fitted (`variance` of the rate, in (DN/s)^2, is NaN) there are none.
+    """
+    return select((used > 1.0) & (variance == variance), used - 1.0, 0.0)  # noqa: PLR0124  (NaN is not)
+
+
+@jit_inline
 def eliminate(difference, used, table, count, photon, read, shift, work):
     """Eliminate forwards.
 

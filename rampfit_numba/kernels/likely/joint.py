@@ -17,10 +17,10 @@ from rampfit_numba.kernels.likely.columns import (
     SOLE_READ,
     SOLE_TIME,
 )
-from rampfit_numba.kernels.likely.combine import CHISQ, ERR, SLOPE, USED, VAR_POISSON, VAR_RNOISE
+from rampfit_numba.kernels.likely.combine import CHISQ, DOF, ERR, SLOPE, VAR_POISSON, VAR_RNOISE
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
 from rampfit_numba.kernels.likely.explain import EXPLAIN_ROWS, MOST_EXPLAINED
-from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, spread_of_weights
+from rampfit_numba.kernels.likely.fit import WORK_ROWS, degrees_of_freedom, eliminate, spread_of_weights
 from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, integration_flags
 from rampfit_numba.kernels.likely.joint_search import CHOICE_ROWS, search_hits
 from rampfit_numba.kernels.samples import flag_non_finite
@@ -332,18 +332,20 @@ def _refuse(used, count, chisq, left, hits, most_chisq, choice, refused):
 
 @jit
 def _store_refused(refused, pixel, result):
-    """Store chi-square and number of differences of refused ramps, and of pixels without any other."""
+    """Store chi-square and degrees of freedom of refused ramps, and of pixels without any other."""
     for lane in range(WIDTH):
-        chisq, left = 0.0, 0.0
+        chisq, dof, found = 0.0, 0.0, False
         for i in range(refused.shape[0]):
             if refused[i, _REFUSED_LEFT, lane] > 0:
                 result.rateints[CHISQ, i, pixel + lane] = refused[i, _REFUSED_CHISQ, lane]
-                result.rateints[USED, i, pixel + lane] = refused[i, _REFUSED_LEFT, lane]
+                freedom = max(refused[i, _REFUSED_LEFT, lane] - 1.0, 0.0)  # each had a rate of its own
+                result.rateints[DOF, i, pixel + lane] = freedom
                 chisq += refused[i, _REFUSED_CHISQ, lane]
-                left += refused[i, _REFUSED_LEFT, lane]
-        if left > 0 and result.rate[USED, pixel + lane] == 0:
+                dof += freedom
+                found = True
+        if found and np.isnan(result.rate[SLOPE, pixel + lane]):
             result.rate[CHISQ, pixel + lane] = chisq
-            result.rate[USED, pixel + lane] = left
+            result.rate[DOF, pixel + lane] = dof
 
 
 @jit_inline
@@ -356,7 +358,7 @@ def _store_fit(planes, pixel, shift, weight, weighted, squares, photon_part, rea
     store_single(planes[VAR_POISSON], pixel, photon_part * (variance * variance))
     store_single(planes[VAR_RNOISE], pixel, read_part * (variance * variance))
     store_single(planes[CHISQ], pixel, squares - weighted * change)
-    store_single(planes[USED], pixel, used)
+    store_single(planes[DOF], pixel, degrees_of_freedom(used, variance))
 
 
 @jit

@@ -7,15 +7,21 @@ import numpy as np
 from rampfit_numba.kernels._jit import LANES, jit_entry_allocating, jit_inline
 from rampfit_numba.kernels.likely.combine import (
     CHISQ,
+    DOF,
     ERR,
     SLOPE,
-    USED,
     VAR_POISSON,
     VAR_RNOISE,
     combine_integrations,
 )
 from rampfit_numba.kernels.likely.differences import list_finite, load_differences, middle
-from rampfit_numba.kernels.likely.fit import WORK_ROWS, eliminate, refuse_indefinite, spread_of_weights
+from rampfit_numba.kernels.likely.fit import (
+    WORK_ROWS,
+    degrees_of_freedom,
+    eliminate,
+    refuse_indefinite,
+    spread_of_weights,
+)
 from rampfit_numba.kernels.likely.flags import CARRIED, combine_flags, integration_flags
 from rampfit_numba.kernels.likely.search import CHOICE_ROWS, search
 from rampfit_numba.kernels.rates import flag_unfitted
@@ -91,4 +97,4 @@ def _fit_vector(tile, i, pixel, table, limits, network, difference, used, values
     store_single(planes[VAR_POISSON, i], pixel, photon * photon_part * (variance * variance))
     store_single(planes[VAR_RNOISE, i], pixel, read * read_part * (variance * variance))
     store_single(planes[CHISQ, i], pixel, squares - weighted * change)
-    store_single(planes[USED, i], pixel, left)
+    store_single(planes[DOF, i], pixel, degrees_of_freedom(left, variance))
