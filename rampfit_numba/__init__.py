@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rampfit_numba.io.products import to_hdulists
     from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
+    from rampfit_numba.io.wfc3 import read_ima
+    from rampfit_numba.io.wfc3_flt import write_flt
     from rampfit_numba.jumps import find_jumps
     from rampfit_numba.messages import RampFileError, RampFitWarning
     from rampfit_numba.options import FitOptions
@@ -54,6 +56,7 @@ __all__ = [
     "fit_reads",
     "make_groupdq",
     "read_exposure",
+    "read_ima",
     "read_reads",
     "read_reference",
     "simulate_exposure",
@@ -61,6 +64,7 @@ __all__ = [
     "to_hdulists",
     "to_nddata",
     "warm_up",
+    "write_flt",
     "write_products",
 ]
 
@@ -91,6 +95,7 @@ _MODULES = {
     "fit_reads": "read_files",
     "make_groupdq": "flags",
     "read_exposure": "io.fits",
+    "read_ima": "io.wfc3",
     "read_reads": "io.reads",
     "read_reference": "io.references",
     "simulate_exposure": "simulate",
@@ -98,6 +103,7 @@ _MODULES = {
     "to_hdulists": "io.products",
     "to_nddata": "io.nddata",
     "warm_up": "compilation",
+    "write_flt": "io.wfc3_flt",
     "write_products": "io.fits",
 }
 

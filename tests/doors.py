@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rampfit_numba import fit_file, fit_files, fit_ramps
 from rampfit_numba.cli import fit
+from rampfit_numba.io.formats import FORMATS
 from rampfit_numba.options import FitOptions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,6 +18,11 @@ PAGE = ROOT / "docs" / "doors.md"
 BEGIN, END = "<!-- doors:start -->\n", "<!-- doors:end -->\n"
 #: Arguments of the Python functions that are no options: what is fitted, and where results go.
 DATA = {"exposure", "path", "paths", "readnoise", "gain", "out", "on_error", "options"}
+
+#: Options that only another kind of file than JWST's has; its page of the documentation describes them.
+OF_FORMATS = {name for kind in FORMATS[:-1] for name in kind.own_options} - {*FORMATS[-1].own_options}
+#: Options whose default the command leaves to the kind of file.
+BY_KIND = {"algorithm", "readnoise_kind"}
 
 
 def of_python():
@@ -26,7 +32,7 @@ def of_python():
         for name, parameter in inspect.signature(function).parameters.items():
             if name not in DATA:
                 assert found.setdefault(name, parameter.default) == parameter.default, (function, name)
-    return found
+    return found | dict.fromkeys(FORMATS[-1].own_options)
 
 
 def of_options():
@@ -35,12 +41,12 @@ def of_options():
 
 
 def of_command():
-    """Return the defaults of the options of ``rampfit fit``."""
+    """Return the defaults of the options of ``rampfit fit``, but those of single kinds of files."""
     parser = fit.add_parser(argparse.ArgumentParser().add_subparsers())
     return {
         action.dest: action.default
         for action in parser._actions
-        if action.option_strings and action.dest not in {"help", *DATA}
+        if action.option_strings and action.dest not in {"help", *DATA, *OF_FORMATS}
     }
 
 
@@ -61,6 +67,8 @@ def of_step():
 
 def same(name, one, other):
     """Whether two defaults mean the same: the doors spell some values in their own ways."""
+    if name in BY_KIND and other is None:
+        return getattr(FORMATS[-1], name) == one
     if name == "algorithm":
         return FitOptions(one).algorithm == FitOptions(other).algorithm
     return one == other or not (one or other)

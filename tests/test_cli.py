@@ -558,7 +558,10 @@ def test_help_names_every_option(capsys):
 def test_version_and_module():
     result = run("-m", "rampfit_numba", "--version")
     assert (result.returncode, result.stderr) == (0, "")
-    assert re.fullmatch(r"rampfit \d+\.\d+\.\d+\S*\n", result.stdout)
+    number = r"\d+\.\d+\S*"
+    assert re.fullmatch(
+        rf"rampfit {number} \(numba {number} numpy {number} astropy {number} Python {number}\n", result.stdout
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ simulate

@@ -218,7 +218,9 @@ class TestNearlyRight:
         path = write(tmp_path / "x.fits", *((read, {"ITIME": t}) for read, t in zip(reads, times, strict=True)))
         text = self.complaint(path, frame_time=None, time_keyword="ITIME")
         assert "of several ramps in one stack, say how many reads each has (reads_per_ramp)" in text
-        assert_reads(read_reads(path, time_keyword="ITIME", reads_per_ramp=N), reads, 2)
+        assert_reads(read_reads(path, time_keyword="ITIME", reads_per_ramp=np.int64(N)), reads, 2)
+        with pytest.raises(ValueError, match="reads_per_ramp: expected an integer from 1"):
+            read_reads(path, time_keyword="ITIME", reads_per_ramp=-N)
 
     def test_ramps_read_at_different_times(self, tmp_path):
         reads, _ = make_reads(2)

@@ -51,10 +51,19 @@ def refuse_unknown_options(top: Parser, words: list[str]) -> None:
             parser.error(f"unrecognized arguments: {given}{did_you_mean('--' + name.lstrip('-'), known)}")
 
 
-def new_parser(subparsers: Subparsers, command: str, summary: str) -> Any:  # noqa: ANN401  (a Parser)
-    """Return the parser of a command; `summary` is its line in the list of commands, without a full stop."""
+def new_parser(subparsers: Subparsers, command: str, summary: str, *examples: str) -> Any:  # noqa: ANN401  (a Parser)
+    """Return the parser of a command.
+
+    `summary` is its line in the list of commands, without a full stop; `examples` are lines that can be typed as they
+    stand, shown at the end of its help.
+    """
     return subparsers.add_parser(
-        command, help=summary, description=summary[0].upper() + summary[1:] + ".", allow_abbrev=False
+        command,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog="\n".join(["example:" if len(examples) == 1 else "examples:", *(f"  {line}" for line in examples)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
 
 

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
     parser: Parser = new_parser(
-        subparsers, "cache", "show where compiled code is kept and how large it is, or remove it"
+        subparsers,
+        "cache",
+        "show where compiled code is kept and how large it is, or remove it",
+        "rampfit cache --clean-old",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--clean", action="store_true", help="remove all of it; the next fit compiles again")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rampfit_numba.cli import cache, demo, fit, plot, reads, simulate, warmup
 from rampfit_numba.cli.arguments import Parser, check_log_file, did_you_mean, refuse_unknown_options
@@ -39,6 +39,9 @@ COMMANDS: dict[str, Command] = {
     "cache": cache,
 }
 
+#: What stands in the help for an argument that is a file or a folder: a shell completes those.
+_FILES = ("FILE", "FILE|NUMBER", "FOLDER", "OUT_jump.fits")
+
 _DESCRIPTION = "Fit ramps of infrared detectors as the JWST pipeline's ramp_fit step does."
 _EPILOG = """\
 examples:
@@ -61,10 +64,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     SystemExit
         Status 2 after a line on standard error; status 0 after ``--help`` and ``--version``.
     """
-    top = _make_parser()
+    top = make_parser()
     if not argv:
         top.error(f"expected a FILE or a command: {', '.join(COMMANDS)}")
-    if argv[0] not in (*COMMANDS, "-h", "--help", "-V", "--version"):
+    if argv[0] not in (*COMMANDS, "-h", "--help", "-V", "--version") and not argv[0].startswith("--print"):
         word = argv[0]
         if not word.startswith("-") and "." not in word and not Path(word).exists():
             top.error(f"{word!r} is neither a file nor a command ({', '.join(COMMANDS)}){did_you_mean(word, COMMANDS)}")
@@ -87,7 +90,8 @@ def _with_dashes(argv: list[str]) -> list[str]:
     return words
 
 
-def _make_parser() -> Parser:
+def make_parser() -> Parser:
+    """Return the parser of the whole command; also for whoever documents or completes it."""
     top = Parser(
         prog="rampfit",
         description=_DESCRIPTION,
@@ -95,7 +99,16 @@ def _make_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
+    top.add_argument(
+        "-V", "--version", action=_Version, nargs=0, help="print the versions of rampfit and of what it stands on"
+    )
+    top.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=("bash", "zsh", "tcsh"),
+        metavar="SHELL",
+        help="print a completion script for bash, zsh or tcsh (needs shtab)",
+    )
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS.values():
         parser = command.add_parser(subparsers)
@@ -110,10 +123,36 @@ def _make_parser() -> Parser:
 
 
 class _Version(argparse.Action):
-    """Print the version; it is looked up only when asked for."""
+    """Print the versions of what a result depends on; they are looked up only when asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import platform
+        from importlib.metadata import version
+
         from rampfit_numba._version import __version__
 
-        say(f"rampfit {__version__}")
+        others = ", ".join(f"{name} {version(name)}" for name in ("numba", "numpy", "astropy"))
+        say(f"rampfit {__version__} ({others}, Python {platform.python_version()})")
         parser.exit()
+
+
+class _Completion(argparse.Action):
+    """Print what a shell needs to complete words of this command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: object, shell: Any, *__: object) -> None:  # noqa: ANN401
+        try:
+            import shtab
+        except ImportError:
+            parser.error("--print-completion needs shtab: pip install shtab")
+        top = make_parser()
+        for command in (top, *_commands_of(top).values()):
+            for action in command._actions:  # noqa: SLF001  (argparse has no other list of them)
+                if action.metavar in _FILES:
+                    setattr(action, "complete", shtab.FILE)  # noqa: B010  (an attribute of shtab's own)
+        say(shtab.complete(top, shell))
+        parser.exit()
+
+
+def _commands_of(top: Parser) -> dict[str, Parser]:
+    (action,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001
+    return dict(action.choices)

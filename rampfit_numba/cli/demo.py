@@ -60,7 +60,10 @@ class _Row:
 def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
     parser: Parser = new_parser(
-        subparsers, "demo", "simulate a small exposure, fit it, and compare the rates with the truth"
+        subparsers,
+        "demo",
+        "simulate a small exposure, fit it, and compare the rates with the truth",
+        "rampfit demo demo_folder --seed 3",
     )
     parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="keep the files here (default: nowhere)")
     add_shape(parser, "2x20x128x128")

@@ -25,7 +25,11 @@ _OF_FORMATS = ("flat", "exclude_reads", "flatten", "dark_current_unit")
 def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
     parser: Parser = new_parser(
-        subparsers, "fit", "fit exposures: _jump.fits in; _rate.fits, _rateints.fits (and _fitopt.fits) out"
+        subparsers,
+        "fit",
+        "fit exposures: _jump.fits in; _rate.fits, _rateints.fits (and _fitopt.fits) out",
+        "rampfit fit demo_jump.fits --readnoise demo_readnoise.fits --gain demo_gain.fits --output-dir rates",
+        "rampfit demo_jump.fits --readnoise 14 --gain 1.8 --algorithm likely_joint --maximum-cores half",
     )
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="exposure after the jump step")
     add_references(parser)

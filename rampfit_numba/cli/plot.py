@@ -28,7 +28,13 @@ _FORMATS = (".png", ".pdf", ".svg")
 
 def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
-    parser: Parser = new_parser(subparsers, "plot", "draw a ramp, a rate, flags, jumps or a light curve (extra: plot)")
+    parser: Parser = new_parser(
+        subparsers,
+        "plot",
+        "draw a ramp, a rate, flags, jumps or a light curve (extra: plot)",
+        "rampfit plot ramp demo_jump.fits 12 30 --readnoise 14 --gain 1.8",
+        "rampfit plot rate demo_jump.fits --readnoise 14 --gain 1.8 --output rate.png",
+    )
     parser.add_argument(
         "kind", choices=tuple(_KINDS), help="; ".join(f"{kind}: {what}" for kind, what in _KINDS.items())
     )

@@ -30,6 +30,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         subparsers,
         "reads",
         "fit plain FITS files of detector reads from anywhere: one exposure in, _rate.fits out",
+        "rampfit reads R01_F*.fits --readnoise 6 --readnoise-kind single --gain 2.1 --frame-time 10.65",
     )
     parser.add_argument(
         "files",

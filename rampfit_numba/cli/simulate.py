@@ -45,7 +45,12 @@ SIMULATION = (
 
 def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
-    parser: Parser = new_parser(subparsers, "simulate", "write a simulated exposure and its gain and readnoise files")
+    parser: Parser = new_parser(
+        subparsers,
+        "simulate",
+        "write a simulated exposure and its gain and readnoise files",
+        "rampfit simulate demo_jump.fits --shape 2x10x64x64 --hit-rate 0.01 --truth",
+    )
     parser.add_argument("output", metavar="OUT_jump.fits", type=Path, help="gain and readnoise files go beside it")
     parser.add_argument(
         "--like",

@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 
 def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
-    parser: Parser = new_parser(subparsers, "warmup", "compile the kernels, so that the first fit need not")
+    parser: Parser = new_parser(
+        subparsers, "warmup", "compile the kernels, so that the first fit need not", "rampfit warmup ols likely_joint"
+    )
     parser.add_argument(
         "algorithms", metavar="ALGORITHM", nargs="*", help=f"{', '.join(ALGORITHMS)} (default: the kernels of all)"
     )

@@ -29,6 +29,7 @@ def exposure_from_hdulist(hdulist: fits.HDUList) -> Exposure:
     Returns
     -------
     Exposure
+        Its header is that of the list.
 
     Raises
     ------

@@ -342,10 +342,11 @@ def _ramp_times(images: Sequence[_Image], times: Sequence[float], keyword: str, 
     order = list(range(len(times)))
     if options.get("reverse"):
         order.reverse()
-    count = options.get("reads_per_ramp") or len(times)
-    if not isinstance(count, int) or len(times) % count:
+    given = options.get("reads_per_ramp")
+    count = len(times) if given is None else given
+    if not isinstance(count, int | np.integer) or count < 1 or len(times) % count:
         return [times[k] for k in order]  # Exposure.from_reads says what is wrong
-    ramps = [order[start : start + count] for start in range(0, len(order), count)]
+    ramps = [order[start : start + int(count)] for start in range(0, len(order), int(count))]
     first = [times[k] for k in ramps[0]]
     for ramp in ramps:
         for before, after in pairwise(ramp):

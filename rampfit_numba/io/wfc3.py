@@ -131,7 +131,7 @@ def read_ima(
 
     Examples
     --------
-    >>> from rampfit_numba.io.wfc3 import read_ima
+    >>> from rampfit_numba import read_ima
     >>> exposure = read_ima("ibxy01z8q_ima.fits", exclude_reads=[3])  # doctest: +SKIP
     >>> exposure.shape  # doctest: +SKIP
     (1, 15, 1024, 1024)

@@ -73,7 +73,7 @@ def write_flt(
 
     Examples
     --------
-    >>> from rampfit_numba.io.wfc3_flt import write_flt
+    >>> from rampfit_numba import write_flt
     >>> write_flt(fit, "ibxy01z8q_flt.fits", ima="ibxy01z8q_ima.fits", gain=2.4)  # doctest: +SKIP
     PosixPath('ibxy01z8q_flt.fits')
     """

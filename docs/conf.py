@@ -1,0 +1,98 @@
+"""Build of the documentation: ``sphinx-build -W docs docs/_build/html`` with the extra ``docs`` installed.
+
+Nothing is fetched: no intersphinx, no remote fonts or scripts. Notebooks are executed at every build.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import rampfit_numba
+
+project = "rampfit_numba"
+author = "rampfit_numba developers"
+copyright = f"2026, {author}"  # noqa: A001  (the name that Sphinx asks for)
+release = rampfit_numba.__version__
+version = ".".join(release.split(".")[:2])
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinxarg.ext",
+    "sphinx-mathjax-offline",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+root_doc = "index"
+
+# ------------------------------------------------------------------------------------------------------------ markdown
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
+myst_heading_anchors = 4
+# sphinx-argparse's domain cannot be asked for "any" kind of target; links to options do not go through it.
+suppress_warnings = ["myst.domains"]
+
+# ----------------------------------------------------------------------------------------------------------- notebooks
+nb_execution_mode = "force"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_merge_streams = True
+nb_render_text_lexer = "none"
+if importlib.util.find_spec("jwst") is None:
+    # The page says that it was not executed; `.ci/run` builds with the pipeline installed.
+    nb_execution_excludepatterns = ["notebooks/pipeline_step.md"]
+
+# ---------------------------------------------------------------------------------------------------------- docstrings
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc sections state types, shapes and units
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+# ---------------------------------------------------------------------------------------------------------------- html
+html_theme = "pydata_sphinx_theme"
+html_title = f"rampfit_numba {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_logo = "_static/logo.svg"
+html_favicon = "_static/logo.svg"
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "logo": {"text": "rampfit_numba"},
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
+    "switcher": {
+        # On a web server beside other versions: RAMPFIT_DOCS_VERSIONS names the list that they share.
+        "json_url": os.environ.get("RAMPFIT_DOCS_VERSIONS", "_static/versions.json"),
+        "version_match": version,
+    },
+    "check_switcher": False,  # it would look for the list on the network
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "back_to_top_button": True,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_context = {"default_mode": "auto"}
+html_sidebars = {"index": [], "changelog": [], "tutorial": []}
+
+# --------------------------------------------------------------------------------------------------------- copy button
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+
+# ------------------------------------------------------------------------------------------------------------------ man
+man_pages = [("reference/cli", "rampfit", "fit detector ramps up the ramp", [author], 1)]
+
+# What examples and notebooks write lies in the build folder, not beside the sources.
+Path(__file__).parent.joinpath("_build").mkdir(exist_ok=True)
