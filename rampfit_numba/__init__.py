@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rampfit_numba.segments import find_samples, find_segments
     from rampfit_numba.simulate import simulate_exposure
     from rampfit_numba.used_reads import count_reads
+    from rampfit_numba.view.viewer import view
 
 __all__ = [
     "Exposure",
@@ -63,6 +64,7 @@ __all__ = [
     "to_ccddata",
     "to_hdulists",
     "to_nddata",
+    "view",
     "warm_up",
     "write_flt",
     "write_products",
@@ -102,6 +104,7 @@ _MODULES = {
     "to_ccddata": "io.nddata",
     "to_hdulists": "io.products",
     "to_nddata": "io.nddata",
+    "view": "view.viewer",
     "warm_up": "compilation",
     "write_flt": "io.wfc3_flt",
     "write_products": "io.fits",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.io.formats import Format
+    from rampfit_numba.result import RampFit
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,46 @@ class FileResult(Sequence[Path]):
     def __getitem__(self, index: slice) -> tuple[Path, ...]: ...
     def __getitem__(self, index: int | slice) -> Path | tuple[Path, ...]:
         return self.products[index]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedFile:
+    """An exposure that was read from a file and fitted, and is still in memory.
+
+    Attributes
+    ----------
+    path : Path
+    fit : RampFit
+        Its `inputs` are the exposure and the references.
+    readnoise, gain : str
+        Base names of the references' files, or what they were where there was none.
+    seconds : float
+        That reading and fitting took.
+    products : tuple of Path
+        The files written, if any.
+    """
+
+    path: Path
+    fit: RampFit
+    readnoise: str
+    gain: str
+    seconds: float
+    products: tuple[Path, ...] = ()
+
+
+def read_and_fit(
+    path: str | os.PathLike[str],
+    readnoise: Any = None,  # noqa: ANN401  (path, number or array)
+    gain: Any = None,  # noqa: ANN401
+    **options: Any,  # noqa: ANN401
+) -> FittedFile:
+    """Fit the exposure in a file, and write nothing; parameters, and what is raised, are those of :func:`fit_file`."""
+    job = _Job.checked([Path(path)], readnoise, gain, Destination(Path.cwd()), options)
+    kind = job.formats[Path(path)]
+    begin = time.perf_counter()
+    exposure = kind.read(Path(path), **job.format_options(kind))
+    fit, references = _fit_exposure(Path(path), exposure, job)
+    return _fitted(Path(path), fit, references, begin)
 
 
 def fit_file(
@@ -146,6 +188,7 @@ def fit_files(
     int_name: str = "",
     opt_name: str = "",
     on_error: Literal["raise", "continue"] | Callable[[FileResult], None] = "raise",
+    on_fit: Callable[[FittedFile], None] | None = None,
     **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> list[FileResult]:
     """Fit the exposures in several files, one after the other, with the same references and options.
@@ -158,6 +201,8 @@ def fit_files(
     on_error : {"raise", "continue"} or callable
         Whether a file that fails stops the run, or is noted in its result while the others are done. "continue" logs
         the error; a function is called with the result instead.
+    on_fit : callable, optional
+        Called with each :class:`FittedFile` when its products are written; what it raises is the file's failure.
     readnoise, gain, output_dir, overwrite, save_jumps, int_name, opt_name, **options
         As for :func:`fit_file`.
 
@@ -186,7 +231,7 @@ def fit_files(
         raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
     files = [Path(path) for path in paths]
     destination = _destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
-    job = _Job.checked(files, readnoise, gain, destination, options)
+    job = replace(_Job.checked(files, readnoise, gain, destination, options), on_fit=on_fit)
 
     results = []
     with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
@@ -236,6 +281,7 @@ class _Job:
     destination: Destination
     options: dict[str, Any]
     formats: dict[Path, Format]
+    on_fit: Callable[[FittedFile], None] | None = None
 
     @classmethod
     def checked(
@@ -323,16 +369,29 @@ class _Job:
 
 def _fit_file(path: Path, job: _Job) -> list[Path]:
     kind = job.formats[path]
-    given = job.fit_options(kind)
-    asked = FitOptions(**given)
+    asked = FitOptions(**job.fit_options(kind))
     job.check_products(path, kind, asked)
 
     own = job.format_options(kind)
+    begin = time.perf_counter()
     exposure = kind.read(path, **own)
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     if options != asked:
         job.check_products(path, kind, options)
+    fit, references = _fit_exposure(path, exposure, job)
+    products = list(kind.write(fit, path, job.destination, references, **own))
+    for product in products:
+        log.info("Saved %s", product)
+    if job.on_fit is not None:
+        job.on_fit(replace(_fitted(path, fit, references, begin), products=tuple(products)))
+    return products
+
+
+def _fit_exposure(path: Path, exposure: Exposure, job: _Job) -> tuple[RampFit, dict[str, ReferenceImage]]:
+    kind = job.formats[path]
+    given = job.fit_options(kind)
+    options = FitOptions(**given).for_groups(exposure.ngroups)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
@@ -342,17 +401,18 @@ def _fit_file(path: Path, job: _Job) -> list[Path]:
         log.info("Using %s reference: %s", name.upper(), reference.source)
     log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
     run = {name: value for name, value in job.options.items() if name in _RUN_OPTIONS}
-    fit = fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run)
-    products = list(kind.write(fit, path, job.destination, references, **own))
-    for product in products:
-        log.info("Saved %s", product)
-    return products
+    return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run), references
+
+
+def _fitted(path: Path, fit: RampFit, references: dict[str, ReferenceImage], begin: float) -> FittedFile:
+    seconds = time.perf_counter() - begin
+    return FittedFile(path, fit, references["readnoise"].source, references["gain"].source, seconds)
 
 
 def _remark_on_units(path: Path, exposure: Exposure, options: FitOptions) -> None:
     """Say what is converted, and warn where the unit of a dark current matters and is not known."""
     if exposure.data_unit != DN:
-        log.info("%s: data in %s are divided by the gain", path, exposure.data_unit)
+        log.warning("%s: data in %s are divided by the gain", path, exposure.data_unit)
     has_dark = exposure.average_dark_current is not None and exposure.dark_current_unit is None
     if has_dark and options.algorithm == "likely_joint":
         log.warning(

@@ -443,12 +443,12 @@ def test_sums_of_segments(ngroups):
 
 # ---------------------------------------------------------------------------------------------------------- combination
 def test_bound_of_variances():
-    assert bounded(1e6) == 0
-    assert bounded(np.nextafter(1e6, 0)) == np.nextafter(1e6, 0)
-    assert bounded(0.0) == 0
-    assert bounded(np.inf) == 0
-    assert bounded(-2.0) == -2
-    assert np.isnan(bounded(np.nan))
+    assert bounded(1e6, 1e6) == 0
+    assert bounded(np.nextafter(1e6, 0), 1e6) == np.nextafter(1e6, 0)
+    assert bounded(0.0, 1e6) == 0
+    assert bounded(np.inf, 1e6) == 0
+    assert bounded(-2.0, 1e6) == -2
+    assert np.isnan(bounded(np.nan, 1e6))
 
 
 def first_lanes(*columns):
@@ -471,7 +471,7 @@ def test_combination_of_segments():
     fitted, invalid = np.ones(LANES, bool), np.zeros(LANES, bool)
     combined = np.empty((4, LANES))
     with np.errstate(all="ignore"):
-        combine_segments(sums, fitted, invalid, combined)
+        combine_segments(sums, fitted, invalid, 1e6, combined)
     slope, err, var_poisson, var_rnoise = combined[:, :6]
     np.testing.assert_allclose(slope, [3, 3, 0, 30 / 1.1e-6, np.nan, 0], rtol=1e-15)
     np.testing.assert_allclose(err, [np.sqrt(0.5), np.sqrt(0.5), 1000, 0, np.nan, 0], rtol=1e-15)
@@ -480,7 +480,7 @@ def test_combination_of_segments():
 
     fitted[0], invalid[1], fitted[2], invalid[2] = False, True, False, True
     with np.errstate(all="ignore"):
-        combine_segments(sums, fitted, invalid, combined)
+        combine_segments(sums, fitted, invalid, 1e6, combined)
     np.testing.assert_array_equal(combined[:, :3], [[0, np.nan, np.nan], [0] * 3, [0] * 3, [0] * 3])
 
 
@@ -498,8 +498,8 @@ def test_combination_of_ramps_without_flags(ngroups):
     with np.errstate(all="ignore"):
         weights = np.where(poisson > 0, steps / poisson, 0)
         sums = np.array([np.ones(LANES), weights, cubic / read, 1 / (poisson / steps + read / cubic)])
-        combine_segments(sums, np.ones(LANES, bool), invalid, expected)
-        combine_clean(ngroups, constants, invalid, found)
+        combine_segments(sums, np.ones(LANES, bool), invalid, 1e6, expected)
+        combine_clean(ngroups, constants, invalid, 1e6, found)
     np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-15)
 
 
@@ -519,7 +519,7 @@ def test_combination_of_integrations():
     flags[5:8] = [D, S, J | P | 1 << 19]
     combined = np.empty((4, LANES))
     with np.errstate(all="ignore"):
-        combine_integrations(totals, flags, combined)
+        combine_integrations(totals, flags, 1e6, combined)
     slope, err, var_poisson, var_rnoise = combined[:, :8]
     np.testing.assert_allclose(slope, [3, 3, 0, 0, np.nan, np.nan, np.nan, 3], rtol=1e-15)
     np.testing.assert_allclose(var_poisson, [0.25, 0, 0, 0, 0.25, 0, 0, 0.25], rtol=1e-15)

@@ -92,7 +92,17 @@ def test_typed():
 def test_runtime_dependencies_are_few():
     names = {re.match(r"[\w.-]+", requirement).group() for requirement in PROJECT["dependencies"]}
     assert names == {"numpy", "numba", "astropy", "loky", "tqdm"}
-    assert set(PROJECT["optional-dependencies"]) == {"jwst", "dask", "plot", "asdf", "completion", "test", "docs"}
+    assert set(PROJECT["optional-dependencies"]) == {
+        "jwst",
+        "dask",
+        "plot",
+        "view",
+        "report",
+        "asdf",
+        "completion",
+        "test",
+        "docs",
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------- docstrings

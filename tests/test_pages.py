@@ -9,7 +9,9 @@ import pytest
 
 from tests.pages import PAGES, ROOT, blocks_of, is_executed_at_build, run_page
 
-#: Pages whose blocks need more than the extra `test`, and the module that tells whether it is there.
+#: Pages whose blocks need more than the extra `test`: their own tests run them (test_view.py, test_report.py).
+OWN_TESTS = {"viewer.md", "report.md"}
+#: Pages whose blocks need more, and the module that tells whether it is there.
 NEEDS = {"jwst.md": "jwst"}
 PLOTTING = "matplotlib"
 
@@ -28,7 +30,9 @@ def _page(page):
     [
         _page(page)
         for page in PAGES
-        if page.name not in {*NEEDS, "CONTRIBUTING.md"} and blocks_of(page) and not is_executed_at_build(page)
+        if page.name not in {*NEEDS, *OWN_TESTS, "CONTRIBUTING.md"}
+        and blocks_of(page)
+        and not is_executed_at_build(page)
     ],
 )
 def test_every_block_runs(page, tmp_path):

@@ -9,6 +9,7 @@ console.py    log lines, warnings and failures, as a user of a terminal wants th
 interrupts.py Ctrl-C and SIGTERM
 main.py       the entry: from arguments to an exit status
 fit.py        rampfit fit: as every command, its arguments (add_parser) and its work (run)
+view.py       rampfit view
 simulate.py   rampfit simulate
 demo.py       rampfit demo
 warmup.py     rampfit warmup

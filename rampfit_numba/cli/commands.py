@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rampfit_numba.cli import cache, demo, fit, plot, reads, simulate, warmup
+from rampfit_numba.cli import cache, demo, fit, plot, reads, report, simulate, view, warmup
 from rampfit_numba.cli.arguments import Parser, check_log_file, did_you_mean, refuse_unknown_options
 from rampfit_numba.cli.console import say
 
@@ -33,6 +33,8 @@ COMMANDS: dict[str, Command] = {
     "fit": fit,
     "reads": reads,
     "plot": plot,
+    "view": view,
+    "report": report,
     "simulate": simulate,
     "demo": demo,
     "warmup": warmup,

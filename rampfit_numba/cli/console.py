@@ -84,6 +84,27 @@ class _LogFile(logging.FileHandler):
         log.error("%s: cannot be written any more: %s", self.baseFilename, sys.exception())
 
 
+@contextmanager
+def recorded_warnings() -> Iterator[list[str]]:
+    """Give a list to which the block's warnings are added, beside being shown."""
+    found: list[str] = []
+
+    class _Recorder(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record.getMessage())
+
+    recorder, package = _Recorder(logging.WARNING), logging.getLogger(_PACKAGE)
+    before = package.level
+    # With --quiet too: a report says what the screen does not.
+    package.setLevel(min(package.getEffectiveLevel(), logging.WARNING))
+    package.addHandler(recorder)
+    try:
+        yield found
+    finally:
+        package.removeHandler(recorder)
+        package.setLevel(before)
+
+
 def one_line(message: object) -> str:
     """Return `message` as text without line breaks; blanks within its lines stay, they can be part of a name."""
     return " ".join(filter(None, map(str.strip, str(message).splitlines())))
@@ -106,9 +127,11 @@ def log_failure(error: Exception, path: Path | None = None) -> None:
 
 
 def _is_expected(error: Exception) -> bool:
-    """Whether the message is for the user: a bad file or value, a full disk, a worker that was killed."""
+    """Whether the message is for the user: a bad file or value, a full disk, a killed worker, a missing extra."""
     # RuntimeError itself is what a killed worker raises; its subclasses (RecursionError ...) are mistakes.
-    return isinstance(error, ValueError | OSError | MemoryError) or type(error) is RuntimeError
+    # An ImportError without a name is not Python's own: an extra is not installed.
+    missing_extra = isinstance(error, ImportError) and error.name is None
+    return isinstance(error, ValueError | OSError | MemoryError) or type(error) is RuntimeError or missing_extra
 
 
 def provide_standard_error() -> None:

@@ -13,8 +13,10 @@ from rampfit_numba.cli.console import log_failure
 from rampfit_numba.cli.fit_arguments import add_fit_options, add_references, as_typed, fit_keywords
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rampfit_numba.cli.arguments import Parser, Subparsers
-    from rampfit_numba.files import FileResult
+    from rampfit_numba.files import FileResult, FittedFile
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
     output.add_argument("--int-name", default="", metavar="NAME", help="base name of the rateints product")
     output.add_argument("--opt-name", default="", metavar="NAME", help="base name of the optional product")
     output.add_argument("--output-dir", type=Path, metavar="FOLDER", help="where to write (default: here)")
+    output.add_argument("--report", action="store_true", help="also write FILE_report.html (extra: report)")
     output.add_argument("--overwrite", action="store_true", help="replace existing files")
     return parser
 
@@ -64,6 +67,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Fit every file; return 1 if one failed, else 0."""
     from rampfit_numba.files import fit_files
 
+    reporting = {"on_fit": _reporter(chosen)} if chosen.report else {}
     try:
         results = fit_files(
             chosen.files,
@@ -75,6 +79,7 @@ def run(chosen: argparse.Namespace) -> int:
             int_name=chosen.int_name,
             opt_name=chosen.opt_name,
             on_error=_report,
+            **reporting,
             progress=not chosen.quiet and sys.stderr.isatty(),
             **fit_keywords(chosen),
             **{name: value for name in _OF_FORMATS if (value := getattr(chosen, name)) is not None},
@@ -87,6 +92,22 @@ def run(chosen: argparse.Namespace) -> int:
         if failed:
             log.error("%d of %d files failed: %s", len(failed), len(results), ", ".join(map(str, failed)))
     return 1 if failed else 0
+
+
+def _reporter(chosen: argparse.Namespace) -> Callable[[FittedFile], None]:
+    """Return what writes the report on each fit, after a look whether that will be possible."""
+    from rampfit_numba.cli.report import write_fitted
+    from rampfit_numba.io.outputs import check_outputs
+    from rampfit_numba.report import check_extra, report_path
+
+    check_extra()
+    folder = chosen.output_dir or Path()
+    check_outputs([report_path(file, folder) for file in chosen.files], overwrite=chosen.overwrite)
+
+    def write(fitted: FittedFile) -> None:
+        write_fitted(fitted, report_path(fitted.path, folder), [], overwrite=chosen.overwrite)
+
+    return write
 
 
 def _report(result: FileResult) -> None:

@@ -240,8 +240,8 @@ def write_products(
     return list(paths.values())
 
 
-def write_all(files: Sequence[tuple[Path, fits.HDUList]], *, overwrite: bool = False) -> None:
-    """Write several FITS files, all of them or none, each under its name only when it is whole and on disk.
+def write_all(files: Sequence[tuple[Path, fits.HDUList | bytes]], *, overwrite: bool = False) -> None:
+    """Write several files, all of them or none, each under its name only when it is whole and on disk.
 
     Names that end in .gz are compressed. Whatever stops it, an interrupt included, what was there before is there again
     and nothing else. Of two processes that write the same file at once each puts a whole one there, and the last one's
@@ -252,7 +252,7 @@ def write_all(files: Sequence[tuple[Path, fits.HDUList]], *, overwrite: bool = F
     RampFileError
         A file cannot be written, or exists (without `overwrite`).
     """
-    writings = [_Writing(path, hdulist) for path, hdulist in files]
+    writings = [_Writing(path, content) for path, content in files]
     path = Path()
     made: list[Path] = []
     try:
@@ -300,9 +300,9 @@ def remove_folders(made: Sequence[Path]) -> None:
 class _Writing:
     """One file on its way: written under a temporary name, put into place, taken back."""
 
-    def __init__(self, path: Path, hdulist: fits.HDUList) -> None:
+    def __init__(self, path: Path, content: fits.HDUList | bytes) -> None:
         self.path = path
-        self._hdulist = hdulist
+        self._content = content
         # Its own for every file and process, in the same folder, and short: `path` may be as long as names can be.
         unique = uuid.uuid4().hex
         self._temporary = path.with_name(f".{unique}.tmp")
@@ -317,15 +317,22 @@ class _Writing:
                 with gzip.GzipFile(self.path.stem, "wb", _GZIP_LEVEL, file) as packed:
                     self._fill(packed)
             else:
-                size = sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in self._hdulist)
-                _allocate(file, size)
+                _allocate(file, self._size())
                 self._fill(file)
                 file.truncate()
             file.flush()
             os.fsync(file.fileno())
 
     def _fill(self, file: BinaryIO | gzip.GzipFile) -> None:
-        self._hdulist.writeto(_Stream(file), output_verify="silentfix+ignore")
+        if isinstance(self._content, bytes):
+            file.write(self._content)
+        else:
+            self._content.writeto(_Stream(file), output_verify="silentfix+ignore")
+
+    def _size(self) -> int:
+        if isinstance(self._content, bytes):
+            return len(self._content)
+        return sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in self._content)
 
     def place(self, *, overwrite: bool) -> None:
         self._placing = True

@@ -240,6 +240,7 @@ def to_hdulists(fit: RampFit) -> dict[str, fits.HDUList]:
     Parameters
     ----------
     fit : RampFit
+        Result of a fit.
 
     Returns
     -------

@@ -18,7 +18,7 @@ from rampfit_numba.algorithms.groups import usable_groups
 from rampfit_numba.algorithms.ols.rules import Rules
 from rampfit_numba.algorithms.rows import as_single
 from rampfit_numba.file_arrays import take_plane
-from rampfit_numba.kernels.ols.settings import Settings
+from rampfit_numba.kernels.ols.settings import LARGEST_VARIANCE, Settings
 
 if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
@@ -97,6 +97,9 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
         times = exposure.read_times[0]
         frame_time, one_group_time = (float(np.float32(time)) for time in (times[0], sum(times) / len(times)))
         pedestal_groups = one_group_time / group_time
+    # Samples within a frame are milliseconds apart: their noise over that time is beyond the reference's bound, which
+    # would make every rate 0.
+    largest = LARGEST_VARIANCE if exposure.read_times is None else float(np.finfo(np.float32).max)
     settings = Settings(
         group_time=group_time,
         frame_time=frame_time,
@@ -105,6 +108,7 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
         pedestal_groups=pedestal_groups,
         suppress_one_group=suppress,
         clear_first_jump=first > 0,
+        largest_variance=largest,
     )
     rules = Rules(settings, first, stop, first_used, last_used, dropped_good, read_rules(exposure.corrections))
     return Plan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)

@@ -165,7 +165,7 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
         weigh_clean(ngroups, constants, clean)
         for k in range(LANES):
             invalid[k] = (base[k] & _DS) != 0
-        combine_clean(ngroups, constants, invalid, clean_combined)
+        combine_clean(ngroups, constants, invalid, settings.largest_variance, clean_combined)
 
     for i in range(nints):
         samples, flags, status_now = ramps.samples[i], ramps.flags[i], status[i]
@@ -223,7 +223,7 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
             dq_now[k] = base[k] | added_now[k]
         for k in range(LANES):
             invalid[k] = (dq_now[k] & _DS) != 0
-        combine_segments(sums, fitted, invalid, combined)
+        combine_segments(sums, fitted, invalid, settings.largest_variance, combined)
         for j in range(1, 4):
             to, clean_value = combined[j], clean_combined[j]
             for k in range(LANES):
@@ -261,7 +261,7 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
 
     for k in range(LANES):
         dq_now[k] = dq_any[k] | dq_all[k]
-    combine_integrations(totals, dq_now, combined)
+    combine_integrations(totals, dq_now, settings.largest_variance, combined)
     for j in range(4):
         store(combined[j], result.rate[j])
     for k in range(LANES):

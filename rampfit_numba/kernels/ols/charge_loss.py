@@ -96,8 +96,8 @@ def recompute_read_variances(
                 ratio = settings.group_time / single_group_time(status[i, k], settings)
                 var_rnoise = constants[READ, k] * (ratio * ratio) / 6.0
                 weight = 1.0 / var_rnoise if var_rnoise > 0 else 0.0
-            rateints[VAR_RNOISE, i, k] = bounded(1.0 / weight) if weight > 0 else 0.0
+            rateints[VAR_RNOISE, i, k] = bounded(1.0 / weight, settings.largest_variance) if weight > 0 else 0.0
             total[k] += weight
     for k in range(LANES):
         if affected[k] and total[k] > 0:
-            rate[VAR_RNOISE, k] = bounded(1.0 / total[k])
+            rate[VAR_RNOISE, k] = bounded(1.0 / total[k], settings.largest_variance)

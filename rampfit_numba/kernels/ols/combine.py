@@ -12,8 +12,6 @@ from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.ols.pixels import POISSON, READ
 
-#: Variances from here on count as unknown and are set to 0, in (DN/s)^2.
-LARGEST_VARIANCE = 1e6
 #: Rows of the float32 results of a pixel.
 SLOPE, ERR, VAR_POISSON, VAR_RNOISE = range(4)
 
@@ -22,9 +20,9 @@ _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 
 
 @jit_inline
-def bounded(variance):
+def bounded(variance, largest):
     """Return `variance`, 0 where it is too large to mean anything; NaN stays."""
-    return 0.0 if variance >= LARGEST_VARIANCE else variance
+    return 0.0 if variance >= largest else variance
 
 
 @jit
@@ -35,7 +33,7 @@ def store(values, plane):
 
 
 @jit
-def combine_segments(sums, fitted, invalid, combined):
+def combine_segments(sums, fitted, invalid, largest, combined):
     """Combine the segments of one integration, for a block of pixels.
 
     Parameters
@@ -47,6 +45,8 @@ def combine_segments(sums, fitted, invalid, combined):
         There is a segment.
     invalid : ndarray of bool, shape (LANES,)
         The integration has DO_NOT_USE or SATURATED.
+    largest : float
+        See :class:`Settings`.
     combined : ndarray of float64, shape (4, LANES)
         Results in DN/s and (DN/s)^2, rows SLOPE to VAR_RNOISE.
     """
@@ -54,11 +54,11 @@ def combine_segments(sums, fitted, invalid, combined):
     var_poisson, var_rnoise = combined[VAR_POISSON], combined[VAR_RNOISE]
     for k in range(LANES):
         kept = fitted[k] and not invalid[k]
-        poisson = bounded(1.0 / sums[1, k]) if sums[1, k] > 0 else 0.0
-        read = bounded(1.0 / sums[2, k])
+        poisson = bounded(1.0 / sums[1, k], largest) if sums[1, k] > 0 else 0.0
+        read = bounded(1.0 / sums[2, k], largest)
         variance = 1.0 / sums[3, k]
         # The bound of err is exclusive, that of the variances inclusive.
-        total = 0.0 if variance > LARGEST_VARIANCE else np.sqrt(variance)
+        total = 0.0 if variance > largest else np.sqrt(variance)
         fit = sums[0, k] * read if fitted[k] else 0.0
         slope[k] = np.nan if invalid[k] else fit
         err[k] = total if kept else 0.0
@@ -67,7 +67,7 @@ def combine_segments(sums, fitted, invalid, combined):
 
 
 @jit
-def combine_clean(ngroups, constants, invalid, combined):
+def combine_clean(ngroups, constants, invalid, largest, combined):
     """Do what :func:`combine_segments` does for ramps without flags, which are one segment each: all but the slopes.
 
     Parameters
@@ -77,6 +77,7 @@ def combine_clean(ngroups, constants, invalid, combined):
     constants : ndarray of float64, shape (CONSTANTS, LANES)
         See :mod:`pixels`.
     invalid : ndarray of bool, shape (LANES,)
+    largest : float
     combined : ndarray of float64, shape (4, LANES)
         Results: rows ERR to VAR_RNOISE.
     """
@@ -88,14 +89,14 @@ def combine_clean(ngroups, constants, invalid, combined):
         of_poisson, of_read = poisson[k] * per_step, read[k] * per_cubic
         variance = of_poisson + of_read
         # The bound of err is exclusive, that of the variances inclusive.
-        total = 0.0 if variance > LARGEST_VARIANCE else np.sqrt(variance)
+        total = 0.0 if variance > largest else np.sqrt(variance)
         err[k] = 0.0 if invalid[k] else total
-        var_poisson[k] = bounded(of_poisson) if of_poisson > 0 and not invalid[k] else 0.0
-        var_rnoise[k] = 0.0 if invalid[k] else bounded(of_read)
+        var_poisson[k] = bounded(of_poisson, largest) if of_poisson > 0 and not invalid[k] else 0.0
+        var_rnoise[k] = 0.0 if invalid[k] else bounded(of_read, largest)
 
 
 @jit
-def combine_integrations(totals, flags, combined):
+def combine_integrations(totals, flags, largest, combined):
     """Combine the integrations, for a block of pixels.
 
     Parameters
@@ -104,6 +105,7 @@ def combine_integrations(totals, flags, combined):
         The first three sums of :func:`combine_segments`, over all integrations.
     flags : ndarray of uint32, shape (LANES,)
         Flags of the exposure before partial saturation.
+    largest : float
     combined : ndarray of float64, shape (4, LANES)
         Results.
     """
@@ -111,8 +113,8 @@ def combine_integrations(totals, flags, combined):
     var_poisson, var_rnoise = combined[VAR_POISSON], combined[VAR_RNOISE]
     for k in range(LANES):
         invalid = (flags[k] & _DS) != 0
-        poisson = bounded(1.0 / totals[1, k]) if totals[1, k] > 0 else 0.0
-        read = bounded(1.0 / totals[2, k] if totals[2, k] > 0 else totals[2, k])
+        poisson = bounded(1.0 / totals[1, k], largest) if totals[1, k] > 0 else 0.0
+        read = bounded(1.0 / totals[2, k] if totals[2, k] > 0 else totals[2, k], largest)
         slope[k] = np.nan if invalid else totals[0, k] * read
         err[k] = 0.0 if invalid else np.sqrt(poisson + read)
         var_poisson[k] = 0.0 if invalid else poisson

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+#: The reference's bound of variances, in (DN/s)^2.
+LARGEST_VARIANCE = 1e6
+
 
 class Settings(NamedTuple):
     """Timing and rules of an exposure.
@@ -20,6 +23,8 @@ class Settings(NamedTuple):
         Ramps with exactly one good group count as having none.
     clear_first_jump : bool
         The first group follows one that was dropped: its JUMP_DET is void.
+    largest_variance : float
+        Variances from here on count as unknown and are set to 0, in (DN/s)^2.
     """
 
     group_time: float
@@ -29,3 +34,4 @@ class Settings(NamedTuple):
     pedestal_groups: float
     suppress_one_group: bool
     clear_first_jump: bool
+    largest_variance: float = LARGEST_VARIANCE

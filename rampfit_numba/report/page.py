@@ -1,0 +1,93 @@
+"""From a fit to the HTML of its report."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
+
+from rampfit_numba.report.content import RunFacts, collect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rampfit_numba.report.content import Content
+    from rampfit_numba.result import RampFit
+
+
+class IndexLine(NamedTuple):
+    """A file's line in the index of several reports.
+
+    Attributes
+    ----------
+    name : str
+    link : str
+        To the report, from the index; empty where it failed.
+    summary : list of (str, str)
+    error : str
+    """
+
+    name: str
+    link: str
+    summary: list[tuple[str, str]]
+    error: str = ""
+
+
+def check_extra() -> None:
+    """Refuse to go on without what a report needs.
+
+    Raises
+    ------
+    ImportError
+        The extra ``report`` is not installed.
+    """
+    for name in ("jinja2", "matplotlib"):
+        if find_spec(name) is None:
+            raise ImportError(f"a report needs {name}, which is not installed: pip install 'rampfit_numba[report]'")
+
+
+@cache
+def _text(name: str) -> str:
+    return (files("rampfit_numba.report") / "static" / name).read_text(encoding="utf-8")
+
+
+def render_report(fit: RampFit, facts: RunFacts | None = None) -> tuple[str, Content]:
+    """Return the report on a fit as one HTML page that needs nothing else, and what it says."""
+    check_extra()
+    from jinja2 import Environment
+
+    from rampfit_numba.report import figures
+
+    content = collect(fit, facts or RunFacts())
+    page = (
+        Environment(autoescape=True)
+        .from_string(_text("report.html"))
+        .render(
+            style=_text("report.css"),
+            content=content,
+            rate=figures.rate_picture(fit),
+            histograms=figures.histograms(fit),
+            flags=figures.flag_picture(fit),
+            jumps=figures.jump_pictures(fit, content.jumps),
+            ramps={
+                title: [(pixel, figures.ramp_picture(fit, pixel)) for pixel in pixels]
+                for title, pixels in content.notable.items()
+            },
+        )
+    )
+    return page, content
+
+
+def render_index(lines: Sequence[IndexLine]) -> str:
+    """Return a page with a line for each of several reports."""
+    check_extra()
+    from jinja2 import Environment
+
+    names = list(dict.fromkeys(name for line in lines for name, _ in line.summary))
+    page: str = (
+        Environment(autoescape=True)
+        .from_string(_text("index.html"))
+        .render(style=_text("report.css"), lines=[(line, dict(line.summary)) for line in lines], names=names)
+    )
+    return page

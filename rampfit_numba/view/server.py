@@ -1,0 +1,136 @@
+"""The server of a viewer: on the loopback interface only, on a free port, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bokeh.document import Document
+    from bokeh.server.contexts import SessionContext
+
+log = logging.getLogger(__name__)
+
+_LOOPBACK = "127.0.0.1"
+#: How long, in ms, a page may be gone until that counts as closed: one that is loaded anew is back before.
+_LIFETIME, _CHECK = 4000, 500
+#: Seconds to wait for a server to start or to end.
+_PATIENCE = 30.0
+
+
+class ViewServer:
+    """Serves one page to any number of tabs until :meth:`close`, or until the last of them was closed.
+
+    Parameters
+    ----------
+    build : callable
+        Fills the document of a new tab.
+    port : int
+        0: a free one.
+    stay : bool
+        Whether it goes on when no tab is left.
+
+    Raises
+    ------
+    OSError
+        The port is taken.
+    """
+
+    def __init__(self, build: Callable[[Document], None], *, port: int = 0, stay: bool = False) -> None:
+        self._build = build
+        self._stay = stay
+        self._tabs: set[str] = set()
+        self._ended = threading.Event()
+        self._failure: BaseException | None = None
+        # Other users of the machine can reach the port, too; they do not know this.
+        self._secret = secrets.token_urlsafe(12)
+        self.port = port
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=[started], name="rampfit view", daemon=True)
+        self._thread.start()
+        started.wait(_PATIENCE)
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds the page."""
+        return f"http://{_LOOPBACK}:{self.port}/{self._secret}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it still serves."""
+        return not self._ended.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return when the server has ended, or after `timeout` seconds; whether it has."""
+        # Without a timeout, some systems would not let Ctrl-C through.
+        while timeout is None:
+            if self._ended.wait(1.0):
+                return True
+        return self._ended.wait(timeout)
+
+    def close(self) -> None:
+        """End the server; open tabs say so."""
+        if self.running:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._ended.wait(_PATIENCE)
+
+    def _serve(self, started: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve_until_stopped(started))
+        except BaseException as error:  # noqa: BLE001  (whoever waits for the start must be told)
+            self._failure = error
+        finally:
+            self._ended.set()
+            started.set()
+
+    async def _serve_until_stopped(self, started: threading.Event) -> None:
+        from bokeh.application import Application
+        from bokeh.application.handlers import FunctionHandler
+        from bokeh.server.server import BaseServer
+        from bokeh.server.tornado import BokehTornado
+        from bokeh.server.util import bind_sockets
+        from tornado.httpserver import HTTPServer
+        from tornado.ioloop import IOLoop
+
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        sockets, self.port = bind_sockets(_LOOPBACK, self.port)
+        application = BokehTornado(
+            {f"/{self._secret}": Application(FunctionHandler(self._open))},
+            # Pages of other origins must not talk to this server through the user's browser.
+            extra_websocket_origins=[f"{_LOOPBACK}:{self.port}", f"localhost:{self.port}"],
+            # The bare address must not lead to the one that only its owner knows.
+            use_index=False,
+            redirect_root=False,
+            check_unused_sessions_milliseconds=_CHECK,
+            unused_session_lifetime_milliseconds=_LIFETIME,
+        )
+        http = HTTPServer(application)
+        http.add_sockets(sockets)
+        server = BaseServer(IOLoop.current(), application, http)
+        server.start()
+        log.debug("Serving %s", self.url)
+        started.set()
+        try:
+            await self._stop.wait()
+        finally:
+            server.stop()
+            await http.close_all_connections()
+
+    def _open(self, document: Document) -> None:
+        context = document.session_context
+        if context is not None:
+            self._tabs.add(context.id)
+        document.on_session_destroyed(self._forget)
+        self._build(document)
+
+    def _forget(self, context: SessionContext) -> None:
+        self._tabs.discard(context.id)
+        if not self._tabs and not self._stay:
+            self._stop.set()

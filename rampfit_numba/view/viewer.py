@@ -1,0 +1,142 @@
+"""``rampfit_numba.view``: look at an exposure and its fit in the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+from dataclasses import replace
+from html import escape
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Self
+
+from rampfit_numba.exposure import Exposure
+from rampfit_numba.result import RampFit
+from rampfit_numba.view.server import ViewServer
+from rampfit_numba.view.subject import Subject
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from bokeh.document import Document
+
+
+class Viewer:
+    """An open viewer; made by :func:`view`.
+
+    In a notebook it shows itself. It ends with :meth:`close`, with the ``with`` block that it is used in, or, where a
+    browser was opened for it, when its last tab is closed.
+
+    Attributes
+    ----------
+    url : str
+        Where a browser on this machine finds it. It has a secret part: other users of the machine do not.
+    """
+
+    def __init__(self, subject: Subject, *, port: int, stay: bool) -> None:
+        self._subject = subject
+        self._server = ViewServer(self._build, port=port, stay=stay)
+        self.url = self._server.url
+
+    def _build(self, document: Document) -> None:
+        from rampfit_numba.view.page import Page
+
+        Page(self._subject, document)
+
+    @property
+    def running(self) -> bool:
+        """Whether it still serves."""
+        return self._server.running
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it ends, at most `timeout` seconds; return whether it has ended."""
+        return self._server.wait(timeout)
+
+    def close(self) -> None:
+        """End it; tabs that are open say so."""
+        self._server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Viewer of {self._subject.name}: {self.url}>" if self.running else "<Viewer, ended>"
+
+    def _repr_html_(self) -> str:
+        if not self.running:
+            return escape(repr(self))
+        url, name = escape(self.url), escape(self._subject.name)
+        return (
+            f'<iframe src="{url}" title="Viewer of {name}" width="100%" height="900" style="border: 0"></iframe>'
+            f'<p><a href="{url}" target="_blank" rel="noopener">in a tab of its own</a></p>'
+        )
+
+
+def check_bokeh() -> None:
+    """Refuse to go on without Bokeh.
+
+    Raises
+    ------
+    ImportError
+        The extra ``view`` is not installed.
+    """
+    if find_spec("bokeh") is None:
+        raise ImportError("the viewer needs Bokeh, which is not installed: pip install 'rampfit_numba[view]'")
+
+
+def view(exposure: Exposure, fit: RampFit, *, browser: bool = False, port: int = 0) -> Viewer:
+    """Look at an exposure and its fit: images, the ramp of any pixel with its segments, light curves.
+
+    Needs the extra ``view``. The page is served to this machine alone, and needs no network.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Pixels of an exposure in a file are read from there when they are looked at.
+    fit : RampFit
+        Its fit.
+    browser : bool
+        Open a browser; the viewer then ends when the last tab is closed.
+    port : int
+        Where to serve; 0: at a free port.
+
+    Returns
+    -------
+    Viewer
+        Shows itself in a notebook; elsewhere, open its `url`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The arguments are no exposure and no fit of it.
+    ImportError
+        The extra ``view`` is not installed.
+    OSError
+        The port is taken.
+
+    Examples
+    --------
+    >>> exposure = read_exposure("jw01_nrca1_jump.fits")  # doctest: +SKIP
+    >>> fit = fit_ramps(exposure, readnoise=14.0, gain=5.5)  # doctest: +SKIP
+    >>> view(exposure, fit)  # doctest: +SKIP
+    """
+    check_bokeh()
+    if not isinstance(exposure, Exposure):
+        raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
+    if not isinstance(fit, RampFit):
+        raise TypeError(f"fit: expected a RampFit; got {type(fit).__name__}")
+    cube = exposure.nints, exposure.nrows, exposure.ncols
+    if fit.rateints.data.shape != cube:
+        raise ValueError(f"fit: expected one of this exposure, with rates of {cube}; got {fit.rateints.data.shape}")
+    if fit.inputs is None:
+        raise ValueError("fit: expected one that knows what was fitted; its inputs are None (fit the exposure again)")
+    if fit.inputs.exposure is not exposure:
+        fit = replace(fit, inputs=replace(fit.inputs, exposure=exposure))
+    name = exposure.header.filename if exposure.header is not None else ""
+    viewer = Viewer(Subject(exposure, fit, name or "Exposure"), port=port, stay=not browser)
+    if browser:
+        webbrowser.open(viewer.url)
+    return viewer

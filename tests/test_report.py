@@ -1,0 +1,201 @@
+"""Reports: what they say, that they need nothing else, and that they are whole or absent."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from rampfit_numba import fit_ramps, read_exposure
+from rampfit_numba.cli import main
+from tests.browser import Tab, launched
+from tests.make_files import KEYWORDS, save
+from tests.test_package import ROOT, blocks, run
+
+pytest.importorskip("jinja2", reason="needs Jinja2, of the extra report")
+pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra report")
+
+SHAPE = (3, 10, 24, 30)
+HOSTILE = "<script>window.hurt=1</script><img src=x onerror='x'>"
+
+
+class Page(HTMLParser):
+    """The tags of a page, and where its links and images lead."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.addresses, self.labels = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append(tag)
+        self.addresses += [found[name] for name in ("src", "href", "xlink:href", "srcset") if found.get(name)]
+        if tag in {"svg", "img"} and "role" in found | {"role": ""}:
+            self.labels.append(found.get("aria-label") or found.get("alt") or "")
+
+
+@pytest.fixture
+def exposure_file(tmp_path):
+    return write_exposure(tmp_path / "star_jump.fits")
+
+
+def write_exposure(path, **keywords):
+    random = np.random.default_rng(8)
+    data = 300 + 25 * np.arange(SHAPE[1])[:, None, None] + random.normal(0, 4, SHAPE)
+    flags = np.zeros(SHAPE, np.uint8)
+    data[1, 6:, 7, 8] += 700
+    flags[1, 6, 7, 8] = 4
+    primary = fits.PrimaryHDU()
+    for name, value in (KEYWORDS | {"NINTS": SHAPE[0], "NGROUPS": SHAPE[1]} | keywords).items():
+        primary.header[name] = value
+    return save(
+        fits.HDUList(
+            [primary, fits.ImageHDU(data.astype(np.float32), name="SCI"), fits.ImageHDU(flags, name="GROUPDQ")]
+        ),
+        path,
+    )
+
+
+def report(path, *words):
+    return main(["report", str(path), "--readnoise", "6", "--gain", "2", *map(str, words)])
+
+
+class TestPage:
+    @pytest.mark.parametrize("algorithm", ["ols", "likely"])
+    def test_says_what_ran_and_what_came_out(self, exposure_file, tmp_path, algorithm):
+        path = tmp_path / "r.html"
+        assert report(exposure_file, "-o", path, "--algorithm", algorithm) == 0
+        text = path.read_text(encoding="utf-8")
+        for said in (
+            "<h1>star_jump.fits</h1>",
+            "NIRCAM",
+            "value 6",
+            algorithm,
+            "rampfit_numba",
+            "Peak memory",
+            "JUMP_DET",
+            "Differences between integrations",
+            "Most jumps in one ramp",
+            "x 8, y 7",
+            "Pixels with a jump",
+        ):
+            assert said in text, said
+        assert ("Worst chi-squares" in text) == (algorithm == "likely")
+
+    def test_needs_nothing_else_and_every_picture_has_a_text(self, exposure_file, tmp_path):
+        path = tmp_path / "r.html"
+        assert report(exposure_file, "-o", path) == 0
+        page = Page(path.read_text(encoding="utf-8"))
+        assert "script" not in page.tags
+        assert "link" not in page.tags or page.tags.count("link") == 1
+        assert [address for address in page.addresses if not address.startswith(("#", "data:"))] == []
+        pictures = re.findall(r'<svg [^>]*role="img" aria-label="([^"]*)"', path.read_text(encoding="utf-8"))
+        assert len(pictures) >= 8
+        assert all(len(text) > 20 for text in pictures)
+
+    def test_names_of_parts_are_those_of_one_picture_each(self, exposure_file, tmp_path):
+        path = tmp_path / "r.html"
+        assert report(exposure_file, "-o", path) == 0
+        text = path.read_text(encoding="utf-8")
+        names = re.findall(r'\bid="([^"]+)"', text)
+        twice = {name for name in names if names.count(name) > 1}
+        assert not twice
+        assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(names)
+
+    def test_a_header_that_attacks_is_text(self, tmp_path):
+        path = tmp_path / "r.html"
+        source = write_exposure(tmp_path / "evil<b>_jump.fits", TARGNAME=HOSTILE[:60], FILTER="</style><script>")
+        assert report(source, "-o", path) == 0
+        text = path.read_text(encoding="utf-8")
+        assert "<script" not in text
+        assert "<img src=x" not in text
+        assert "<b>_jump" not in text
+        assert "&lt;script&gt;window.hurt" in text
+
+    def test_of_an_exposure_in_which_nothing_can_be_fitted(self, tmp_path):
+        source = write_exposure(tmp_path / "dead_jump.fits")
+        with fits.open(source, mode="update") as hdulist:
+            hdulist["GROUPDQ"].data[...] = 1
+        path = tmp_path / "r.html"
+        assert report(source, "-o", path) == 0
+        assert "no ramp can be fitted" in path.read_text(encoding="utf-8")
+
+    def test_in_python(self, exposure_file, tmp_path):
+        from rampfit_numba.report import write_report
+
+        exposure = read_exposure(exposure_file)
+        content = write_report(fit_ramps(exposure, 6.0, 2.0), tmp_path / "r.html")
+        assert content.title == "star_jump.fits"
+        assert dict(content.summary)["jumps"] == "1"
+        (pixel,) = content.notable["Most jumps in one ramp"]
+        assert (pixel.x, pixel.y, pixel.integration, pixel.segments) == (8, 7, 1, 2)
+
+
+class TestCommand:
+    def test_several_files_have_an_index(self, exposure_file, tmp_path, capsys):
+        other = write_exposure(tmp_path / "moon_jump.fits")
+        bad = tmp_path / "bad_jump.fits"
+        bad.write_text("no FITS")
+        words = [exposure_file, other, bad, "--readnoise", "6", "--gain", "2", "-o", tmp_path / "all" / "index.html"]
+        assert main(["report", *map(str, words)]) == 1
+        assert "bad_jump.fits" in capsys.readouterr().err
+        text = (tmp_path / "all" / "index.html").read_text(encoding="utf-8")
+        links = re.findall(r'<a href="([^"]+)">', text)
+        assert links == ["star_jump_report.html", "moon_jump_report.html"]
+        assert all((tmp_path / "all" / link).exists() for link in links)
+        assert "bad_jump.fits" in text
+        assert "median rate" in text
+
+    def test_existing_reports_are_not_replaced_unasked(self, exposure_file, tmp_path, capsys):
+        path = tmp_path / "r.html"
+        path.write_text("mine")
+        assert report(exposure_file, "-o", path) == 1
+        assert "exists" in capsys.readouterr().err
+        assert path.read_text() == "mine"
+        assert report(exposure_file, "-o", path, "--overwrite") == 0
+        assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+    def test_a_failure_leaves_nothing(self, exposure_file, tmp_path, monkeypatch):
+        monkeypatch.setattr("rampfit_numba.io.outputs.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+        assert report(exposure_file, "-o", tmp_path / "r.html") == 1
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["star_jump.fits"]
+
+    def test_beside_the_products_of_a_fit(self, exposure_file, tmp_path):
+        words = ["fit", str(exposure_file), "--readnoise", "6", "--gain", "2", "--output-dir", str(tmp_path / "out")]
+        assert main([*words, "--report"]) == 0
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+            "star_jump_report.html",
+            "star_rate.fits",
+            "star_rateints.fits",
+        ]
+        text = (tmp_path / "out" / "star_jump_report.html").read_text(encoding="utf-8")
+        assert "star_rate.fits, star_rateints.fits" in text
+
+    def test_without_the_extra_one_sentence_names_it(self, monkeypatch, capsys):
+        monkeypatch.setattr("rampfit_numba.report.page.find_spec", lambda _: None)
+        assert main(["report", "x.fits", "--readnoise", "6", "--gain", "2"]) == 1
+        error = capsys.readouterr().err
+        assert "pip install 'rampfit_numba[report]'" in error
+        assert error.count("\n") == 1
+
+
+def test_documentation_example_runs(tmp_path):
+    (code,) = blocks(ROOT / "docs" / "report.md", "python")
+    assert "median rate" in run("-W", "error", "-c", code, cwd=tmp_path)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 820, 1400])
+def test_fits_every_screen(exposure_file, tmp_path, width, scheme):
+    path = tmp_path / "r.html"
+    assert report(exposure_file, "-o", path) == 0
+    with launched() as browser:
+        tab = Tab(browser, path.as_uri(), width=width, scheme=scheme)
+        assert tab.page.evaluate("() => document.documentElement.scrollWidth") <= width
+        assert (tab.complaints, tab.foreign) == ([], [])
+        tab.close()
