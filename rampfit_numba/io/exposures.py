@@ -11,6 +11,7 @@ import numpy as np
 
 from rampfit_numba.exposure import CarriedTable, Exposure, ExposureHeader
 from rampfit_numba.io import hdus
+from rampfit_numba.io.asdf_trees import check_tree
 from rampfit_numba.messages import RampFileError, how_to_install
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ ORIGINS = {
 }
 
 _RATE_MODELS = frozenset({"ImageModel", "CubeModel", "IFUImageModel", "RampFitOutputModel"})
+#: Far more frames than any detector averages; the likelihood fits list their times.
+_MOST_FRAMES = 65_536
 _NDIM = 4
 
 # Data models write an empty list where there are no explicit read times: that is as good as none.
@@ -96,7 +99,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
             keywords.number("TGROUP", "the time from group to group in s", optional=implied),
             pixeldq=_optional(path, found, "PIXELDQ", flags=True),
             frame_time=keywords.number("TFRAME", "the time from frame to frame in s", optional=implied),
-            nframes=keywords.optional_integer("NFRAMES") if implied else keywords.integer("NFRAMES"),
+            nframes=keywords.frames("NFRAMES", optional=implied),
             groupgap=keywords.integer("GROUPGAP", 0),
             drop_frames1=keywords.integer("DRPFRMS1", 0),
             read_times=read_times,
@@ -225,9 +228,14 @@ class Keywords:
         """Return a keyword's integer; it must be there if there is no default."""
         return hdus.keyword(self._path, self._primary, name, "the primary header", default)
 
-    def optional_integer(self, name: str) -> int | None:
-        """Return a keyword's integer, or None where there is none."""
-        return None if self._value(name) is None else self.integer(name)
+    def frames(self, name: str, *, optional: bool) -> int | None:
+        """Return a keyword's number of frames in a group, or None where there is none and it is `optional`."""
+        if optional and self._value(name) is None:
+            return None
+        value = self.integer(name)
+        if value > _MOST_FRAMES:
+            raise RampFileError(f"{self._path}: keyword {name} = {value}: no group is the mean of so many; correct it")
+        return value
 
     def text(self, name: str) -> str:
         """Return a keyword's string, empty where there is none."""
@@ -261,6 +269,7 @@ def _read_times(path: Path, found: Sequence[hdus.Hdu]) -> Any:  # noqa: ANN401  
             f"install it ({how_to_install('asdf')})"
         ) from error
     try:
+        check_tree(bytes(content))
         with asdf.open(io.BytesIO(content), ignore_unrecognized_tag=True, ignore_missing_extensions=True) as file:
             times = file.tree.get("meta", {}).get("exposure", {}).get("read_times")
             return [np.asarray(group, float).ravel().tolist() for group in times] or None if times is not None else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba.checks import as_measured, scaled
+from rampfit_numba.file_arrays import FileArray, as_file_array
 from rampfit_numba.io import hdus
 from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
 from rampfit_numba.messages import RampFileError
@@ -203,7 +204,8 @@ def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
     _compare_detectors(path, primary, exposure)
     stored = hdus.physical_image(path, sci)
     rows, cols = _cut(path, primary, sci.shape, exposure, name)
-    values = np.array(stored[rows, cols], np.float32, order="C")
+    part = as_file_array(stored[rows, cols])
+    values = np.array(part.read() if isinstance(part, FileArray) else part, np.float32, order="C")
     if values.shape != (exposure.nrows, exposure.ncols):
         raise RampFileError(
             f"{_science_name(exposure)}: the part of {path} that its SUBSTRT and SUBSIZE keywords name has shape "
