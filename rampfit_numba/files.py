@@ -165,9 +165,11 @@ def fit_file(
 
     Examples
     --------
-    >>> result = fit_file("jw01_nrca1_jump.fits", "readnoise.fits", "gain.fits", output_dir="out")  # doctest: +SKIP
-    >>> [path.name for path in result]  # doctest: +SKIP
-    ['jw01_nrca1_rate.fits', 'jw01_nrca1_rateints.fits']
+    With the files that ``rampfit simulate demo_jump.fits`` writes:
+
+    >>> result = fit_file("demo_jump.fits", "demo_readnoise.fits", "demo_gain.fits", output_dir="rates")
+    >>> [path.name for path in result]
+    ['demo_rate.fits', 'demo_rateints.fits']
     """
     job = _Job.checked([Path(path)], readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
     return FileResult(Path(path), tuple(_fit_file(Path(path), job)))
@@ -193,12 +195,20 @@ def fit_files(
     paths : iterable of path-like
         The exposures' files; `int_name` and `opt_name` can name the products of one file only. None of them is
         overwritten by the product of another.
+    readnoise, gain : path-like, number or array_like of shape (nrows, ncols), optional
+        Read noise in DN and gain in e-/DN, the same for all files, as for :func:`fit_file`.
+    output_dir : path-like, optional
+        Folder of the products. None: the working directory.
+    overwrite : bool
+        Whether existing products are replaced.
+    int_name, opt_name : str
+        Names of the products, as for :func:`fit_file`.
     on_error : {"raise", "continue"} or callable
         Whether a file that fails stops the run, or is noted in its result while the others are done. "continue" logs
         the error; a function is called with the result instead.
     on_fit : callable, optional
         Called with each :class:`FittedFile` when its products are written; what it raises is the file's failure.
-    readnoise, gain, output_dir, overwrite, int_name, opt_name, **options
+    **options
         As for :func:`fit_file`.
 
     Returns
@@ -216,8 +226,8 @@ def fit_files(
 
     Examples
     --------
-    >>> results = fit_files(names, "readnoise.fits", "gain.fits", on_error="continue")  # doctest: +SKIP
-    >>> [result.path for result in results if result.error]  # doctest: +SKIP
+    >>> results = fit_files(["demo_jump.fits"], 14.0, "demo_gain.fits", on_error="continue", output_dir="again")
+    >>> [result.path for result in results if result.error]
     []
     """
     if isinstance(paths, str | os.PathLike):

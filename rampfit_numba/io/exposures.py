@@ -78,9 +78,9 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
 
     Examples
     --------
-    >>> exposure = read_exposure("jw01234001001_02101_00001_nrca1_jump.fits")  # doctest: +SKIP
-    >>> exposure.shape  # doctest: +SKIP
-    (2, 20, 2048, 2048)
+    >>> exposure = read_exposure("demo_jump.fits")
+    >>> exposure.shape
+    (2, 8, 16, 16)
     """
     path = Path(path)
     found = hdus.scan(path, _KEPT)

@@ -185,12 +185,16 @@ def write_products(
         Folder of the products; made where it does not exist.
     basename : path-like
         Name of the exposure's file, see :func:`product_paths`.
-    readnoise_name, gain_name, gain_factor, history
-        What the headers say about the references, see :class:`~rampfit_numba.io.products.Provenance`.
+    readnoise_name, gain_name : str
+        What the headers say about the references (R_READNO, R_GAIN); empty: what the input's say.
+    gain_factor : float, optional
+        GAINFACT; None: what the input's header says.
     overwrite : bool
         Whether existing products are replaced.
     int_name, opt_name : str
         Names to use in place of `basename` for rateints and the optional product.
+    history : sequence of str
+        Lines for HISTORY, after the software's own.
     inputs : iterable of path-like
         Files that must not be overwritten in any case.
 
@@ -206,8 +210,11 @@ def write_products(
 
     Examples
     --------
-    >>> write_products(fit, "out", "jw01_nrca1_jump.fits")  # doctest: +SKIP
-    [PosixPath('out/jw01_nrca1_rate.fits'), PosixPath('out/jw01_nrca1_rateints.fits')]
+    >>> from rampfit_numba import fit_ramps, simulate_exposure
+    >>> simulation = simulate_exposure(1, 6, 8, 8)
+    >>> fit = fit_ramps(simulation.exposure, simulation.readnoise, simulation.gain)
+    >>> [path.name for path in write_products(fit, "out", "jw01_nrca1_jump.fits")]
+    ['jw01_nrca1_rate.fits', 'jw01_nrca1_rateints.fits']
     """
     provenance = Provenance(readnoise_name, gain_name, gain_factor, tuple(history))
     builders = {

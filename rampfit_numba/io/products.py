@@ -89,7 +89,10 @@ def rate_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None
 
     Examples
     --------
-    >>> rate_hdulist(fit)["SCI"].header["BUNIT"]  # doctest: +SKIP
+    >>> from rampfit_numba import fit_ramps, simulate_exposure
+    >>> simulation = simulate_exposure(1, 6, 8, 8)
+    >>> fit = fit_ramps(simulation.exposure, simulation.readnoise, simulation.gain)
+    >>> rate_hdulist(fit)["SCI"].header["BUNIT"]
     'DN/s'
     """
     primary = _primary(fit, "IFUImageModel" if _is_ifu(fit) else "ImageModel", filename, provenance, fitted=True)

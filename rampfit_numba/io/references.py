@@ -86,6 +86,7 @@ def read_reference(reference: Any, exposure: Exposure, name: str) -> ReferenceIm
     Returns
     -------
     ReferenceImage
+        Its `data` are what the fit takes, its `source` says where they come from.
 
     Raises
     ------

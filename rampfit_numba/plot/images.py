@@ -94,7 +94,7 @@ def plot_rate(
 
     Examples
     --------
-    >>> figure = plot_rate("jw01_nrca1_rate.fits")  # doctest: +SKIP
+    >>> figure = plot_rate("demo_jump.fits", readnoise=14.0, gain=1.8)
     """
     if stretch not in STRETCHES:
         raise ValueError(f"stretch: expected one of {', '.join(map(repr, STRETCHES))}; got {stretch!r}")
@@ -304,7 +304,7 @@ def plot_dq(
 
     Examples
     --------
-    >>> ax = plot_dq("jw01_nrca1_rate.fits")  # doctest: +SKIP
+    >>> ax = plot_dq("demo_jump.fits", readnoise=14.0, gain=1.8)
     """
     images, _, name = _images(source, readnoise, gain, integration, options)
     flags = images[-1].flags
