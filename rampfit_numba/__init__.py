@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rampfit_numba.files import FileResult, fit_file, fit_files
     from rampfit_numba.flags import make_groupdq
     from rampfit_numba.io.fits import read_exposure, write_products
+    from rampfit_numba.io.hdulists import exposure_from_hdulist
+    from rampfit_numba.io.nddata import to_ccddata, to_nddata
+    from rampfit_numba.io.products import to_hdulists
     from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
     from rampfit_numba.io.roman import read_roman
@@ -46,6 +49,7 @@ __all__ = [
     "__version__",
     "count_reads",
     "estimate_readnoise",
+    "exposure_from_hdulist",
     "find_jumps",
     "find_samples",
     "find_segments",
@@ -60,6 +64,9 @@ __all__ = [
     "read_reference",
     "read_roman",
     "simulate_exposure",
+    "to_ccddata",
+    "to_hdulists",
+    "to_nddata",
     "view",
     "warm_up",
     "write_flt",
@@ -84,6 +91,7 @@ _MODULES = {
     "__version__": "_version",
     "count_reads": "used_reads",
     "estimate_readnoise": "readnoise",
+    "exposure_from_hdulist": "io.hdulists",
     "find_jumps": "jumps",
     "find_samples": "segments",
     "find_segments": "segments",
@@ -98,6 +106,9 @@ _MODULES = {
     "read_reference": "io.references",
     "read_roman": "io.roman",
     "simulate_exposure": "simulate",
+    "to_ccddata": "io.nddata",
+    "to_hdulists": "io.products",
+    "to_nddata": "io.nddata",
     "view": "view.viewer",
     "warm_up": "compilation",
     "write_flt": "io.wfc3_flt",

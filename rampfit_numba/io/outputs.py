@@ -15,6 +15,7 @@ from rampfit_numba.io.products import (
     Provenance,
     chisq_hdulist,
     fitopt_hdulist,
+    jumps_hdulist,
     rate_hdulist,
     rateints_hdulist,
 )
@@ -58,6 +59,7 @@ def product_paths(
     output_dir: str | os.PathLike[str],
     *,
     save_opt: bool = False,
+    save_jumps: bool = False,
     optional: str = "fitopt",
     int_name: str = "",
     opt_name: str = "",
@@ -72,6 +74,8 @@ def product_paths(
         Folder of the products.
     save_opt : bool
         Whether there is an optional product.
+    save_jumps : bool
+        Whether there is a table of the jumps.
     optional : str
         Its suffix, which the algorithm tells (see :mod:`rampfit_numba.registry`).
     int_name, opt_name : str
@@ -95,6 +99,8 @@ def product_paths(
     names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
     if save_opt:
         names[optional] = opt_name or Path(basename).name
+    if save_jumps:
+        names["jumps"] = Path(basename).name
     given = {"rateints": "int_name" if int_name else "", optional: "opt_name" if opt_name else ""}
     return {
         kind: Path(output_dir) / f"{_base(name, given.get(kind) or 'basename')}_{kind}.fits"
@@ -177,6 +183,7 @@ def write_products(
     gain_name: str = "",
     gain_factor: float | None = None,
     overwrite: bool = False,
+    save_jumps: bool = False,
     int_name: str = "",
     opt_name: str = "",
     history: Sequence[str] = (),
@@ -198,6 +205,8 @@ def write_products(
         GAINFACT; None: what the input's header says.
     overwrite : bool
         Whether existing products are replaced.
+    save_jumps : bool
+        Also write the table of the jumps.
     int_name, opt_name : str
         Names to use in place of `basename` for rateints and the optional product.
     history : sequence of str
@@ -229,11 +238,13 @@ def write_products(
         "rateints": rateints_hdulist,
         "fitopt": fitopt_hdulist,
         "likely_chisq": chisq_hdulist,
+        "jumps": jumps_hdulist,
     }
     paths = product_paths(
         basename,
         output_dir,
         save_opt=fit.fitopt is not None or (fit.options.save_opt and fit.rate.chisq is not None),
+        save_jumps=save_jumps,
         optional=ALGORITHMS[fit.options.algorithm].optional_product,
         int_name=int_name,
         opt_name=opt_name,

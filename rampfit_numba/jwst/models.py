@@ -86,6 +86,37 @@ def exposure_of(
     )
 
 
+def exposure_from_datamodel(model: Any) -> Exposure:  # noqa: ANN401
+    """Return the exposure that a data model of the pipeline holds, for :func:`rampfit_numba.fit_ramps`.
+
+    Parameters
+    ----------
+    model : stdatamodels.jwst.datamodels.RampModel
+        Not modified; the exposure has its arrays, not copies.
+
+    Returns
+    -------
+    Exposure
+        With the explicit read times, where the model has some. It has no header: the products' metadata come from the
+        model, as :class:`RampFitStep` carries them over.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `model` is no ramp model, or something is missing or does not fit; the message says what.
+
+    Examples
+    --------
+    >>> from stdatamodels.jwst import datamodels
+    >>> with datamodels.open("jw01_nrca1_jump.fits") as model:  # doctest: +SKIP
+    ...     fit = fit_ramps(exposure_from_datamodel(model), readnoise=14.0, gain=5.5)
+    """
+    for name in ("data", "groupdq", "pixeldq", "meta"):
+        if not hasattr(model, name):
+            raise TypeError(f"model: expected a RampModel; got {type(model).__name__}, which has no {name}")
+    return exposure_of(model, likelihood=True)
+
+
 def timing(
     given: Mapping[str, Any],
     labels: Mapping[str, str],
