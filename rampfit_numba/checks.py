@@ -117,7 +117,9 @@ def _plain_array(name: str, value: Any, kinds: str = "fiu") -> np.ndarray:  # no
         )
     try:
         array: np.ndarray = np.asanyarray(value)
-    except ValueError as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever an object says that cannot be an array: a tensor with gradients, say
         raise TypeError(f"{name}: expected an array of numbers; got {type(value).__name__} ({error})") from error
     if array.dtype.kind not in kinds:
         raise TypeError(f"{name}: expected an array of real numbers; got dtype {array.dtype}")
@@ -201,10 +203,13 @@ def check_time(name: str, value: Any) -> float:  # noqa: ANN401
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number of seconds > 0; got {value!r}")
     # The reference keeps times in single precision: what that cannot hold would be 0 or infinite there.
-    with np.errstate(over="ignore"):
-        single = float(np.float32(value))
+    try:
+        with np.errstate(over="ignore"):
+            single = float(np.float32(value))
+    except OverflowError:  # an integer beyond all floats
+        single = math.inf
     if not (math.isfinite(single) and single > 0):
-        raise ValueError(f"{name}: expected a finite number of seconds > 0; got {value!r}")
+        raise ValueError(f"{name}: expected a finite number of seconds > 0; got {_short(value)}")
     return float(value)
 
 

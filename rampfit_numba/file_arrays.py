@@ -13,9 +13,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
+from numpy import memmap
 
 from rampfit_numba.messages import RampFileError
 
@@ -23,8 +24,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+#: The attribute of a map that holds the stamp which its file had when its headers were read.
+_STAMP = "rampfit_stamp"
 #: Bytes that are read at a time of an array that is not contiguous.
 _SPAN = 16 << 20
+
+
+class Stamp(NamedTuple):
+    """What tells a file from another one of its name, and from itself after a change.
+
+    Attributes
+    ----------
+    inode : int
+    state : tuple of int, or None
+        Size, modification and change time; None where whoever has mapped the file may be writing to it.
+    """
+
+    inode: int
+    state: tuple[int, int, int] | None
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """Return the stamp of a file from its status."""
+        return cls(status.st_ino, (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+    def check(self, path: str, status: os.stat_result) -> None:
+        """Refuse a file that is not any more what it was; raises a RampFileError."""
+        if status.st_ino != self.inode:
+            raise RampFileError(f"{path}: was replaced by another file while it was read; read it again")
+        if self.state is None:
+            return
+        if status.st_size < self.state[0]:
+            raise _ended_early(path)
+        if Stamp.of(status) != self:
+            raise RampFileError(f"{path}: was changed while it was read; read it again when nobody writes to it")
 
 
 @dataclass(frozen=True)
@@ -34,8 +67,8 @@ class FileArray:
     Attributes
     ----------
     path : str
-    inode : int
-        Tells whether another file has taken this one's name.
+    stamp : Stamp
+        Tells whether another file has taken this one's name, or its content was changed.
     dtype : numpy.dtype
         Byte order included.
     offset : int
@@ -47,7 +80,7 @@ class FileArray:
     """
 
     path: str
-    inode: int
+    stamp: Stamp
     dtype: np.dtype[Any]
     offset: int
     whole: tuple[int, ...]
@@ -92,6 +125,7 @@ class FileArray:
             for number, plane in enumerate(planes):
                 place = self.offset + (number * self.whole[-2] + self.start) * row
                 _read_into(file.fileno(), plane.view(np.uint8), place, self.path)
+            self.stamp.check(self.path, os.fstat(file.fileno()))
         return values
 
     def check(self) -> None:
@@ -107,22 +141,23 @@ class FileArray:
 
     def check_size(self, file: BinaryIO) -> None:
         """Do what :meth:`check` does for the file as it was opened."""
-        if os.fstat(file.fileno()).st_size < self.offset + prod(self.whole) * self.dtype.itemsize:
+        status = os.fstat(file.fileno())
+        self.stamp.check(self.path, status)
+        if status.st_size < self.offset + prod(self.whole) * self.dtype.itemsize:
             raise _ended_early(self.path)
 
     def open(self) -> AbstractContextManager[BinaryIO]:
         """Open the file, if it is still the one that it was; raises as :meth:`check` says."""
-        return _opened(self.path, self.inode)
+        return _opened(self.path, self.stamp)
 
 
 @contextmanager
-def _opened(path: str, inode: int) -> Iterator[BinaryIO]:
+def _opened(path: str, stamp: Stamp) -> Iterator[BinaryIO]:
     with _failure_named(path):
         file = Path(path).open("rb", buffering=0)  # noqa: SIM115  (closed below)
     # Whatever else fails while the file is open is no failure of the file.
     with file:
-        if os.fstat(file.fileno()).st_ino != inode:
-            raise RampFileError(f"{path}: was replaced by another file while it was read; read it again")
+        stamp.check(path, os.fstat(file.fileno()))
         yield file
 
 
@@ -165,6 +200,25 @@ def mapped(arrays: Iterable[Any]) -> Iterator[list[Any]]:
             array.check_size(file)
 
 
+def read_planes(
+    path: str, stamp: Stamp, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int
+) -> Iterator[np.ndarray]:
+    """Yield the planes of an array in a file one after the other, each in the same memory.
+
+    Raises
+    ------
+    RampFileError
+        The file is gone, was replaced or changed, or is shorter than it was.
+    """
+    plane = np.empty(shape[-2:], dtype)
+    with _opened(path, stamp) as file:
+        for number in range(prod(shape[:-2])):
+            with _failure_named(path):
+                _read_into(file.fileno(), plane.reshape(-1).view(np.uint8), offset + number * plane.nbytes, path)
+            yield plane
+        stamp.check(path, os.fstat(file.fileno()))
+
+
 def _read_into(descriptor: int, buffer: np.ndarray, place: int, path: str) -> None:
     done = 0
     while done < len(buffer):
@@ -176,6 +230,19 @@ def _read_into(descriptor: int, buffer: np.ndarray, place: int, path: str) -> No
 
 def _ended_early(path: str) -> RampFileError:
     return RampFileError(f"{path}: ended early: it was truncated while it was read; restore the file")
+
+
+def map_file(path: Path, stamp: Stamp, dtype: str, shape: tuple[int, ...], offset: int) -> np.ndarray:
+    """Return an array that is mapped from a file, read-only; a fit refuses it when the file is not as `stamp` says.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be mapped.
+    """
+    array = np.memmap(path, dtype, "r", offset, shape)
+    setattr(array, _STAMP, stamp)
+    return array
 
 
 def as_file_array(array: np.ndarray) -> np.ndarray | FileArray:
@@ -196,7 +263,7 @@ def as_file_array(array: np.ndarray) -> np.ndarray | FileArray:
     root = array
     while isinstance(root.base, np.ndarray):
         root = root.base
-    if not isinstance(root, np.memmap) or root.filename is None or root.mode == "c" or not hasattr(os, "preadv"):
+    if not isinstance(root, memmap) or root.filename is None or root.mode == "c" or not hasattr(os, "preadv"):
         return array
     if array.ndim < 2 or array.size == 0:  # noqa: PLR2004  (rows and columns)
         return array
@@ -204,19 +271,23 @@ def as_file_array(array: np.ndarray) -> np.ndarray | FileArray:
     path = os.fspath(root.filename)
     inode = _mapped_inode(root_address)
     try:
-        if inode is None or Path(path).stat().st_ino != inode:
-            return array
+        status = Path(path).stat()
     except OSError:
         return array
+    if inode is None or status.st_ino != inode:
+        return array
+    stamp = getattr(root, _STAMP, None) or (Stamp.of(status) if root.mode == "r" else Stamp(inode, None))
     before = array.__array_interface__["data"][0] - root_address
     rows = _whole_rows(array, before, root.nbytes)
     if rows is None:
-        with _opened(path, inode) as file, _failure_named(path):
-            return _read_copy(file.fileno(), array, root.offset + before, path)
+        with _opened(path, stamp) as file, _failure_named(path):
+            copy = _read_copy(file.fileno(), array, root.offset + before, path)
+            stamp.check(path, os.fstat(file.fileno()))
+            return copy
     whole, start = rows
     skipped = start * whole[-1] * array.itemsize
     offset = root.offset + before - skipped
-    return FileArray(path, inode, array.dtype, offset, whole, start, start + array.shape[-2])
+    return FileArray(path, stamp, array.dtype, offset, whole, start, start + array.shape[-2])
 
 
 def _whole_rows(array: np.ndarray, before: int, nbytes: int) -> tuple[tuple[int, ...], int] | None:

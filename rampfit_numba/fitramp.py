@@ -169,14 +169,17 @@ def fit_ramps(  # noqa: PLR0917  (the original's signature)
         0 (or False) for the differences to leave out, which then may be anything, NaN included.
     detect_jumps : bool
         Only False: :func:`mask_jumps` finds jumps.
-    resetval, resetsig, rescale
-        Accepted and without effect: the first two belong to the pedestal, and no scale is needed here.
+    resetval, resetsig : float or array_like
+        Accepted and without effect: they belong to the pedestal.
+    rescale : bool
+        Accepted and without effect: nothing here can overflow.
     maximum_cores : str or int
         Threads that share the rows of an image: ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"``, or a number.
 
     Returns
     -------
     Ramp_Result
+        Rate, its error and the chi-square, of the shape of `sig`.
 
     Raises
     ------
@@ -223,13 +226,19 @@ def mask_jumps(  # noqa: PLR0917  (the original's signature)
 
     Parameters
     ----------
-    diffs, Cov, sig, maximum_cores
+    diffs : array_like, shape (ndiffs, npix) or (ndiffs, nrows, ncols)
         As for :func:`fit_ramps`. Differences that are not finite are left out.
+    Cov : Covar
+        From as many times as there are reads.
+    sig : float or array_like, shape (npix,) or (nrows, ncols)
+        Noise of a single read in electrons.
     threshold_oneomit, threshold_twoomit : float
         By how much the chi-square must fall for one difference, and for two neighbouring ones, to be left out. Two only
         where the group between them is the mean of several reads.
     diffs2use : array_like, shape of `diffs`, optional
         0 (or False) for the differences that are known to be bad. Not modified, other than in the original.
+    maximum_cores : str or int
+        Threads that share the rows of an image, as for :func:`fit_ramps`.
 
     Returns
     -------

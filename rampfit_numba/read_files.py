@@ -89,8 +89,9 @@ def fit_reads(
     Examples
     --------
     >>> from rampfit_numba import fit_reads
-    >>> fit_reads("R01.fits", 6.0, 2.1, frame_time=10.65, saturation=45000, output_dir="out")  # doctest: +SKIP
-    FileResult(path=PosixPath('R01.fits'), products=(PosixPath('out/R01_rate.fits'),), error=None)
+    >>> result = fit_reads("demo_reads.fits", 6.0, 2.1, frame_time=10.65, saturation=45000, output_dir="out")
+    >>> [path.name for path in result.products]
+    ['demo_reads_rate.fits']
     """
     known = (*_READING, *_FITTING, *_RUNNING)
     for option in options:

@@ -156,7 +156,7 @@ def test_a_folder_is_told_what_is_in_it(files):
 def test_what_an_exposure_says_of_itself():
     flags = np.zeros(SHAPE, np.uint8)
     flags[0, 5] = dq.SATURATED | dq.DO_NOT_USE
-    exposure = Exposure(ramps(), flags, 2.5, instrument="NIRCAM", read_times=range(1, 7))
+    exposure = Exposure(ramps(), flags, 2.5, instrument="NIRCAM", read_times=2.5 * np.arange(1, 7))
     assert repr(exposure) == (
         "<Exposure: 2 integrations x 6 groups x 3 rows x 4 columns; group time 2.5 s; groups flagged: "
         "DO_NOT_USE 8.3 %, SATURATED 8.3 %; read times even; instrument 'NIRCAM'>"

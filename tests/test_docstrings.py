@@ -8,10 +8,13 @@ import inspect
 import os
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from astropy.io import fits
 
 import rampfit_numba
 from rampfit_numba.simulate import simulate_exposure, write_simulation
+from rampfit_numba.simulate.wfc3 import simulate_ima, write_ima
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +27,13 @@ else:
     validate = pytest.importorskip("numpydoc.validate", reason="needs numpydoc, of the extra docs").validate
 
 #: Modules whose ``__all__`` users import from, and the extras' modules that they need.
-MODULES = {"rampfit_numba": None, "rampfit_numba.simulate": None, "rampfit_numba.jwst": "jwst"}
+MODULES = {
+    "rampfit_numba": None,
+    "rampfit_numba.fitramp": None,
+    "rampfit_numba.plot": "matplotlib",
+    "rampfit_numba.simulate": None,
+    "rampfit_numba.jwst": "jwst",
+}
 
 #: What numpydoc can ask for and is not asked for here.
 EXCEPTIONS = {
@@ -71,9 +80,12 @@ def test_function_has_an_example(name):
 
 @pytest.mark.parametrize("name", [name for name, value in PUBLIC.items() if ">>> " in (value.__doc__ or "")])
 def test_examples_run(name, tmp_path, monkeypatch):
-    """The examples find a small simulated exposure, demo_jump.fits, and its references in the working folder."""
+    """The examples find small files in the working folder: demo_jump.fits and its references, and others."""
     monkeypatch.chdir(tmp_path)
     write_simulation(simulate_exposure(2, 8, 16, 16, seed=1), "demo_jump.fits")
+    write_ima(simulate_ima(8, (24, 24)), "demo_ima.fits")
+    reads = np.arange(8)[:, None, None] * 100 + np.zeros((8, 16, 16))
+    fits.PrimaryHDU(reads.astype(np.uint16)).writeto("demo_reads.fits")
     value = PUBLIC[name]
     names = dict(vars(importlib.import_module(value.__module__))) | {"rampfit_numba": rampfit_numba}
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)

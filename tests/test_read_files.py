@@ -425,35 +425,6 @@ class TestReadNoise:
             estimate_readnoise(bright, 1.0)
 
 
-def naive_count(flags):
-    """Return how many reads of a ramp belong to a usable difference."""
-    usable = [flags[k] & ~4 == 0 and flags[k + 1] == 0 for k in range(len(flags) - 1)]
-    return sum(any(usable[max(k - 1, 0) : k + 1]) for k in range(len(flags)))
-
-
-@pytest.mark.parametrize("algorithm", ["ols", "likely"])
-def test_reads_used_are_counted(algorithm):
-    generator = np.random.default_rng(4)
-    shape = (2, 10, 20, 30)
-    flags = generator.choice(np.uint8([0, 1, 2, 4]), shape, p=[0.85, 0.05, 0.05, 0.05])
-    data = np.cumsum(generator.normal(50, 2, shape), axis=1)
-    data[0, 3, 4, :5] = np.nan
-    exposure = Exposure(data, flags, 1.0)
-    fit = fit_ramps(exposure, 5.0, 2.0, algorithm=algorithm, firstgroup=1)
-    found = count_reads(exposure, fit, maximum_cores=2)
-    final = (flags if fit.groupdq is None else fit.groupdq).copy()
-    final[0, 3, 4, :5] |= 1
-    final[:, 0] |= 1
-    for i, y, x in np.ndindex(2, 20, 30):
-        expected = naive_count(final[i, :, y, x].tolist()) if np.isfinite(fit.rateints.data[i, y, x]) else 0
-        assert found.rateints[i, y, x] == max(expected, np.isfinite(fit.rateints.data[i, y, x]))
-    np.testing.assert_array_equal(found.rate, found.rateints.sum(axis=0))
-    with pytest.raises(ValueError, match="fit: expected one of this exposure"):
-        count_reads(Exposure(data[:1], None, 1.0), fit)
-    with pytest.raises(TypeError, match="fit: expected RampFit"):
-        count_reads(exposure, exposure)
-
-
 def test_rows_of_an_exposure():
     reads = make_reads()[0]
     exposure = Exposure.from_reads(reads, frame_time=2.0, saturation=np.full(IMAGE, 1300.0), linearity=[0, 1, 1e-7])

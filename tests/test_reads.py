@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rampfit_numba import Exposure, dq, fit_ramps
+from rampfit_numba import Exposure, count_reads, dq, fit_ramps
 from tests.sizes import INTERPRETED, fewer
 
 PLANES = ("data", "err", "dq", "var_poisson", "var_rnoise", "chisq", "dof")
@@ -260,3 +260,33 @@ def test_reads_per_ramp_must_agree_with_ramps():
 def test_corrections_of_something_else_are_refused():
     with pytest.raises(TypeError, match="corrections: expected ReadCorrections or None; got dict"):
         Exposure(CUBE[None], None, 1.0, corrections={})
+
+
+def naive_count(flags):
+    """Return how many reads of a ramp belong to a usable difference."""
+    usable = [flags[k] & ~4 == 0 and flags[k + 1] == 0 for k in range(len(flags) - 1)]
+    return sum(any(usable[max(k - 1, 0) : k + 1]) for k in range(len(flags)))
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("algorithm", ["ols", "likely"])
+def test_reads_used_are_counted(algorithm):
+    generator = np.random.default_rng(4)
+    shape = (2, 10, 4, 9) if INTERPRETED else (2, 10, 20, 30)
+    flags = generator.choice(np.uint8([0, 1, 2, 4]), shape, p=[0.85, 0.05, 0.05, 0.05])
+    data = np.cumsum(generator.normal(50, 2, shape), axis=1)
+    data[0, 3, 2, :5] = np.nan
+    exposure = Exposure(data, flags, 1.0)
+    fit = fit_ramps(exposure, 5.0, 2.0, algorithm=algorithm, firstgroup=1)
+    found = count_reads(exposure, fit, maximum_cores=2)
+    final = (flags if fit.groupdq is None else fit.groupdq).copy()
+    final[0, 3, 2, :5] |= 1
+    final[:, 0] |= 1
+    for i, y, x in np.ndindex(2, *shape[2:]):
+        expected = naive_count(final[i, :, y, x].tolist()) if np.isfinite(fit.rateints.data[i, y, x]) else 0
+        assert found.rateints[i, y, x] == max(expected, np.isfinite(fit.rateints.data[i, y, x]))
+    np.testing.assert_array_equal(found.rate, found.rateints.sum(axis=0))
+    with pytest.raises(ValueError, match="fit: expected one of this exposure"):
+        count_reads(Exposure(data[:1], None, 1.0), fit)
+    with pytest.raises(TypeError, match="fit: expected RampFit"):
+        count_reads(exposure, exposure)

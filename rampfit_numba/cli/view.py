@@ -42,9 +42,9 @@ def run(chosen: argparse.Namespace) -> int:
     from rampfit_numba.files import read_and_fit
     from rampfit_numba.messages import RampFileError
     from rampfit_numba.pixel_ramps import inputs_of
-    from rampfit_numba.view import check_bokeh, view
+    from rampfit_numba.view import load, view
 
-    check_bokeh()  # before the fit, not after
+    load()  # before the fit, not after: the page is there sooner, and a missing extra is told at once
     try:
         fit = read_and_fit(chosen.file, chosen.readnoise, chosen.gain, **fit_keywords(chosen)).fit
     except RampFileError:

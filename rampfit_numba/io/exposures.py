@@ -11,6 +11,7 @@ import numpy as np
 
 from rampfit_numba.exposure import CarriedTable, Exposure, ExposureHeader
 from rampfit_numba.io import hdus
+from rampfit_numba.io.asdf_trees import check_tree
 from rampfit_numba.messages import RampFileError, how_to_install
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _KEPT = frozenset({"SCI", "GROUPDQ", "PIXELDQ", "ZEROFRAME", "AVDRKCUR", "INT_TI
 # Tables about the groups, which are gone after the fit.
 _OF_THE_RAMPS = frozenset({"GROUP"})
 # Which keyword or extension an argument of Exposure comes from: its complaints are passed on under these names.
-_ORIGINS = {
+ORIGINS = {
     "data": "extension SCI",
     "groupdq": "extension GROUPDQ",
     "pixeldq": "extension PIXELDQ",
@@ -42,6 +43,8 @@ _ORIGINS = {
 }
 
 _RATE_MODELS = frozenset({"ImageModel", "CubeModel", "IFUImageModel", "RampFitOutputModel"})
+#: Far more frames than any detector averages; the likelihood fits list their times.
+_MOST_FRAMES = 65_536
 _NDIM = 4
 
 # Data models write an empty list where there are no explicit read times: that is as good as none.
@@ -75,9 +78,9 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
 
     Examples
     --------
-    >>> exposure = read_exposure("jw01234001001_02101_00001_nrca1_jump.fits")  # doctest: +SKIP
-    >>> exposure.shape  # doctest: +SKIP
-    (2, 20, 2048, 2048)
+    >>> exposure = read_exposure("demo_jump.fits")
+    >>> exposure.shape
+    (2, 8, 16, 16)
     """
     path = Path(path)
     found = hdus.scan(path, _KEPT)
@@ -87,7 +90,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
     hdus.check_image(path, sci)
     _check_shapes(path, found, sci.shape)
 
-    keywords, read_times = _Keywords(path, primary), _read_times(path, found)
+    keywords, read_times = Keywords(path, primary), _read_times(path, found)
     implied = read_times is not None  # and needs no keyword
     try:
         return Exposure(
@@ -96,7 +99,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
             keywords.number("TGROUP", "the time from group to group in s", optional=implied),
             pixeldq=_optional(path, found, "PIXELDQ", flags=True),
             frame_time=keywords.number("TFRAME", "the time from frame to frame in s", optional=implied),
-            nframes=keywords.optional_integer("NFRAMES") if implied else keywords.integer("NFRAMES"),
+            nframes=keywords.frames("NFRAMES", optional=implied),
             groupgap=keywords.integer("GROUPGAP", 0),
             drop_frames1=keywords.integer("DRPFRMS1", 0),
             read_times=read_times,
@@ -115,7 +118,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
         argument, _, complaint = str(error).partition(": ")
         if argument == "dark_current_unit" and dark_current_unit is not None:
             raise
-        raise RampFileError(f"{path}: {_ORIGINS.get(argument, argument)}: {complaint}") from error
+        raise RampFileError(f"{path}: {ORIGINS.get(argument, argument)}: {complaint}") from error
 
 
 def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
@@ -203,7 +206,7 @@ def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:
     return hdus.table(path, hdu) if hdu is not None and hdu.nbytes else None
 
 
-class _Keywords:
+class Keywords:
     """The primary header's keywords, checked for their types."""
 
     def __init__(self, path: Path, primary: fits.Header) -> None:
@@ -211,6 +214,7 @@ class _Keywords:
         self._primary = primary
 
     def number(self, name: str, meaning: str, *, optional: bool = False) -> float | None:
+        """Return a keyword's number, which must be there unless it is `optional`; `meaning` says what it is."""
         value = self._value(name)
         if value is None and optional:
             return None
@@ -221,12 +225,20 @@ class _Keywords:
         return float(value)
 
     def integer(self, name: str, default: int | None = None) -> int:
+        """Return a keyword's integer; it must be there if there is no default."""
         return hdus.keyword(self._path, self._primary, name, "the primary header", default)
 
-    def optional_integer(self, name: str) -> int | None:
-        return None if self._value(name) is None else self.integer(name)
+    def frames(self, name: str, *, optional: bool) -> int | None:
+        """Return a keyword's number of frames in a group, or None where there is none and it is `optional`."""
+        if optional and self._value(name) is None:
+            return None
+        value = self.integer(name)
+        if value > _MOST_FRAMES:
+            raise RampFileError(f"{self._path}: keyword {name} = {value}: no group is the mean of so many; correct it")
+        return value
 
     def text(self, name: str) -> str:
+        """Return a keyword's string, empty where there is none."""
         value = self._value(name)
         if value is None:
             return ""
@@ -257,6 +269,7 @@ def _read_times(path: Path, found: Sequence[hdus.Hdu]) -> Any:  # noqa: ANN401  
             f"install it ({how_to_install('asdf')})"
         ) from error
     try:
+        check_tree(bytes(content))
         with asdf.open(io.BytesIO(content), ignore_unrecognized_tag=True, ignore_missing_extensions=True) as file:
             times = file.tree.get("meta", {}).get("exposure", {}).get("read_times")
             return [np.asarray(group, float).ravel().tolist() for group in times] or None if times is not None else None

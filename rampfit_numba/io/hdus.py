@@ -8,22 +8,28 @@ stays open but the maps themselves, and a compressed file is read once, from fro
 from __future__ import annotations
 
 import gzip
+import io
+import logging
 import math
+import os
 import re
 import stat
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, NoReturn, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 from astropy.io import fits
 
+from rampfit_numba.file_arrays import Stamp, map_file, read_planes
 from rampfit_numba.io.reference_names import file_in
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 _File: TypeAlias = IO[bytes] | gzip.GzipFile
 
@@ -34,6 +40,12 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_HEADER_BLOCKS = 20_000
 # FITS allows nothing else in headers, and astropy could not write it again.
 _PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
+# What can stand in the name of a keyword: an END before one of these is another keyword (ENDTIME).
+_IN_KEYWORDS = re.compile(rb"[A-Z0-9_-]")
+# Bytes that are read at a time where a header's word is not taken for how many come.
+_CHUNK = 5760 * _BLOCK
+# No compressed stream is longer when it is decompressed: deflate stores 258 bytes in two bits at best.
+_MOST_COMPRESSED = 1100
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -51,6 +63,8 @@ class Hdu:
         NAXISn in NumPy's order; empty where there are no data.
     offset, nbytes : int
         Position and length of the data in the (decompressed) file, without padding.
+    stamp : Stamp
+        What the file was like when its headers were read.
     content : bytes or None
         The data themselves where the file is compressed and they were asked for.
     """
@@ -60,7 +74,8 @@ class Hdu:
     shape: tuple[int, ...]
     offset: int
     nbytes: int
-    content: bytes | None = None
+    stamp: Stamp
+    content: bytearray | None = None
 
 
 def scan(path: Path, keep: Collection[str]) -> tuple[Hdu, ...]:
@@ -79,10 +94,11 @@ def scan(path: Path, keep: Collection[str]) -> tuple[Hdu, ...]:
         with path.open("rb") as file:
             magic = file.read(len(_GZIP_MAGIC))
             file.seek(0)
+            status = os.fstat(file.fileno())
             if magic != _GZIP_MAGIC:
-                return tuple(_walk(path, file, path.stat().st_size, ()))
+                return tuple(_walk(path, file, status, ()))
             with gzip.GzipFile(fileobj=file) as unpacked:
-                return tuple(_walk(path, unpacked, None, keep))
+                return tuple(_walk(path, unpacked, status, keep, compressed=True))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RampFileError(f"{path}: the compressed file is truncated or damaged ({error}); fetch it again") from error
     except FileNotFoundError as error:
@@ -91,28 +107,39 @@ def scan(path: Path, keep: Collection[str]) -> tuple[Hdu, ...]:
         raise RampFileError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _walk(path: Path, file: _File, size: int | None, keep: Collection[str]) -> list[Hdu]:
+def _walk(
+    path: Path, file: _File, status: os.stat_result, keep: Collection[str], *, compressed: bool = False
+) -> list[Hdu]:
     hdus: list[Hdu] = []
-    while (header := _read_header(path, file, first=not hdus)) is not None:
+    # A decompressing file cannot know its size: it stops where the stream ends.
+    most = status.st_size * _MOST_COMPRESSED if compressed else status.st_size
+    while (header := _read_header(path, file, hdus)) is not None:
         name = text(header, "EXTNAME").upper() if hdus else "PRIMARY"
         where = f"extension {name or len(hdus)}" if hdus else "the primary HDU"
         shape, nbytes = _data_size(path, header, where)
         offset = file.tell()
         end = offset + nbytes
-        if size is not None and end > size:
-            _raise_truncated(path, f"{where} ends at byte {end}, the file at byte {size}")
+        if end > most:
+            size = (
+                f"no compressed file of {status.st_size} bytes goes so far"
+                if compressed
+                else f"the file at byte {most}"
+            )
+            _raise_truncated(path, f"{where} ends at byte {end}, {size}")
         wanted = name in keep or (bool(keep) and text(header, "XTENSION") == "BINTABLE")
         content = _read_exactly(path, file, nbytes, where) if wanted else None
         file.seek(offset + -(-nbytes // _BLOCK) * _BLOCK)
-        # A decompressing file cannot know its size: it stops where the stream ends. (The last padding may be missing.)
-        if size is None and file.tell() < end:
+        # The last padding may be missing.
+        if compressed and file.tell() < end:
             _raise_truncated(path, f"{where} ends at byte {end}, the decompressed file at byte {file.tell()}")
-        hdus.append(Hdu(name, header, shape, offset, nbytes, content))
+        hdus.append(Hdu(name, header, shape, offset, nbytes, Stamp.of(status), content))
     return hdus
 
 
-def _read_header(path: Path, file: _File, *, first: bool) -> fits.Header | None:
-    """Return the next header, or None where no further HDU follows (what may follow then is nobody's business)."""
+def _read_header(path: Path, file: _File, before: Sequence[Hdu]) -> fits.Header | None:
+    """Return the next header, or None where no further HDU follows those `before`."""
+    first = not before
+    start = file.tell()
     block = file.read(_BLOCK)
     if first and not block:
         raise RampFileError(f"{path}: the file is empty; fetch it again")
@@ -121,22 +148,75 @@ def _read_header(path: Path, file: _File, *, first: bool) -> fits.Header | None:
         if first:
             raise RampFileError(f"{path}: is no FITS file (it does not begin with 'SIMPLE  =')")
         if not block or len(block) == _BLOCK or not begin.startswith(block[: len(begin)]):
+            _check_rest(path, file, block, f"extension {before[-1].name or len(before) - 1}", start)
             return None
     blocks = [block]
-    while not _holds_end(blocks[-1]):
+    while not _holds_end(path, blocks[-1]):
         if len(blocks[-1]) < _BLOCK:
             _raise_truncated(path, "it ends within a header")
         if len(blocks) == _MAX_HEADER_BLOCKS:
             raise RampFileError(f"{path}: is no FITS file (a header without END)")
         blocks.append(file.read(_BLOCK))
+    content = b"".join(blocks)
+    _check_keywords(path, content, start)
     try:
-        return fits.Header.fromstring(b"".join(blocks).translate(_PRINTABLE))
+        return fits.Header.fromstring(content.translate(_PRINTABLE))
     except (ValueError, fits.VerifyError) as error:
         raise RampFileError(f"{path}: a header cannot be understood ({one_line(error)})") from error
 
 
-def _holds_end(block: bytes) -> bool:
-    return b"END" in block and any(block[i : i + _CARD].rstrip() == b"END" for i in range(0, len(block), _CARD))
+def _check_rest(path: Path, file: _File, block: bytes, last: str, start: int) -> None:
+    """Look at what follows the last HDU: padding is nothing, what was or is a header is an error, the rest is named.
+
+    Parameters
+    ----------
+    block : bytes
+        The first of it, which is no header of an extension.
+    last : str
+        The last HDU.
+    start : int
+        Where `block` begins.
+    """
+    junk, lost = False, _is_header(block)
+    while block and not lost:
+        junk = junk or bool(block.strip(b"\0 "))
+        block = file.read(_CHUNK)  # whole FITS blocks
+        lost = any(block.startswith(b"XTENSION", i) for i in range(0, len(block), _BLOCK))
+    if lost:
+        raise RampFileError(
+            f"{path}: what follows {last}, at byte {start}, is an extension with a damaged header; fetch the file again"
+        )
+    if junk:
+        log.warning("%s: what follows %s, at byte %d, is no FITS and is left out", path, last, start)
+
+
+def _is_header(block: bytes) -> bool:
+    """Whether a block has cards that every header has, wherever it may be damaged."""
+    cards = {block[i : i + len("KEYWORD=")].rstrip(b" =") for i in range(0, len(block), _CARD)}
+    return len(cards & {b"BITPIX", b"NAXIS", b"PCOUNT", b"GCOUNT", b"END"}) > 1
+
+
+def _holds_end(path: Path, block: bytes) -> bool:
+    """Whether a header ends in this block; astropy, too, ends it at an END card that is damaged behind its name."""
+    if b"END" not in block:
+        return False
+    for i in range(0, len(block), _CARD):
+        card = block[i : i + _CARD]
+        if card.startswith(b"END") and not _IN_KEYWORDS.match(card[3:4]):
+            if card.rstrip() != b"END":
+                raise RampFileError(f"{path}: a header is damaged (its END card); fetch the file again")
+            return True
+    return False
+
+
+def _check_keywords(path: Path, content: bytes, start: int) -> None:
+    """Refuse a header with keywords that are no text: its END is damaged, and data were read as cards."""
+    for i in range(0, len(content), _CARD):
+        keyword = content[i : i + len("KEYWORD=")]
+        if keyword.translate(_PRINTABLE) != keyword:
+            raise RampFileError(f"{path}: the header at byte {start} is damaged (a keyword is no text); fetch it again")
+        if keyword.rstrip() == b"END":
+            return
 
 
 def _data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, ...], int]:
@@ -209,13 +289,17 @@ def text(header: fits.Header, name: str) -> str:
     return "" if isinstance(value, fits.card.Undefined) else str(value).strip()
 
 
-def _read_exactly(path: Path, file: _File, nbytes: int, where: str) -> bytes:
+def _read_exactly(path: Path, file: _File, nbytes: int, where: str) -> bytearray:
+    """Read so many bytes; memory is taken as they come, not as the header claims."""
     try:
-        content = file.read(nbytes)
+        content = bytearray(nbytes)  # of pages that are there when they are written
+        done, view = 0, memoryview(content)
+        while count := file.readinto(view[done : done + _CHUNK]):  # type: ignore[union-attr]
+            done += count
     except (MemoryError, OverflowError) as error:
         raise RampFileError(f"{path}: {where} ({nbytes} bytes) does not fit in memory; decompress the file") from error
-    if len(content) < nbytes:
-        _raise_truncated(path, f"{where} has {len(content)} of its {nbytes} bytes")
+    if done < nbytes:
+        _raise_truncated(path, f"{where} has {done} of its {nbytes} bytes")
     return content
 
 
@@ -255,14 +339,25 @@ def image(path: Path, hdu: Hdu) -> np.ndarray:
     check_image(path, hdu)
     dtype = _DTYPES[hdu.header["BITPIX"]]
     if hdu.content is not None:
-        return np.frombuffer(hdu.content, dtype).reshape(hdu.shape)
+        stored = np.frombuffer(hdu.content, dtype).reshape(hdu.shape)
+        stored.flags.writeable = False
+        return stored
     try:
-        return np.memmap(path, dtype, "r", hdu.offset, hdu.shape)
+        return map_file(path, hdu.stamp, dtype, hdu.shape, hdu.offset)
     except (OSError, ValueError) as error:
         raise RampFileError(f"{path}: cannot be mapped ({error}); has it changed in the meantime?") from error
 
 
-def data_bytes(path: Path, hdu: Hdu) -> bytes:
+def _planes(path: Path, hdu: Hdu) -> Iterator[np.ndarray]:
+    """Yield the planes of an image as they are stored, read and not mapped: for those that are copied anyway."""
+    dtype = np.dtype(_DTYPES[hdu.header["BITPIX"]])
+    if hdu.content is not None:
+        yield from image(path, hdu).reshape(-1, *hdu.shape[-2:])
+    else:
+        yield from read_planes(str(path), hdu.stamp, dtype, hdu.shape, hdu.offset)
+
+
+def data_bytes(path: Path, hdu: Hdu) -> bytes | bytearray:
     """Return the data of an HDU as they are stored."""
     if hdu.content is not None:
         return hdu.content
@@ -283,9 +378,12 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
         raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
     whole = hdu.header.tostring().encode("ascii") + data_bytes(path, hdu)
     try:
-        return fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % _BLOCK)).data
+        rows = fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % _BLOCK)).data
+        # Some descriptions without sense show only when the rows are written again, as they are with the products.
+        fits.BinTableHDU(rows.copy()).writeto(io.BytesIO())
     except Exception as error:  # astropy meets descriptions without sense in many ways
         raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
+    return rows
 
 
 def one_line(error: Exception) -> str:
@@ -304,25 +402,38 @@ def physical_image(path: Path, hdu: Hdu, *, flags: bool = False) -> np.ndarray:
     RampFileError
         As :func:`image`, or a scaling keyword is no number.
     """
-    stored = image(path, hdu)
+    check_image(path, hdu)
+    dtype = np.dtype(_DTYPES[hdu.header["BITPIX"]])
     scale, zero = (_number(path, hdu, name, default) for name, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
-    integer = stored.dtype.kind in "iu"
+    integer = dtype.kind in "iu"
     # FITS defines BLANK for integers alone.
     blank = _blank(path, hdu) if integer and not flags else None
     if scale == 1 and zero == 0 and blank is None:
-        return stored
-    half = 1 << (8 * stored.dtype.itemsize - 1)
-    if integer and scale == 1 and blank is None and zero == (-half if stored.dtype.kind == "u" else half):
+        return _stored_flags(path, hdu, dtype) if flags else image(path, hdu)
+    half = 1 << (8 * dtype.itemsize - 1)
+    if integer and scale == 1 and blank is None and zero == (-half if dtype.kind == "u" else half):
         # Adding half the range is flipping the highest bit.
-        unsigned = stored.astype(f"=u{stored.dtype.itemsize}")
+        unsigned = np.empty(hdu.shape, f"=u{dtype.itemsize}")
+        for plane, raw in zip(unsigned.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
+            plane[...] = raw.astype(unsigned.dtype)
         unsigned ^= unsigned.dtype.type(half)
-        return unsigned.view("i1") if stored.dtype.kind == "u" else unsigned
-    values = np.empty(stored.shape, np.float32)
-    for plane, raw in zip(values.reshape(-1, *stored.shape[-2:]), stored.reshape(-1, *stored.shape[-2:]), strict=True):
+        return unsigned.view("i1") if dtype.kind == "u" else unsigned
+    values = np.empty(hdu.shape, np.float32)
+    for plane, raw in zip(values.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
         plane[...] = raw * scale + zero
         if blank is not None:
             plane[raw == blank] = np.nan
     return values
+
+
+def _stored_flags(path: Path, hdu: Hdu, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return flags as they are stored: mapped where they are bytes, read where they will be converted to bytes."""
+    if dtype.itemsize == 1:
+        return image(path, hdu)
+    stored = np.empty(hdu.shape, dtype)
+    for plane, raw in zip(stored.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
+        plane[...] = raw
+    return stored
 
 
 def _blank(path: Path, hdu: Hdu) -> int | None:

@@ -104,8 +104,10 @@ def read_reads(
     ----------
     paths : path-like or iterable of path-like
         The file or files of one exposure; may be gzip-compressed.
-    read_times, frame_time
-        As for :meth:`Exposure.from_reads`.
+    read_times : sequence of float, optional
+        Time of each read in s, as for :meth:`Exposure.from_reads`.
+    frame_time : float, optional
+        Time from read to read in s.
     time_keyword : str, optional
         In place of these: keyword with the time. Of a file or an HDU for each read it is the time of that read, counted
         from the reset or anything else that is the same for a ramp; of a cube it is that from frame to frame.
@@ -135,8 +137,9 @@ def read_reads(
     Examples
     --------
     >>> from rampfit_numba import read_reads
-    >>> exposure = read_reads("R01.fits", frame_time=10.65, saturation=45000)  # doctest: +SKIP
-    >>> exposure = read_reads(names, time_keyword="ITIME", reverse=True)  # doctest: +SKIP
+    >>> exposure = read_reads("demo_reads.fits", frame_time=10.65, saturation=45000)
+    >>> exposure.shape
+    (1, 8, 16, 16)
     """
     files = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
     if time_unit not in TIME_UNITS:

@@ -132,9 +132,9 @@ def read_ima(
     Examples
     --------
     >>> from rampfit_numba import read_ima
-    >>> exposure = read_ima("ibxy01z8q_ima.fits", exclude_reads=[3])  # doctest: +SKIP
-    >>> exposure.shape  # doctest: +SKIP
-    (1, 15, 1024, 1024)
+    >>> exposure = read_ima("demo_ima.fits", exclude_reads=[3])
+    >>> exposure.shape
+    (1, 7, 24, 24)
     """
     ima = _read(Path(path))
     log.info(

@@ -73,9 +73,10 @@ def write_flt(
 
     Examples
     --------
-    >>> from rampfit_numba import write_flt
-    >>> write_flt(fit, "ibxy01z8q_flt.fits", ima="ibxy01z8q_ima.fits", gain=2.4)  # doctest: +SKIP
-    PosixPath('ibxy01z8q_flt.fits')
+    >>> from rampfit_numba import fit_ramps, read_ima, write_flt
+    >>> fit = fit_ramps(read_ima("demo_ima.fits"), readnoise=9.0, gain=2.35, algorithm="likely")
+    >>> write_flt(fit, "demo_flt.fits", ima="demo_ima.fits", gain=2.35).name
+    'demo_flt.fits'
     """
     path, ima = Path(path), Path(ima)
     check_outputs([path], overwrite=overwrite, inputs=[*inputs, ima])

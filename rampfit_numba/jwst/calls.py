@@ -83,6 +83,15 @@ def ramp_fit(  # noqa: PLR0917  (stcal's signature)
     ------
     TypeError, ValueError
         An argument is unusable; the message names it, what was expected and what came.
+
+    Examples
+    --------
+    >>> from stdatamodels.jwst.datamodels import GainModel, RampModel, dqflags
+    >>> with RampModel("demo_jump.fits") as ramps, GainModel("demo_gain.fits") as gain:
+    ...     noise = 14.0 + 0 * gain.data
+    ...     image, integrations, _ = ramp_fit(ramps, False, noise, gain.data, "OLS_C", "optimal", "none", dqflags.pixel)
+    >>> image["slope"].shape, integrations["slope"].shape
+    ((16, 16), (2, 16, 16))
     """
     for name in _FLAGS:
         if name in dqflags and dqflags[name] != getattr(dq, name):
@@ -113,8 +122,16 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
     ----------
     ramp_data : stcal.ramp_fitting.ramp_fit_class.RampData
         Its ``groupdq`` gets JUMP_DET where LIKELY finds a jump; nothing else is modified.
-    save_opt, readnoise_2d, gain_2d, algorithm, weighting, max_cores
-        As for :func:`ramp_fit`.
+    save_opt : bool
+        Also return the fits of the segments.
+    readnoise_2d, gain_2d : ndarray, shape (nrows, ncols)
+        CDS noise in DN, and e-/DN. Not modified.
+    algorithm : str
+        ``"OLS_C"``, ``"LIKELY"`` or ``"likely_joint"``, in any case.
+    weighting : str
+        ``"optimal"``; there is no other.
+    max_cores : str or int
+        ``"none"``, ``"quarter"``, ``"half"``, ``"all"`` or a number.
 
     Returns
     -------
@@ -125,6 +142,18 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
     ------
     TypeError, ValueError
         An argument is unusable; the message names it, what was expected and what came.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stcal.ramp_fitting.ramp_fit_class import RampData
+    >>> ramps, flags = np.ones((1, 5, 2, 2), np.float32), np.zeros((1, 5, 2, 2), np.uint8)
+    >>> data = RampData()
+    >>> data.set_arrays(ramps * np.arange(5)[:, None, None], flags, np.zeros((2, 2), np.uint32), np.zeros((2, 2)))
+    >>> data.set_meta("NIRCAM", frame_time=2.0, group_time=2.0, groupgap=0, nframes=1, drop_frames1=0)
+    >>> image, _, _ = ramp_fit_data(data, False, np.full((2, 2), 9.0), np.ones((2, 2)), "OLS_C", "optimal", "none")
+    >>> float(image["slope"][0, 0])
+    0.5
     """
     _check_weighting(weighting)
     known = known_algorithm(algorithm)

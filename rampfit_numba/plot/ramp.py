@@ -80,8 +80,8 @@ def plot_ramp(
 
     Examples
     --------
-    >>> figure = plot_ramp("jw01_nrca1_jump.fits", 10, 20, readnoise=14.0, gain=5.5)  # doctest: +SKIP
-    >>> figure.savefig("ramp.pdf")  # doctest: +SKIP
+    >>> figure = plot_ramp("demo_jump.fits", 10, 12, readnoise=14.0, gain=1.8)
+    >>> figure.savefig("ramp.pdf")
     """
     fit = as_fit(source, readnoise, gain, **options)
     segments, samples = (_columns(find(fit, int(x), int(y))) for find in (find_segments, find_samples))
@@ -289,7 +289,7 @@ def _draw_ramp(ax: Axes, panel: _Panel) -> dict[str, Any]:
                     color=GREEN,
                     ls=(0, (4, 3)),
                     lw=1.2,
-                    zorder=3.5,
+                    zorder=5,
                     label="rate of the exposure",
                     gid=f"rate-{k}",
                 )

@@ -69,7 +69,7 @@ def plot_jumps(
 
     Examples
     --------
-    >>> ax = plot_jumps("jw01_nrca1_jump.fits", readnoise=14.0, gain=5.5, pixel_size=18.0)  # doctest: +SKIP
+    >>> ax = plot_jumps("demo_jump.fits", readnoise=14.0, gain=1.8, pixel_size=18.0)
     """
     if pixel_size is not None and not pixel_size > 0:
         raise ValueError(f"pixel_size: expected a width above 0, in micrometres; got {pixel_size!r}")
@@ -131,6 +131,7 @@ def plot_pulls(fit: RampFit, truth: ArrayLike, *, integration: int | None = None
     Parameters
     ----------
     fit : RampFit
+        Result of a fit.
     truth : float or array_like, shape (nrows, ncols)
         The true rate in DN/s, as of a simulation.
     integration : int, optional
@@ -152,7 +153,10 @@ def plot_pulls(fit: RampFit, truth: ArrayLike, *, integration: int | None = None
 
     Examples
     --------
-    >>> ax = plot_pulls(fit, truth)  # doctest: +SKIP
+    >>> from rampfit_numba import fit_ramps, simulate_exposure
+    >>> simulation = simulate_exposure(1, 6, 8, 8)
+    >>> fit = fit_ramps(simulation.exposure, simulation.readnoise, simulation.gain)
+    >>> ax = plot_pulls(fit, simulation.true_rate)
     """
     fit = as_fit(fit)
     nints, *image = fit.rateints.data.shape
@@ -234,7 +238,7 @@ def plot_light_curve(
 
     Examples
     --------
-    >>> ax = plot_light_curve(fit, (40, 60, 10, 20))  # doctest: +SKIP
+    >>> ax = plot_light_curve("demo_jump.fits", (4, 12, 2, 8), readnoise=14.0, gain=1.8)
     """
     fit = as_fit(source, readnoise, gain, **options)
     nints, *image = fit.rateints.data.shape

@@ -36,6 +36,11 @@ def simulation_paths(path: str | os.PathLike[str], *, overwrite: bool = True, tr
     truth : bool
         Whether there is a file of the truth.
 
+    Returns
+    -------
+    tuple of pathlib.Path
+        Paths of the exposure, the gain and the readnoise file, and of the truth where it is asked for.
+
     Raises
     ------
     RampFileError
@@ -100,6 +105,12 @@ def write_simulation(
         a file cannot be written.
     ValueError
         `like` is unknown.
+
+    Examples
+    --------
+    >>> from rampfit_numba import simulate_exposure
+    >>> [path.name for path in write_simulation(simulate_exposure(1, 4, 8, 8), "x_jump.fits")]
+    ['x_jump.fits', 'x_gain.fits', 'x_readnoise.fits']
     """
     from rampfit_numba.io.outputs import write_all
     from rampfit_numba.io.products import header_text

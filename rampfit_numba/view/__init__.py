@@ -26,13 +26,13 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from rampfit_numba.view.viewer import Viewer, check_bokeh, view
+from rampfit_numba.view.viewer import Viewer, check_bokeh, load, view
 
 if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.result import RampFit
 
-__all__ = ["Viewer", "check_bokeh", "view"]
+__all__ = ["Viewer", "check_bokeh", "load", "view"]
 
 
 class _CallableModule(ModuleType):

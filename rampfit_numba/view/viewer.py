@@ -5,6 +5,7 @@ from __future__ import annotations
 import webbrowser
 from dataclasses import replace
 from html import escape
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
@@ -85,6 +86,19 @@ def check_bokeh() -> None:
     """
     if find_spec("bokeh") is None:
         raise ImportError("the viewer needs Bokeh, which is not installed: pip install 'rampfit_numba[view]'")
+
+
+def load() -> None:
+    """Import what a page needs, ahead of the first one: that takes a second or more.
+
+    Raises
+    ------
+    ImportError
+        The extra ``view`` is not installed.
+    """
+    check_bokeh()
+    for name in ("rampfit_numba.view.page", "bokeh.server.server", "astropy.visualization", "astropy.table"):
+        import_module(name)
 
 
 def view(exposure: Exposure, fit: RampFit, *, browser: bool = False, port: int = 0) -> Viewer:

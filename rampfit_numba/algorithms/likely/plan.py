@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Of an exposure: a thousand groups of a thousand frames take 8 MB, and no detector reads more.
+_MOST_FRAMES = 10_000_000
+
 
 def make_likely_rules(exposure: Exposure, options: FitOptions, *, joint: bool) -> LikelyRules:
     """Return the rules of a likelihood fit, for which every group stays: it needs their times.
@@ -30,6 +33,11 @@ def make_likely_rules(exposure: Exposure, options: FitOptions, *, joint: bool) -
         One covariance and one rate for all integrations of a pixel.
     """
     first_used, last_used = usable_groups(options, exposure.ngroups)
+    if exposure.read_times is None and exposure.nframes * exposure.ngroups > _MOST_FRAMES:
+        raise ValueError(
+            "nframes: expected groups of fewer frames, since a likelihood fit lists their times; got "
+            f"{exposure.nframes} in each of {exposure.ngroups} groups, more than {_MOST_FRAMES}"
+        )
     times = exposure.read_times or even_read_times(
         exposure.ngroups, exposure.frame_time, exposure.nframes, exposure.groupgap, exposure.drop_frames1
     )
