@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rampfit_numba.io.products import to_hdulists
     from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
+    from rampfit_numba.io.roman import read_roman
+    from rampfit_numba.io.roman_images import write_roman
     from rampfit_numba.io.wfc3 import read_ima
     from rampfit_numba.io.wfc3_flt import write_flt
     from rampfit_numba.jumps import find_jumps
@@ -60,6 +62,7 @@ __all__ = [
     "read_ima",
     "read_reads",
     "read_reference",
+    "read_roman",
     "simulate_exposure",
     "to_ccddata",
     "to_hdulists",
@@ -68,6 +71,7 @@ __all__ = [
     "warm_up",
     "write_flt",
     "write_products",
+    "write_roman",
 ]
 
 # Where each public name lives: astropy and numba take half a second to import, so nothing is imported before it is
@@ -100,6 +104,7 @@ _MODULES = {
     "read_ima": "io.wfc3",
     "read_reads": "io.reads",
     "read_reference": "io.references",
+    "read_roman": "io.roman",
     "simulate_exposure": "simulate",
     "to_ccddata": "io.nddata",
     "to_hdulists": "io.products",
@@ -108,6 +113,7 @@ _MODULES = {
     "warm_up": "compilation",
     "write_flt": "io.wfc3_flt",
     "write_products": "io.fits",
+    "write_roman": "io.roman_images",
 }
 
 # A library says nothing unasked: without this, Python prints warnings and errors of loggers that nobody listens to.

@@ -22,6 +22,7 @@ from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import job as progress_job
+from rampfit_numba.registry import find_algorithm
 from rampfit_numba.units import DN, rate_unit
 
 if TYPE_CHECKING:
@@ -343,7 +344,11 @@ class _Job:
     def fit_options(self, kind: Format) -> dict[str, Any]:
         """Return the options of the fit of a file: what is not said is as usual for its kind."""
         usual = {"algorithm": kind.algorithm, "readnoise_kind": kind.readnoise_kind}
-        return usual | {name: value for name, value in self.options.items() if name in _FIT_OPTIONS}
+        options = usual | {name: value for name, value in self.options.items() if name in _FIT_OPTIONS}
+        algorithm = find_algorithm(str(options["algorithm"]))
+        if algorithm and "rejection_threshold" in algorithm.own_options and options.get("rejection_threshold") is None:
+            options["rejection_threshold"] = kind.rejection_threshold
+        return options
 
     def format_options(self, kind: Format) -> dict[str, Any]:
         """Return the options that only this kind of file has; refuses those of another one."""

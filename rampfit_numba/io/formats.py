@@ -58,6 +58,8 @@ class Format:
         What an exposure is fitted with if nothing is said.
     readnoise_kind : str
         What a read noise is if nothing is said.
+    rejection_threshold : float or None
+        What a search for jumps takes if nothing is said.
     own_options : tuple of str
         Options of reading and writing that only this kind has.
     tables_jumps : bool
@@ -70,6 +72,7 @@ class Format:
     module: str
     algorithm: str = "ols"
     readnoise_kind: str = "cds"
+    rejection_threshold: float | None = None
     own_options: tuple[str, ...] = ()
     brings_references: bool = False
     tables_jumps: bool = False
@@ -112,6 +115,7 @@ class Format:
 
 #: In the order in which they are asked; the last one takes what no other knows, and says what is wrong with it.
 FORMATS: Final = (
+    Format("Roman", "roman_files", algorithm="likely", readnoise_kind="single", rejection_threshold=4.5),
     Format(
         "WFC3/IR",
         "wfc3_files",

@@ -230,11 +230,12 @@ def _cut(model: Any, reference: Any, source: Any, name: str) -> np.ndarray:  # n
 
 def rate_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rate product: an ImageModel, or an IFUImageModel where the exposure is one of an integral field."""
-    product = _fitted(datamodels.ImageModel(fit.rate.data.shape), model, fit.rate)
+    # Signed first: what is added to the history of a converted model is lost.
+    product = _signed(_fitted(datamodels.ImageModel(fit.rate.data.shape), model, fit.rate), fit)
     kind = model.meta.exposure.type
     if kind in _IFU_TYPES or (kind in _IFU_LAMP_TYPES and model.meta.instrument.lamp_mode == "IFU"):
-        product = datamodels.IFUImageModel(product)
-    return _signed(product, fit)
+        return datamodels.IFUImageModel(product)
+    return product
 
 
 def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
