@@ -35,6 +35,8 @@ class Algorithm:
         It returns the flags of the groups with the jumps that it found.
     needs_even_groups : bool
         It cannot fit groups that are unevenly spaced in time.
+    needs_dark_unit : bool
+        The unit of a dark current matters to its rate, so one that is not known is worth a warning.
     optional_product : str
         Suffix of the file that ``save_opt`` asks for.
     """
@@ -47,6 +49,7 @@ class Algorithm:
     own_planes: tuple[str, ...] = ()
     finds_jumps: bool = False
     needs_even_groups: bool = False
+    needs_dark_unit: bool = False
     optional_product: str = ""
 
 
@@ -74,6 +77,7 @@ ALGORITHMS: Final = {
             own_options=("rejection_threshold", "pedestal"),
             own_planes=_LIKELIHOOD,
             finds_jumps=True,
+            needs_dark_unit=True,
             optional_product="likely_chisq",
         ),
     )
