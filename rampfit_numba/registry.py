@@ -33,8 +33,6 @@ class Algorithm:
         Planes of the rate that not every algorithm returns.
     finds_jumps : bool
         It returns the flags of the groups with the jumps that it found.
-    needs_even_groups : bool
-        It cannot fit groups that are unevenly spaced in time.
     needs_dark_unit : bool
         The unit of a dark current matters to its rate, so one that is not known is worth a warning.
     optional_product : str
@@ -48,7 +46,6 @@ class Algorithm:
     own_options: tuple[str, ...] = ()
     own_planes: tuple[str, ...] = ()
     finds_jumps: bool = False
-    needs_even_groups: bool = False
     needs_dark_unit: bool = False
     optional_product: str = ""
 
@@ -59,7 +56,7 @@ _LIKELIHOOD: Final = ("chisq", "dof")
 ALGORITHMS: Final = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("ols", "ols", "OLS_C", needs_even_groups=True, optional_product="fitopt"),
+        Algorithm("ols", "ols", "OLS_C", own_options=("weighting", "errors"), optional_product="fitopt"),
         Algorithm(
             "likely",
             "likely",

@@ -17,7 +17,14 @@ from rampfit_numba.result import Rate
 
 PACKAGE = Path(rampfit_numba.__file__).parent
 #: What holds arguments of compiled functions and no function.
-ARGUMENTS = {"ols/arrays.py", "ols/settings.py", "ols/weighting.py", "likely/arrays.py", "likely/columns.py"}
+ARGUMENTS = {
+    "ols/arrays.py",
+    "ols/settings.py",
+    "ols/weighting.py",
+    "tiles.py",
+    "likely/arrays.py",
+    "likely/columns.py",
+}
 MODULES = sorted(
     path.relative_to(PACKAGE / "kernels").as_posix()
     for path in (PACKAGE / "kernels").rglob("*.py")
