@@ -25,7 +25,7 @@ def add_references(parser: Parser) -> None:
         "--readnoise-kind",
         choices=("cds", "single"),
         help="the read noise is that of the difference of two frames (cds, the default: JWST's reference files), or of "
-        "a single frame",
+        "a single frame (the default for Roman's files)",
     )
     references.add_argument(
         "--dark-current-unit",
@@ -40,7 +40,7 @@ def add_fit_options(parser: Parser) -> None:
     fit.add_argument(
         "--algorithm",
         metavar="NAME",
-        help=f"{describe_names()}; default: ols, or likely for WFC3/IR files",
+        help=f"{describe_names()}; default: ols, or likely for files of WFC3/IR and Roman",
     )
     fit.add_argument(
         "--suppress-one-group",

@@ -72,7 +72,7 @@ class Page:
         self._y = widget(Spinner, title="y (row)", name="y", low=0, high=nrows - 1, step=1, value=self._pixel[1])
         self._integration = widget(
             Spinner,
-            title="Integration (from 0)",
+            title="Integration",
             name="integration",
             low=0,
             high=nints - 1,

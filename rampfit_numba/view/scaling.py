@@ -139,9 +139,9 @@ def scale_marks(limits: tuple[float, float], stretch: str, count: int = 6) -> di
     low, high = limits
     shares = np.linspace(0, 1, count)
     values = low + _stretch(stretch).inverse(shares) * (high - low)  # type: ignore[attr-defined]
-    # As many digits as it takes to tell neighbours apart.
+    # A digit more than it takes to tell neighbours apart.
     step = np.abs(np.diff(values)).min()
-    digits = int(np.clip(np.ceil(-np.log10(step)) if step > 0 else 0, 0, 12))
+    digits = int(np.clip(np.ceil(1 - np.log10(step)) if step > 0 else 0, 0, 12))
     largest = np.abs(values).max()
     if largest >= 1e6 or (digits > 4 and largest < 1e-2):  # noqa: PLR2004  (what a narrow axis has room for)
         texts = [f"{value:.2e}" for value in values]

@@ -41,7 +41,7 @@ class _Likely:
     def outputs(self, results: Results) -> LikelyOutputs:
         planes: dict[str, Any] = {}
         for fit, suffix in ((results.rate, ""), (results.rateints, "_ints")):
-            planes |= {_PLANES.get(name, name) + suffix: plane for name, plane in vars(fit).items()}
+            planes |= {_PLANES.get(name, name) + suffix: plane for name, plane in vars(fit).items() if name != "header"}
         return LikelyOutputs(groupdq=results.groupdq, **planes)  # type: ignore[arg-type]  # these algorithms have it
 
     def finish(self, plan: Plan, returned: list[Any], _results: Results) -> str:
