@@ -416,7 +416,7 @@ def _fit_exposure(path: Path, exposure: Exposure, job: _Job) -> tuple[RampFit, d
     references = {name: job.reference(name, exposure, kind) for name in job.references}
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
-    log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
+    log.info("Using algorithm = %s, weighting = %s", options.algorithm, options.weighting)
     run = {name: value for name, value in job.options.items() if name in _RUN_OPTIONS}
     return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run), references
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.algorithms.likely.plan import make_likely_rules
-from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.likely.rows import fit_likely_rows
 from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
 from rampfit_numba.algorithms.likely.thresholds import thresholds
 from rampfit_numba.algorithms.method import Kernels, Method, Plan, Results
+from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.rows import one_pixel
 from rampfit_numba.registry import ALGORITHMS
 

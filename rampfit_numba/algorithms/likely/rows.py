@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.algorithms.likely.loading import TileLoader
 from rampfit_numba.algorithms.likely.tables import difference_table, sole_table
 from rampfit_numba.algorithms.likely.thresholds import most_chisq
 from rampfit_numba.algorithms.median_network import middle_network
+from rampfit_numba.algorithms.tiles import TileLoader
 from rampfit_numba.kernels.likely.arrays import LikelyResult
 from rampfit_numba.kernels.likely.combine import RESULTS
 from rampfit_numba.kernels.likely.joint import fit_joint_tile
@@ -19,7 +19,7 @@ from rampfit_numba.kernels.likely.tile import fit_likely_tile
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
     from rampfit_numba.algorithms.rows import RowInputs, Window
-    from rampfit_numba.kernels.likely.arrays import Tile
+    from rampfit_numba.kernels.tiles import Tile
 
 #: Above so many differences of all integrations, their median is found pixel by pixel.
 LONGEST_NETWORK = 4096

@@ -1,8 +1,8 @@
-"""Tiles of an exposure for the likelihood fits, copied to buffers that stay in the cache."""
+"""Tiles of an exposure, copied to buffers that stay in the cache: for kernels that do not read in place."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -10,16 +10,32 @@ from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import Corrector
 from rampfit_numba.algorithms.rows import RowInputs, Window, Windows, fill, fitting_pixels
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.likely.arrays import Tile
+from rampfit_numba.kernels.tiles import Tile
 
 if TYPE_CHECKING:
-    from rampfit_numba.algorithms.likely.rules import LikelyRules
+    from rampfit_numba.algorithms.corrections import ReadRules
+
+
+class TileRules(Protocol):
+    """What a loader must know of the rules of a fit: the groups that may be used, and what is done with raw reads."""
+
+    @property
+    def first_used(self) -> int:
+        """Groups before it count as DO_NOT_USE."""
+
+    @property
+    def last_used(self) -> int:
+        """Groups after it count as DO_NOT_USE."""
+
+    @property
+    def reads(self) -> ReadRules | None:
+        """Corrections; None: none."""
 
 
 class TileLoader:
     """Copies tiles of the inputs into buffers that are allocated once: a tile is valid until the next one is loaded."""
 
-    def __init__(self, inputs: RowInputs, rules: LikelyRules) -> None:
+    def __init__(self, inputs: RowInputs, rules: TileRules) -> None:
         self._inputs = inputs
         self._rules = rules
         nints, ngroups, nrows, ncols = inputs.data.shape
