@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from rampfit_numba.files import FileResult, fit_file, fit_files
     from rampfit_numba.flags import make_groupdq
     from rampfit_numba.io.fits import read_exposure, write_products
+    from rampfit_numba.io.hdulists import exposure_from_hdulist
+    from rampfit_numba.io.nddata import to_ccddata, to_nddata
+    from rampfit_numba.io.products import to_hdulists
     from rampfit_numba.io.reads import read_reads
     from rampfit_numba.io.references import read_reference
+    from rampfit_numba.io.roman import read_roman
+    from rampfit_numba.io.roman_images import write_roman
     from rampfit_numba.io.wfc3 import read_ima
     from rampfit_numba.io.wfc3_flt import write_flt
     from rampfit_numba.jumps import find_jumps
@@ -44,6 +49,7 @@ __all__ = [
     "__version__",
     "count_reads",
     "estimate_readnoise",
+    "exposure_from_hdulist",
     "find_jumps",
     "find_samples",
     "find_segments",
@@ -56,11 +62,16 @@ __all__ = [
     "read_ima",
     "read_reads",
     "read_reference",
+    "read_roman",
     "simulate_exposure",
+    "to_ccddata",
+    "to_hdulists",
+    "to_nddata",
     "view",
     "warm_up",
     "write_flt",
     "write_products",
+    "write_roman",
 ]
 
 # Where each public name lives: astropy and numba take half a second to import, so nothing is imported before it is
@@ -80,6 +91,7 @@ _MODULES = {
     "__version__": "_version",
     "count_reads": "used_reads",
     "estimate_readnoise": "readnoise",
+    "exposure_from_hdulist": "io.hdulists",
     "find_jumps": "jumps",
     "find_samples": "segments",
     "find_segments": "segments",
@@ -92,11 +104,16 @@ _MODULES = {
     "read_ima": "io.wfc3",
     "read_reads": "io.reads",
     "read_reference": "io.references",
+    "read_roman": "io.roman",
     "simulate_exposure": "simulate",
+    "to_ccddata": "io.nddata",
+    "to_hdulists": "io.products",
+    "to_nddata": "io.nddata",
     "view": "view.viewer",
     "warm_up": "compilation",
     "write_flt": "io.wfc3_flt",
     "write_products": "io.fits",
+    "write_roman": "io.roman_images",
 }
 
 # A library says nothing unasked: without this, Python prints warnings and errors of loggers that nobody listens to.

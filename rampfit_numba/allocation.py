@@ -107,7 +107,7 @@ def check_apart(results: Results, inputs: Mapping[str, np.ndarray | None]) -> No
     planes = {f"out.rate.{name}": plane for name, plane in vars(results.rate).items()}
     planes |= {f"out.rateints.{name}": plane for name, plane in vars(results.rateints).items()}
     planes |= {"out.groupdq": results.groupdq}
-    arrays = {name: plane for name, plane in planes.items() if plane is not None}
+    arrays = {name: plane for name, plane in planes.items() if isinstance(plane, np.ndarray)}
     for name, plane in arrays.items():
         if _overlaps_itself(plane):
             raise ValueError(

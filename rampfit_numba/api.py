@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,13 @@ from rampfit_numba.engine.shared import shared_allocator
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
-from rampfit_numba.options import FitOptions
+from rampfit_numba.options import FitOptions, checked_weighting
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import NO_VALID_FIT, FitInputs, RampFit, Rate
 from rampfit_numba.units import ELECTRON, gain_unit, signal_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -61,6 +62,8 @@ def fit_ramps(
     rejection_threshold: float | None = None,
     pedestal: tuple[float, float] | None = None,
     readnoise_kind: str = "cds",
+    weighting: str | float | Sequence[tuple[float, float]] = "optimal",
+    errors: str | None = None,
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: bool | Job = False,
@@ -97,6 +100,13 @@ def fit_ramps(
     readnoise_kind : {"cds", "single"}
         What `readnoise` is that of: ``"cds"``, the difference of two frames, or ``"single"``, one frame, as most
         laboratories and observatories state it; CDS noise is larger by the square root of two.
+    weighting : {"optimal", "uniform", "interpolated"}, float, or sequence of (float, float)
+        ``"ols"`` only: how the groups of a segment are weighted. ``"optimal"``: as in the pipeline; ``"interpolated"``:
+        the same without steps; ``"uniform"``: equally; a number: by the distance from the middle to this power; pairs:
+        a signal-to-noise ratio and the power from there on. See ``docs/weighting.md``.
+    errors : {"weights", "reference"}, optional
+        ``"ols"`` only: errors that follow from the weights, or those of the pipeline's formulas whatever the weights
+        are. None: the pipeline's for optimal weights of evenly spaced groups, else what follows from the weights.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
@@ -144,12 +154,20 @@ def fit_ramps(
     if not isinstance(exposure, Exposure):
         raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
     asked = FitOptions(
-        algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal, readnoise_kind
+        algorithm,
+        suppress_one_group,
+        firstgroup,
+        lastgroup,
+        save_opt,
+        rejection_threshold,
+        pedestal,
+        readnoise_kind,
+        checked_weighting(weighting),
+        errors,
     )
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     known = ALGORITHMS[options.algorithm]
-    _check_times(exposure, known)
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     noise, electrons = _noise_and_gain(readnoise, gain, exposure, options)
@@ -192,20 +210,10 @@ def fit_ramps(
         warnings.warn(f"no ramp can be fitted: {nothing}; all rates are {left}", RampFitWarning, stacklevel=2)
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
     rate, rateints, fitopt, groupdq = results
+    if exposure.header is not None:
+        rate, rateints = replace(rate, header=exposure.header), replace(rateints, header=exposure.header)
     kept = FitInputs(exposure, noise, electrons)
     return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, groupdq, kept)
-
-
-def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
-    """Refuse unevenly spaced groups where an algorithm cannot fit them."""
-    if exposure.evenly_read or not algorithm.needs_even_groups:
-        return
-    able = next(other for other in ALGORITHMS.values() if not other.needs_even_groups)
-    few = exposure.ngroups < able.fewest_groups
-    raise ValueError(
-        f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}"
-        + (f", which searches for jumps in {able.fewest_groups} groups or more" if few else "")
-    )
 
 
 def _skipped_steps(exposure: Exposure, algorithm: Algorithm) -> str:

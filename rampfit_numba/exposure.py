@@ -219,6 +219,13 @@ class Exposure:
             warnings.warn(where + complaint, RampFitWarning, stacklevel=2)
 
     @classmethod
+    def from_hdulist(cls, hdulist: fits.HDUList) -> Exposure:
+        """Return the exposure in an astropy HDU list; shorthand for :func:`rampfit_numba.exposure_from_hdulist`."""
+        import rampfit_numba
+
+        return rampfit_numba.exposure_from_hdulist(hdulist)
+
+    @classmethod
     def from_reads(
         cls,
         reads: ArrayLike | Sequence[ArrayLike],

@@ -22,6 +22,7 @@ from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import job as progress_job
+from rampfit_numba.registry import ALGORITHMS, find_algorithm
 from rampfit_numba.units import DN, rate_unit
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def read_and_fit(
     **options: Any,  # noqa: ANN401
 ) -> FittedFile:
     """Fit the exposure in a file, and write nothing; parameters, and what is raised, are those of :func:`fit_file`."""
-    job = _Job.checked([Path(path)], readnoise, gain, None, False, "", "", options)  # noqa: FBT003  (overwrites nothing)
+    job = _Job.checked([Path(path)], readnoise, gain, Destination(Path.cwd()), options)
     kind = job.formats[Path(path)]
     begin = time.perf_counter()
     exposure = kind.read(Path(path), **job.format_options(kind))
@@ -119,6 +120,7 @@ def fit_file(
     *,
     output_dir: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    save_jumps: bool = False,
     int_name: str = "",
     opt_name: str = "",
     **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
@@ -138,6 +140,8 @@ def fit_file(
         Folder of the products, made where it does not exist. None: the working directory, as the pipeline does.
     overwrite : bool
         Whether existing products are replaced. Without it they are refused before the fit begins.
+    save_jumps : bool
+        Also write the table of the jumps, ``_jumps.fits``: what :func:`rampfit_numba.find_jumps` returns.
     int_name, opt_name : str
         Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
     **options
@@ -171,7 +175,8 @@ def fit_file(
     >>> [path.name for path in result]
     ['demo_rate.fits', 'demo_rateints.fits']
     """
-    job = _Job.checked([Path(path)], readnoise, gain, output_dir, overwrite, int_name, opt_name, options)
+    destination = _destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
+    job = _Job.checked([Path(path)], readnoise, gain, destination, options)
     return FileResult(Path(path), tuple(_fit_file(Path(path), job)))
 
 
@@ -182,6 +187,7 @@ def fit_files(
     *,
     output_dir: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    save_jumps: bool = False,
     int_name: str = "",
     opt_name: str = "",
     on_error: Literal["raise", "continue"] | Callable[[FileResult], None] = "raise",
@@ -201,6 +207,8 @@ def fit_files(
         Folder of the products. None: the working directory.
     overwrite : bool
         Whether existing products are replaced.
+    save_jumps : bool
+        Also write the table of the jumps of each.
     int_name, opt_name : str
         Names of the products, as for :func:`fit_file`.
     on_error : {"raise", "continue"} or callable
@@ -235,9 +243,8 @@ def fit_files(
     if on_error not in ("raise", "continue") and not callable(on_error):
         raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
     files = [Path(path) for path in paths]
-    job = replace(
-        _Job.checked(files, readnoise, gain, output_dir, overwrite, int_name, opt_name, options), on_fit=on_fit
-    )
+    destination = _destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
+    job = replace(_Job.checked(files, readnoise, gain, destination, options), on_fit=on_fit)
 
     results = []
     with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
@@ -265,6 +272,13 @@ def _fit_or_report(path: Path, job: _Job, on_error: str | Callable[[FileResult],
         return result
 
 
+def _destination(
+    output_dir: str | os.PathLike[str] | None, *, overwrite: bool, save_jumps: bool, names: tuple[str, str]
+) -> Destination:
+    folder = Path.cwd() if output_dir is None else Path(output_dir)
+    return Destination(folder, overwrite, *names, save_jumps=save_jumps)
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -283,15 +297,12 @@ class _Job:
     on_fit: Callable[[FittedFile], None] | None = None
 
     @classmethod
-    def checked(  # noqa: PLR0917  (those of fit_files)
+    def checked(
         cls,
         files: Sequence[Path],
         readnoise: Any,  # noqa: ANN401
         gain: Any,  # noqa: ANN401
-        output_dir: str | os.PathLike[str] | None,
-        overwrite: bool,  # noqa: FBT001
-        int_name: str,
-        opt_name: str,
+        destination: Destination,
         options: dict[str, Any],
     ) -> _Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
@@ -304,12 +315,14 @@ class _Job:
                         f"{argument}: expected a reference file or a number, since {kind.name} files like {path} do "
                         "not tell it; got none"
                     )
-        for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
+        for path, kind in formats.items():
+            if destination.save_jumps and not kind.tables_jumps:
+                raise ValueError(f"save_jumps: not for {kind.name} files like {path}")
+        for argument, name in (("int_name", destination.int_name), ("opt_name", destination.opt_name)):
             if name and len(files) > 1:
                 raise ValueError(f"{argument}: can name the products of one file only; got {len(files)} files")
-        folder = Path.cwd() if output_dir is None else Path(output_dir)
-        if folder.exists() and not folder.is_dir():
-            raise RampFileError(f"output_dir: {folder} is no folder")
+        if destination.folder.exists() and not destination.folder.is_dir():
+            raise RampFileError(f"output_dir: {destination.folder} is no folder")
         references = {
             name: None if reference is None else resolve_reference(reference, name)
             for name, reference in (("readnoise", readnoise), ("gain", gain))
@@ -317,21 +330,25 @@ class _Job:
         inputs = (*files, *(reference for reference in references.values() if isinstance(reference, Path)))
         job = cls(
             references,
-            Destination(folder, overwrite, int_name, opt_name, inputs),
+            replace(destination, inputs=inputs),
             options,
             formats,
         )
         job.refuse_same_products(files)
 
         log.info("rampfit_numba %s", __version__)
-        if opt_name and not options.get("save_opt"):
+        if destination.opt_name and not options.get("save_opt"):
             log.warning("opt_name has no effect without save_opt")
         return job
 
     def fit_options(self, kind: Format) -> dict[str, Any]:
         """Return the options of the fit of a file: what is not said is as usual for its kind."""
         usual = {"algorithm": kind.algorithm, "readnoise_kind": kind.readnoise_kind}
-        return usual | {name: value for name, value in self.options.items() if name in _FIT_OPTIONS}
+        options = usual | {name: value for name, value in self.options.items() if name in _FIT_OPTIONS}
+        algorithm = find_algorithm(str(options["algorithm"]))
+        if algorithm and "rejection_threshold" in algorithm.own_options and options.get("rejection_threshold") is None:
+            options["rejection_threshold"] = kind.rejection_threshold
+        return options
 
     def format_options(self, kind: Format) -> dict[str, Any]:
         """Return the options that only this kind of file has; refuses those of another one."""
@@ -399,7 +416,7 @@ def _fit_exposure(path: Path, exposure: Exposure, job: _Job) -> tuple[RampFit, d
     references = {name: job.reference(name, exposure, kind) for name in job.references}
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
-    log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
+    log.info("Using algorithm = %s, weighting = %s", options.algorithm, options.weighting)
     run = {name: value for name, value in job.options.items() if name in _RUN_OPTIONS}
     return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run), references
 
@@ -414,7 +431,7 @@ def _remark_on_units(path: Path, exposure: Exposure, options: FitOptions) -> Non
     if exposure.data_unit != DN:
         log.warning("%s: data in %s are divided by the gain", path, exposure.data_unit)
     has_dark = exposure.average_dark_current is not None and exposure.dark_current_unit is None
-    if has_dark and options.algorithm == "likely_joint":
+    if has_dark and ALGORITHMS[options.algorithm].needs_dark_unit:
         log.warning(
             "%s: the unit of AVDRKCUR is not known; it is taken as DN/s, as the pipeline's ramp fit does, but the "
             "pipeline's dark step documents electron/s: state it (dark_current_unit, --dark-current-unit)",

@@ -33,8 +33,8 @@ class Algorithm:
         Planes of the rate that not every algorithm returns.
     finds_jumps : bool
         It returns the flags of the groups with the jumps that it found.
-    needs_even_groups : bool
-        It cannot fit groups that are unevenly spaced in time.
+    needs_dark_unit : bool
+        The unit of a dark current matters to its rate, so one that is not known is worth a warning.
     optional_product : str
         Suffix of the file that ``save_opt`` asks for.
     """
@@ -46,7 +46,7 @@ class Algorithm:
     own_options: tuple[str, ...] = ()
     own_planes: tuple[str, ...] = ()
     finds_jumps: bool = False
-    needs_even_groups: bool = False
+    needs_dark_unit: bool = False
     optional_product: str = ""
 
 
@@ -56,7 +56,7 @@ _LIKELIHOOD: Final = ("chisq", "dof")
 ALGORITHMS: Final = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("ols", "ols", "OLS_C", needs_even_groups=True, optional_product="fitopt"),
+        Algorithm("ols", "ols", "OLS_C", own_options=("weighting", "errors"), optional_product="fitopt"),
         Algorithm(
             "likely",
             "likely",
@@ -74,6 +74,7 @@ ALGORITHMS: Final = {
             own_options=("rejection_threshold", "pedestal"),
             own_planes=_LIKELIHOOD,
             finds_jumps=True,
+            needs_dark_unit=True,
             optional_product="likely_chisq",
         ),
     )

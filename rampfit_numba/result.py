@@ -12,7 +12,10 @@ from rampfit_numba.summary import brief, flags_text, median_text, shape_text, ta
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from astropy.io.fits import HDUList
+    from astropy.nddata import CCDData, NDDataArray
     from astropy.table import QTable
+    from astropy.units import Quantity
     from numpy.typing import ArrayLike
 
     from rampfit_numba.exposure import Exposure, ExposureHeader
@@ -42,6 +45,8 @@ class Rate:
         Degrees of freedom of `chisq`: differences of neighbouring groups that the fit used, less the rates fitted to
         them, which are one for each integration, but one for all of them with ``"likely_joint"``; 0 where nothing
         was fitted. None for ``"ols"``.
+    header : ExposureHeader or None
+        The exposure's header.
     """
 
     data: np.ndarray
@@ -51,6 +56,35 @@ class Rate:
     var_rnoise: np.ndarray
     chisq: np.ndarray | None = None
     dof: np.ndarray | None = None
+    header: ExposureHeader | None = None
+
+    # The methods that give astropy's objects are shorthand for functions of higher layers; see RampFit.
+
+    @property
+    def quantity(self) -> Quantity:
+        """`data` in DN/s, as an astropy Quantity that shares its memory."""
+        from astropy import units
+
+        return units.Quantity(self.data, "DN / s", copy=False)
+
+    @property
+    def err_quantity(self) -> Quantity:
+        """`err` in DN/s, as an astropy Quantity that shares its memory."""
+        from astropy import units
+
+        return units.Quantity(self.err, "DN / s", copy=False)
+
+    def to_ccddata(self) -> CCDData:
+        """Return the rate as a CCDData; shorthand for :func:`rampfit_numba.to_ccddata`."""
+        import rampfit_numba
+
+        return rampfit_numba.to_ccddata(self)
+
+    def to_nddata(self) -> NDDataArray:
+        """Return the rate as an NDDataArray; shorthand for :func:`rampfit_numba.to_nddata`."""
+        import rampfit_numba
+
+        return rampfit_numba.to_nddata(self)
 
     def __repr__(self) -> str:
         return brief(type(self).__name__, {"": shape_text(self.data.shape), **self.facts()})
@@ -74,7 +108,8 @@ class Rate:
 
         `own_planes` are those of the algorithm, beside the ones that all algorithms return.
         """
-        return cls(**{name: empty(shape, dtype) for name, dtype in plane_types(own_planes).items()})
+        planes: dict[str, Any] = {name: empty(shape, dtype) for name, dtype in plane_types(own_planes).items()}
+        return cls(**planes)
 
 
 def plane_types(own_planes: Collection[str]) -> dict[str, np.dtype[Any]]:
@@ -222,6 +257,12 @@ class RampFit:
         import rampfit_numba
 
         return rampfit_numba.find_samples(self, x, y)
+
+    def to_hdulists(self) -> dict[str, HDUList]:
+        """Return the products as HDU lists, by kind; shorthand for :func:`rampfit_numba.to_hdulists`."""
+        import rampfit_numba
+
+        return rampfit_numba.to_hdulists(self)
 
     def jumps(self) -> QTable:
         """Return the jumps of the exposure with their sizes; shorthand for :func:`rampfit_numba.find_jumps`."""

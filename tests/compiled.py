@@ -1,7 +1,8 @@
-"""Kernels that only other kernels can call, made callable for the tests."""
+"""Kernels that only other kernels can call, made callable for the tests, by the names of their parameters."""
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,19 @@ if TYPE_CHECKING:
 
 @cache
 def from_python(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that calls a compiled kernel, which itself has no code that takes Python's objects."""
+    """Return a function that calls a compiled kernel, which itself has no code that takes Python's objects.
+
+    It takes keywords, which compiled functions do not: a test says what it hands over, not in which order.
+    """
     if numba.config.DISABLE_JIT:
         return kernel
+    signature = inspect.signature(kernel.py_func) if hasattr(kernel, "py_func") else None  # intrinsics have none
 
     @numba.njit(error_model="numpy")
-    def call(*arguments):
+    def compiled(*arguments):
         return kernel(*arguments)
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        return compiled(*(signature.bind(*arguments, **named).args if signature else arguments))
 
     return call

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, fit_ramps, jumps
-from tests.cases import make_exposure, run_engine
+from tests.cases import make_exposure, run_engine, with_usable_range
 from tests.random_exposures import random_case
 from tests.sizes import fewer
 
@@ -21,7 +21,7 @@ def values(table):
 @pytest.mark.parametrize("samples", [1 << 23, 64])
 def test_jumps_are_the_flagged_groups_and_sizes_the_steps_beyond_the_rate(seed, samples, monkeypatch):
     monkeypatch.setattr(jumps, "_MOST_SAMPLES", samples)
-    case = random_case(seed, small=True)
+    case = with_usable_range(random_case(seed, small=True))
     fit = run_engine(case)
     found = values(fit.jumps())
     flags = case.groupdq.copy()

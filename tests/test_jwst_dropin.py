@@ -60,6 +60,14 @@ def test_products_say_who_made_them(here, tmp_path):
             assert MADE in histories(model), name
 
 
+def test_a_product_of_an_integral_field_says_so_too(here):
+    with datamodels.RampModel("jw01_jump.fits") as model:
+        model.meta.exposure.type = "NRS_IFU"
+        rate, _ = RampFitStep.call(model, save_results=True, **here)
+    assert isinstance(rate, datamodels.IFUImageModel)
+    assert fits.getheader("jw01_0_rampfitstep.fits")["HISTORY"][0] == MADE
+
+
 def test_a_pipelines_products_say_so_too(here):
     steps = {name: {"skip": True} for name in Detector1Pipeline.step_defs} | {"ramp_fit": here}
     result = Detector1Pipeline.call("jw01_jump.fits", steps=steps, save_results=True)

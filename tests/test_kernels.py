@@ -18,7 +18,7 @@ from rampfit_numba.kernels.ols import segments as segment_kernels
 from rampfit_numba.kernels.ols.arrays import BlockFitOpt
 from rampfit_numba.kernels.ols.fitopt import YINT
 from rampfit_numba.kernels.ols.pixels import CONSTANTS, GAIN, POISSON, READ, READNOISE
-from rampfit_numba.kernels.ols.segments import room_for_reach, room_for_segments
+from rampfit_numba.kernels.ols.segments import empty_runs, empty_segments
 from rampfit_numba.kernels.ols.settings import Settings
 from rampfit_numba.kernels.ols.weighting import BOUNDS, POWERS
 from tests.compiled import from_python
@@ -44,7 +44,7 @@ sum_segments = from_python(segment_fit.sum_segments)
 weigh_clean = from_python(segment_fit.weigh_clean)
 find_constants = from_python(pixels.find_constants)
 count_segments = from_python(segment_kernels.count_segments)
-find_reach = from_python(segment_kernels.find_reach)
+find_runs = from_python(segment_kernels.find_runs)
 find_single_group = from_python(segment_kernels.find_single_group)
 list_segments = from_python(segment_kernels.list_segments)
 
@@ -101,7 +101,7 @@ def test_network_with_numbers(length):
     block[rng.random(block.shape) < 0.2] = np.inf
     block[rng.random(block.shape) < 0.2] = -np.inf
     expected = through(middle_network(length), block)
-    bring_to_middle(block, middle_network(length))
+    bring_to_middle(values=block, network=middle_network(length))
     np.testing.assert_array_equal(block, expected)
 
 
@@ -148,7 +148,7 @@ def some_constants(rate=10.0, readnoise=14.0, gain=1.5):
     """Return the constants of a block of pixels; the arguments are numbers or one for each pixel."""
     constants = np.empty((CONSTANTS, LANES))
     constants[READNOISE], constants[GAIN] = readnoise, gain
-    find_constants(SETTINGS, np.broadcast_to(np.asarray(rate, float), LANES).copy(), constants)
+    find_constants(settings=SETTINGS, rate=np.broadcast_to(np.asarray(rate, float), LANES).copy(), constants=constants)
     return constants
 
 
@@ -177,23 +177,45 @@ def test_lines_are_those_of_polyfit(power_class):
         samples[3:-2] += rng.normal(0, 0.3, (max(length - 2, 0), LANES))
         flags = np.full(samples.shape, D, np.uint8)
         flags[2:-1] = 0
-        reach, segments = room_for_reach(length + 3), room_for_segments(length + 3)
-        find_reach(flags, False, np.zeros(LANES, bool), reach)
-        number = list_segments(reach, segments)
+        runs, segments = empty_runs(length + 3), empty_segments(length + 3)
+        find_runs(flags=flags, clear_jump=False, left_out=np.zeros(LANES, bool), runs=runs)
+        number = list_segments(runs=runs, segments=segments)
         assert number == LANES
-        fit_segments(samples, constants, tables, segments, number)
+        fit_segments(samples=samples, constants=constants, weights=tables, segments=segments, number=number)
         fitopt, whole_fitopt = some_fitopt(), some_fitopt()
         stored = np.zeros(LANES, np.int32)
-        store_segments(fitopt, 0, samples, segments, number, SETTINGS, constants, tables, stored)
+        store_segments(
+            fitopt=fitopt,
+            i=0,
+            samples=samples,
+            segments=segments,
+            number=number,
+            settings=SETTINGS,
+            constants=constants,
+            weights=tables,
+            stored=stored,
+        )
         assert (stored == 1).all()
         assert fitopt.depth[0] == 1
         whole = np.ascontiguousarray(samples[2:-1])
         classes, slope = np.zeros((2, LANES))
-        fit_clean(whole, constants, tables, classes, slope)
+        fit_clean(samples=whole, constants=constants, weights=segment_weights(length), classes=classes, slope=slope)
         if length > 2:
             assert (classes == power_class).all()
         flagged = np.array([1], np.uint32)
-        store_clean(whole_fitopt, 0, whole, classes, slope, SETTINGS, constants, tables, flagged, 1, True)
+        store_clean(
+            fitopt=whole_fitopt,
+            i=0,
+            samples=whole,
+            classes=classes,
+            slope=slope,
+            settings=SETTINGS,
+            constants=constants,
+            weights=segment_weights(length),
+            flagged=flagged,
+            nflagged=1,
+            wanted=True,
+        )
         assert not whole_fitopt.segments[..., 1].any()
         weights, scale = weights_of(power_class, length), float(length) ** 3 - length
         for k in (0, LANES - 1):
@@ -241,16 +263,22 @@ def exact_class(step, readnoise, gain):
 def test_lower_bounds_of_classes_are_inclusive(power_class, bound, k, m, gain):
     step, readnoise = k * bound * bound / gain, m * bound
     assert exact_class(step, readnoise, gain) == power_class
-    assert signal_class(step, readnoise, gain) == power_class
+    assert signal_class(step=step, readnoise=readnoise, gain=gain) == power_class
     below, above = (float(np.nextafter(np.float32(step), np.float32(end))) for end in (0, np.inf))
-    assert signal_class(below, readnoise, gain) == power_class - 1
-    assert signal_class(above, readnoise, gain) == power_class
-    assert signal_class(step, float(np.nextafter(np.float32(readnoise), np.float32(np.inf))), gain) == power_class - 1
-    assert signal_class(step, float(np.nextafter(np.float32(readnoise), np.float32(0))), gain) == power_class
-    assert POWERS[signal_class(step, readnoise, gain)] == weight_power(np.float64(bound))
+    assert signal_class(step=below, readnoise=readnoise, gain=gain) == power_class - 1
+    assert signal_class(step=above, readnoise=readnoise, gain=gain) == power_class
+    assert (
+        signal_class(step=step, readnoise=float(np.nextafter(np.float32(readnoise), np.float32(np.inf))), gain=gain)
+        == power_class - 1
+    )
+    assert (
+        signal_class(step=step, readnoise=float(np.nextafter(np.float32(readnoise), np.float32(0))), gain=gain)
+        == power_class
+    )
+    assert POWERS[signal_class(step=step, readnoise=readnoise, gain=gain)] == weight_power(np.float64(bound))
     # The next double itself may round onto the bound from below, but never from above, and no two away.
-    assert signal_class(np.nextafter(step, np.inf), readnoise, gain) == power_class
-    assert signal_class(step * (1 - 2**-50), readnoise, gain) == power_class - 1
+    assert signal_class(step=np.nextafter(step, np.inf), readnoise=readnoise, gain=gain) == power_class
+    assert signal_class(step=step * (1 - 2**-50), readnoise=readnoise, gain=gain) == power_class - 1
 
 
 @given(
@@ -260,7 +288,7 @@ def test_lower_bounds_of_classes_are_inclusive(power_class, bound, k, m, gain):
 )
 def test_classes_of_any_numbers(step, readnoise, gain):
     low, high = (exact_class(step * scale, readnoise, gain) for scale in (1 - 2**-49, 1 + 2**-49))
-    assert min(low, high) <= signal_class(step, readnoise, gain) <= max(low, high)
+    assert min(low, high) <= signal_class(step=step, readnoise=readnoise, gain=gain) <= max(low, high)
 
 
 @pytest.mark.parametrize(
@@ -279,21 +307,23 @@ def test_classes_of_any_numbers(step, readnoise, gain):
     ],
 )
 def test_classes_of_odd_numbers(step, readnoise, gain, expected):
-    assert signal_class(step, readnoise, gain) == expected
+    assert signal_class(step=step, readnoise=readnoise, gain=gain) == expected
 
 
 # ------------------------------------------------------------------------------------------------------------- segments
-def reach_of(flags, *, clear_jump=False, left_out=None):
-    """Return `find_reach` of ramps of flags, shape (ngroups, LANES)."""
-    reach = room_for_reach(len(flags))
-    reach.groups[:] = 77
-    find_reach(flags, clear_jump, np.zeros(LANES, bool) if left_out is None else left_out, reach)
-    assert not reach.groups[-1].any()
-    return reach
+def find_runs_of(flags, *, clear_jump=False, left_out=None):
+    """Return `find_runs` of ramps of flags, shape (ngroups, LANES)."""
+    runs = empty_runs(len(flags))
+    runs.length[:] = 77
+    find_runs(
+        flags=flags, clear_jump=clear_jump, left_out=np.zeros(LANES, bool) if left_out is None else left_out, runs=runs
+    )
+    assert not runs.length[-1].any()
+    return runs
 
 
 def runs_of(groups):
-    """Return the runs (first group, length) of one lane, single groups included, as `Reach` describes them."""
+    """Return the runs (first group, length) of one lane, single groups included, as `RunLengths` describes them."""
     runs = []
     for g in range(len(groups) - 1):
         if groups[g] > 0 and groups[g + 1] < 2:
@@ -308,10 +338,10 @@ def fitted(runs):
     return (long, len(long)) if long else (runs[:1], len(runs))
 
 
-def listed(reach, ngroups):
+def listed(runs, ngroups):
     """Return, for each lane, its segments of two or more groups as `list_segments` finds them."""
-    segments = room_for_segments(ngroups)
-    number = list_segments(reach, segments)
+    segments = empty_segments(ngroups)
+    number = list_segments(runs=runs, segments=segments)
     found = [[] for _ in range(LANES)]
     for lane, last, length in zip(*(array[:number].tolist() for array in segments[:3]), strict=True):
         found[lane].append((last + 1 - length, length))
@@ -320,21 +350,21 @@ def listed(reach, ngroups):
 
 def check_segments(flags):
     """Check that segments, their numbers and sums are those of the slow way to find them."""
-    reach = reach_of(flags)
+    runs = find_runs_of(flags)
     several, single = np.full((2, LANES), -1, np.int32)
-    count_segments(reach, several, single)
-    for lane, segments in enumerate(listed(reach, len(flags))):
+    count_segments(runs=runs, several=several, single=single)
+    for lane, segments in enumerate(listed(runs, len(flags))):
         bits = [int(f) for f in flags[:, lane]]
         expected, reported = find_segments(bits)
-        assert fitted(runs_of(reach.groups[:, lane])) == (expected, reported), bits
+        assert fitted(runs_of(runs.length[:, lane])) == (expected, reported), bits
         long = [segment for segment in expected if segment[1] > 1]
         assert segments == long, bits
         assert (several[lane] or single[lane]) == reported, bits
-        assert reach.several[lane] == len(long)
-        assert reach.steps[lane] == sum(length - 1 for _, length in long)
-        assert reach.cubics[lane] == sum(length**3 - length for _, length in long)
+        assert runs.nsegments[lane] == len(long)
+        assert runs.sum_steps[lane] == sum(length - 1 for _, length in long)
+        assert runs.sum_cubes[lane] == sum(length**3 - length for _, length in long)
         if not long:
-            assert find_single_group(reach, lane) == (expected[0][0] if expected else -1), bits
+            assert find_single_group(runs=runs, k=lane) == (expected[0][0] if expected else -1), bits
 
 
 FLAGS = st.sampled_from([0, 0, 0, J, P, J | P, D, S, AD_FLOOR, C, J | D, J | AD_FLOOR, 8, 16])
@@ -381,16 +411,16 @@ def test_void_jump_of_the_first_group(bits):
     flags = np.repeat(np.array(bits, np.uint8)[:, np.newaxis], LANES, axis=1)
     cleared = flags.copy()
     cleared[0] &= 0xFF ^ J
-    np.testing.assert_array_equal(reach_of(flags, clear_jump=True).groups, reach_of(cleared).groups)
+    np.testing.assert_array_equal(find_runs_of(flags, clear_jump=True).length, find_runs_of(cleared).length)
 
 
 def test_ramps_that_are_left_out_have_no_segments():
     flags = np.random.default_rng(1).choice(np.array([0, 0, J, D], np.uint8), (9, LANES))
     left_out = np.arange(LANES) % 3 == 0
-    reach = reach_of(flags, left_out=left_out)
-    assert not reach.groups[:, left_out].any()
-    np.testing.assert_array_equal(reach.groups[:, ~left_out], reach_of(flags).groups[:, ~left_out])
-    assert not any(segments for segments, out in zip(listed(reach, 9), left_out, strict=True) if out)
+    runs = find_runs_of(flags, left_out=left_out)
+    assert not runs.length[:, left_out].any()
+    np.testing.assert_array_equal(runs.length[:, ~left_out], find_runs_of(flags).length[:, ~left_out])
+    assert not any(segments for segments, out in zip(listed(runs, 9), left_out, strict=True) if out)
 
 
 @pytest.mark.parametrize("ngroups", [253, 254, 255, 256, 1700])
@@ -414,22 +444,22 @@ def test_sums_of_segments(ngroups):
     readnoise, gain = rng.uniform(5, 30, LANES).astype(np.float32).astype(float), rng.uniform(0.7, 5, LANES)
     rate = rng.uniform(0.1, 100, LANES)
     constants = some_constants(rate, readnoise, gain)
-    reach, segments = reach_of(flags), room_for_segments(ngroups)
-    number = list_segments(reach, segments)
+    runs, segments = find_runs_of(flags), empty_segments(ngroups)
+    number = list_segments(runs=runs, segments=segments)
     sums, weights = np.empty((4, LANES)), segment_weights(ngroups)
-    fit_segments(samples, constants, weights, segments, number)
-    sum_segments(segments, number, reach, constants, sums)
+    fit_segments(samples=samples, constants=constants, weights=weights, segments=segments, number=number)
+    sum_segments(segments=segments, number=number, runs=runs, constants=constants, sums=sums)
     clean, slope = np.zeros((3, LANES)), np.zeros(LANES)
-    fit_clean(samples, constants, weights, np.empty(LANES), slope)
-    sum_clean(slope, ngroups, constants, clean)
-    weigh_clean(ngroups, constants, clean)
+    fit_clean(samples=samples, constants=constants, weights=weights, classes=np.empty(LANES), slope=slope)
+    sum_clean(slope=slope, ngroups=ngroups, constants=constants, sums=clean)
+    weigh_clean(ngroups=ngroups, constants=constants, sums=clean)
     unflagged = ~flags.any(axis=0)
     assert clean[:, unflagged].tobytes() == sums[:3, unflagged].tobytes()  # the same to the bit
     for k in range(LANES):
         ramp = Ramp([np.float64(y) for y in samples[:, k]], flags[:, k].tolist(), None)
         detector = Detector(gain[k], readnoise[k], np.float64(0), np.float64(GROUP_TIME), *[np.float64(1)] * 2, lead=1)
         fits = [fit_segment(ramp, s, n, rate[k], detector) for s, n in find_segments(ramp.flags)[0] if n > 1]
-        assert reach.several[k] == len(fits)
+        assert runs.nsegments[k] == len(fits)
         expected = [
             sum(fit.slope / fit.var_rnoise for fit in fits),
             sum(1 / fit.var_poisson for fit in fits),
@@ -443,12 +473,12 @@ def test_sums_of_segments(ngroups):
 
 # ---------------------------------------------------------------------------------------------------------- combination
 def test_bound_of_variances():
-    assert bounded(1e6, 1e6) == 0
-    assert bounded(np.nextafter(1e6, 0), 1e6) == np.nextafter(1e6, 0)
-    assert bounded(0.0, 1e6) == 0
-    assert bounded(np.inf, 1e6) == 0
-    assert bounded(-2.0, 1e6) == -2
-    assert np.isnan(bounded(np.nan, 1e6))
+    assert bounded(variance=1e6, largest=1e6) == 0
+    assert bounded(variance=np.nextafter(1e6, 0), largest=1e6) == np.nextafter(1e6, 0)
+    assert bounded(variance=0.0, largest=1e6) == 0
+    assert bounded(variance=np.inf, largest=1e6) == 0
+    assert bounded(variance=-2.0, largest=1e6) == -2
+    assert np.isnan(bounded(variance=np.nan, largest=1e6))
 
 
 def first_lanes(*columns):
@@ -471,7 +501,7 @@ def test_combination_of_segments():
     fitted, invalid = np.ones(LANES, bool), np.zeros(LANES, bool)
     combined = np.empty((4, LANES))
     with np.errstate(all="ignore"):
-        combine_segments(sums, fitted, invalid, 1e6, combined)
+        combine_segments(sums=sums, fitted=fitted, invalid=invalid, largest=1e6, combined=combined)
     slope, err, var_poisson, var_rnoise = combined[:, :6]
     np.testing.assert_allclose(slope, [3, 3, 0, 30 / 1.1e-6, np.nan, 0], rtol=1e-15)
     np.testing.assert_allclose(err, [np.sqrt(0.5), np.sqrt(0.5), 1000, 0, np.nan, 0], rtol=1e-15)
@@ -480,7 +510,7 @@ def test_combination_of_segments():
 
     fitted[0], invalid[1], fitted[2], invalid[2] = False, True, False, True
     with np.errstate(all="ignore"):
-        combine_segments(sums, fitted, invalid, 1e6, combined)
+        combine_segments(sums=sums, fitted=fitted, invalid=invalid, largest=1e6, combined=combined)
     np.testing.assert_array_equal(combined[:, :3], [[0, np.nan, np.nan], [0] * 3, [0] * 3, [0] * 3])
 
 
@@ -498,8 +528,8 @@ def test_combination_of_ramps_without_flags(ngroups):
     with np.errstate(all="ignore"):
         weights = np.where(poisson > 0, steps / poisson, 0)
         sums = np.array([np.ones(LANES), weights, cubic / read, 1 / (poisson / steps + read / cubic)])
-        combine_segments(sums, np.ones(LANES, bool), invalid, 1e6, expected)
-        combine_clean(ngroups, constants, invalid, 1e6, found)
+        combine_segments(sums=sums, fitted=np.ones(LANES, bool), invalid=invalid, largest=1e6, combined=expected)
+        combine_clean(ngroups=ngroups, constants=constants, invalid=invalid, largest=1e6, combined=found)
     np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-15)
 
 
@@ -519,7 +549,7 @@ def test_combination_of_integrations():
     flags[5:8] = [D, S, J | P | 1 << 19]
     combined = np.empty((4, LANES))
     with np.errstate(all="ignore"):
-        combine_integrations(totals, flags, 1e6, combined)
+        combine_integrations(totals=totals, flags=flags, largest=1e6, combined=combined)
     slope, err, var_poisson, var_rnoise = combined[:, :8]
     np.testing.assert_allclose(slope, [3, 3, 0, 0, np.nan, np.nan, np.nan, 3], rtol=1e-15)
     np.testing.assert_allclose(var_poisson, [0.25, 0, 0, 0, 0.25, 0, 0, 0.25], rtol=1e-15)
@@ -559,7 +589,7 @@ def test_median_of_clean_ramps(ngroups):
     step, size = np.zeros((2, LANES))
     room = np.empty((ngroups - 1, LANES), np.float32)
     for _ in range(2):  # it adds
-        add_clean_step(samples, middle_network(ngroups - 1), room, step, size)
+        add_clean_step(samples=samples, network=middle_network(ngroups - 1), differences=room, step=step, size=size)
     np.testing.assert_allclose(step, 2 * median_steps(samples, flags), rtol=1e-14)
     np.testing.assert_allclose(added_steps(samples, flags), median_steps(samples, flags), rtol=1e-14)
 

@@ -99,6 +99,7 @@ def test_runtime_dependencies_are_few():
         "view",
         "report",
         "asdf",
+        "roman",
         "completion",
         "test",
         "docs",

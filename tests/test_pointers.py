@@ -8,7 +8,7 @@ import mmap
 import numpy as np
 import pytest
 
-from rampfit_numba.algorithms.ols.pointers import InputFinder, OutputFinder
+from rampfit_numba.algorithms.ols.pointers import InputPointers, OutputPointers
 from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
 from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
 from rampfit_numba.algorithms.rows import BUFFER_BYTES, MOST_SAMPLES, RowInputs
@@ -138,7 +138,7 @@ def test_windows_that_need_memory_for_all_integrations_are_small():
     zeroframe = np.broadcast_to(np.zeros((1, *shape[2:]), np.float64), (400, *shape[2:]))
     rules = Rules(SETTINGS, 0, 2, 0, 1, dropped_good=False)
     pixels = [
-        InputFinder(RowInputs(data, flags, plane, plane, None, None, frame), changed).windows.pixels
+        InputPointers(RowInputs(data, flags, plane, plane, None, None, frame), changed).windows.pixels
         for frame, changed in ((None, rules), (zeroframe, rules), (None, rules._replace(dropped_good=True)))
     ]
     assert pixels[0] * 400 * 2 <= MOST_SAMPLES
@@ -154,9 +154,9 @@ def test_addresses_are_those_of_numpy(form):
     data[...] = np.arange(data.size).reshape(shape)
     plane = np.ones(image, np.float32)
     rules = Rules(SETTINGS, 2, ngroups - 1, 0, ngroups - 1, dropped_good=False)
-    finder = InputFinder(RowInputs(data, np.zeros(shape, np.uint8), plane, plane, None, None, None), rules)
+    finder = InputPointers(RowInputs(data, np.zeros(shape, np.uint8), plane, plane, None, None, None), rules)
     for window in finder.windows:
-        places = finder.find(window)
+        places = finder.at(window)
         assert places.samples.shape == (nints, ngroups - 3)
         assert places.planes[0] == places.planes[3] == 0
         row = np.empty(places.npixels, np.float32)
@@ -203,13 +203,13 @@ def test_copies_into_outputs_that_are_too_short_are_refused_where_bounds_are_che
     rules = Rules(SETTINGS, 0, 5, 0, 4, dropped_good=False)
     inputs = some_inputs("flush with the end", case)
     outputs, _ = some_outputs((1, 5, 2, 33), "flush with the end", None)
-    find = OutputFinder.find
+    at = OutputPointers.at
 
     def shifted(self, window):
-        results, fitopt = find(self, window)
+        results, fitopt = at(self, window)
         return results._replace(rows=results.rows + 4), fitopt
 
-    monkeypatch.setattr(OutputFinder, "find", shifted)
+    monkeypatch.setattr(OutputPointers, "at", shifted)
     with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
         fit_rows(inputs, outputs, rules)
 

@@ -49,6 +49,12 @@ def add_parser(subparsers: Subparsers) -> Parser:
         default=False,
         help="also write _fitopt.fits (likely, likely_joint: _likely_chisq.fits)",
     )
+    output.add_argument(
+        "--save-jumps",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="also write _jumps.fits: a table of the jumps with their sizes",
+    )
     output.add_argument("--int-name", default="", metavar="NAME", help="base name of the rateints product")
     output.add_argument("--opt-name", default="", metavar="NAME", help="base name of the optional product")
     output.add_argument("--output-dir", type=Path, metavar="FOLDER", help="where to write (default: here)")
@@ -69,6 +75,7 @@ def run(chosen: argparse.Namespace) -> int:
             chosen.gain,
             output_dir=chosen.output_dir,
             overwrite=chosen.overwrite,
+            save_jumps=chosen.save_jumps,
             int_name=chosen.int_name,
             opt_name=chosen.opt_name,
             on_error=_report,

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.cli.arguments import add_workers
 from rampfit_numba.cli.console import one_line
+from rampfit_numba.options import ERRORS, parse_weighting
 from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rampfit_numba.cli.arguments import Parser
+    from rampfit_numba.options import Weighting
 
 
 def add_references(parser: Parser) -> None:
@@ -25,7 +27,7 @@ def add_references(parser: Parser) -> None:
         "--readnoise-kind",
         choices=("cds", "single"),
         help="the read noise is that of the difference of two frames (cds, the default: JWST's reference files), or of "
-        "a single frame",
+        "a single frame (the default for Roman's files)",
     )
     references.add_argument(
         "--dark-current-unit",
@@ -40,7 +42,7 @@ def add_fit_options(parser: Parser) -> None:
     fit.add_argument(
         "--algorithm",
         metavar="NAME",
-        help=f"{describe_names()}; default: ols, or likely for WFC3/IR files",
+        help=f"{describe_names()}; default: ols, or likely for files of WFC3/IR and Roman",
     )
     fit.add_argument(
         "--suppress-one-group",
@@ -63,7 +65,31 @@ def add_fit_options(parser: Parser) -> None:
         metavar=("MEAN", "SIGMA"),
         help="likely_joint: signal at time zero in DN, for ramps with one good group",
     )
+    add_weighting(fit)
     add_workers(fit)
+
+
+def add_weighting(fit: argparse._ArgumentGroup) -> None:
+    """Add how `ols` weights groups, and what its errors follow."""
+    fit.add_argument(
+        "--weighting",
+        type=_weighting,
+        default="optimal",
+        metavar="NAME|POWER|SNR:POWER,...",
+        help="ols: optimal (the pipeline's), uniform, interpolated, a power, or powers from signal-to-noise ratios on",
+    )
+    fit.add_argument(
+        "--errors",
+        choices=ERRORS,
+        help="ols: errors that follow the weights, or the pipeline's formulas (default: the latter where they hold)",
+    )
+
+
+def _weighting(text: str) -> Weighting:
+    try:
+        return parse_weighting(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def fit_keywords(chosen: argparse.Namespace) -> dict[str, Any]:

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Shapes that are simulated if nothing is said, by kind of file.
-_SHAPES = {"jwst": (2, 20, 1024, 1032), "reads": (2, 20, 1024, 1032), "wfc3": (1, 16, 266, 266)}
+_SHAPES = {
+    "jwst": (2, 20, 1024, 1032),
+    "reads": (2, 20, 1024, 1032),
+    "wfc3": (1, 16, 266, 266),
+    "roman": (1, 8, 256, 256),
+}
 # float32 values and uint8 flags.
 _BYTES_PER_SAMPLE = 5
 
@@ -57,7 +62,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         choices=tuple(_SHAPES),
         default="jwst",
         help="jwst: a file after the jump step (default); reads: plain detector reads, a cube of uint16; wfc3: an "
-        "_ima.fits of HST's WFC3/IR",
+        "_ima.fits of HST's WFC3/IR; roman: an OUT_linearity.asdf, the groups of --shape being resultants",
     )
     add_shape(parser, "2x20x1024x1032")
     parser.set_defaults(shape=None)
@@ -88,6 +93,8 @@ def run(chosen: argparse.Namespace) -> int:
         chosen.shape = _SHAPES[chosen.like]
     if chosen.like == "wfc3":
         return _run_wfc3(chosen)
+    if chosen.like == "roman":
+        return _run_roman(chosen)
     from rampfit_numba.simulate import (
         READS_BIAS,
         SimulationOptions,
@@ -131,6 +138,23 @@ def _run_wfc3(chosen: argparse.Namespace) -> int:
     log.info("Simulating %d reads of %d x %d, seed %d", nsamp, *image, chosen.seed)
     simulated = simulate_ima(nsamp, (image[0], image[1]), seed=chosen.seed)
     log.info("Saved %s", write_ima(simulated, chosen.output, overwrite=chosen.overwrite))
+    return 0
+
+
+def _run_roman(chosen: argparse.Namespace) -> int:
+    from rampfit_numba.simulate.roman import roman_paths, simulate_roman, write_roman_simulation
+
+    nints, *shape = chosen.shape
+    if nints != 1 or chosen.truth:
+        chosen.parser.error(f"argument --like: roman has no {'--truth' if chosen.truth else 'more than 1 integration'}")
+    roman_paths(chosen.output, overwrite=chosen.overwrite)
+    log.info("Simulating %s, seed %d", " x ".join(map(str, shape)), chosen.seed)
+    try:
+        simulation = simulate_roman(*shape, seed=chosen.seed, **simulation_settings(chosen))
+    except (TypeError, ValueError) as error:
+        chosen.parser.error(str(error))
+    for path in write_roman_simulation(simulation, chosen.output, overwrite=chosen.overwrite):
+        log.info("Saved %s", path)
     return 0
 
 

@@ -25,7 +25,7 @@ _KEPT = frozenset({"SCI", "GROUPDQ", "PIXELDQ", "ZEROFRAME", "AVDRKCUR", "INT_TI
 # Tables about the groups, which are gone after the fit.
 _OF_THE_RAMPS = frozenset({"GROUP"})
 # Which keyword or extension an argument of Exposure comes from: its complaints are passed on under these names.
-_ORIGINS = {
+ORIGINS = {
     "data": "extension SCI",
     "groupdq": "extension GROUPDQ",
     "pixeldq": "extension PIXELDQ",
@@ -90,7 +90,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
     hdus.check_image(path, sci)
     _check_shapes(path, found, sci.shape)
 
-    keywords, read_times = _Keywords(path, primary), _read_times(path, found)
+    keywords, read_times = Keywords(path, primary), _read_times(path, found)
     implied = read_times is not None  # and needs no keyword
     try:
         return Exposure(
@@ -118,7 +118,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
         argument, _, complaint = str(error).partition(": ")
         if argument == "dark_current_unit" and dark_current_unit is not None:
             raise
-        raise RampFileError(f"{path}: {_ORIGINS.get(argument, argument)}: {complaint}") from error
+        raise RampFileError(f"{path}: {ORIGINS.get(argument, argument)}: {complaint}") from error
 
 
 def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
@@ -206,7 +206,7 @@ def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:
     return hdus.table(path, hdu) if hdu is not None and hdu.nbytes else None
 
 
-class _Keywords:
+class Keywords:
     """The primary header's keywords, checked for their types."""
 
     def __init__(self, path: Path, primary: fits.Header) -> None:
@@ -214,6 +214,7 @@ class _Keywords:
         self._primary = primary
 
     def number(self, name: str, meaning: str, *, optional: bool = False) -> float | None:
+        """Return a keyword's number, which must be there unless it is `optional`; `meaning` says what it is."""
         value = self._value(name)
         if value is None and optional:
             return None
@@ -224,9 +225,11 @@ class _Keywords:
         return float(value)
 
     def integer(self, name: str, default: int | None = None) -> int:
+        """Return a keyword's integer; it must be there if there is no default."""
         return hdus.keyword(self._path, self._primary, name, "the primary header", default)
 
     def frames(self, name: str, *, optional: bool) -> int | None:
+        """Return a keyword's number of frames in a group, or None where there is none and it is `optional`."""
         if optional and self._value(name) is None:
             return None
         value = self.integer(name)
@@ -235,6 +238,7 @@ class _Keywords:
         return value
 
     def text(self, name: str) -> str:
+        """Return a keyword's string, empty where there is none."""
         value = self._value(name)
         if value is None:
             return ""

@@ -31,6 +31,8 @@ class Destination:
         Names in place of the exposure's for rateints and the optional product, or empty.
     inputs : tuple of Path
         Files that must not be overwritten in any case.
+    save_jumps : bool
+        The table of the jumps is a product too.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Destination:
     int_name: str = ""
     opt_name: str = ""
     inputs: tuple[Path, ...] = ()
+    save_jumps: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,12 @@ class Format:
         What an exposure is fitted with if nothing is said.
     readnoise_kind : str
         What a read noise is if nothing is said.
+    rejection_threshold : float or None
+        What a search for jumps takes if nothing is said.
     own_options : tuple of str
         Options of reading and writing that only this kind has.
+    tables_jumps : bool
+        It can have a table of the jumps among its products.
     brings_references : bool
         The file or its instrument tells read noise and gain, so that they need not be given.
     """
@@ -65,8 +72,10 @@ class Format:
     module: str
     algorithm: str = "ols"
     readnoise_kind: str = "cds"
+    rejection_threshold: float | None = None
     own_options: tuple[str, ...] = ()
     brings_references: bool = False
+    tables_jumps: bool = False
 
     def is_kind(self, start: bytes) -> bool:
         """Tell whether a file that begins so is of this kind."""
@@ -106,6 +115,7 @@ class Format:
 
 #: In the order in which they are asked; the last one takes what no other knows, and says what is wrong with it.
 FORMATS: Final = (
+    Format("Roman", "roman_files", algorithm="likely", readnoise_kind="single", rejection_threshold=4.5),
     Format(
         "WFC3/IR",
         "wfc3_files",
@@ -113,7 +123,7 @@ FORMATS: Final = (
         own_options=("flat", "exclude_reads", "flatten"),
         brings_references=True,
     ),
-    Format("JWST", "jwst_files", own_options=("dark_current_unit",)),
+    Format("JWST", "jwst_files", own_options=("dark_current_unit",), tables_jumps=True),
 )
 #: Enough to hold the primary header of nearly every file; a longer one is told by its first cards as well.
 _START = 64 * 2880

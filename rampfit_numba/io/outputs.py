@@ -9,12 +9,13 @@ import os
 import re
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.io.products import (
     Provenance,
     chisq_hdulist,
     fitopt_hdulist,
+    jumps_hdulist,
     rate_hdulist,
     rateints_hdulist,
 )
@@ -23,11 +24,18 @@ from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import BinaryIO
+    from typing import BinaryIO, Protocol
 
     from astropy.io import fits
 
     from rampfit_numba.result import RampFit
+
+    class Document(Protocol):
+        """A file of another format than FITS."""
+
+        def write_to(self, file: BinaryIO) -> None:
+            """Write it whole."""
+
 
 # What the pipeline appends to the names of files that a ramp fit can start from, or that a product's name can end in.
 _SUFFIXES = (
@@ -51,6 +59,7 @@ def product_paths(
     output_dir: str | os.PathLike[str],
     *,
     save_opt: bool = False,
+    save_jumps: bool = False,
     optional: str = "fitopt",
     int_name: str = "",
     opt_name: str = "",
@@ -65,6 +74,8 @@ def product_paths(
         Folder of the products.
     save_opt : bool
         Whether there is an optional product.
+    save_jumps : bool
+        Whether there is a table of the jumps.
     optional : str
         Its suffix, which the algorithm tells (see :mod:`rampfit_numba.registry`).
     int_name, opt_name : str
@@ -88,6 +99,8 @@ def product_paths(
     names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
     if save_opt:
         names[optional] = opt_name or Path(basename).name
+    if save_jumps:
+        names["jumps"] = Path(basename).name
     given = {"rateints": "int_name" if int_name else "", optional: "opt_name" if opt_name else ""}
     return {
         kind: Path(output_dir) / f"{_base(name, given.get(kind) or 'basename')}_{kind}.fits"
@@ -170,6 +183,7 @@ def write_products(
     gain_name: str = "",
     gain_factor: float | None = None,
     overwrite: bool = False,
+    save_jumps: bool = False,
     int_name: str = "",
     opt_name: str = "",
     history: Sequence[str] = (),
@@ -191,6 +205,8 @@ def write_products(
         GAINFACT; None: what the input's header says.
     overwrite : bool
         Whether existing products are replaced.
+    save_jumps : bool
+        Also write the table of the jumps.
     int_name, opt_name : str
         Names to use in place of `basename` for rateints and the optional product.
     history : sequence of str
@@ -222,11 +238,13 @@ def write_products(
         "rateints": rateints_hdulist,
         "fitopt": fitopt_hdulist,
         "likely_chisq": chisq_hdulist,
+        "jumps": jumps_hdulist,
     }
     paths = product_paths(
         basename,
         output_dir,
         save_opt=fit.fitopt is not None or (fit.options.save_opt and fit.rate.chisq is not None),
+        save_jumps=save_jumps,
         optional=ALGORITHMS[fit.options.algorithm].optional_product,
         int_name=int_name,
         opt_name=opt_name,
@@ -236,7 +254,7 @@ def write_products(
     return list(paths.values())
 
 
-def write_all(files: Sequence[tuple[Path, fits.HDUList | bytes]], *, overwrite: bool = False) -> None:
+def write_all(files: Sequence[tuple[Path, fits.HDUList | bytes | Document]], *, overwrite: bool = False) -> None:
     """Write several files, all of them or none, each under its name only when it is whole and on disk.
 
     Names that end in .gz are compressed. Whatever stops it, an interrupt included, what was there before is there again
@@ -296,7 +314,7 @@ def remove_folders(made: Sequence[Path]) -> None:
 class _Writing:
     """One file on its way: written under a temporary name, put into place, taken back."""
 
-    def __init__(self, path: Path, content: fits.HDUList | bytes) -> None:
+    def __init__(self, path: Path, content: fits.HDUList | bytes | Document) -> None:
         self.path = path
         self._content = content
         # Its own for every file and process, in the same folder, and short: `path` may be as long as names can be.
@@ -309,7 +327,9 @@ class _Writing:
         # os.open applies the umask, which the functions of tempfile do not.
         descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(descriptor, "wb") as file:
-            if self.path.suffix == ".gz":
+            if hasattr(self._content, "write_to"):
+                self._content.write_to(file)
+            elif self.path.suffix == ".gz":
                 with gzip.GzipFile(self.path.stem, "wb", _GZIP_LEVEL, file) as packed:
                     self._fill(packed)
             else:
@@ -323,12 +343,14 @@ class _Writing:
         if isinstance(self._content, bytes):
             file.write(self._content)
         else:
-            self._content.writeto(_Stream(file), output_verify="silentfix+ignore")
+            hdulist: Any = self._content
+            hdulist.writeto(_Stream(file), output_verify="silentfix+ignore")
 
     def _size(self) -> int:
         if isinstance(self._content, bytes):
             return len(self._content)
-        return sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in self._content)
+        hdulist: Any = self._content
+        return sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in hdulist)
 
     def place(self, *, overwrite: bool) -> None:
         self._placing = True

@@ -29,11 +29,13 @@ import numpy as np
 from astropy.io import fits
 
 from rampfit_numba._version import __version__
+from rampfit_numba.jumps import find_jumps
+from rampfit_numba.result import RampFit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rampfit_numba.result import RampFit, Rate
+    from rampfit_numba.result import Rate
 
 log = logging.getLogger(__name__)
 
@@ -210,6 +212,69 @@ def image_hdu(name: str, values: np.ndarray | None, header: fits.Header | None =
     return hdu
 
 
+def jumps_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
+    """Return the jumps as a table, JUMPS: what :func:`rampfit_numba.find_jumps` returns.
+
+    Parameters are those of :func:`rate_hdulist`.
+
+    Raises
+    ------
+    ValueError
+        The fit does not know what was fitted.
+    """
+    from astropy.table import Table
+
+    table = Table(find_jumps(fit))
+    hdu = fits.table_to_hdu(Table({name: table[name].value for name in table.colnames}))
+    hdu.name, hdu.ver = "JUMPS", 1
+    for number, name in enumerate(table.colnames, 1):
+        if name == "size":
+            # FITS knows DN as adu, and electrons not at all: their comment says what they are.
+            hdu.columns[name].unit = "adu"
+        hdu.header.comments[f"TTYPE{number}"] = table[name].info.description[:47]
+    return fits.HDUList([_primary(fit, "", filename, provenance, fitted=False), hdu])
+
+
+def to_hdulists(fit: RampFit) -> dict[str, fits.HDUList]:
+    """Return the products of a fit as HDU lists: what the files would hold.
+
+    Also as ``fit.to_hdulists()``.
+
+    Parameters
+    ----------
+    fit : RampFit
+        Result of a fit.
+
+    Returns
+    -------
+    dict of str to astropy.io.fits.HDUList
+        ``"rate"``, ``"rateints"``, and what the fit has beside them: ``"fitopt"``, ``"likely_chisq"``. The arrays are
+        read-only views of those of the fit.
+
+    Raises
+    ------
+    TypeError
+        `fit` is no RampFit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rampfit_numba import Exposure, fit_ramps
+    >>> ramp = np.arange(10, dtype=np.float32).reshape(1, 10, 1, 1) * 30
+    >>> fit = fit_ramps(Exposure(ramp, None, group_time=3.0), readnoise=14.0, gain=5.5)
+    >>> list(fit.to_hdulists())
+    ['rate', 'rateints']
+    """
+    if not isinstance(fit, RampFit):
+        raise TypeError(f"fit: expected a RampFit; got {type(fit).__name__}")
+    made = {"rate": rate_hdulist(fit), "rateints": rateints_hdulist(fit)}
+    if fit.fitopt is not None:
+        made["fitopt"] = fitopt_hdulist(fit)
+    if fit.rate.chisq is not None:
+        made["likely_chisq"] = chisq_hdulist(fit)
+    return made
+
+
 def empty_asdf() -> fits.BinTableHDU:
     """Return the extension without which the pipeline's steps refuse a file, with an empty tree."""
     content = np.frombuffer(_EMPTY_ASDF, np.uint8)[None]
@@ -252,7 +317,10 @@ def _primary(
     _set(header, "DATE", now, "UTC date file created")
     if filename:
         _set(header, "FILENAME", filename, "Name of the file")
-    _set(header, "DATAMODL", model, "Type of data model")
+    if model:
+        _set(header, "DATAMODL", model, "Type of data model")
+    else:
+        header.remove("DATAMODL", ignore_missing=True)
     if fitted:
         _set(header, "S_RAMP", "COMPLETE", "Ramp Fitting", section="S_")
     if provenance.gain_name:

@@ -16,6 +16,7 @@ from rampfit_numba.checks import as_measured, scaled
 from rampfit_numba.file_arrays import FileArray, as_file_array
 from rampfit_numba.io import hdus
 from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
+from rampfit_numba.io.roman import is_asdf, read_reference_image
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.units import ELECTRON, gain_unit, is_known, signal_unit
 
@@ -201,6 +202,8 @@ def check_reference(path: Path, name: str) -> tuple[fits.Header, hdus.Hdu]:
 
 
 def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
+    if is_asdf(path):
+        return _from_asdf(path, exposure, name)
     primary, sci = check_reference(path, name)
     _compare_detectors(path, primary, exposure)
     stored = hdus.physical_image(path, sci)
@@ -215,6 +218,17 @@ def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
         )
     values = _converted(path, hdus.text(sci.header, "BUNIT") or hdus.text(primary, "BUNIT"), values, name)
     return ReferenceImage(values, path.name, _gain_factor(path, primary) if name == "gain" else None)
+
+
+def _from_asdf(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
+    """Return a reference of Roman's, which is of the whole frame, as its exposures are."""
+    values = read_reference_image(path, name)
+    if values.shape != (exposure.nrows, exposure.ncols):
+        raise RampFileError(
+            f"{path}: has {values.shape[0]} rows x {values.shape[1]} columns; the exposure has {exposure.nrows} x "
+            f"{exposure.ncols}; give a {name} reference file of the whole frame"
+        )
+    return ReferenceImage(values, path.name)
 
 
 def _converted(path: Path, unit: str, values: np.ndarray, name: str) -> np.ndarray:

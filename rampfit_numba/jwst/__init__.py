@@ -14,6 +14,7 @@ check_ramp_fit()  # before the imports below, so that what is missing is said in
 
 from rampfit_numba.jwst import ramp_fit_step  # noqa: E402
 from rampfit_numba.jwst.calls import ramp_fit, ramp_fit_data  # noqa: E402
+from rampfit_numba.jwst.models import exposure_from_datamodel  # noqa: E402
 from rampfit_numba.jwst.ramp_fit_step import RampFitStep  # noqa: E402
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Detector1Pipeline",
     "RampFitStep",
+    "exposure_from_datamodel",
     "install",
     "ramp_fit",
     "ramp_fit_data",

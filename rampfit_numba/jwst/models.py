@@ -86,6 +86,37 @@ def exposure_of(
     )
 
 
+def exposure_from_datamodel(model: Any) -> Exposure:  # noqa: ANN401
+    """Return the exposure that a data model of the pipeline holds, for :func:`rampfit_numba.fit_ramps`.
+
+    Parameters
+    ----------
+    model : stdatamodels.jwst.datamodels.RampModel
+        Not modified; the exposure has its arrays, not copies.
+
+    Returns
+    -------
+    Exposure
+        With the explicit read times, where the model has some. It has no header: the products' metadata come from the
+        model, as :class:`RampFitStep` carries them over.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `model` is no ramp model, or something is missing or does not fit; the message says what.
+
+    Examples
+    --------
+    >>> from stdatamodels.jwst import datamodels
+    >>> with datamodels.open("jw01_nrca1_jump.fits") as model:  # doctest: +SKIP
+    ...     fit = fit_ramps(exposure_from_datamodel(model), readnoise=14.0, gain=5.5)
+    """
+    for name in ("data", "groupdq", "pixeldq", "meta"):
+        if not hasattr(model, name):
+            raise TypeError(f"model: expected a RampModel; got {type(model).__name__}, which has no {name}")
+    return exposure_of(model, likelihood=True)
+
+
 def timing(
     given: Mapping[str, Any],
     labels: Mapping[str, str],
@@ -199,11 +230,12 @@ def _cut(model: Any, reference: Any, source: Any, name: str) -> np.ndarray:  # n
 
 def rate_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rate product: an ImageModel, or an IFUImageModel where the exposure is one of an integral field."""
-    product = _fitted(datamodels.ImageModel(fit.rate.data.shape), model, fit.rate)
+    # Signed first: what is added to the history of a converted model is lost.
+    product = _signed(_fitted(datamodels.ImageModel(fit.rate.data.shape), model, fit.rate), fit)
     kind = model.meta.exposure.type
     if kind in _IFU_TYPES or (kind in _IFU_LAMP_TYPES and model.meta.instrument.lamp_mode == "IFU"):
-        product = datamodels.IFUImageModel(product)
-    return _signed(product, fit)
+        return datamodels.IFUImageModel(product)
+    return product
 
 
 def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.exposure import ExposureHeader
 from rampfit_numba.file_arrays import as_file_array, take_plane
+from rampfit_numba.io.formats import find_format
+from rampfit_numba.io.nddata import celestial_wcs
 from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax, new_figure, plain
 from rampfit_numba.plot.style import VERMILION
 
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.plot.sources import Source
-
-log = logging.getLogger(__name__)
 
 STRETCHES = ("linear", "sqrt", "log", "asinh", "squared")
 _STRETCH_CLASSES = {
@@ -102,7 +102,7 @@ def plot_rate(
         raise ValueError(f"percent: expected a number above 0, up to 100; got {percent!r}")
     images, header, name = _images(source, readnoise, gain, integration, options)
     nrows, ncols = images[0].values.shape
-    coordinates = _wcs(header, (nrows, ncols)) if wcs else None
+    coordinates = celestial_wcs(header, (nrows, ncols)) if wcs else None
     width = min(max(4.6 * ncols / nrows, 2.6), 7.0)
     figure = new_figure(figure, ((width + 1.6) * len(images), 4.9))
     for number, image in enumerate(images, 1):
@@ -122,7 +122,8 @@ def _images(
     options: dict[str, Any],
 ) -> tuple[list[_Image], Any, str]:
     """Return the images to draw, the header with their coordinates, and a name."""
-    if isinstance(source, str | os.PathLike) and readnoise is None and gain is None:
+    is_path = isinstance(source, str | os.PathLike) and readnoise is None and gain is None
+    if is_path and not find_format(Path(source)).brings_references:
         rate = _read_rate(os.fspath(source), integration)
         if rate is not None:
             return rate
@@ -138,7 +139,7 @@ def _images(
         values, group = _last_group(fit.inputs.exposure, integration or 0)
         title = f"group {group} of integration {integration or 0}"
         images.insert(0, _Image(title, values, "DN", chosen.dq[at], cover=False))
-    return images, None if fit.header is None else fit.header.sci, name_of(fit)
+    return images, fit.header, name_of(fit)
 
 
 def _last_group(exposure: Exposure, integration: int) -> tuple[np.ndarray, int]:
@@ -164,8 +165,8 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
             sci = hdus["SCI"]
             values = np.asarray(sci.data, np.float32)
             flags = np.asarray(hdus["DQ"].data, np.uint32) if "DQ" in hdus else None
-            header, name = sci.header, os.path.basename(path)  # noqa: PTH119  (of a name as it was given)
-            unit = str(header.get("BUNIT", "DN/s"))
+            header, name = ExposureHeader(hdus[0].header, sci.header), os.path.basename(path)  # noqa: PTH119  (of a name as it was given)
+            unit = str(sci.header.get("BUNIT", "DN/s"))
     except OSError as error:
         raise RampFileError(f"{path}: cannot be read ({error})") from error
     title = "rate"
@@ -177,25 +178,6 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
     if values.ndim != 2:  # noqa: PLR2004
         return None
     return [_Image(title, values, plain(unit), flags)], header, plain(name)
-
-
-def _wcs(header: Any, shape: tuple[int, ...]) -> Any:  # noqa: ANN401  (a celestial WCS or None)
-    """Return the celestial coordinates that a header has, or None; a header that makes no sense has none."""
-    if header is None:
-        return None
-    from astropy.wcs import WCS
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = WCS(header, naxis=2)
-            if not found.has_celestial:
-                return None
-            corner = found.pixel_to_world_values(shape[1] / 2, shape[0] / 2)
-            return found if np.isfinite(corner).all() else None
-    except Exception as error:  # noqa: BLE001  (a picture without coordinates is better than none)
-        log.info("The header's coordinates cannot be used: %s", error)
-        return None
 
 
 def _draw(ax: Axes, image_of: _Image, stretch: str, percent: float) -> None:

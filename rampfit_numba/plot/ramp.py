@@ -289,7 +289,7 @@ def _draw_ramp(ax: Axes, panel: _Panel) -> dict[str, Any]:
                     color=GREEN,
                     ls=(0, (4, 3)),
                     lw=1.2,
-                    zorder=3.5,
+                    zorder=5,
                     label="rate of the exposure",
                     gid=f"rate-{k}",
                 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.exposure import Exposure
-from rampfit_numba.io.fits import read_exposure
+from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.references import read_reference
 from rampfit_numba.result import RampFit
 
@@ -60,14 +60,21 @@ def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any)
         return source
     if not isinstance(source, Exposure | str | os.PathLike):
         raise TypeError(f"source: expected a RampFit, an Exposure or a path; got {type(source).__name__}")
-    for name, reference in (("readnoise", readnoise), ("gain", gain)):
-        if reference is None:
+    kind = None if isinstance(source, Exposure) else find_format(Path(source))
+    if kind is not None:  # what is not said is as usual for its kind
+        options = {"algorithm": kind.algorithm, "readnoise_kind": kind.readnoise_kind} | options
+    given = {"readnoise": readnoise, "gain": gain}
+    for name, reference in given.items():
+        if reference is None and (kind is None or not kind.brings_references):
             raise TypeError(f"{name}: expected a number, an image or a path, to fit the exposure with; got None")
-    exposure = source if isinstance(source, Exposure) else read_exposure(source)
-    noise, conversion = (
-        read_reference(reference, exposure, name).data for name, reference in (("readnoise", readnoise), ("gain", gain))
-    )
-    return fit_ramps(exposure, noise, conversion, **options)
+    exposure = source if isinstance(source, Exposure) else find_format(Path(source)).read(Path(source))
+    found = {
+        name: kind.default_reference(exposure, name).data
+        if reference is None and kind is not None
+        else read_reference(reference, exposure, name).data
+        for name, reference in given.items()
+    }
+    return fit_ramps(exposure, found["readnoise"], found["gain"], **options)
 
 
 def new_figure(figure: Figure | None, size: tuple[float, float]) -> Figure:

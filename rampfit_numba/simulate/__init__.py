@@ -8,6 +8,7 @@ ramps.py    what the detector makes of it: electrons, hits, saturation, frames, 
 headers.py  what a jump-step file says about itself
 files.py    a simulation as FITS files, the truth among them on request
 raw_files.py  a simulation as plain reads
+roman.py    the same as Roman's pipeline has it: reads averaged into resultants, ASDF (and roman_headers.py)
 pulls.py    how far fitted rates are from the truth, in units of their errors
 """
 

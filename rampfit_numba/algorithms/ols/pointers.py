@@ -14,7 +14,7 @@ from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import Corrector
 from rampfit_numba.algorithms.rows import Windows, as_single, fill, fitting_pixels
 from rampfit_numba.kernels.memory import addresses, spans_of
-from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, WORD, FitOptPlaces, Places, ResultPlaces
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, WORD, BlockPointers, FitOptPointers, ResultPointers
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -27,8 +27,8 @@ _TYPES = [*RESULT_TYPES * 2, *[np.float32] * 9]
 _RATES, _SEGMENTS = 2 * len(RESULT_TYPES), 7
 
 
-class InputFinder:
-    """Finds the places of the inputs, window by window: those of one are valid until the next one's are found."""
+class InputPointers:
+    """Finds the pointers of the inputs, window by window: those of one are valid until the next one's are found."""
 
     def __init__(self, inputs: RowInputs, rules: Rules) -> None:
         nints, _, nrows, ncols = inputs.data.shape
@@ -59,15 +59,15 @@ class InputFinder:
         found = (self._data, self._groupdq, self._zeroframe, *self._planes)
         self._spans = np.concatenate([one.spans for one in found if one is not None])
 
-    def find(self, window: Window) -> Places:
-        """Return the places of the inputs at `window`."""
+    def at(self, window: Window) -> BlockPointers:
+        """Return where the inputs are at `window`."""
         rules = self._rules
         npixels = window.shape[0] * window.shape[1]
         planes = [0 if plane is None else int(plane.at(window)) for plane in self._planes]
         samples, flags = self._data.at(window), self._groupdq.at(window)
         if self._corrector is not None:
             self._corrector.correct(self._data.buffer, self._groupdq.buffer, window)
-        return Places(
+        return BlockPointers(
             samples=samples,
             flags=flags,
             zeroframe=np.empty(0, np.int64) if self._zeroframe is None else self._zeroframe.at(window),
@@ -123,8 +123,8 @@ class _Input:
         return self._addresses
 
 
-class OutputFinder:
-    """Finds the places of the outputs, window by window, and the buffers for those that cannot be written in place."""
+class OutputPointers:
+    """Finds where the outputs are, window by window, and has buffers for those that cannot be written in place."""
 
     def __init__(self, outputs: RowOutputs, most_pixels: int) -> None:
         # Whoever gives arrays to be filled again may have cut them out of larger ones.
@@ -141,20 +141,20 @@ class OutputFinder:
         self._results, self._moving = (np.concatenate([x.ravel() for x in xs[:_RATES]]) for xs in (found, moving))
         segments = slice(_RATES, _RATES + _SEGMENTS)
         self._fitopt, self._fitopt_moving = (
-            FitOptPlaces(np.array(xs[segments]), *xs[segments.stop :]) if len(xs) > _RATES else None
+            FitOptPointers(np.array(xs[segments]), *xs[segments.stop :]) if len(xs) > _RATES else None
             for xs in (found, moving)
         )
 
-    def find(self, window: Window) -> tuple[ResultPlaces, FitOptPlaces | None]:
-        """Return the places of the outputs at `window`, and of the optional ones if there are any."""
+    def at(self, window: Window) -> tuple[ResultPointers, FitOptPointers | None]:
+        """Return the pointers of the outputs at `window`, and of the optional ones if there are any."""
         for _, buffer in self._copied:
             buffer[...] = 0
         skipped = _pixels_before(window, self._ncols) * WORD
-        results = ResultPlaces(self._results + skipped * self._moving, self._spans)
+        results = ResultPointers(self._results + skipped * self._moving, self._spans)
         if self._fitopt is None or self._fitopt_moving is None:
             return results, None
         pairs = zip(self._fitopt, self._fitopt_moving, strict=True)
-        return results, FitOptPlaces(*(place + skipped * moving for place, moving in pairs))
+        return results, FitOptPointers(*(place + skipped * moving for place, moving in pairs))
 
     def store(self, window: Window) -> None:
         """Copy what could not be written in place at `window`."""

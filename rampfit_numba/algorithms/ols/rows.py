@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rampfit_numba.algorithms.median_network import middle_network
-from rampfit_numba.algorithms.ols.pointers import InputFinder, OutputFinder
+from rampfit_numba.algorithms.ols.pointers import InputPointers, OutputPointers
 from rampfit_numba.algorithms.ols.weights import segment_weights
-from rampfit_numba.kernels.ols.segments import room_for_reach
-from rampfit_numba.kernels.ols.window import count_window, fit_window, room_for_ramps, room_for_window
+from rampfit_numba.kernels.ols.segments import empty_runs
+from rampfit_numba.kernels.ols.window import count_window, empty_ramps, fit_window, window_workspace
 
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
@@ -26,30 +26,30 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> bool:
         Written whole.
     rules : Rules
     """
-    sources = InputFinder(inputs, rules)
-    targets = OutputFinder(outputs, sources.windows.pixels)
+    input_pointers = InputPointers(inputs, rules)
+    output_pointers = OutputPointers(outputs, input_pointers.windows.pixels)
     ngroups = rules.stop_kept - rules.first_kept
     weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
-    room, whole = None, True
-    for window in sources.windows:
-        places = sources.find(window)
-        results, fitopt = targets.find(window)
-        if room is None:
-            room = room_for_window(places, fitopt)
-        whole &= bool(fit_window(places, results, fitopt, rules.settings, weights, network, room))
-        targets.store(window)
+    workspace, whole = None, True
+    for window in input_pointers.windows:
+        pointers = input_pointers.at(window)
+        results, fitopt = output_pointers.at(window)
+        if workspace is None:
+            workspace = window_workspace(pointers, fitopt)
+        whole &= bool(fit_window(pointers, results, fitopt, rules.settings, weights, network, workspace))
+        output_pointers.store(window)
     return whole
 
 
 def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:
     """Return the largest number of segments and of jumps that any ramp of `inputs` has, as :func:`count_window`."""
-    sources = InputFinder(inputs, rules)
-    reach, ramps = room_for_reach(rules.stop_kept - rules.first_kept), None
+    input_pointers = InputPointers(inputs, rules)
+    runs, ramps = empty_runs(rules.stop_kept - rules.first_kept), None
     most_segments = most_jumps = 0
-    for window in sources.windows:
-        places = sources.find(window)
+    for window in input_pointers.windows:
+        pointers = input_pointers.at(window)
         if ramps is None:
-            ramps = room_for_ramps(places)
-        segments, jumps = count_window(places, rules.settings, ramps, reach)
+            ramps = empty_ramps(pointers)
+        segments, jumps = count_window(pointers, rules.settings, ramps, runs)
         most_segments, most_jumps = max(most_segments, segments), max(most_jumps, jumps)
     return most_segments, most_jumps

@@ -9,7 +9,7 @@ import numpy as np
 #: Bytes of a sample, and of a result.
 WORD = 4
 #: Types of the results of an exposure's or an integration's pixel, in the order of the arguments of
-#: :class:`rampfit_numba.algorithms.ols.rules.RowOutputs` and of the rows of :attr:`BlockResult.words`.
+#: :class:`rampfit_numba.algorithms.ols.rules.RowOutputs` and of the rows of :attr:`BlockResult.packed`.
 RESULT_TYPES = (*[np.float32] * 4, np.uint32)
 
 
@@ -23,7 +23,7 @@ class Ramps(NamedTuple):
     bits : ndarray of int32
         The same memory.
     flags : ndarray of uint8, shape of `samples`
-        DO_NOT_USE is added to samples that are not finite.
+        :func:`ramp_status.gather_flags` adds DO_NOT_USE to samples that are not finite and not SATURATED.
     pixeldq : ndarray of uint32, shape (LANES,)
     readnoise, gain, dark : ndarray of float32, shape (LANES,)
         CDS noise in DN, e-/DN, DN/s.
@@ -49,14 +49,14 @@ class BlockResult(NamedTuple):
 
     Attributes
     ----------
-    words : ndarray of uint32, shape (5 + 5 nints, LANES)
+    packed : ndarray of uint32, shape (5 + 5 nints, LANES)
         Everything, row by row: the rate's four planes, its flags, the four of each integration, and their flags. The
         other arrays are the same memory.
     rate, rate_dq : ndarray, shapes (4, LANES), (LANES,)
     rateints, rateints_dq : ndarray, shapes (4, nints, LANES), (nints, LANES)
     """
 
-    words: np.ndarray
+    packed: np.ndarray
     rate: np.ndarray
     rate_dq: np.ndarray
     rateints: np.ndarray
@@ -73,7 +73,7 @@ class BlockFitOpt(NamedTuple):
     pedestal : ndarray of float32, shape (nints, LANES)
     crmag : ndarray of float32, shape (nints, njumps, LANES)
     depth : ndarray of int64, shape (2, nints)
-        Largest number of segments and of jumps that any ramp of the block has: what is behind was not touched. It can
+        Largest number of segments and of jumps that any ramp of the block has: what is behind was not has_flags. It can
         be larger than there is room for, where the flags changed after they were counted.
     """
 
@@ -83,7 +83,7 @@ class BlockFitOpt(NamedTuple):
     depth: np.ndarray
 
 
-class Places(NamedTuple):
+class BlockPointers(NamedTuple):
     """Inputs of the pixels of one window: addresses of the first pixel, behind which the others follow.
 
     Attributes
@@ -117,8 +117,8 @@ class Places(NamedTuple):
     spans: np.ndarray
 
 
-class ResultPlaces(NamedTuple):
-    """Outputs of the pixels of one window, as :class:`Places`.
+class ResultPointers(NamedTuple):
+    """Outputs of the pixels of one window, as :class:`BlockPointers`.
 
     Attributes
     ----------
@@ -132,8 +132,8 @@ class ResultPlaces(NamedTuple):
     spans: np.ndarray
 
 
-class FitOptPlaces(NamedTuple):
-    """Optional outputs of the pixels of one window, as :class:`Places`; zeroed by the caller.
+class FitOptPointers(NamedTuple):
+    """Optional outputs of the pixels of one window, as :class:`BlockPointers`; zeroed by the caller.
 
     Attributes
     ----------

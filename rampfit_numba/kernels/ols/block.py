@@ -39,7 +39,7 @@ from rampfit_numba.kernels.ols.segment_fit import (
     sum_single_group,
     weigh_clean,
 )
-from rampfit_numba.kernels.ols.segments import find_reach, find_single_group, list_segments
+from rampfit_numba.kernels.ols.segments import find_runs, find_single_group, list_segments
 from rampfit_numba.kernels.rates import flag_unfitted
 
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
@@ -50,16 +50,16 @@ _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW_CLEAN = LANES // 8
 
 
-#: Rows of `doubles`, of `words` and of `masks` in :class:`BlockRoom`; some quantities have several.
+#: Rows of `doubles`, of `words` and of `masks` in :class:`BlockWorkspace`; some quantities have several.
 _RATE, _SIZE, _CLASSES, _SLOPE, _TOTALS, _WORK, _CLEAN, _CLEAN_COMBINED, _SUMS, _COMBINED, _CONSTANTS, _DOUBLES = (
     int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, CONSTANTS])
 )
-_BASE, _DQ_NOW, _DQ_ANY, _DQ_ALL, _DQ_LATE, _WORDS = range(6)
+_BASE, _DQ_NOW, _DQ_ANY, _DQ_ALL, _DQ_PARTLY_SATURATED, _WORDS = range(6)
 _UNFLAGGED, _LEFT_OUT, _FITTED, _INVALID, _MASKS = range(5)
-_ADDED, _LATE, _REPLACED_FLAG, _FLAGS = range(4)
+_ADDED, _PARTLY_SATURATED, _REPLACED_FLAG, _FLAGS = range(4)
 
 
-class BlockRoom(NamedTuple):
+class BlockWorkspace(NamedTuple):
     """State of a block while it is fitted: one value a lane, or a lane and integration.
 
     Many quantities stand in few arrays: at every use of an attribute, the compiler takes all of them apart, which took
@@ -67,13 +67,13 @@ class BlockRoom(NamedTuple):
 
     Attributes
     ----------
-    touched : ndarray of bool, shape (nints,)
+    has_flags : ndarray of bool, shape (nints,)
         To be set before a block is fitted: whether any ramp of the integration has a flag that counts. The other arrays
         are overwritten.
     nflagged, flagged : ndarray of int64, shape (nints,), and of uint32, shape (nints, LANES + 1)
         The ramps that have flags, and their number.
     status, flags : ndarray of uint16, shape (nints, LANES), and of uint8, shape (3, nints, LANES)
-        See :mod:`ramp_status`; the bits that integrations get, those that they get late, and the flags of group 0 as
+        See :mod:`ramp_status`; the bits that integrations get, those of partial saturation, and the flags of group 0 as
         they were where a zeroframe took its place.
     replaced_sample, read_variances : ndarray of float32 and float64, shape (nints, LANES)
         Group 0 as it was where a zeroframe took its place, in DN; var_rnoise in (DN/s)^2.
@@ -83,7 +83,7 @@ class BlockRoom(NamedTuple):
         Shape (rows, LANES) or (LANES,).
     """
 
-    touched: np.ndarray
+    has_flags: np.ndarray
     nflagged: np.ndarray
     flagged: np.ndarray
     status: np.ndarray
@@ -100,10 +100,10 @@ class BlockRoom(NamedTuple):
     stored: np.ndarray
 
 
-def room_for_block(nints: int, ngroups: int) -> BlockRoom:
-    """Return :class:`BlockRoom` for blocks of exposures with so many integrations and groups."""
-    return BlockRoom(
-        touched=np.empty(nints, np.bool_),
+def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
+    """Return :class:`BlockWorkspace` for blocks of exposures with so many integrations and groups."""
+    return BlockWorkspace(
+        has_flags=np.empty(nints, np.bool_),
         nflagged=np.empty(nints, np.int64),
         flagged=np.empty((nints, LANES + 1), np.uint32),
         status=np.empty((nints, LANES), np.uint16),
@@ -122,7 +122,7 @@ def room_for_block(nints: int, ngroups: int) -> BlockRoom:
 
 
 @jit_part
-def fit_block(ramps, settings, weights, network, reach, segments, room, result, fitopt):
+def fit_block(ramps, settings, weights, network, runs, segments, workspace, result, fitopt):
     """Fit the ramps of one block.
 
     Parameters
@@ -132,35 +132,39 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
     weights : Weights
     network : ndarray of int64, shape (exchanges, 3)
         See :func:`middle_network`.
-    reach, segments : Reach, Segments
-        Room to work in.
-    room : BlockRoom
+    runs, segments : RunLengths, Segments
+        Workspace to work in.
+    workspace : BlockWorkspace
     result : BlockResult
     fitopt : BlockFitOpt or None
         With None, the code for the optional results is not even compiled.
     """
     nints, ngroups, _ = ramps.samples.shape
-    status, flagged, nflagged, stored = room.status, room.flagged, room.nflagged, room.stored
-    replaced_sample, read_variances = room.replaced_sample, room.read_variances
-    block_flags, doubles, words, masks = room.flags, room.doubles, room.words, room.masks
-    added, late, replaced_flag = block_flags[_ADDED], block_flags[_LATE], block_flags[_REPLACED_FLAG]
+    status, flagged, nflagged, stored = workspace.status, workspace.flagged, workspace.nflagged, workspace.stored
+    replaced_sample, read_variances = workspace.replaced_sample, workspace.read_variances
+    block_flags, doubles, words, masks = workspace.flags, workspace.doubles, workspace.words, workspace.masks
+    added, partly_saturated, replaced_flag = (
+        block_flags[_ADDED],
+        block_flags[_PARTLY_SATURATED],
+        block_flags[_REPLACED_FLAG],
+    )
     rate, classes, slope = doubles[_RATE], doubles[_CLASSES], doubles[_SLOPE]
     constants, totals = doubles[_CONSTANTS : _CONSTANTS + CONSTANTS], doubles[_TOTALS : _TOTALS + 3]
     clean, clean_combined = doubles[_CLEAN : _CLEAN + 3], doubles[_CLEAN_COMBINED : _CLEAN_COMBINED + 4]
     sums, combined = doubles[_SUMS : _SUMS + 4], doubles[_COMBINED : _COMBINED + 4]
     base, dq_now, dq_any = words[_BASE], words[_DQ_NOW], words[_DQ_ANY]
-    dq_all, dq_late = words[_DQ_ALL], words[_DQ_LATE]
+    dq_all, dq_partly_saturated = words[_DQ_ALL], words[_DQ_PARTLY_SATURATED]
     unflagged, left_out, fitted, invalid = masks[_UNFLAGGED], masks[_LEFT_OUT], masks[_FITTED], masks[_INVALID]
 
     load_pixels(ramps, settings, constants, base)
-    _find_rates(ramps, settings, network, room)
+    _find_rates(ramps, settings, network, workspace)
     find_constants(settings, rate, constants)
     for j in range(3):
         totals[j] = 0.0
     for k in range(LANES):
         dq_any[k] = base[k]
         dq_all[k] = _DS
-        dq_late[k] = 0
+        dq_partly_saturated[k] = 0
     if ngroups > 1:
         weigh_clean(ngroups, constants, clean)
         for k in range(LANES):
@@ -195,30 +199,30 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
         for k in range(LANES):
             unflagged[k] = status_now[k] == 0 and ngroups > 1
             left_out[k] = (unflagged[k] and with_clean) or (status_now[k] & _UNFITTED) != 0
-        find_reach(flags, settings.clear_first_jump, left_out, reach)
-        number = list_segments(reach, segments)
+        find_runs(flags, settings.clear_first_jump, left_out, runs)
+        number = list_segments(runs, segments)
         fit_segments(samples, constants, weights, segments, number)
-        sum_segments(segments, number, reach, constants, sums)
+        sum_segments(segments, number, runs, constants, sums)
         for j in range(3 if with_clean else 0):
             to, clean_sums = sums[j], clean[j]
             for k in range(LANES):
                 # Both are loaded before the choice, which the compiler would otherwise make one by one.
                 flagged_sum, clean_sum = to[k], clean_sums[k]
                 to[k] = clean_sum if unflagged[k] else flagged_sum
-        segment_count = reach.several
+        segment_count = runs.nsegments
         for k in range(LANES):
             fitted[k] = unflagged[k] or segment_count[k] > 0
         store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored)
         for a in range(nflagged[i]):
             k = flagged[i, a]
             if not fitted[k] and not left_out[k]:
-                g = find_single_group(reach, k)
+                g = find_single_group(runs, k)
                 if g >= 0:
                     fitted[k] = True
                     sample = samples[g, k]
                     sum_single_group(sample, k, status[i, k], settings, constants, sums)
                     store_single_group(fitopt, i, sample, k, status[i, k], settings, constants)
-        added_now, late_now = added[i], late[i]
+        added_now, partly_saturated_now = added[i], partly_saturated[i]
         for k in range(LANES):
             dq_now[k] = base[k] | added_now[k]
         for k in range(LANES):
@@ -243,10 +247,10 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
             dq_any[k] |= dq_now[k] & _JP
             dq_all[k] &= dq_now[k]
         for k in range(LANES):
-            dq_late[k] |= late_now[k]
+            dq_partly_saturated[k] |= partly_saturated_now[k]
         dq_here = result.rateints_dq[i]
         for k in range(LANES):
-            dq_here[k] = dq_now[k] | late_now[k]
+            dq_here[k] = dq_now[k] | partly_saturated_now[k]
         read_variance, found_variance = read_variances[i], combined[3]
         for k in range(LANES):
             read_variance[k] = found_variance[k]
@@ -265,7 +269,7 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
     for j in range(4):
         store(combined[j], result.rate[j])
     for k in range(LANES):
-        result.rate_dq[k] = dq_now[k] | dq_late[k]
+        result.rate_dq[k] = dq_now[k] | dq_partly_saturated[k]
     flag_unfitted(result.rate[0], result.rate_dq)
     if has_charge_loss(status):
         recompute_read_variances(
@@ -275,7 +279,7 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
             replaced_flag,
             constants,
             read_variances,
-            reach,
+            runs,
             result.rateints,
             result.rate,
             fitted,
@@ -285,28 +289,32 @@ def fit_block(ramps, settings, weights, network, reach, segments, room, result, 
 
 
 @jit
-def _find_rates(ramps, settings, network, room):
+def _find_rates(ramps, settings, network, workspace):
     """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
     nints = ramps.samples.shape[0]
-    touched, status, flagged, nflagged = room.touched, room.status, room.flagged, room.nflagged
-    differences, doubles, work, singles = room.differences, room.doubles, room.bytes, room.singles
-    block_flags, replaced_sample = room.flags, room.replaced_sample
-    added, late, replaced_flag = block_flags[_ADDED], block_flags[_LATE], block_flags[_REPLACED_FLAG]
+    has_flags, status, flagged, nflagged = workspace.has_flags, workspace.status, workspace.flagged, workspace.nflagged
+    differences, doubles, work, singles = workspace.differences, workspace.doubles, workspace.bytes, workspace.singles
+    block_flags, replaced_sample = workspace.flags, workspace.replaced_sample
+    added, partly_saturated, replaced_flag = (
+        block_flags[_ADDED],
+        block_flags[_PARTLY_SATURATED],
+        block_flags[_REPLACED_FLAG],
+    )
     step, size = doubles[_RATE], doubles[_SIZE]  # both are sums, until the sum of the steps becomes a rate
     for k in range(LANES):
         step[k] = size[k] = 0.0
     for i in range(nints):
         samples, flags, zeroframe = ramps.samples[i], ramps.flags[i], ramps.zeroframe[i]
-        if not touched[i]:
+        if not has_flags[i]:
             nflagged[i] = 0
             status[i] = 0
             added[i] = 0
-            late[i] = 0
+            partly_saturated[i] = 0
             add_clean_step(samples, network, differences, step, size)
             continue
         lanes = flagged[i]
         number = ramp_status.ramp_status(
-            flags, zeroframe, ramps.suppressed[i], settings, status[i], added[i], late[i], lanes, work
+            flags, zeroframe, ramps.suppressed[i], settings, status[i], added[i], partly_saturated[i], lanes, work
         )
         nflagged[i] = number
         add_flagged_step(
@@ -330,14 +338,14 @@ def _find_rates(ramps, settings, network, room):
                 replaced_flag[i, k] = flags[0, k]
                 samples[0, k] = zeroframe[k]
                 flags[0, k] = 0
-    rate, cancelled, total_time = step, room.masks[_FITTED], nints * settings.group_time
+    rate, cancelled, total_time = step, workspace.masks[_FITTED], nints * settings.group_time
     dark, dark_step = ramps.dark, doubles[_WORK]
     for k in range(LANES):
         dark_step[k] = dark[k] * total_time
     if find_cancelled(step, size, dark_step, cancelled):
         for k in range(LANES):
             if cancelled[k] and not is_exact(ramps, k, step[k], size[k], dark_step[k]):
-                step[k] = exact_rate(ramps, k, status[:, k], settings, room.values) * settings.group_time
+                step[k] = exact_rate(ramps, k, status[:, k], settings, workspace.values) * settings.group_time
     to_mean = 1.0 / total_time
     for k in range(LANES):
         rate[k] = step[k] * to_mean

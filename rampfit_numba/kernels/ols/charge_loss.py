@@ -9,8 +9,8 @@ from rampfit_numba.kernels._jit import LANES, jit
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.combine import VAR_RNOISE, bounded
 from rampfit_numba.kernels.ols.pixels import READ, READ_LONG
-from rampfit_numba.kernels.ols.segment_fit import single_group_time
-from rampfit_numba.kernels.ols.segments import find_reach, find_single_group
+from rampfit_numba.kernels.ols.segment_fit import segment_variances, single_group_time, single_group_variances
+from rampfit_numba.kernels.ols.segments import find_runs, find_single_group
 
 _CHARGELOSS = np.uint16(dq.CHARGELOSS)
 _ZEROFRAME = ramp_status.ZEROFRAME
@@ -36,7 +36,7 @@ def recompute_read_variances(
     replaced_flag,
     constants,
     read_variances,
-    reach,
+    runs,
     rateints,
     rate,
     affected,
@@ -56,15 +56,15 @@ def recompute_read_variances(
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     read_variances : ndarray of float64, shape (nints, LANES)
         The integrations' var_rnoise so far, in (DN/s)^2.
-    reach : Reach
-        Room to work in.
+    runs : RunLengths
+        Workspace to work in.
     rateints, rate : ndarray of float32, shapes (4, nints, LANES), (4, LANES)
         Row VAR_RNOISE is modified.
     affected, left_out, total : ndarray of bool, bool and float64, shape (LANES,)
-        Room to work in.
+        Workspace to work in.
     """
     nints, ngroups, _ = flags.shape
-    groups = reach.groups
+    groups = runs.length
     for k in range(LANES):
         affected[k], total[k] = False, 0.0
     for i in range(nints):
@@ -81,7 +81,7 @@ def recompute_read_variances(
             for g in range(ngroups):
                 if (flags[i, g, k] & _C) != 0:
                     flags[i, g, k] ^= _CD
-        find_reach(flags[i], False, left_out, reach)  # noqa: FBT003  (a kernel takes no keywords)
+        find_runs(flags[i], False, left_out, runs)  # noqa: FBT003  (a kernel takes no keywords)
         for k in range(LANES):
             if left_out[k]:
                 continue
@@ -89,12 +89,12 @@ def recompute_read_variances(
             for g in range(ngroups):
                 if groups[g, k] > 1 and groups[g + 1, k] < _FEW:
                     several = True
-                    n = np.float64(groups[g, k])
-                    var_rnoise = constants[READ_LONG if n > _FEW else READ, k] / (n * n * n - n)
+                    n = groups[g, k]
+                    _, var_rnoise = segment_variances(0.0, constants[READ_LONG if n > _FEW else READ, k], n)
                     weight += 1.0 / var_rnoise if var_rnoise > 0 else 0.0
-            if not several and find_single_group(reach, k) >= 0:
-                ratio = settings.group_time / single_group_time(status[i, k], settings)
-                var_rnoise = constants[READ, k] * (ratio * ratio) / 6.0
+            if not several and find_single_group(runs, k) >= 0:
+                time = single_group_time(status[i, k], settings)
+                _, var_rnoise = single_group_variances(time, 0.0, constants[READ, k], settings)
                 weight = 1.0 / var_rnoise if var_rnoise > 0 else 0.0
             rateints[VAR_RNOISE, i, k] = bounded(1.0 / weight, settings.largest_variance) if weight > 0 else 0.0
             total[k] += weight

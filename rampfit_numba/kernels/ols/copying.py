@@ -13,32 +13,32 @@ _D = np.uint8(dq.DO_NOT_USE)
 
 
 @jit
-def load_block(places, first, ramps):
+def load_block(pointers, first, ramps):
     """Copy a block of pixels from pixel `first` of the window on, with native byte order and the rule of groups."""
-    nints, ngroups = places.samples.shape
-    spans = places.spans
-    number = min(LANES, places.npixels - first)
+    nints, ngroups = pointers.samples.shape
+    spans = pointers.spans
+    number = min(LANES, pointers.npixels - first)
     for i in range(nints):
         for g in range(ngroups):
-            copy_in(ramps.samples[i, g], places.samples[i, g] + first * WORD, number, spans)
-            copy_in(ramps.flags[i, g], places.flags[i, g] + first, number, spans)
-            if places.swapped:
+            copy_in(ramps.samples[i, g], pointers.samples[i, g] + first * WORD, number, spans)
+            copy_in(ramps.flags[i, g], pointers.flags[i, g] + first, number, spans)
+            if pointers.swapped:
                 _swap(ramps.bits[i, g])
-            if not places.first_used <= g <= places.last_used:
+            if not pointers.first_used <= g <= pointers.last_used:
                 flags = ramps.flags[i, g]
                 for k in range(LANES):
                     flags[k] |= _D
-        if places.zeroframe.size > 0:
-            copy_in(ramps.zeroframe[i], places.zeroframe[i] + first * WORD, number, spans)
-        if places.suppressed.size > 0:
+        if pointers.zeroframe.size > 0:
+            copy_in(ramps.zeroframe[i], pointers.zeroframe[i] + first * WORD, number, spans)
+        if pointers.suppressed.size > 0:
             for k in range(number):
-                ramps.suppressed[i, k] = places.suppressed[i, first + k]
-    if places.planes[0] != 0:
-        copy_in(ramps.pixeldq, places.planes[0] + first * WORD, number, spans)
-    copy_in(ramps.readnoise, places.planes[1] + first * WORD, number, spans)
-    copy_in(ramps.gain, places.planes[2] + first * WORD, number, spans)
-    if places.planes[3] != 0:
-        copy_in(ramps.dark, places.planes[3] + first * WORD, number, spans)
+                ramps.suppressed[i, k] = pointers.suppressed[i, first + k]
+    if pointers.planes[0] != 0:
+        copy_in(ramps.pixeldq, pointers.planes[0] + first * WORD, number, spans)
+    copy_in(ramps.readnoise, pointers.planes[1] + first * WORD, number, spans)
+    copy_in(ramps.gain, pointers.planes[2] + first * WORD, number, spans)
+    if pointers.planes[3] != 0:
+        copy_in(ramps.dark, pointers.planes[3] + first * WORD, number, spans)
 
 
 @jit
@@ -50,29 +50,29 @@ def _swap(bits):
 
 
 @jit
-def take_pixels(ramps, lanes, few, to):
+def take_pixels(ramps, lanes, pending, to):
     """Copy some pixels of a block to another one, from lane `to` on."""
     nints, ngroups, _ = ramps.samples.shape
     number = len(lanes)
     for i in range(nints):
         for g in range(ngroups):
-            samples, few_samples = ramps.samples[i, g], few.samples[i, g]
-            flags, few_flags = ramps.flags[i, g], few.flags[i, g]
+            samples, pending_samples = ramps.samples[i, g], pending.samples[i, g]
+            flags, pending_flags = ramps.flags[i, g], pending.flags[i, g]
             for a in range(number):
-                few_samples[to + a] = samples[lanes[a]]
-                few_flags[to + a] = flags[lanes[a]]
+                pending_samples[to + a] = samples[lanes[a]]
+                pending_flags[to + a] = flags[lanes[a]]
         if ramps.zeroframe.size > 0:
             for a in range(number):
-                few.zeroframe[i, to + a] = ramps.zeroframe[i, lanes[a]]
+                pending.zeroframe[i, to + a] = ramps.zeroframe[i, lanes[a]]
         if ramps.suppressed.size > 0:
             for a in range(number):
-                few.suppressed[i, to + a] = ramps.suppressed[i, lanes[a]]
+                pending.suppressed[i, to + a] = ramps.suppressed[i, lanes[a]]
     for a in range(number):
         k = lanes[a]
-        few.pixeldq[to + a] = ramps.pixeldq[k]
-        few.readnoise[to + a] = ramps.readnoise[k]
-        few.gain[to + a] = ramps.gain[k]
-        few.dark[to + a] = ramps.dark[k]
+        pending.pixeldq[to + a] = ramps.pixeldq[k]
+        pending.readnoise[to + a] = ramps.readnoise[k]
+        pending.gain[to + a] = ramps.gain[k]
+        pending.dark[to + a] = ramps.dark[k]
 
 
 @jit
@@ -92,24 +92,24 @@ def pad_block(ramps, number):
 
 
 @jit
-def store_rows(rows, first, number, places):
-    """Copy the first `number` words of each row to its place (:class:`ResultPlaces`), from pixel `first` on."""
-    for row in range(len(places.rows)):
-        copy_out(places.rows[row] + first * WORD, rows[row], number, places.spans)
+def store_rows(rows, first, number, pointers):
+    """Copy the first `number` words of each row to its place (:class:`ResultPointers`), from pixel `first` on."""
+    for row in range(len(pointers.rows)):
+        copy_out(pointers.rows[row] + first * WORD, rows[row], number, pointers.spans)
 
 
 @jit
-def scatter_rows(rows, pixels, number, places):
+def scatter_rows(rows, pixels, number, pointers):
     """Copy the first `number` words of each row to `pixels` of its place."""
-    for row in range(len(places.rows)):
+    for row in range(len(pointers.rows)):
         here = rows[row]
         for a in range(number):
-            put(places.rows[row], pixels[a], here, a, places.spans)
+            put(pointers.rows[row], pixels[a], here, a, pointers.spans)
 
 
 @jit
 def store_fitopt(fitopt, first, number, results, spans):
-    """Do what :func:`store_rows` does for the optional results, and clear them; return whether all had room.
+    """Do what :func:`store_rows` does for the optional results, and clear them; return whether all had workspace.
 
     Nearly all ramps have one segment. The outputs are 0 already where nothing is copied to.
     """
@@ -126,7 +126,7 @@ def store_fitopt(fitopt, first, number, results, spans):
 
 @jit
 def scatter_fitopt(fitopt, pixels, number, results, spans):
-    """Do what :func:`scatter_rows` does for the optional results, and clear them; return whether all had room."""
+    """Do what :func:`scatter_rows` does for the optional results, and clear them; return whether all had workspace."""
     for i in range(fitopt.pedestal.shape[0]):
         for a in range(number):
             put(results.pedestal[i], pixels[a], fitopt.pedestal[i], a, spans)

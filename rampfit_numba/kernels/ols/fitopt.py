@@ -14,7 +14,7 @@ from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_segments import describe_long
 from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
-from rampfit_numba.kernels.ols.segment_fit import single_group_time
+from rampfit_numba.kernels.ols.segment_fit import segment_variances, single_group_time, single_group_variances
 from rampfit_numba.kernels.ols.weighting import POWERS
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store_single
 
@@ -63,7 +63,7 @@ def store_segment(place, k, begin, length, slope, mean, total, spread_of, settin
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     """
     n = np.float64(length)
-    per_step, per_cubic, per_second = 1.0 / (n - 1.0), 1.0 / (n * n * n - n), 1.0 / settings.group_time
+    per_cubic, per_second = 1.0 / (n * n * n - n), 1.0 / settings.group_time
     centre = np.float64(begin) + 0.5 * (n - 1.0)
     readnoise = constants[READNOISE, k]
     per_group = slope * per_cubic
@@ -72,13 +72,14 @@ def store_segment(place, k, begin, length, slope, mean, total, spread_of, settin
         noise = abs(readnoise) + constants[UNFITTABLE, k]
         of_slope, of_intercept = uncertainties(total, spread_of, centre)
         sigslope, sigyint = noise * of_slope, noise * of_intercept
-        var_rnoise = constants[READ_LONG, k] * per_cubic
+        read = constants[READ_LONG, k]
     else:
         sigslope = sigyint = _SQRT2 * readnoise
-        var_rnoise = constants[READ, k] * per_cubic
+        read = constants[READ, k]
+    var_poisson, var_rnoise = segment_variances(constants[POISSON, k], read, length)
     place[SLOPE, k] = per_group * per_second
     place[SIGSLOPE, k] = sigslope
-    place[VAR_POISSON, k] = constants[POISSON, k] * per_step
+    place[VAR_POISSON, k] = var_poisson
     place[VAR_RNOISE, k] = var_rnoise
     place[YINT, k] = mean - per_group * centre
     place[SIGYINT, k] = sigyint
@@ -122,7 +123,7 @@ def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights
     if wanted:
         ngroups = samples.shape[0]
         n = np.float64(ngroups)
-        per_step, per_cubic, per_second = 1.0 / (n - 1.0), 1.0 / (n * n * n - n), 1.0 / settings.group_time
+        per_cubic, per_second = 1.0 / (n * n * n - n), 1.0 / settings.group_time
         centre = 0.5 * (n - 1.0)
         entries = weights.factors.size // _CLASSES
         for lane in range(0, LANES, WIDTH):
@@ -142,16 +143,17 @@ def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights
             per_group = load(slope, lane) * per_cubic
             readnoise = load(constants[READNOISE], lane)
             sigslope = sigyint = readnoise * _SQRT2
-            var_rnoise = load(constants[READ], lane) * per_cubic
+            read = load(constants[READ], lane)
             if ngroups > _FEW:
                 lost = load(constants[UNFITTABLE], lane)
                 per_group = per_group + lost
                 noise = select(readnoise < 0.0, 0.0 - readnoise, readnoise) + lost
                 sigslope, sigyint = noise * of_slope, noise * of_intercept
-                var_rnoise = load(constants[READ_LONG], lane) * per_cubic
+                read = load(constants[READ_LONG], lane)
+            var_poisson, var_rnoise = segment_variances(load(constants[POISSON], lane), read, ngroups)
             store_single(place[SLOPE], lane, per_group * per_second)
             store_single(place[SIGSLOPE], lane, sigslope)
-            store_single(place[VAR_POISSON], lane, load(constants[POISSON], lane) * per_step)
+            store_single(place[VAR_POISSON], lane, var_poisson)
             store_single(place[VAR_RNOISE], lane, var_rnoise)
             store_single(place[YINT], lane, mean - per_group * centre)
             store_single(place[SIGYINT], lane, sigyint)
@@ -178,11 +180,11 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
     settings, constants, weights
         See :func:`store_segment`.
     stored : ndarray of int32, shape (LANES,)
-        Room to count in.
+        Workspace to count in.
     """
     if fitopt is None:
         return
-    places = fitopt.segments[:, i]
+    pointers = fitopt.segments[:, i]
     for lane in range(LANES):
         stored[lane] = 0
     entries = weights.factors.size // _CLASSES
@@ -191,14 +193,14 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
         begin = last + 1 - length
         snr_class = np.int64(segments.row[s]) // entries
         # The flags may have changed since the segments were counted: they may be in a file, or another thread's.
-        if stored[k] < places.shape[1]:
+        if stored[k] < pointers.shape[1]:
             if length > weights.longest:
-                mean, total, spread_of = describe_long(samples, k, begin, length, snr_class, segments.long_room)
+                mean, total, spread_of = describe_long(samples, k, begin, length, snr_class, segments.long_workspace)
             else:
                 # The row is the segment's last one.
                 mean = weighted_mean(samples, k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
                 total, spread_of = weights.total[snr_class, length], weights.spread[snr_class, length]
-            place = places[:, stored[k]]
+            place = pointers[:, stored[k]]
             store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
         stored[k] += 1
     for lane in range(LANES):
@@ -212,10 +214,9 @@ def store_single_group(fitopt, i, sample, k, status, settings, constants):
         return
     place = fitopt.segments[:, i, 0]
     time = single_group_time(status, settings)
-    ratio = settings.group_time / time
-    var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
+    var_poisson, var_rnoise = single_group_variances(time, constants[POISSON, k], constants[READ, k], settings)
     place[SLOPE, k] = np.float64(sample) / time
-    place[VAR_POISSON, k] = constants[POISSON, k] * ratio
+    place[VAR_POISSON, k] = var_poisson
     place[VAR_RNOISE, k] = var_rnoise
     place[WEIGHTS, k] = 1.0 / var_rnoise
 

@@ -18,35 +18,36 @@ _FLAT, _LINEAR = POWERS.index(0.0), POWERS.index(1.0)
 _BLOCK, _SUMS = 128, 8
 _ADD, _FOUND = -1, 96
 #: Values that :func:`sum_pairwise` works in: enough for 2^16 groups.
-ROOM = 128
+WORKSPACE = 128
 
 
 @jit
-def sum_pairwise(values, number, room):
+def sum_pairwise(values, number, workspace):
     """Return the sum of the first `number` values, added in the order in which NumPy's ``sum`` does it.
 
-    Halves are summed apart, and so on down to blocks. No recursion: Numba cannot keep that on disk. `room`, of float64
-    and shape (ROOM,) or longer, holds what is left to do (begin and number of values, or a sum of two sums), and sums.
+    Halves are summed apart, and so on down to blocks. No recursion: Numba cannot keep that on disk. `workspace`, of
+    float64 and shape (WORKSPACE,) or longer, holds what is left to do (begin and number of values, or that two sums are
+    to be added), and sums.
     """
-    room[0], room[1] = 0.0, number
+    workspace[0], workspace[1] = 0.0, number
     waiting, found = 1, 0
     while waiting > 0:
         waiting -= 1
-        start, count = np.int64(room[2 * waiting]), np.int64(room[2 * waiting + 1])
+        start, count = np.int64(workspace[2 * waiting]), np.int64(workspace[2 * waiting + 1])
         if count == _ADD:
             found -= 1
-            room[_FOUND + found - 1] += room[_FOUND + found]
+            workspace[_FOUND + found - 1] += workspace[_FOUND + found]
         elif count > _BLOCK:
             half = count // 2
             half -= half % _SUMS
-            room[2 * waiting + 1] = _ADD
-            room[2 * waiting + 2], room[2 * waiting + 3] = start + half, count - half
-            room[2 * waiting + 4], room[2 * waiting + 5] = start, half
+            workspace[2 * waiting + 1] = _ADD
+            workspace[2 * waiting + 2], workspace[2 * waiting + 3] = start + half, count - half
+            workspace[2 * waiting + 4], workspace[2 * waiting + 5] = start, half
             waiting += 3
         else:
-            room[_FOUND + found] = _sum_block(values, start, count)
+            workspace[_FOUND + found] = _sum_block(values, start, count)
             found += 1
-    return room[_FOUND]
+    return workspace[_FOUND]
 
 
 @jit
@@ -81,7 +82,7 @@ def _sum_block(values, start, number):
 
 
 @jit
-def weigh_long(snr_class, length, weights, terms, room):
+def weigh_long(snr_class, length, weights, terms, workspace):
     """Return sum w_k R^2 and sum w_k R^2 (k-c)^2 of a segment of `length` groups, and find all of its w_k R^2.
 
     Parameters
@@ -89,8 +90,8 @@ def weigh_long(snr_class, length, weights, terms, room):
     snr_class, length : int
         Signal-to-noise class; number of groups.
     weights, terms : ndarray of float64, shape (length,) or longer
-        Result: w_k R^2 = ``|(k-c)/c|^P``, c = (length - 1) / 2. Room to work in.
-    room : ndarray of float64
+        Result: w_k R^2 = ``|(k-c)/c|^P``, c = (length - 1) / 2. Workspace to work in.
+    workspace : ndarray of float64
         See :func:`sum_pairwise`.
 
     Returns
@@ -108,15 +109,15 @@ def weigh_long(snr_class, length, weights, terms, room):
         elif snr_class != _LINEAR:
             weight = np.float64(np.float32(scaled**power))
         weights[k] = weights[length - 1 - k] = weight
-    total = sum_pairwise(weights, length, room)
+    total = sum_pairwise(weights, length, workspace)
     for k in range(length):
         distance = np.float64(k) - centre
         terms[k] = weights[k] * (distance * distance)
-    return total, sum_pairwise(terms, length, room)
+    return total, sum_pairwise(terms, length, workspace)
 
 
 @jit
-def fit_long(samples, lane, begin, length, snr_class, room):
+def fit_long(samples, lane, begin, length, snr_class, workspace):
     """Return the slope per group times n^3 - n of one segment of n groups, in DN, as :func:`fit_segments` finds it.
 
     Parameters
@@ -125,13 +126,13 @@ def fit_long(samples, lane, begin, length, snr_class, room):
         In DN.
     lane, begin, length, snr_class : int
         Ramp, first group, number of groups n, signal-to-noise class.
-    room : ndarray of float64, shape (3, max(n, ROOM)) or larger
-        To work in.
+    workspace : ndarray of float64, shape (3, max(n, WORKSPACE)) or larger
+        Overwritten.
     """
-    weights, last = room[0], begin + length - 1
+    weights, last = workspace[0], begin + length - 1
     n = np.float64(length)
     cubic, centre = n * n * n - n, 0.5 * (n - 1.0)
-    _, spread = weigh_long(snr_class, length, weights, room[1], room[2])
+    _, spread = weigh_long(snr_class, length, weights, workspace[1], workspace[2])
     slope = np.float64(-0.0)  # to which a -0.0 is added without becoming 0.0
     for pair in range(length // 2):
         factor = weights[pair] * (centre - np.float64(pair)) / spread * cubic
@@ -140,10 +141,10 @@ def fit_long(samples, lane, begin, length, snr_class, room):
 
 
 @jit
-def describe_long(samples, lane, begin, length, snr_class, room):
+def describe_long(samples, lane, begin, length, snr_class, workspace):
     """Return the weighted mean in DN of one segment, and the two sums of :func:`weigh_long`; parameters as there."""
-    weights = room[0]
-    total, spread = weigh_long(snr_class, length, weights, room[1], room[2])
+    weights = workspace[0]
+    total, spread = weigh_long(snr_class, length, weights, workspace[1], workspace[2])
     mean = 0.0
     for k in range(length):
         mean += weights[k] / total * np.float64(samples[begin + k, lane])
@@ -163,5 +164,5 @@ def fit_long_segments(samples, weights, segments, number):
             begin = np.int64(segments.last[s]) + 1 - length
             snr_class = np.int64(segments.row[s]) // entries
             segments.slope[s] = fit_long(
-                samples, np.int64(segments.lane[s]), begin, length, snr_class, segments.long_room
+                samples, np.int64(segments.lane[s]), begin, length, snr_class, segments.long_workspace
             )

@@ -22,9 +22,9 @@ _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _S = np.uint8(dq.SATURATED)
 _J = np.uint8(dq.JUMP_DET)
 _NOT_FITTED = ramp_status.NO_USABLE_GROUP
-_SOLE_FIRST = ramp_status.SOLE_FIRST
+_SINGLE_FIRST_GROUP = ramp_status.SINGLE_FIRST_GROUP
 _ZEROFRAME = ramp_status.ZEROFRAME
-_SPECIAL = _ZEROFRAME | _SOLE_FIRST | _NOT_FITTED
+_SPECIAL = _ZEROFRAME | _SINGLE_FIRST_GROUP | _NOT_FITTED
 _INF = np.float32(np.inf)
 _LARGEST = np.float64(np.finfo(np.float32).max)
 #: With less than this left of it, a sum of medians in single precision may be off by more than 1.5e-6 (of 2e-6 that
@@ -45,7 +45,7 @@ def add_clean_step(samples, network, differences, step, size):
     network : ndarray of int64, shape (exchanges, 3)
         That of :func:`middle_network` for ngroups - 1 differences.
     differences : ndarray of float32, shape (ngroups - 1, LANES)
-        Room to work in.
+        Workspace to work in.
     step, size : ndarray of float64, shape (LANES,)
         Sums over the integrations of the median rates times the group time, and of the sizes of what these are made
         of, in DN, modified. They are divided only once, since a division takes as long as a dozen exchanges.
@@ -71,8 +71,8 @@ def add_flagged_step(samples, flags, status, zeroframe, settings, network, diffe
     """Add the median step of one integration to `step`, for a block of ramps of which many have flags.
 
     Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`; `work`, of uint8
-    and shape (3, LANES), `filler`, of float32 and shape (LANES,), and `sums`, of float64 and shape (2, LANES), are room
-    to work in.
+    and shape (3, LANES), `filler`, of float32 and shape (LANES,), and `sums`, of float64 and shape (2, LANES), are
+    workspaces.
     """
     ngroups = samples.shape[0]
     length = ngroups - 1
@@ -184,7 +184,7 @@ def exact_rate(ramps, lane, status, settings, differences):
     status : ndarray of uint16, shape (nints,)
     settings : Settings
     differences : ndarray of float64, shape (ngroups - 1,) or longer
-        Room to work in.
+        Workspace to work in.
     """
     nints, ngroups, _ = ramps.samples.shape
     total = 0.0
@@ -226,6 +226,6 @@ def _simple_rate(samples, lane, status, zeroframe, settings):
         return True, np.nan if (status & _S) != 0 else first_sample / settings.one_group_time
     if (status & _NOT_FITTED) != 0:
         return True, 0.0
-    if (status & _SOLE_FIRST) != 0:
+    if (status & _SINGLE_FIRST_GROUP) != 0:
         return True, first_sample / settings.one_group_time
     return False, 0.0

@@ -15,7 +15,7 @@ from rampfit_numba.kernels.samples import flag_non_finite
 NO_USABLE_GROUP = np.uint16(1 << 8)  #: every group is DO_NOT_USE or SATURATED, or the ramp is suppressed
 ALL_SATURATED = np.uint16(1 << 9)  #: ... and every group is SATURATED
 FIRST_SATURATED = np.uint16(1 << 10)  #: group 0 is SATURATED: nothing after it counts
-SOLE_FIRST = np.uint16(1 << 11)  #: group 0 is the only good one; it stands for the time since the reset
+SINGLE_FIRST_GROUP = np.uint16(1 << 11)  #: group 0 is the only good one; it stands for the time since the reset
 ZEROFRAME = np.uint16(1 << 12)  #: no good group: the zeroframe stands in for group 0
 
 _D, _S = np.uint8(dq.DO_NOT_USE), np.uint8(dq.SATURATED)
@@ -42,7 +42,7 @@ def gather_flags(samples, bits, flags, found, sums):
     found : ndarray of uint8, shape (LANES,)
         Result: each ramp's flags, of all groups together.
     sums : ndarray of float32, shape (LANES,)
-        Room to work in.
+        Workspace to work in.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def gather_flags(samples, bits, flags, found, sums):
 
 
 @jit
-def ramp_status(flags, zeroframe, suppressed, settings, status, added, late, lanes, work):
+def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_saturated, lanes, work):
     """Find the status of one block of ramps.
 
     Parameters
@@ -90,13 +90,13 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, late, lan
     settings : Settings
     status : ndarray of uint16, shape (LANES,)
         Result.
-    added, late : ndarray of uint8, shape (LANES,)
-        Results: the bits that the integration gets. Those in `late` (SATURATED if any group is) join after the fit and
-        do not invalidate it.
+    added, partly_saturated : ndarray of uint8, shape (LANES,)
+        Results: the bits that the integration gets. Those in `partly_saturated` (SATURATED if any
+        group is) join after the fit and do not invalidate it.
     lanes : ndarray of uint32, shape (LANES + 1,)
         Result: the ramps that have a flag; all of them where there is a single group.
     work : ndarray of uint8, shape (5, LANES)
-        Room to work in.
+        Workspace to work in.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, late, lan
     for k in range(LANES):
         alone = good[k] > several[k]
         sole = alone and (first_flags[k] & first_kept) == 0
-        value = (NO_USABLE_GROUP if alone else _NOTHING) if suppress else (SOLE_FIRST if sole else _NOTHING)
+        value = (NO_USABLE_GROUP if alone else _NOTHING) if suppress else (SINGLE_FIRST_GROUP if sole else _NOTHING)
         status[k] |= value | (FIRST_SATURATED if (first_flags[k] & _S) != 0 else _NOTHING)
     for k in range(LANES):
         value = status[k]
@@ -148,7 +148,7 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, late, lan
         bits |= unusable if (value & NO_USABLE_GROUP) != 0 else _NONE
         added[k] = bits | (_DS if (value & FIRST_SATURATED) != 0 else _NONE)
     for k in range(LANES):
-        late[k] = any_bits[k] & _S
+        partly_saturated[k] = any_bits[k] & _S
     if zeroframe.size > 0 and not suppress:
         for k in range(LANES):
             sample = zeroframe[k]
@@ -159,7 +159,7 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, late, lan
             status[k], added[k] = value, np.uint8(value) & _JP
             if ngroups == 1 and (value & ALL_SATURATED) != 0:
                 # What stands in for the only, saturated group leaves no saturated group behind.
-                late[k] = 0
+                partly_saturated[k] = 0
     number = 0
     for k in range(LANES):
         lanes[number] = k

@@ -30,7 +30,7 @@ from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, se
 
 _CLASSES = len(BOUNDS) + 1
 _B1, _B2, _B3, _B4, _B5 = BOUNDS
-_SOLE_FIRST = ramp_status.SOLE_FIRST
+_SINGLE_FIRST_GROUP = ramp_status.SINGLE_FIRST_GROUP
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
 _ONE, _LANES = np.uint32(1), np.uint32(LANES)
@@ -73,11 +73,33 @@ def signal_class(step, readnoise, gain):
 @jit_inline
 def single_group_time(status, settings):
     """Return the time in s that a segment of a single group stands for."""
-    if (status & _SOLE_FIRST) != 0:
+    if (status & _SINGLE_FIRST_GROUP) != 0:
         return settings.one_group_time
     if (status & _ZEROFRAME) != 0:
         return settings.frame_time
     return settings.group_time
+
+
+@jit_inline
+def segment_variances(poisson, read, number):
+    """Return var_poisson and var_rnoise of a slope of `number` groups n, in (DN/s)^2; of scalars or vectors.
+
+    ``var_poisson = rate / (t_g G (n - 1))`` and ``var_rnoise = 12 (R / t_g G)^2 / (n^3 - n)`` (Robberto 2008, JWST-
+    STScI-0001490; Regan 2007, JWST-STScI-001212), of which a pixel brings all but the n: see :mod:`pixels`.
+    """
+    n = np.float64(number)
+    return poisson * (1.0 / (n - 1.0)), read * (1.0 / (n * n * n - n))
+
+
+@jit_inline
+def single_group_variances(time, poisson, read, settings):
+    """Return var_poisson and var_rnoise of a slope of one group that stands for `time` s, in (DN/s)^2.
+
+    Those of two groups, ``rate / (t G)`` and ``2 (R / t G)^2``, with that time in the place of the group time: see
+    section 5 of the rules in ``docs/algorithm.md``.
+    """
+    ratio = settings.group_time / time
+    return poisson * ratio, read * (ratio * ratio / 6.0)
 
 
 @jit
@@ -137,7 +159,7 @@ def fit_segments(samples, constants, weights, segments, number):
 
 
 @jit
-def sum_segments(segments, number, reach, constants, sums):
+def sum_segments(segments, number, runs, constants, sums):
     """Add up what the combination of the segments of two or more groups of a block needs.
 
     Parameters
@@ -146,7 +168,7 @@ def sum_segments(segments, number, reach, constants, sums):
         As :func:`fit_segments` leaves them.
     number : int
         How many there are.
-    reach : Reach
+    runs : RunLengths
         As :func:`list_segments` leaves it.
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     sums : ndarray of float64, shape (4, LANES)
@@ -171,7 +193,7 @@ def sum_segments(segments, number, reach, constants, sums):
         k = lane[s]
         slope_sum[k] += slope[s]
         total_sum[k] += weight[s]
-    count, steps, cubics = reach.several, reach.steps, reach.cubics
+    count, steps, cubics = runs.nsegments, runs.sum_steps, runs.sum_cubes
     read_weight, poisson_weight, unfittable = constants[READ_WEIGHT], constants[POISSON_WEIGHT], constants[UNFITTABLE]
     slope_weight = constants[SLOPE_WEIGHT]
     for k in range(LANES):
@@ -188,12 +210,11 @@ def sum_segments(segments, number, reach, constants, sums):
 def sum_single_group(sample, k, status, settings, constants, sums):
     """Do what :func:`sum_segments` does for lane `k`, whose only segment is one `sample` in DN."""
     time = single_group_time(status, settings)
-    ratio = settings.group_time / time
-    var_rnoise = constants[READ, k] * (ratio * ratio / 6.0)
+    var_poisson, var_rnoise = single_group_variances(time, constants[POISSON, k], constants[READ, k], settings)
     sums[0, k] = np.float64(sample) / time / var_rnoise
-    sums[1, k] = constants[POISSON_WEIGHT, k] / ratio
+    sums[1, k] = constants[POISSON_WEIGHT, k] / (settings.group_time / time)
     sums[2, k] = 1.0 / var_rnoise
-    sums[3, k] = 1.0 / (constants[POISSON, k] * ratio + var_rnoise)
+    sums[3, k] = 1.0 / (var_poisson + var_rnoise)
 
 
 @jit

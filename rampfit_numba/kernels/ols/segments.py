@@ -11,7 +11,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit
-from rampfit_numba.kernels.ols.long_segments import ROOM
+from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.vectors import BITS, bits_above, lowest_bit
 
 _J = np.uint8(dq.JUMP_DET)
@@ -19,39 +19,39 @@ _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
 _ONE = np.uint64(1)
 #: Ramps of up to so many groups are counted in bytes; kernels are compiled apart for these and for longer ones, since
-#: a vector holds twice as many: ramps full of hits take a third less time.
+#: a vector holds twice as many: in words, ramps with hits, and optional results, take a twentieth more.
 MOST_IN_BYTES = 254
 
 
-class Reach(NamedTuple):
+class RunLengths(NamedTuple):
     """Segments of a block of ramps, group by group.
 
     Attributes
     ----------
-    groups : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
+    length : ndarray of uint8 or uint16, shape (ngroups + 1, LANES)
         How many groups each segment has up to and including every group: 1 at its first group, its length at the last;
         0 outside of segments, and behind the last group.
-    several, steps : ndarray of the same type, shape (LANES,)
+    nsegments, sum_steps : ndarray of the same type, shape (LANES,)
         Number of segments of two or more groups; sum over these of their number of groups less one.
-    cubics : ndarray of uint32 or uint64, shape (LANES,)
+    sum_cubes : ndarray of uint32 or uint64, shape (LANES,)
         Sum over these of n^3 - n, n being the number of groups.
     """
 
-    groups: np.ndarray
-    several: np.ndarray
-    steps: np.ndarray
-    cubics: np.ndarray
+    length: np.ndarray
+    nsegments: np.ndarray
+    sum_steps: np.ndarray
+    sum_cubes: np.ndarray
 
 
-def room_for_reach(ngroups: int) -> Reach:
-    """Return :class:`Reach` for ramps of `ngroups` groups, of types that can count to what they must."""
+def empty_runs(ngroups: int) -> RunLengths:
+    """Return :class:`RunLengths` for ramps of `ngroups` groups, of types that can count to what they must."""
     small = ngroups <= MOST_IN_BYTES
     count = np.uint8 if small else np.uint16
-    return Reach(
-        groups=np.zeros((ngroups + 1, LANES), count),
-        several=np.zeros(LANES, count),
-        steps=np.zeros(LANES, count),
-        cubics=np.zeros(LANES, np.uint32 if small else np.uint64),
+    return RunLengths(
+        length=np.zeros((ngroups + 1, LANES), count),
+        nsegments=np.zeros(LANES, count),
+        sum_steps=np.zeros(LANES, count),
+        sum_cubes=np.zeros(LANES, np.uint32 if small else np.uint64),
     )
 
 
@@ -69,10 +69,10 @@ class Segments(NamedTuple):
     step, slope : ndarray of float64
         Last sample minus first; slope per group times n^3 - n; both in DN.
     first_constant, second_constant, weight : ndarray of float64
-        Room for constants of each segment's pixel, which a loop over vectors needs side by side, and for its result.
+        For constants of each segment's pixel, which a loop over vectors needs side by side, and for its result.
     longer : ndarray of uint32
-        Room to work in.
-    long_room : ndarray of float64, shape (3, ngroups) or larger
+        Overwritten.
+    long_workspace : ndarray of float64, shape (3, ngroups) or larger
         See :mod:`long_segments`.
     """
 
@@ -88,10 +88,10 @@ class Segments(NamedTuple):
     second_constant: np.ndarray
     weight: np.ndarray
     longer: np.ndarray
-    long_room: np.ndarray
+    long_workspace: np.ndarray
 
 
-def room_for_segments(ngroups: int) -> Segments:
+def empty_segments(ngroups: int) -> Segments:
     """Return :class:`Segments` with room for all that a block of ramps of `ngroups` groups can have, and one more."""
     size = LANES * (ngroups // 2) + 1
     return Segments(
@@ -107,15 +107,16 @@ def room_for_segments(ngroups: int) -> Segments:
         second_constant=np.empty(size, np.float64),
         weight=np.empty(size, np.float64),
         longer=np.empty(size, np.uint32),
-        long_room=np.empty((3, max(ngroups, ROOM)), np.float64),
+        long_workspace=np.empty((3, max(ngroups, WORKSPACE)), np.float64),
     )
 
 
 @jit
-def find_reach(flags, clear_jump, left_out, reach):
+def find_runs(flags, clear_jump, left_out, runs):
     """Find the segments of a block of ramps: how many groups each has up to and including every group.
 
-    A run of groups that are good but for PERSISTENCE is extended back over a pure JUMP_DET just before it (section 3).
+    A run of groups that are good but for PERSISTENCE is extended back over a JUMP_DET just before it that has no other
+    flag but PERSISTENCE (section 3).
 
     Parameters
     ----------
@@ -124,11 +125,11 @@ def find_reach(flags, clear_jump, left_out, reach):
         Void the JUMP_DET of group 0.
     left_out : ndarray of bool, shape (LANES,)
         Ramps that get no segments.
-    reach : Reach
-        Result: `groups`; `several` is overwritten.
+    runs : RunLengths
+        Result: `length`; `nsegments` is overwritten.
     """
     ngroups = flags.shape[0]
-    groups, count, behind = reach.groups, reach.several, reach.groups[ngroups]
+    groups, count, behind = runs.length, runs.nsegments, runs.length[ngroups]
     for k in range(LANES):
         count[k] = behind[k] = 0
     # Loops over few arrays each, and a count apart from the rows of `groups`: otherwise the compiler cannot tell that
@@ -151,17 +152,17 @@ def find_reach(flags, clear_jump, left_out, reach):
 
 
 @jit
-def list_segments(reach, segments):
-    """List the segments of two or more groups in `reach`, find its sums over them, and return their number.
+def list_segments(runs, segments):
+    """List the segments of two or more groups in `runs`, find its sums over them, and return their number.
 
     Parameters
     ----------
-    reach : Reach
-        As :func:`find_reach` leaves it; its other arrays are results.
+    runs : RunLengths
+        As :func:`find_runs` leaves it; its other arrays are results.
     segments : Segments
         Results: lane, last and length.
     """
-    groups, count, steps, cubics = reach.groups, reach.several, reach.steps, reach.cubics
+    groups, count, steps, cubics = runs.length, runs.nsegments, runs.sum_steps, runs.sum_cubes
     lane, last, length = segments.lane, segments.last, segments.length
     for k in range(LANES):
         count[k] = steps[k] = cubics[k] = 0
@@ -183,13 +184,13 @@ def list_segments(reach, segments):
 
 
 @jit
-def count_segments(reach, several, single):
+def count_segments(runs, several, single):
     """Count the segments of each ramp of a block: `several`, of two or more groups, and `single`, of one.
 
     Both are arrays of int32 of shape (LANES,). Single groups are segments only where there is none of several; the
     first of them is fitted then.
     """
-    groups = reach.groups
+    groups = runs.length
     for k in range(LANES):
         several[k] = single[k] = 0
     for g in range(groups.shape[0] - 1):
@@ -200,9 +201,9 @@ def count_segments(reach, several, single):
 
 
 @jit
-def find_single_group(reach, k):
+def find_single_group(runs, k):
     """Return the first good group of lane `k`, which is its only segment if it has none of several groups; or -1."""
-    for g in range(reach.groups.shape[0] - 1):
-        if reach.groups[g, k] > 0:
+    for g in range(runs.length.shape[0] - 1):
+        if runs.length[g, k] > 0:
             return g
     return -1

@@ -1,0 +1,265 @@
+"""Roman's files, in ASDF: the linearity step's ramps, and references.
+
+A tree is taken as it stands: tags of other packages stay tags, so nothing of them is imported or called, and arrays
+must be in the file itself, so no other file is opened and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rampfit_numba.exposure import Exposure
+from rampfit_numba.messages import RampFileError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import ModuleType
+
+#: How files of ASDF begin.
+MAGIC = b"#ASDF"
+_STEP = (
+    "give the output of the linearity step: strun roman_elp r..._uncal.asdf --steps.linearity.save_results=true writes "
+    "r..._linearity.asdf"
+)
+_CUBE, _IMAGE = 3, 2
+#: Carried over to the image as they are.
+COPIED = (
+    "amp33",
+    *(f"{kind}border_ref_pix_{side}" for kind in ("", "dq_") for side in ("left", "right", "top", "bottom")),
+)
+
+
+def is_asdf(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file is one of ASDF, by its first bytes; False where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def read_roman(path: str | os.PathLike[str]) -> Exposure:
+    """Read an exposure of the Roman Space Telescope's WFI from the linearity step's file.
+
+    Parameters
+    ----------
+    path : path-like
+        ``r..._linearity.asdf`` (ASDF, any compression), with ``roman.data`` (resultants, rows, columns) in DN,
+        ``groupdq``, ``pixeldq``, and ``read_pattern`` and ``frame_time`` in ``meta.exposure``.
+
+    Returns
+    -------
+    Exposure
+        One integration of the whole frame, its border of reference pixels included; the k-th read ends k frame times
+        after the reset.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be used; the message says why, and what to do.
+
+    Examples
+    --------
+    >>> exposure = read_roman("r0000101001001001001_0001_wfi01_linearity.asdf")  # doctest: +SKIP
+    >>> exposure.shape  # doctest: +SKIP
+    (1, 10, 4096, 4096)
+    """
+    path = Path(path)
+    with _opened(path) as roman:
+        meta = _meta(path, roman)
+        _check_kind(path, roman, meta)
+        data = _array(path, roman, "data", _CUBE)
+        if data.dtype.kind != "f":
+            raise RampFileError(f"{path}: its data are {data.dtype}, raw counts; {_STEP}")
+        groupdq = _array(path, roman, "groupdq" if "groupdq" in roman else "resultantdq", _CUBE, like=data.shape)
+        pixeldq = _array(path, roman, "pixeldq", _IMAGE, like=data.shape[1:]) if "pixeldq" in roman else None
+    times = _read_times(path, meta, data.shape[0])
+    try:
+        return Exposure(data[None], groupdq[None], group_time(times), pixeldq=pixeldq, read_times=times)
+    except (TypeError, ValueError) as error:
+        raise RampFileError(f"{path}: {error}") from error
+
+
+def read_surroundings(path: Path) -> tuple[dict[str, Any], str]:
+    """Return what else a file of ramps holds, and the tag of the schema that it follows (empty: the file has none).
+
+    That is ``meta``, and the arrays of the reference pixels.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be read, or is of another kind.
+    """
+    with _opened(path) as roman:
+        meta = _meta(path, roman)
+        _check_kind(path, roman, meta)
+        tree: dict[str, Any] = {name: _array(path, roman, name) for name in COPIED if name in roman}
+        return tree | {"meta": meta}, getattr(roman, "_tag", "") or ""
+
+
+def read_reference_image(path: Path, name: str) -> np.ndarray:
+    """Return the image of a reference file; `name` is "readnoise" or "gain".
+
+    Raises
+    ------
+    RampFileError
+        The file is no such reference.
+    """
+    with _opened(path) as roman:
+        kind = str(_meta(path, roman).get("reftype", "")).lower()
+        if kind and kind != name:
+            raise RampFileError(f"{path}: is a {kind} reference file (meta.reftype), not {name}")
+        return np.array(_array(path, roman, "data", _IMAGE), np.float32, order="C")
+
+
+@contextmanager
+def plain_asdf() -> Iterator[ModuleType]:
+    """Give the package asdf, without what other packages add to it: their tags stay tags, in and out.
+
+    Raises
+    ------
+    RampFileError
+        It is not installed.
+    """
+    try:
+        import asdf
+        import lz4.block  # noqa: F401  (of Roman's blocks)
+    except ImportError as error:
+        raise RampFileError(
+            f"files of the Roman Space Telescope need the packages asdf and lz4 ({error}); "
+            "install them (pip install 'rampfit_numba[roman]')"
+        ) from error
+    with asdf.config_context() as config, warnings.catch_warnings():
+        for extension in list(config.extensions):
+            if extension.package_name != "asdf":
+                config.remove_extension(extension)
+        config.validate_on_read = False
+        warnings.simplefilter("ignore", asdf.exceptions.AsdfWarning)
+        yield asdf
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[dict[str, Any]]:
+    """Open a file and give its tree below "roman"; whatever asdf complains about becomes a RampFileError."""
+    if not path.is_file():
+        raise RampFileError(f"{path}: {'is a directory' if path.is_dir() else 'no such file'}; give an ASDF file")
+    with plain_asdf() as asdf:
+        try:
+            _refuse_references(path, asdf.util.load_yaml(path, tagged=True))
+            file = asdf.open(path, memmap=False, ignore_unrecognized_tag=True, ignore_missing_extensions=True)
+        except RampFileError:
+            raise
+        except Exception as error:  # asdf, yaml and the system each have their own classes
+            raise _unreadable(path, error) from error
+        with file:
+            roman = file.tree.get("roman")
+            if not isinstance(roman, dict) or "data" not in roman:
+                keys = ", ".join(str(key) for key in file.tree if key not in {"asdf_library", "history"}) or "nothing"
+                raise RampFileError(f"{path}: is no file of the Roman Space Telescope (it holds {keys}); {_STEP}")
+            yield roman
+
+
+def _refuse_references(path: Path, node: Any) -> None:  # noqa: ANN401  (a tree)
+    """Refuse what would have another file opened, or something fetched."""
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            where = node.get("$ref", node.get("source") if "datatype" in node or "shape" in node else None)
+            if isinstance(where, str):
+                raise RampFileError(
+                    f"{path}: refers to another file ({where!r}), which is not opened; give one whole file"
+                )
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+
+
+def _unreadable(path: Path, error: Exception) -> RampFileError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return RampFileError(f"{path}: cannot be read as ASDF ({text}); fetch it again")
+
+
+def _meta(path: Path, roman: dict[str, Any]) -> dict[str, Any]:
+    meta = roman.get("meta")
+    if not isinstance(meta, dict):
+        raise RampFileError(f"{path}: its tree has no roman.meta; {_STEP}")
+    return meta
+
+
+def _check_kind(path: Path, roman: dict[str, Any], meta: dict[str, Any]) -> None:
+    """Refuse files from before the linearity step, and from after the fit."""
+    tag, kind = getattr(roman, "_tag", "") or "", meta.get("model_type", "")
+    steps = meta.get("cal_step") or {}
+    if "wfi_science_raw" in tag or kind == "ScienceRawModel":
+        raise RampFileError(f"{path}: is an uncalibrated (L1) file; {_STEP}")
+    if "wfi_image" in tag or kind == "ImageModel":
+        raise RampFileError(f"{path}: is a rate image, its ramps are gone; {_STEP}")
+    if steps.get("linearity", "COMPLETE") != "COMPLETE":
+        raise RampFileError(f"{path}: meta.cal_step.linearity is {steps['linearity']!r}, not 'COMPLETE'; {_STEP}")
+
+
+def _array(
+    path: Path, roman: dict[str, Any], name: str, ndim: int = 0, like: tuple[int, ...] | None = None
+) -> np.ndarray:
+    if name not in roman:
+        raise RampFileError(f"{path}: its tree has no roman.{name}; {_STEP}")
+    try:
+        array = np.asarray(roman[name])
+    except Exception as error:  # as above
+        raise _unreadable(path, error) from error
+    if ndim and array.ndim != ndim:
+        raise RampFileError(f"{path}: roman.{name} must have {ndim} axes; it has {array.ndim}")
+    if like is not None and array.shape != like:
+        raise RampFileError(f"{path}: roman.{name} must have shape {like}, to go with data; it has {array.shape}")
+    return array
+
+
+def _read_times(path: Path, meta: dict[str, Any], nresultants: int) -> list[list[float]]:
+    exposure = meta.get("exposure") or {}
+    times = times_of_reads(path, exposure.get("read_pattern"), exposure.get("frame_time"))
+    if len(times) != nresultants:
+        raise RampFileError(
+            f"{path}: meta.exposure.read_pattern has {len(times)} resultants, but roman.data has {nresultants}"
+        )
+    return times
+
+
+def times_of_reads(source: Any, read_pattern: Any, frame_time: Any) -> list[list[float]]:  # noqa: ANN401
+    """Return the times of the reads of each resultant in s; the k-th read ends k frame times after the reset.
+
+    Parameters
+    ----------
+    source : object
+        What messages call the exposure.
+    read_pattern : sequence of sequences of int
+        The reads of each resultant.
+    frame_time : float
+        Time of a read in s.
+
+    Raises
+    ------
+    RampFileError
+        One of them is none.
+    """
+    if isinstance(frame_time, bool) or not isinstance(frame_time, int | float) or not 0 < frame_time < np.inf:
+        raise RampFileError(f"{source}: meta.exposure.frame_time must be a number of seconds > 0; it is {frame_time!r}")
+    try:
+        return [(np.asarray(list(reads), float) * frame_time).tolist() for reads in read_pattern]
+    except (TypeError, ValueError):
+        raise RampFileError(
+            f"{source}: meta.exposure.read_pattern must be a list of lists of reads; it is {read_pattern!r}"
+        ) from None
+
+
+def group_time(times: list[list[float]]) -> float:
+    """Return the mean time from resultant to resultant in s; of a single one, its time."""
+    means = [float(np.mean(reads)) for reads in times if reads] or [1.0]
+    # Times that do not rise are refused as such, by the exposure.
+    return abs(means[-1] - means[0]) / (len(means) - 1) or 1.0 if len(means) > 1 else means[0]
