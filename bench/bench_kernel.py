@@ -45,7 +45,7 @@ EXPOSURES = (
     Exposed("2048", "", (1, 10, 2048, 2048)),
 )
 # What the README shows.
-GIST = ("2x20", "1x60", "hits", "save_opt")
+GIST = ("2x20", "hits", "save_opt")
 
 
 def make_limit() -> Callable[..., Any]:

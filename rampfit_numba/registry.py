@@ -33,6 +33,8 @@ class Algorithm:
         Planes of the rate that not every algorithm returns.
     finds_jumps : bool
         It returns the flags of the groups with the jumps that it found.
+    needs_dark_unit : bool
+        The unit of a dark current matters to its rate, so one that is not known is worth a warning.
     optional_product : str
         Suffix of the file that ``save_opt`` asks for.
     """
@@ -44,6 +46,7 @@ class Algorithm:
     own_options: tuple[str, ...] = ()
     own_planes: tuple[str, ...] = ()
     finds_jumps: bool = False
+    needs_dark_unit: bool = False
     optional_product: str = ""
 
 
@@ -71,6 +74,7 @@ ALGORITHMS: Final = {
             own_options=("rejection_threshold", "pedestal"),
             own_planes=_LIKELIHOOD,
             finds_jumps=True,
+            needs_dark_unit=True,
             optional_product="likely_chisq",
         ),
     )

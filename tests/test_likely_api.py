@@ -553,7 +553,8 @@ def test_zeroframe_with_explicit_times(algorithm):
     before = [list(group) for group in times]
     zeroframe = np.full((1, 2, 3), 300.0, np.float32)
     # nframes says 2, as it could in a file: the times know better.
-    exposure = Exposure(data, None, 40.0, nframes=2, read_times=times, zeroframe=zeroframe)
+    with pytest.warns(RampFitWarning, match="read_times are what is used, and contradict other times: nframes"):
+        exposure = Exposure(data, None, 40.0, nframes=2, read_times=times, zeroframe=zeroframe)
     for _ in range(2):
         fit = fit_ramps(exposure, NOISE, GAIN, algorithm=algorithm)
         np.testing.assert_allclose(fit.rate.data, 20.0, rtol=1e-6)

@@ -51,8 +51,11 @@ class TileLoader:
         self._readnoise, self._gain = np.ones(most, np.float32), np.ones(most, np.float32)
         self._dark = np.zeros(most, np.float32)
 
-    def load(self, window: Window) -> Tile:
-        """Copy the inputs at `window`, with native byte order and with the flags that follow from the rules alone."""
+    def load(self, window: Window, groupdq: np.ndarray | None = None) -> Tile:
+        """Copy the inputs at `window`, with native byte order and with the flags that follow from the rules alone.
+
+        `groupdq` are the flags of its groups, where they were read already.
+        """
         inputs, rules = self._inputs, self._rules
         nints, ngroups = self._shape
         npixels = window.shape[0] * window.shape[1]
@@ -68,7 +71,9 @@ class TileLoader:
             (inputs.dark, self._dark, 0),
         )
         _fill(samples, inputs.data[:, :, window.rows, window.columns], 0)
-        _fill(flags, inputs.groupdq[:, :, window.rows, window.columns], dq.DO_NOT_USE)
+        if groupdq is None:
+            groupdq = inputs.groupdq[:, :, window.rows, window.columns]
+        _fill(flags, groupdq, dq.DO_NOT_USE)
         if self._corrector is not None:
             self._corrector.correct(samples, flags, window)
         if inputs.zeroframe is not None:
