@@ -185,6 +185,13 @@ def test_arrays_that_stand_elsewhere_are_not_fetched(tmp_path, monkeypatch, plac
         read_exposure(path)
 
 
+def test_arrays_in_extensions_of_the_same_file_are_as_data_models_write_them(tmp_path):
+    array = "!core/ndarray-1.0.0 {source: 'fits:SCI,1', datatype: float32, byteorder: big, shape: [2, 5, 4, 6]}"
+    times = ", ".join(f"[{2.0 * (group + 1)}]" for group in range(SHAPE[1]))
+    path = with_tree(tmp_path / "x.fits", f"data: {array}\nmeta: {{exposure: {{read_times: [{times}]}}}}")
+    assert read_exposure(path).read_times == tuple((2.0 * (group + 1),) for group in range(SHAPE[1]))
+
+
 def test_a_tree_that_repeats_itself_without_end_is_refused(tmp_path):
     tree = "a0: &a0 [1,2,3,4,5,6,7,8,9]\n"
     tree += "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
