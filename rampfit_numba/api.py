@@ -62,6 +62,7 @@ def fit_ramps(
     rejection_threshold: float | None = None,
     pedestal: tuple[float, float] | None = None,
     readnoise_kind: str = "cds",
+    chisq: bool = False,
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: bool | Job = False,
@@ -98,6 +99,9 @@ def fit_ramps(
     readnoise_kind : {"cds", "single"}
         What `readnoise` is that of: ``"cds"``, the difference of two frames, or ``"single"``, one frame, as most
         laboratories and observatories state it; CDS noise is larger by the square root of two.
+    chisq : bool
+        Also return the chi-square of the samples around the lines of the segments, and its degrees of freedom, in
+        rate and rateints. The likelihood fits always do.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
@@ -112,7 +116,8 @@ def fit_ramps(
     Returns
     -------
     RampFit
-        Rates in DN/s, variances in (DN/s)^2; of the likelihood fits also chi-squares and the flags of the jumps found.
+        Rates in DN/s, variances in (DN/s)^2; with `chisq`, and of the likelihood fits, also chi-squares; of
+        these also the flags of the jumps found.
 
     Raises
     ------
@@ -145,7 +150,15 @@ def fit_ramps(
     if not isinstance(exposure, Exposure):
         raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
     asked = FitOptions(
-        algorithm, suppress_one_group, firstgroup, lastgroup, save_opt, rejection_threshold, pedestal, readnoise_kind
+        algorithm,
+        suppress_one_group,
+        firstgroup,
+        lastgroup,
+        save_opt,
+        rejection_threshold,
+        pedestal,
+        readnoise_kind,
+        chisq,
     )
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
@@ -156,7 +169,7 @@ def fit_ramps(
     noise, electrons = _noise_and_gain(readnoise, gain, exposure, options)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     allocator = shared_allocator if usable_kind(executor, workers) == "processes" else private_allocator
-    results = allocate_results(exposure.shape, known, out, allocator)
+    results = allocate_results(exposure.shape, options, out, allocator)
     if out is not None:
         given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS}
         given |= dict(zip(("saturation", "pedestal", "linearity"), _read_planes(exposure), strict=False))

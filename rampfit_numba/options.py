@@ -43,6 +43,9 @@ class FitOptions:
     readnoise_kind : {"cds", "single"}
         What the read noise is that of: the difference of two frames (CDS), as JWST's reference files have it, or a
         single frame, which is smaller by the square root of two.
+    chisq : bool
+        Also return the chi-square of the samples around the lines of the segments, and its degrees of freedom. The
+        likelihood fits always do.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class FitOptions:
     rejection_threshold: float | None = field(default=None, metadata={"who": "search for jumps"})
     pedestal: tuple[float, float] | None = field(default=None, metadata={"who": "has a prior for it"})
     readnoise_kind: str = "cds"
+    chisq: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, str):
@@ -73,7 +77,7 @@ class FitOptions:
         if algorithm is None:
             raise ValueError(f"algorithm: expected {describe_names()}; got {self.algorithm!r}")
         object.__setattr__(self, "algorithm", algorithm.name)
-        for name in ("suppress_one_group", "save_opt"):
+        for name in ("suppress_one_group", "save_opt", "chisq"):
             value = getattr(self, name)
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name}: expected True or False; got {value!r}")
@@ -99,6 +103,12 @@ class FitOptions:
             object.__setattr__(self, name, int(value))
         if None not in (self.firstgroup, self.lastgroup) and self.firstgroup > self.lastgroup:  # type: ignore[operator]
             raise ValueError(f"firstgroup: expected a group up to lastgroup, {self.lastgroup}; got {self.firstgroup}")
+
+    @property
+    def own_planes(self) -> tuple[str, ...]:
+        """Planes of the rate beside those that every fit returns."""
+        algorithm = ALGORITHMS[self.algorithm]
+        return algorithm.own_planes or (algorithm.chisq_planes if self.chisq else ())
 
     def check_groups(self, ngroups: int) -> None:
         """Refuse a first or last group that an exposure of `ngroups` groups does not have; raises ValueError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
 
-#: Variants of the kernels: for ramps of more than `MOST_IN_BYTES` groups, and with the fits of the segments.
-_LONG, _FITOPT = "long", "fitopt"
+#: Variants of the kernels: for ramps of more than `MOST_IN_BYTES` groups, with the fits of the segments, and with the
+#: chi-squares.
+_LONG, _FITOPT, _CHISQ = "long", "fitopt", "chisq"
 
 
 class _Ols:
     def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs) -> Plan:
         found = make_plan(exposure, options, inputs.data, inputs.groupdq)
         rules = found.rules
-        variant = (_LONG,) * (rules.stop_kept - rules.first_kept > MOST_IN_BYTES) + (_FITOPT,) * options.save_opt
+        long = rules.stop_kept - rules.first_kept > MOST_IN_BYTES
+        variant = (_LONG,) * long + (_FITOPT,) * options.save_opt + (_CHISQ,) * options.chisq
         return Plan(
             inputs if found.use_zeroframe else inputs._replace(zeroframe=None),
             partial(fit_rows, rules=rules),
@@ -44,7 +47,10 @@ class _Ols:
         if opt is not None:
             planes += [opt.slope, opt.sigslope, opt.var_poisson, opt.var_rnoise, opt.yint, opt.sigyint]
             planes += [opt.weights, opt.pedestal, opt.crmag]
-        return RowOutputs(*planes)
+        rate, rateints = fits
+        return RowOutputs(*planes)._replace(
+            chisq=rate.chisq, chisq_ints=rateints.chisq, dof=rate.dof, dof_ints=rateints.dof
+        )
 
     def finish(self, plan: Plan, returned: list[Any], results: Results) -> str:
         if not all(returned):
@@ -60,7 +66,8 @@ class _Ols:
         return plan.nothing_to_fit
 
     def kernels(self, algorithm: str) -> list[Kernels]:
-        return [Kernels(algorithm, long + fitopt) for long in ((), (_LONG,)) for fitopt in ((), (_FITOPT,))]
+        variants = product(*(((), (name,)) for name in (_LONG, _FITOPT, _CHISQ)))
+        return [Kernels(algorithm, long + fitopt + chisq) for long, fitopt, chisq in variants]
 
     def fit_smallest(self, kernels: Kernels) -> None:
         ngroups = MOST_IN_BYTES + 1 if _LONG in kernels.variant else 3
@@ -72,7 +79,11 @@ class _Ols:
             count_rows(inputs, None, rules)
             segments = [np.zeros((1, 1, 1, 1), np.float32) for _ in range(7)]
             outputs += [*segments, np.zeros((1, 1, 1), np.float32), np.zeros((1, 0, 1, 1), np.float32)]
-        fit_rows(inputs, RowOutputs(*outputs), rules)
+        wanted = RowOutputs(*outputs)
+        if _CHISQ in kernels.variant:
+            degrees = [np.empty_like(like, np.int32) for like in (plane, cube)]
+            wanted = wanted._replace(chisq=plane.copy(), chisq_ints=cube.copy(), dof=degrees[0], dof_ints=degrees[1])
+        fit_rows(inputs, wanted, rules)
 
 
 METHOD: Final[Method] = _Ols()
