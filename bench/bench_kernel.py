@@ -47,7 +47,7 @@ EXPOSURES = (
 # Exposures that are also fitted with chi-squares.
 CHISQ_OF = ("2x20", "hits")
 # What the README shows.
-GIST = ("2x20", "1x60", "hits", "save_opt")
+GIST = ("2x20", "hits", "save_opt")
 
 
 def make_limit() -> Callable[..., Any]:

@@ -129,7 +129,7 @@ def main() -> None:
             report.tables.append(Table(f"{title}: s, minimum (median)", ["", "time"], rows))
             report.keep(title, times)
             found[title] = times
-    imported, warmed, compiled = found.values()
+    _, warmed, compiled = found.values()
     texts = [
         f"{duration(t.minimum, 's')} s" for t in (warmed["rampfit FILE"], warmed["stcal: read, fit, write nothing"])
     ]
@@ -140,7 +140,6 @@ def main() -> None:
             [f"`{command}`, first run after an installation", f"{duration(compiled[command].minimum, 's')} s", "", ""]
             for command in ("rampfit FILE", "rampfit demo")
         ),
-        ["import of the fitting function", *(f"{duration(imported[key].minimum, 's')} s" for key in IMPORTS[1:]), ""],
     ]
     report.finish()
 

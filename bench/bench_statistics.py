@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from common import ROOT
 from make_tables import replace_block
-from ramp_statistics import CONTENDERS, Fit, Measured, Ramps, Scene, find, measure, simulate
+from ramp_statistics import CONTENDERS, WEIGHTINGS, Fit, Measured, Ramps, Scene, find, measure, simulate
 from reporting import Table, markdown_rows, versions, versions_text
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def run_scenes(npixels: int) -> tuple[list[Table], dict[str, list[Result]]]:
         if scene.hit_rate:
             tables.append(search_table(f"{title}: hits missed / false jumps", "S/N of an integration", here))
     tables += few_group_tables(npixels)
+    tables.append(weighting_table(npixels))
     tables.append(false_table(results))
     saturated = [run("1000 DN/s", SATURATED, npixels, next(seeds))]
     results["saturated"] = saturated
@@ -155,6 +156,20 @@ def few_group_tables(npixels: int) -> list[Table]:
         Table(title, ["", *SEARCHES], rows),
         Table("The same patterns without hits: bias / pull width / false jumps", ["", *SEARCHES], quality),
     ]
+
+
+def weighting_table(npixels: int) -> Table:
+    """Measure the weightings of the least squares; the seeds are their own."""
+    rows = []
+    scenes = {"12 groups": ONE, "12 groups of 4 frames": replace(ONE, nframes=4), "60 groups": replace(ONE, ngroups=60)}
+    seeds = iter(range(4000, 5000))
+    for label, scene in scenes.items():
+        for s_n in SIGNAL_TO_NOISE:
+            ramps = simulate(replace(scene, signal_to_noise=s_n), npixels, next(seeds))
+            measured = [measure(ramps, fit(ramps)) for fit in WEIGHTINGS.values()]
+            rows.append([f"{label}, S/N {s_n:g}", *(f"{m.scatter:.3f} / {m.pull:.3f}" for m in measured)])
+    title = "Weightings of `ols`, 1 integration: scatter in units of the best possible error / pull width"
+    return Table(title, ["", *WEIGHTINGS], rows)
 
 
 def _searched(result: Result) -> list[Measured]:

@@ -163,7 +163,7 @@ def _rate_for(scene: Scene) -> float:
     return float(low)
 
 
-def fit_with(algorithm: str) -> Callable[[Ramps], Fit]:
+def fit_with(algorithm: str, **options: str | float) -> Callable[[Ramps], Fit]:
     """Return this package's fit; ``"ols"``, which searches no jumps, is told of all hits, as by a perfect jump step."""
 
     def fit(ramps: Ramps) -> Fit:
@@ -180,7 +180,7 @@ def fit_with(algorithm: str) -> Callable[[Ramps], Fit]:
             groupgap=scene.groupgap,
             average_dark_current=dark,
         )
-        found = fit_ramps(exposure, scene.readnoise, scene.gain, algorithm=algorithm)
+        found = fit_ramps(exposure, scene.readnoise, scene.gain, algorithm=algorithm, **options)
         return Fit(found.rate.data, found.rate.err, found.groupdq, (found.rate.dq & DO_NOT_USE) != 0)
 
     return fit
@@ -220,6 +220,17 @@ CONTENDERS: dict[str, Callable[[Ramps], Fit]] = {
     "stcal LIKELY": fit_with_reference,
     "likely": fit_with("likely"),
     "likely_joint": fit_with("likely_joint"),
+}
+
+
+#: Weightings of the least squares by the names that the table shows.
+WEIGHTINGS: dict[str, Callable[[Ramps], Fit]] = {
+    "optimal": fit_with("ols"),
+    "optimal, own errors": fit_with("ols", errors="weights"),
+    "interpolated": fit_with("ols", weighting="interpolated"),
+    "uniform": fit_with("ols", weighting="uniform"),
+    "1": fit_with("ols", weighting=1.0),
+    "10": fit_with("ols", weighting=10.0),
 }
 
 

@@ -28,13 +28,13 @@ from rampfit_numba.engine.shared import shared_allocator
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
-from rampfit_numba.options import FitOptions
+from rampfit_numba.options import FitOptions, checked_weighting
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import NO_VALID_FIT, FitInputs, RampFit, Rate
 from rampfit_numba.units import ELECTRON, gain_unit, signal_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -62,6 +62,8 @@ def fit_ramps(
     rejection_threshold: float | None = None,
     pedestal: tuple[float, float] | None = None,
     readnoise_kind: str = "cds",
+    weighting: str | float | Sequence[tuple[float, float]] = "optimal",
+    errors: str | None = None,
     chisq: bool = False,
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
@@ -99,9 +101,17 @@ def fit_ramps(
     readnoise_kind : {"cds", "single"}
         What `readnoise` is that of: ``"cds"``, the difference of two frames, or ``"single"``, one frame, as most
         laboratories and observatories state it; CDS noise is larger by the square root of two.
+    weighting : {"optimal", "uniform", "interpolated"}, float, or sequence of (float, float)
+        ``"ols"`` only: how the groups of a segment are weighted. ``"optimal"``: as in the pipeline; ``"interpolated"``:
+        the same without steps; ``"uniform"``: equally; a number: by the distance from the middle to this power; pairs:
+        a signal-to-noise ratio and the power from there on. See ``docs/weighting.md``.
+    errors : {"weights", "reference"}, optional
+        ``"ols"`` only: errors that follow from the weights, or those of the pipeline's formulas whatever the weights
+        are. None: the pipeline's for optimal weights of evenly spaced groups, else what follows from the weights.
     chisq : bool
         Also return the chi-square of the samples around the lines of the segments, and its degrees of freedom, in
-        rate and rateints. The likelihood fits always do.
+        rate and rateints. The likelihood fits always do. For ``"ols"`` only with optimal weights, the pipeline's errors
+        and evenly spaced groups.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
@@ -116,8 +126,8 @@ def fit_ramps(
     Returns
     -------
     RampFit
-        Rates in DN/s, variances in (DN/s)^2; with `chisq`, and of the likelihood fits, also chi-squares; of
-        these also the flags of the jumps found.
+        Rates in DN/s, variances in (DN/s)^2; with `chisq`, and of the likelihood fits, also chi-squares; of the latter
+        also the flags of the jumps found.
 
     Raises
     ------
@@ -158,12 +168,13 @@ def fit_ramps(
         rejection_threshold,
         pedestal,
         readnoise_kind,
+        checked_weighting(weighting),
+        errors,
         chisq,
     )
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     known = ALGORITHMS[options.algorithm]
-    _check_times(exposure, known)
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     noise, electrons = _noise_and_gain(readnoise, gain, exposure, options)
@@ -210,18 +221,6 @@ def fit_ramps(
         rate, rateints = replace(rate, header=exposure.header), replace(rateints, header=exposure.header)
     kept = FitInputs(exposure, noise, electrons)
     return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, groupdq, kept)
-
-
-def _check_times(exposure: Exposure, algorithm: Algorithm) -> None:
-    """Refuse unevenly spaced groups where an algorithm cannot fit them."""
-    if exposure.evenly_read or not algorithm.needs_even_groups:
-        return
-    able = next(other for other in ALGORITHMS.values() if not other.needs_even_groups)
-    few = exposure.ngroups < able.fewest_groups
-    raise ValueError(
-        f"read_times: {algorithm.name!r} needs evenly spaced groups, and these are not; use algorithm={able.name!r}"
-        + (f", which searches for jumps in {able.fewest_groups} groups or more" if few else "")
-    )
 
 
 def _skipped_steps(exposure: Exposure, algorithm: Algorithm) -> str:

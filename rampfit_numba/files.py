@@ -22,7 +22,7 @@ from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import job as progress_job
-from rampfit_numba.registry import find_algorithm
+from rampfit_numba.registry import ALGORITHMS, find_algorithm
 from rampfit_numba.units import DN, rate_unit
 
 if TYPE_CHECKING:
@@ -416,7 +416,7 @@ def _fit_exposure(path: Path, exposure: Exposure, job: _Job) -> tuple[RampFit, d
     references = {name: job.reference(name, exposure, kind) for name in job.references}
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
-    log.info("Using algorithm = %s, weighting = optimal", options.algorithm)
+    log.info("Using algorithm = %s, weighting = %s", options.algorithm, options.weighting)
     run = {name: value for name, value in job.options.items() if name in _RUN_OPTIONS}
     return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run), references
 
@@ -431,7 +431,7 @@ def _remark_on_units(path: Path, exposure: Exposure, options: FitOptions) -> Non
     if exposure.data_unit != DN:
         log.warning("%s: data in %s are divided by the gain", path, exposure.data_unit)
     has_dark = exposure.average_dark_current is not None and exposure.dark_current_unit is None
-    if has_dark and options.algorithm == "likely_joint":
+    if has_dark and ALGORITHMS[options.algorithm].needs_dark_unit:
         log.warning(
             "%s: the unit of AVDRKCUR is not known; it is taken as DN/s, as the pipeline's ramp fit does, but the "
             "pipeline's dark step documents electron/s: state it (dark_current_unit, --dark-current-unit)",

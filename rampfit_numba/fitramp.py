@@ -27,8 +27,8 @@ from rampfit_numba.algorithms.likely.given_rows import (
     search_given_rows,
     weigh_given_rows,
 )
-from rampfit_numba.algorithms.likely.read_pattern import read_pattern
 from rampfit_numba.algorithms.likely.tables import difference_table
+from rampfit_numba.algorithms.read_pattern import read_pattern
 from rampfit_numba.checks import as_array, check_read_times
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,6 +15,13 @@ from rampfit_numba.registry import ALGORITHMS, SHORT_RAMPS, describe_names, find
 
 #: What a read noise can be that of: the difference of two frames (correlated double sampling), or a single frame.
 READNOISE_KINDS = ("cds", "single")
+#: Weightings that have a name.
+WEIGHTINGS = ("optimal", "uniform", "interpolated")
+#: What errors can follow: the weights that were used, or the pipeline's formulas.
+ERRORS = ("weights", "reference")
+
+#: A name, an exponent, or pairs of a signal-to-noise ratio and the exponent from there on.
+Weighting = str | float | tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,18 @@ class FitOptions:
     readnoise_kind : {"cds", "single"}
         What the read noise is that of: the difference of two frames (CDS), as JWST's reference files have it, or a
         single frame, which is smaller by the square root of two.
+    weighting : {"optimal", "uniform", "interpolated"}, float, or sequence of (float, float)
+        ``"ols"`` only: how the groups of a segment are weighted, by the distance from its middle to the power of an
+        exponent. ``"optimal"``: the pipeline's, whose exponent rises in steps with the signal-to-noise ratio of the
+        segment; ``"interpolated"``: the same without steps; ``"uniform"``: 0; a number: that; pairs: 0 below the first
+        signal-to-noise ratio, then the exponent of each.
+    errors : {"weights", "reference"}, optional
+        ``"ols"`` only: errors that follow from the weights that were used, or those of the pipeline's formulas. None:
+        the pipeline's for the pipeline's weighting of evenly spaced groups, and what follows from the weights for all
+        else.
     chisq : bool
         Also return the chi-square of the samples around the lines of the segments, and its degrees of freedom. The
-        likelihood fits always do.
+        likelihood fits always do. Not with another `weighting` or other `errors` than the pipeline's.
 
     Raises
     ------
@@ -68,6 +85,8 @@ class FitOptions:
     rejection_threshold: float | None = field(default=None, metadata={"who": "search for jumps"})
     pedestal: tuple[float, float] | None = field(default=None, metadata={"who": "has a prior for it"})
     readnoise_kind: str = "cds"
+    weighting: Weighting = field(default="optimal", metadata={"who": "weights groups"})
+    errors: str | None = field(default=None, metadata={"who": "knows several"})
     chisq: bool = False
 
     def __post_init__(self) -> None:
@@ -85,11 +104,10 @@ class FitOptions:
         self._check_range()
         object.__setattr__(self, "rejection_threshold", self._checked_threshold())
         object.__setattr__(self, "pedestal", self._checked_pedestal())
+        object.__setattr__(self, "weighting", checked_weighting(self.weighting))
+        self._check_errors()
         self._refuse_unknown()
-        if not isinstance(self.readnoise_kind, str):
-            raise TypeError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
-        if self.readnoise_kind not in READNOISE_KINDS:
-            raise ValueError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
+        self._check_readnoise_kind()
 
     def _check_range(self) -> None:
         for name in ("firstgroup", "lastgroup"):
@@ -121,14 +139,24 @@ class FitOptions:
         """Return the options that an exposure of `ngroups` groups is fitted with.
 
         They are these, unless the algorithm needs more groups: then ``"ols"`` steps in, without what it does not know.
-        It cannot where the groups are not `even` in time: there is no search for jumps in so few groups, but a fit.
+        Where the groups are not `even` in time it does not: there is no search for jumps in so few groups, but a fit.
         """
         asked, short = ALGORITHMS[self.algorithm], ALGORITHMS[SHORT_RAMPS]
-        if ngroups >= asked.fewest_groups or (short.needs_even_groups and not even):
+        if ngroups >= asked.fewest_groups or not even:
             return self
         unknown = set(asked.own_options) - set(short.own_options)
         defaults: dict[str, Any] = {option.name: option.default for option in fields(self) if option.name in unknown}
         return replace(self, algorithm=short.name, **defaults)
+
+    def _check_errors(self) -> None:
+        if self.errors is not None and self.errors not in ERRORS:
+            raise ValueError(f"errors: expected {join_names(ERRORS)} or None; got {self.errors!r}")
+
+    def _check_readnoise_kind(self) -> None:
+        if not isinstance(self.readnoise_kind, str):
+            raise TypeError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
+        if self.readnoise_kind not in READNOISE_KINDS:
+            raise ValueError(f"readnoise_kind: expected 'cds' or 'single'; got {self.readnoise_kind!r}")
 
     def _refuse_unknown(self) -> None:
         """Refuse options of other algorithms than the one that was chosen."""
@@ -163,6 +191,71 @@ class FitOptions:
                 f"pedestal: expected a finite mean and a finite standard deviation above 0, in DN; got {value!r}"
             )
         return float(value[0]), float(value[1])
+
+
+def checked_weighting(value: Any) -> Weighting:  # noqa: ANN401
+    """Return a weighting as :class:`FitOptions` keeps it: a name, a float, or pairs of floats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none of these.
+
+    Examples
+    --------
+    >>> checked_weighting([(5, 0.4), (10, 1)])
+    ((5.0, 0.4), (10.0, 1.0))
+    """
+    wanted = f"weighting: expected {join_names(WEIGHTINGS)}, an exponent, or pairs (signal-to-noise ratio, exponent)"
+    if isinstance(value, str):
+        if value.lower() not in WEIGHTINGS:
+            raise ValueError(f"{wanted}; got {value!r}")
+        return value.lower()
+    if _is_number(value):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"weighting: expected a finite exponent of 0 or more; got {value!r}")
+        return float(value)
+    if not isinstance(value, Sequence) or not value:
+        raise TypeError(f"{wanted}; got {value!r}")
+    for pair in value:
+        two = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == len(("bound", "exponent"))
+        if not two or not all(map(_is_number, pair)):
+            raise TypeError(f"{wanted}; got {value!r}")
+    pairs = tuple((float(bound), float(exponent)) for bound, exponent in value)
+    numbers = [number for pair in pairs for number in pair]
+    rising = all(before[0] < after[0] for before, after in pairwise(pairs))
+    if not (rising and all(map(math.isfinite, numbers)) and min(numbers) >= 0):
+        raise ValueError(
+            f"weighting: expected rising signal-to-noise ratios and exponents of 0 or more, all finite; got {value!r}"
+        )
+    return pairs
+
+
+def parse_weighting(text: str) -> Weighting:
+    """Return the weighting that a text says: a name, a number, or pairs like ``5:0.4,10:1``.
+
+    Raises
+    ------
+    ValueError
+        It says none.
+
+    Examples
+    --------
+    >>> parse_weighting("5:0.4,10:1")
+    ((5.0, 0.4), (10.0, 1.0))
+    """
+    value: Any = text.strip()
+    try:
+        if ":" in value:
+            value = [tuple(map(float, pair.split(":"))) for pair in value.split(",")]
+        elif value.lower() not in WEIGHTINGS:
+            value = float(value)
+        return checked_weighting(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"expected {join_names(WEIGHTINGS)}, an exponent of 0 or more, or pairs that rise, as 5:0.4,10:1; "
+            f"got {text!r}"
+        ) from None
 
 
 def _is_number(value: object) -> bool:

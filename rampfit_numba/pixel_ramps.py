@@ -9,7 +9,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import read_rules
-from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
+from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.rows import as_single
 from rampfit_numba.file_arrays import FileArray, as_file_array
 from rampfit_numba.kernels.corrections import correct_reads

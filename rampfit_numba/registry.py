@@ -35,8 +35,8 @@ class Algorithm:
         Those that it returns only where the option chisq asks for them.
     finds_jumps : bool
         It returns the flags of the groups with the jumps that it found.
-    needs_even_groups : bool
-        It cannot fit groups that are unevenly spaced in time.
+    needs_dark_unit : bool
+        The unit of a dark current matters to its rate, so one that is not known is worth a warning.
     optional_product : str
         Suffix of the file that ``save_opt`` asks for.
     """
@@ -49,7 +49,7 @@ class Algorithm:
     own_planes: tuple[str, ...] = ()
     chisq_planes: tuple[str, ...] = ()
     finds_jumps: bool = False
-    needs_even_groups: bool = False
+    needs_dark_unit: bool = False
     optional_product: str = ""
 
 
@@ -59,7 +59,14 @@ _CHISQ: Final = ("chisq", "dof")
 ALGORITHMS: Final = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("ols", "ols", "OLS_C", chisq_planes=_CHISQ, needs_even_groups=True, optional_product="fitopt"),
+        Algorithm(
+            "ols",
+            "ols",
+            "OLS_C",
+            own_options=("weighting", "errors"),
+            chisq_planes=_CHISQ,
+            optional_product="fitopt",
+        ),
         Algorithm(
             "likely",
             "likely",
@@ -77,6 +84,7 @@ ALGORITHMS: Final = {
             own_options=("rejection_threshold", "pedestal"),
             own_planes=_CHISQ,
             finds_jumps=True,
+            needs_dark_unit=True,
             optional_product="likely_chisq",
         ),
     )

@@ -85,10 +85,10 @@ class LikelyCase:
 
 def fit_kernel(case: LikelyCase, *, joint: bool = False) -> LikelyFit:
     """Fit with the kernels alone."""
-    from rampfit_numba.algorithms.likely.read_pattern import read_pattern
     from rampfit_numba.algorithms.likely.rows import fit_likely_rows
     from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
     from rampfit_numba.algorithms.likely.thresholds import thresholds
+    from rampfit_numba.algorithms.read_pattern import read_pattern
     from rampfit_numba.algorithms.rows import RowInputs
 
     nints, ngroups, nrows, ncols = case.shape

@@ -189,6 +189,20 @@ def test_anything_but_a_truth_value_is_refused():
         FitOptions(chisq="yes")
 
 
+@pytest.mark.parametrize("other", [{"weighting": "uniform"}, {"errors": "weights"}])
+def test_fits_that_the_pipeline_does_not_know_have_none(other):
+    with pytest.raises(ValueError, match="chisq: with 'ols' there are chi-squares of the pipeline's fit only"):
+        fit_ramps(*exposure_of(), chisq=True, **other)
+
+
+def test_uneven_times_are_refused_and_likelihood_fits_have_theirs():
+    exposure, noise, gain = exposure_of()
+    uneven = Exposure(exposure.data, None, read_times=[1.0, 2.0, 3.0, 4.0, 5.0, 9.0])
+    with pytest.raises(ValueError, match="chisq: with 'ols'"):
+        fit_ramps(uneven, noise, gain, chisq=True)
+    assert fit_ramps(uneven, noise, gain, chisq=True, algorithm="likely").rate.chisq is not None
+
+
 def test_arrays_of_an_earlier_result_are_used_again():
     arguments = exposure_of()
     first = fit_ramps(*arguments, chisq=True)

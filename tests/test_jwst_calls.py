@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.cases import PlainFit
+from tests.cases import PlainFit, flag_missing_rates
 from tests.compare import Comparison
 from tests.likely_cases import deviation
 from tests.pipeline import check_untouched, require_pipeline, snapshot
@@ -64,6 +64,7 @@ def check_same(case, expected, got):
         for f in (expected, got)
     ]
     fits = [PlainFit(rate, rateints, fitopt or None) for rate, rateints, fitopt in renamed]
+    flag_missing_rates(fits[0].rate, fits[0].rateints)
     failures = Comparison().add(case, *fits)
     assert not failures, f"{case.label}: {failures[0]}"
 

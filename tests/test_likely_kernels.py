@@ -11,9 +11,9 @@ import pytest
 from scipy import linalg, stats
 
 from rampfit_numba.algorithms.likely import rows
-from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.likely.thresholds import thresholds
 from rampfit_numba.algorithms.median_network import middle_network
+from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 from rampfit_numba.kernels._jit import LANES, jit_entry
 from rampfit_numba.kernels.likely.differences import list_finite, list_used, middle
 from rampfit_numba.kernels.vectors import (

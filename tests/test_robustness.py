@@ -17,8 +17,6 @@ from rampfit_numba import Exposure, fit_ramps
 from tests.make_files import ramp_hdulist, save
 from tests.scripts import FIT, LINUX, PREAMBLE, WARM_WORKERS, Script, finished, started
 
-BENCH = Path(__file__).resolve().parents[1] / "bench"
-
 # Results that are large enough to stand in shared memory.
 LARGE = """
     large = Exposure(np.tile(data, (1, 1, 5, 4)), None, 3.0)
@@ -440,7 +438,7 @@ def test_changed_sources_are_compiled_again(tmp_path):
 # ---------------------------------------------------------------------------------------------------------------- leaks
 def test_many_calls_leak_nothing(tmp_path):
     done = subprocess.run(
-        [sys.executable, str(BENCH / "bench_leaks.py"), "--calls", "45"],
+        [sys.executable, str(Path(__file__).with_name("leak_check.py")), "--calls", "45"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -453,7 +451,7 @@ def test_many_calls_leak_nothing(tmp_path):
 
 def test_a_leak_is_noticed(tmp_path):
     done = subprocess.run(
-        [sys.executable, str(BENCH / "bench_leaks.py"), "--calls", "24", "--leak"],
+        [sys.executable, str(Path(__file__).with_name("leak_check.py")), "--calls", "24", "--leak"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

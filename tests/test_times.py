@@ -203,12 +203,11 @@ class TestUnevenTimes:
         np.testing.assert_allclose(fit.rate.data, RATE, rtol=1e-6)
         assert (fit.rate.dof == 0).all()  # one difference, one rate
 
-    @pytest.mark.parametrize("ngroups", [3, 5])
-    def test_are_refused_by_ols_which_says_what_to_use(self, ngroups):
+    @pytest.mark.parametrize("ngroups", [2, 3, 5])
+    def test_are_fitted_by_ols(self, ngroups):
         times = self.TIMES[:ngroups]
         exposure = Exposure(ramp(times), None, 1.0, read_times=times)
-        with pytest.raises(ValueError, match=r"^read_times: 'ols' needs even.*; use algorithm='likely'(, which .*)?$"):
-            fit_ramps(exposure, 8.0, 1.0)
+        np.testing.assert_allclose(fit_ramps(exposure, 8.0, 1.0).rate.data, RATE, rtol=1e-6)
 
     def test_do_not_recommend_what_was_chosen(self):
         exposure = Exposure(ramp(self.TIMES[:3]), None, read_times=self.TIMES[:3])
@@ -290,8 +289,9 @@ class TestFiles:
     def test_uneven_times_of_few_groups_are_fitted_by_the_command(self, tmp_path, capsys):
         file_with_times(tmp_path / "x_jump.fits", [1.0, 2.0, 7.0], TGROUP=1.0)
         line = ["x_jump.fits", "--readnoise", "12", "--gain", "2"]
-        assert main(line) == 1
-        assert "'ols' needs evenly spaced groups, and these are not; use algorithm='likely'" in capsys.readouterr().err
-        assert main([*line, "--algorithm", "likely"]) == 0
+        assert main(line) == 0
+        np.testing.assert_allclose(fits.getdata("x_rate.fits", "SCI"), RATE, rtol=1e-5)
+        assert "likely" not in capsys.readouterr().err
+        assert main([*line, "--algorithm", "likely", "--overwrite"]) == 0
         np.testing.assert_allclose(fits.getdata("x_rate.fits", "SCI"), RATE, rtol=1e-5)
         assert np.isfinite(fits.getdata("x_rate.fits", "CHISQ")).all()

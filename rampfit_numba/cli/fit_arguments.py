@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.cli.arguments import add_workers
 from rampfit_numba.cli.console import one_line
+from rampfit_numba.options import ERRORS, parse_weighting
 from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rampfit_numba.cli.arguments import Parser
+    from rampfit_numba.options import Weighting
 
 
 def add_references(parser: Parser) -> None:
@@ -63,6 +65,7 @@ def add_fit_options(parser: Parser) -> None:
         metavar=("MEAN", "SIGMA"),
         help="likely_joint: signal at time zero in DN, for ramps with one good group",
     )
+    add_weighting(fit)
     add_chisq(fit)
     add_workers(fit)
 
@@ -75,6 +78,29 @@ def add_chisq(group: argparse._ArgumentGroup) -> None:
         default=False,
         help="ols: also the chi-squares of the samples, CHISQ and DOF (the likelihood fits always have them)",
     )
+
+
+def add_weighting(fit: argparse._ArgumentGroup) -> None:
+    """Add how `ols` weights groups, and what its errors follow."""
+    fit.add_argument(
+        "--weighting",
+        type=_weighting,
+        default="optimal",
+        metavar="NAME|POWER|SNR:POWER,...",
+        help="ols: optimal (the pipeline's), uniform, interpolated, a power, or powers from signal-to-noise ratios on",
+    )
+    fit.add_argument(
+        "--errors",
+        choices=ERRORS,
+        help="ols: errors that follow the weights, or the pipeline's formulas (default: the latter where they hold)",
+    )
+
+
+def _weighting(text: str) -> Weighting:
+    try:
+        return parse_weighting(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def fit_keywords(chosen: argparse.Namespace) -> dict[str, Any]:

@@ -24,7 +24,12 @@ log = logging.getLogger(__name__)
 
 def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
-    parser: Parser = new_parser(subparsers, "report", "fit exposures, and write a report on each (extra: report)")
+    parser: Parser = new_parser(
+        subparsers,
+        "report",
+        "fit exposures, and write a report on each (extra: report)",
+        "rampfit report demo_jump.fits --readnoise 14 --gain 1.8 -o demo.html",
+    )
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="exposure after the jump step")
     add_references(parser)
     add_fit_options(parser)

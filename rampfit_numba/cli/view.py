@@ -22,7 +22,12 @@ _LARGEST_PORT = 65535
 
 def add_parser(subparsers: Subparsers) -> Parser:
     """Declare the arguments."""
-    parser: Parser = new_parser(subparsers, "view", "fit an exposure, and look at it in the browser")
+    parser: Parser = new_parser(
+        subparsers,
+        "view",
+        "fit an exposure, and look at it in the browser",
+        "rampfit view demo_jump.fits --readnoise 14 --gain 1.8",
+    )
     parser.add_argument("file", metavar="FILE", type=Path, help="exposure after the jump step")
     add_references(parser)
     add_fit_options(parser)

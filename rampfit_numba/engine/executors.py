@@ -31,6 +31,10 @@ _FEWEST, _STEPS = 2, 16
 _SLICE_BYTES = 48 << 20
 
 
+class _NoProcessesError(Exception):
+    """No worker process could be started."""
+
+
 def run_rows(
     task: Callable[[Any, Any], Any],
     inputs: Any,  # noqa: ANN401  (a named tuple of arrays)
@@ -90,12 +94,14 @@ def run_rows(
         elif kind == "threads":
             results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance)
         elif kind == "processes":
-            results = _run_in_processes(task, inputs, outputs, slices, workers, advance)
+            try:
+                results = _run_in_processes(task, inputs, outputs, slices, workers, advance)
+            except _NoProcessesError as error:
+                log.warning("No worker processes can be started (%s): the slices are fitted in threads", error)
+                results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance)
         else:
             results = _run_elsewhere(task, inputs, outputs, slices, executor, advance)  # type: ignore[arg-type]
-    for array in inputs:  # a mixture of what stood in a file before and after a change is no result
-        if isinstance(array, FileArray):
-            array.check()
+    _check_files(inputs)  # a mixture of what stood in a file before and after a change is no result
     return [result for slice_results in results for result in slice_results]
 
 
@@ -123,6 +129,20 @@ def _no_processes() -> str:
     if not everything_kept():  # each worker would compile for itself
         return "The machine code could not be kept for other processes"
     return ""
+
+
+def _check_files(inputs: Any) -> None:  # noqa: ANN401
+    """Refuse files that are not any more what they were."""
+    for array in inputs:
+        if isinstance(array, FileArray):
+            array.check()
+
+
+def _take_pool(workers: int) -> tuple[Executor, int]:
+    try:
+        return pool.take(workers)
+    except OSError as error:
+        raise _NoProcessesError(error) from error
 
 
 def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
@@ -157,7 +177,7 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     workers: int,
     advance: Callable[[int], None],
 ) -> list[Any]:
-    executor, size = pool.take(workers)
+    executor, size = _take_pool(workers)
     futures: list[Future[Any]] = []
     try:
         if not shared.available():
@@ -184,13 +204,17 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
             return _collect(futures, advance)
     except BrokenExecutor as error:
         pool.drop(executor)
-        for array in inputs:
-            if isinstance(array, FileArray):
-                array.check()
+        _check_files(inputs)
         raise RuntimeError(
             "a worker process was killed, perhaps because memory ran out: use fewer workers (maximum_cores) or "
             f"executor='threads' ({error})"
         ) from error
+    except (OSError, RuntimeError, UnboundLocalError) as error:
+        # Descriptors, processes or memory for them have run out; the last one is loky's own mistake then.
+        if futures:
+            raise
+        pool.drop(executor, kill=True)
+        raise _NoProcessesError("descriptors ran out" if isinstance(error, UnboundLocalError) else error) from error
     finally:
         pool.give_back(executor)
 

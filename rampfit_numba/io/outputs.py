@@ -96,6 +96,8 @@ def product_paths(
             raise ValueError(
                 f"{argument}: expected a file name without a folder (output_dir is for that); got {name!r}"
             )
+        if not name.isprintable():
+            raise ValueError(f"{argument}: expected a file name without control characters; got {name!r}")
     names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
     if save_opt:
         names[optional] = opt_name or Path(basename).name
@@ -157,6 +159,8 @@ def _check_output(path: Path, protected: Sequence[Path], *, overwrite: bool) -> 
             raise RampFileError(f"{path}: would overwrite the input {file}; choose another output_dir or name")
     if path.is_dir():
         raise RampFileError(f"{path}: is a directory; choose another output_dir or name")
+    if path.is_symlink() and not path.exists():
+        raise RampFileError(f"{path}: is a link to {path.readlink()}, which does not exist; remove it")
     if path.exists() and not overwrite:
         raise RampFileError(f"{path}: exists; allow overwriting (overwrite=True, --overwrite) or move it away")
     folder = next(folder for folder in path.absolute().parents if folder.exists())

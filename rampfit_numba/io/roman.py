@@ -1,7 +1,7 @@
 """Roman's files, in ASDF: the linearity step's ramps, and references.
 
-A tree is taken as it stands: tags of other packages stay tags, so nothing of them is imported or called, and arrays
-must be in the file itself, so no other file is opened and nothing is fetched.
+A tree is taken as it stands: tags of other packages stay tags, so no code of theirs works on what the file holds, and
+arrays must be in the file itself, so no other file is opened and nothing is fetched.
 """
 
 from __future__ import annotations

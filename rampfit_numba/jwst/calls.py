@@ -98,10 +98,10 @@ def ramp_fit(  # noqa: PLR0917  (stcal's signature)
             raise ValueError(f"dqflags[{name!r}]: expected {getattr(dq, name)}; got {dqflags[name]}")
     _check_weighting(weighting)
     wanted = FitOptions(known_algorithm(algorithm), bool(suppress_one_group), save_opt=bool(save_opt))
-    options = usable_options(wanted, model.data.shape[1], getattr(model.meta.exposure, "read_times", None))
     cores = known_cores(max_cores)
     if isinstance(model, DataModel):
         model = with_own_metadata(model)
+    options = usable_options(wanted, model.data.shape[1], getattr(model.meta.exposure, "read_times", None))
     with logged_warnings():
         exposure = exposure_of(model, likelihood=is_likelihood(options))
     return _infos(fit_exposure(exposure, readnoise_2d, gain_2d, options, maximum_cores=cores, executor=_EXECUTOR))

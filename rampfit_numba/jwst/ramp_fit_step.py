@@ -35,7 +35,7 @@ from rampfit_numba.jwst.models import (
     read_references,
     with_own_metadata,
 )
-from rampfit_numba.options import FitOptions
+from rampfit_numba.options import FitOptions, Weighting, parse_weighting
 
 if TYPE_CHECKING:
     from rampfit_numba.result import RampFit
@@ -51,7 +51,8 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
 
     Parameters, reference files and products are those of jwst.ramp_fitting.RampFitStep, whose place it takes. Beyond
     these, algorithm may be likely_joint, rejection_threshold and pedestal are options of the likelihood fits,
-    executor chooses between threads and processes where maximum_cores allows several workers, int_name names the
+    weighting and errors of the least squares, executor chooses between threads and processes where maximum_cores allows
+    several workers, int_name names the
     per-integration product, override_readnoise and override_gain may be numbers, readnoise_kind tells CDS read noise,
     which JWST's reference files have, from that of a single frame, dark_current_unit states the unit of the average
     dark current, and progress shows a progress bar, or none.
@@ -71,6 +72,8 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
         pedestal = float_list(min=2, max=2, default=None)  # likely_joint: mean and sigma of the signal at time 0, DN
         dark_current_unit = option('DN/s', 'electron/s', default=None)  # Unit of the average dark current; None: DN/s
         readnoise_kind = option('cds', 'single', default='cds')  # Read noise of the difference of two frames, or of one
+        weighting = string(default='optimal')  # OLS_C: optimal, uniform, interpolated, a power, or 5:0.4,10:1 (signal-to-noise: power)
+        errors = option('weights', 'reference', default=None)  # OLS_C: errors that follow the weights, or the pipeline's
         maximum_cores = pass(default='none')  # Workers: 'none', 'quarter', 'half', 'all', or a number
         executor = option('threads', 'processes', default='threads')  # What the workers are
         progress = boolean(default=None)  # Show a progress bar; None: where standard error is a terminal
@@ -177,6 +180,8 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
             rejection_threshold=self.rejection_threshold,
             pedestal=None if self.pedestal is None else tuple(self.pedestal),
             readnoise_kind=self.readnoise_kind,
+            weighting=_weighting(self.weighting),
+            errors=self.errors,
         )
         options = usable_options(options, model.data.shape[1], read_times)
 
@@ -241,3 +246,10 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
 
 def _on_a_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _weighting(text: str) -> Weighting:
+    try:
+        return parse_weighting(text)
+    except ValueError as error:
+        raise ValueError(f"weighting: {error}") from None

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from rampfit_numba import dq
 from rampfit_numba.algorithms.likely.plan import make_likely_rules
-from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.likely.rows import fit_likely_rows
 from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
 from rampfit_numba.algorithms.likely.thresholds import thresholds
 from rampfit_numba.algorithms.method import Kernels, Method, Plan, Results
+from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.rows import one_pixel
 from rampfit_numba.registry import ALGORITHMS
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _JOINT = "likely_joint"
-_JUMP = np.uint8(dq.JUMP_DET)
 #: What the kernels call the planes of a rate, where that differs.
 _PLANES = {"data": "slope"}
 
@@ -36,7 +34,7 @@ class _Likely:
         rules = make_likely_rules(exposure, options, joint=options.algorithm == _JOINT)
         if not rules.split_zeroframe:
             inputs = inputs._replace(zeroframe=None)
-        return Plan(inputs, partial(_fit_and_count, rules=rules), Kernels(options.algorithm))
+        return Plan(inputs, partial(fit_likely_rows, rules=rules), Kernels(options.algorithm))
 
     def outputs(self, results: Results) -> LikelyOutputs:
         planes: dict[str, Any] = {}
@@ -67,18 +65,6 @@ class _Likely:
         inputs, plane, cube = one_pixel(ngroups)
         outputs = [np.empty_like(like) for like in [*[plane] * 5, *[cube] * 5, *[plane, cube] * 2, inputs.groupdq]]
         fit_likely_rows(inputs, LikelyOutputs(*outputs), rules)
-
-
-def _fit_and_count(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRules) -> int:
-    """Fit some rows and return the number of jumps found: nothing else tells new flags from old ones."""
-    fit_likely_rows(inputs, outputs, rules)
-    nints, ngroups = outputs.groupdq.shape[:2]
-    # One plane at a time stays in the cache.
-    return sum(
-        int(np.count_nonzero((outputs.groupdq[i, g] ^ inputs.groupdq[i, g]) & _JUMP))
-        for i in range(nints)
-        for g in range(ngroups)
-    )
 
 
 METHOD: Final[Method] = _Likely()

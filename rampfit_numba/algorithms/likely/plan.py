@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.groups import usable_groups
-from rampfit_numba.algorithms.likely.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.likely.rules import LikelyRules
 from rampfit_numba.algorithms.likely.thresholds import thresholds
+from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 
 if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure

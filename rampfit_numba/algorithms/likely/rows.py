@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.algorithms.likely.loading import TileLoader
 from rampfit_numba.algorithms.likely.tables import difference_table, sole_table
 from rampfit_numba.algorithms.likely.thresholds import most_chisq
 from rampfit_numba.algorithms.median_network import middle_network
+from rampfit_numba.algorithms.tiles import TileLoader
 from rampfit_numba.kernels.likely.arrays import LikelyResult
 from rampfit_numba.kernels.likely.combine import RESULTS
 from rampfit_numba.kernels.likely.joint import fit_joint_tile
@@ -19,13 +19,13 @@ from rampfit_numba.kernels.likely.tile import fit_likely_tile
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
     from rampfit_numba.algorithms.rows import RowInputs, Window
-    from rampfit_numba.kernels.likely.arrays import Tile
+    from rampfit_numba.kernels.tiles import Tile
 
 #: Above so many differences of all integrations, their median is found pixel by pixel.
 LONGEST_NETWORK = 4096
 
 
-def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRules) -> None:
+def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRules) -> int:
     """Fit all ramps of `inputs`, which have four or more groups, into `outputs`.
 
     Parameters
@@ -35,6 +35,11 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
     outputs : LikelyOutputs
         Written whole.
     rules : LikelyRules
+
+    Returns
+    -------
+    int
+        The number of jumps found.
     """
     loader = TileLoader(inputs, rules)
     nints = inputs.data.shape[0]
@@ -49,8 +54,12 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
         sole = sole_table(rules.pattern, rules.pedestal_mean, rules.pedestal_sigma, zeroframe=rules.split_zeroframe)
     else:
         network, integrations_network = middle_network(count), middle_network(nints)
+    jumps = 0
     for window in loader.windows:
-        tile = loader.load(window)
+        # They are read from the exposure once, and from here on from the output, in the cache.
+        flags = outputs.groupdq[:, :, window.rows, window.columns]
+        flags[...] = inputs.groupdq[:, :, window.rows, window.columns]
+        tile = loader.load(window, flags)
         if rules.split_zeroframe:
             tile = _split(tile, rules)
         result = room.of(tile.pixeldq.size)
@@ -58,7 +67,8 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
             fit_joint_tile(tile, table, sole, limits, largest, network, result)
         else:
             fit_likely_tile(tile, table, limits, network, integrations_network, result)
-        _store(result, inputs, outputs, window, tile.flags if rules.reads is not None else None)
+        jumps += _store(result, outputs, window, tile.flags if rules.reads is not None else None)
+    return jumps
 
 
 def _split(tile: Tile, rules: LikelyRules) -> Tile:
@@ -106,10 +116,11 @@ class _ResultRoom:
         )
 
 
-def _store(
-    result: LikelyResult, inputs: RowInputs, outputs: LikelyOutputs, window: Window, found: np.ndarray | None
-) -> None:
-    """Copy the results to their place in the outputs; of the flags `found` in raw reads, those of saturation too."""
+def _store(result: LikelyResult, outputs: LikelyOutputs, window: Window, found: np.ndarray | None) -> int:
+    """Copy the results to their place in the outputs, whose groupdq holds the flags of the input already.
+
+    Of the flags `found` in raw reads, those of saturation are added, too. The number of new jumps is returned.
+    """
     npixels = window.shape[0] * window.shape[1]
     slope, err, var_poisson, var_rnoise, chisq, dof = result.rate
     slopes, errs, var_poissons, var_rnoises, chisqs, dofs = result.rateints
@@ -120,10 +131,10 @@ def _store(
     )
     for output, plane in zip(outputs[:-1], planes, strict=True):
         output[..., window.rows, window.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *window.shape)
-    ngroups = inputs.groupdq.shape[1]
-    jumps = result.jumps[:, result.jumps.shape[1] - ngroups :, :npixels]
-    flags = inputs.groupdq[:, :, window.rows, window.columns].astype(np.uint8, copy=False)
-    here = outputs.groupdq[:, :, window.rows, window.columns]
-    np.bitwise_or(flags, jumps.reshape(flags.shape), out=here)
+    flags = outputs.groupdq[:, :, window.rows, window.columns]
+    jumps = result.jumps[:, result.jumps.shape[1] - flags.shape[1] :, :npixels].reshape(flags.shape)
+    number = int(np.count_nonzero(jumps & ~flags))
+    flags |= jumps
     if found is not None:
-        here |= (found[..., :npixels] & np.uint8(dq.SATURATED)).reshape(flags.shape)
+        flags |= (found[..., :npixels] & np.uint8(dq.SATURATED)).reshape(flags.shape)
+    return number

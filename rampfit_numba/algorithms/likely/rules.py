@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from rampfit_numba.algorithms.corrections import ReadRules
-    from rampfit_numba.algorithms.likely.read_pattern import ReadPattern
+    from rampfit_numba.algorithms.read_pattern import ReadPattern
 
 
 class LikelyRules(NamedTuple):

@@ -23,7 +23,7 @@ from rampfit_numba.kernels.likely.columns import (
 )
 
 if TYPE_CHECKING:
-    from rampfit_numba.algorithms.likely.read_pattern import ReadPattern
+    from rampfit_numba.algorithms.read_pattern import ReadPattern
 
 
 def difference_table(pattern: ReadPattern) -> np.ndarray:

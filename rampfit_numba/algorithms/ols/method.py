@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rampfit_numba.algorithms.method import Kernels, Method, Plan, Results
+from rampfit_numba.algorithms.ols.general import (
+    GeneralRules,
+    fit_general_rows,
+    is_general,
+    make_general_rules,
+)
 from rampfit_numba.algorithms.ols.plan import make_plan
 from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
 from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.ols.weighting import find_exponents
 from rampfit_numba.algorithms.rows import one_pixel
+from rampfit_numba.kernels.ols.general import GeneralSettings, GeneralTimes
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.kernels.ols.settings import Settings
 
@@ -21,15 +29,24 @@ if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
 
-#: Variants of the kernels: for ramps of more than `MOST_IN_BYTES` groups, with the fits of the segments, and with the
-#: chi-squares.
-_LONG, _FITOPT, _CHISQ = "long", "fitopt", "chisq"
+#: Variants of the kernels: for ramps of more than `MOST_IN_BYTES` groups, with the fits of the segments, with the
+#: chi-squares, and for what the pipeline does not know.
+_LONG, _FITOPT, _CHISQ, _GENERAL = "long", "fitopt", "chisq", "general"
 
 
 class _Ols:
     def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs) -> Plan:
         found = make_plan(exposure, options, inputs.data, inputs.groupdq)
         rules = found.rules
+        if is_general(exposure, options):
+            general = make_general_rules(exposure, options, rules)
+            return Plan(
+                inputs if found.use_zeroframe else inputs._replace(zeroframe=None),
+                partial(fit_general_rows, rules=general),
+                Kernels(options.algorithm, (_GENERAL,)),
+                None,
+                found.nothing_to_fit,
+            )
         long = rules.stop_kept - rules.first_kept > MOST_IN_BYTES
         variant = (_LONG,) * long + (_FITOPT,) * options.save_opt + (_CHISQ,) * options.chisq
         return Plan(
@@ -66,10 +83,14 @@ class _Ols:
         return plan.nothing_to_fit
 
     def kernels(self, algorithm: str) -> list[Kernels]:
-        variants = product(*(((), (name,)) for name in (_LONG, _FITOPT, _CHISQ)))
-        return [Kernels(algorithm, long + fitopt + chisq) for long, fitopt, chisq in variants]
+        choices = product(*(((), (name,)) for name in (_LONG, _FITOPT, _CHISQ)))
+        variants = [long + fitopt + chisq for long, fitopt, chisq in choices]
+        return [Kernels(algorithm, variant) for variant in (*variants, (_GENERAL,))]
 
     def fit_smallest(self, kernels: Kernels) -> None:
+        if _GENERAL in kernels.variant:
+            _fit_general()
+            return
         ngroups = MOST_IN_BYTES + 1 if _LONG in kernels.variant else 3
         settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=True, clear_first_jump=False)
         rules = Rules(settings, 0, ngroups, 0, ngroups - 1, dropped_good=False)
@@ -84,6 +105,25 @@ class _Ols:
             degrees = [np.empty_like(like, np.int32) for like in (plane, cube)]
             wanted = wanted._replace(chisq=plane.copy(), chisq_ints=cube.copy(), dof=degrees[0], dof_ints=degrees[1])
         fit_rows(inputs, wanted, rules)
+
+
+def _fit_general() -> None:
+    inputs, plane, cube = one_pixel(3)
+    times = np.array([1.0, 2.0, 3.0])
+    settings = GeneralSettings(
+        0,
+        3,
+        1.0,
+        suppress_one_group=True,
+        clear_first_jump=False,
+        interpolated=False,
+        reference_errors=False,
+    )
+    rules = GeneralRules(settings, GeneralTimes(times, times, times, times, 1.0, 1.0), find_exponents("uniform"), 0, 2)
+    planes = [np.empty_like(like) for like in [*[plane] * 4, *[cube] * 4]]
+    dq, dq_ints = np.empty(plane.shape, np.uint32), np.empty(cube.shape, np.uint32)
+    outputs = [*planes[:4], dq, *planes[4:], dq_ints]
+    fit_general_rows(inputs, RowOutputs(*outputs), rules)
 
 
 METHOD: Final[Method] = _Ols()

@@ -1,8 +1,8 @@
-"""Tiles of an exposure for the likelihood fits, copied to buffers that stay in the cache."""
+"""Tiles of an exposure, copied to buffers that stay in the cache: for kernels that do not read in place."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -10,16 +10,32 @@ from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import Corrector
 from rampfit_numba.algorithms.rows import RowInputs, Window, Windows, fill, fitting_pixels
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.likely.arrays import Tile
+from rampfit_numba.kernels.tiles import Tile
 
 if TYPE_CHECKING:
-    from rampfit_numba.algorithms.likely.rules import LikelyRules
+    from rampfit_numba.algorithms.corrections import ReadRules
+
+
+class TileRules(Protocol):
+    """What a loader must know of the rules of a fit: the groups that may be used, and what is done with raw reads."""
+
+    @property
+    def first_used(self) -> int:
+        """Groups before it count as DO_NOT_USE."""
+
+    @property
+    def last_used(self) -> int:
+        """Groups after it count as DO_NOT_USE."""
+
+    @property
+    def reads(self) -> ReadRules | None:
+        """Corrections; None: none."""
 
 
 class TileLoader:
     """Copies tiles of the inputs into buffers that are allocated once: a tile is valid until the next one is loaded."""
 
-    def __init__(self, inputs: RowInputs, rules: LikelyRules) -> None:
+    def __init__(self, inputs: RowInputs, rules: TileRules) -> None:
         self._inputs = inputs
         self._rules = rules
         nints, ngroups, nrows, ncols = inputs.data.shape
@@ -35,8 +51,11 @@ class TileLoader:
         self._readnoise, self._gain = np.ones(most, np.float32), np.ones(most, np.float32)
         self._dark = np.zeros(most, np.float32)
 
-    def load(self, window: Window) -> Tile:
-        """Copy the inputs at `window`, with native byte order and with the flags that follow from the rules alone."""
+    def load(self, window: Window, groupdq: np.ndarray | None = None) -> Tile:
+        """Copy the inputs at `window`, with native byte order and with the flags that follow from the rules alone.
+
+        `groupdq` are the flags of its groups, where they were read already.
+        """
         inputs, rules = self._inputs, self._rules
         nints, ngroups = self._shape
         npixels = window.shape[0] * window.shape[1]
@@ -52,7 +71,9 @@ class TileLoader:
             (inputs.dark, self._dark, 0),
         )
         _fill(samples, inputs.data[:, :, window.rows, window.columns], 0)
-        _fill(flags, inputs.groupdq[:, :, window.rows, window.columns], dq.DO_NOT_USE)
+        if groupdq is None:
+            groupdq = inputs.groupdq[:, :, window.rows, window.columns]
+        _fill(flags, groupdq, dq.DO_NOT_USE)
         if self._corrector is not None:
             self._corrector.correct(samples, flags, window)
         if inputs.zeroframe is not None:

@@ -4,6 +4,7 @@ The calls go to two worker processes, from arrays of alternating shapes and from
 which start the workers and fill what is kept from call to call, nothing may grow. Exit status 1 if something did.
 """
 
+# ruff: noqa: T201  (a script prints)
 from __future__ import annotations
 
 import argparse

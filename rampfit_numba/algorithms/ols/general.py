@@ -1,0 +1,142 @@
+"""Plan and rows of straight-line fits that the pipeline does not know: other weights, uneven times, other errors."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rampfit_numba.algorithms.ols.weighting import Exponents, find_exponents
+from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
+from rampfit_numba.algorithms.tiles import TileLoader
+from rampfit_numba.kernels.ols.general import GeneralSettings, GeneralTimes, fit_general_tile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rampfit_numba.algorithms.corrections import ReadRules
+    from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+    from rampfit_numba.algorithms.rows import RowInputs
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.options import FitOptions
+
+log = logging.getLogger(__name__)
+
+_PLANES = 4
+
+
+class GeneralRules(NamedTuple):
+    """What holds for every pixel of an exposure.
+
+    Attributes
+    ----------
+    settings : GeneralSettings
+    times : GeneralTimes
+    exponents : Exponents
+    first_used, last_used : int
+        Groups outside this inclusive range count as DO_NOT_USE.
+    reads : ReadRules or None
+        What is to be done with raw reads.
+    """
+
+    settings: GeneralSettings
+    times: GeneralTimes
+    exponents: Exponents
+    first_used: int
+    last_used: int
+    reads: ReadRules | None = None
+
+
+def is_general(exposure: Exposure, options: FitOptions) -> bool:
+    """Tell whether a fit is not one of the pipeline's."""
+    return not exposure.evenly_read or options.weighting != "optimal" or options.errors == "weights"
+
+
+def make_general_rules(exposure: Exposure, options: FitOptions, rules: Rules) -> GeneralRules:
+    """Return the rules of an exposure, given those that the pipeline's fit would have.
+
+    Raises
+    ------
+    ValueError
+        What is asked for exists for evenly spaced groups, or for the pipeline's weighting, only.
+    """
+    even = exposure.evenly_read
+    if options.save_opt:
+        raise ValueError(
+            "save_opt: the optional results are those of the pipeline's fit: optimal weighting, its errors, and evenly "
+            "spaced groups"
+        )
+    if options.chisq:
+        raise ValueError(
+            "chisq: with 'ols' there are chi-squares of the pipeline's fit only: optimal weighting, its errors, and "
+            "evenly spaced groups; the likelihood fits have them for any times"
+        )
+    if options.errors == "reference" and not even:
+        raise ValueError("errors: 'reference' is defined for evenly spaced groups only; expected 'weights' or None")
+    times = exposure.read_times or even_read_times(
+        exposure.ngroups, exposure.frame_time, exposure.nframes, exposure.groupgap, exposure.drop_frames1
+    )
+    pattern = read_pattern(times)
+    group_time = rules.settings.group_time
+    first = rules.first_kept
+    if even:
+        if exposure.read_times is not None and exposure.ngroups > 1:
+            group_time = float((pattern.mean_t[-1] - pattern.mean_t[0]) / (exposure.ngroups - 1))
+        mean = pattern.mean_t[0] + group_time * np.arange(exposure.ngroups)
+        tau = pattern.tau - pattern.mean_t + mean
+        lone, alone, zeroframe = (
+            np.full(mean.size, group_time),
+            rules.settings.one_group_time,
+            rules.settings.frame_time,
+        )
+    else:
+        mean, tau, lone = pattern.mean_t, pattern.tau, pattern.mean_t
+        alone, zeroframe, group_time = float(mean[first]), float(np.atleast_1d(times[0])[0]), float("nan")
+    settings = GeneralSettings(
+        first_kept=first,
+        stop_kept=rules.stop_kept,
+        group_time=group_time,
+        suppress_one_group=rules.settings.suppress_one_group,
+        clear_first_jump=rules.settings.clear_first_jump,
+        interpolated=options.weighting == "interpolated",
+        reference_errors=options.errors == "reference",
+    )
+    reads = pattern.reads.astype(np.float64)
+    return GeneralRules(
+        settings,
+        GeneralTimes(mean, tau, reads, lone, alone, zeroframe),
+        find_exponents(options.weighting),
+        rules.first_used,
+        rules.last_used,
+        rules.reads,
+    )
+
+
+def fit_general_rows(inputs: RowInputs, outputs: RowOutputs, rules: GeneralRules) -> bool:
+    """Fit all ramps of `inputs` into `outputs`, the planes of rate and rateints, and return True.
+
+    Parameters
+    ----------
+    inputs : RowInputs
+        Not modified.
+    outputs : RowOutputs
+        Written whole.
+    rules : GeneralRules
+    """
+    loader = TileLoader(inputs, rules)
+    nints = inputs.data.shape[0]
+    bounds, exponents, _ = rules.exponents
+    for window in loader.windows:
+        tile = loader.load(window)
+        size = tile.pixeldq.size
+        rate, rateints = np.empty((_PLANES, size), np.float32), np.empty((_PLANES, nints, size), np.float32)
+        rate_dq, rateints_dq = np.empty(size, np.uint32), np.empty((nints, size), np.uint32)
+        with np.errstate(all="ignore"):  # where nothing is compiled
+            fit_general_tile(tile, rules.times, rules.settings, bounds, exponents, rate, rate_dq, rateints, rateints_dq)
+        npixels = window.shape[0] * window.shape[1]
+        planes = (*rate, rate_dq, *rateints, rateints_dq)
+        outputs_here: Iterable[Any] = outputs[: len(planes)]  # those of fitopt are None
+        for output, plane in zip(outputs_here, planes, strict=True):
+            output[..., window.rows, window.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *window.shape)
+    return True
