@@ -104,7 +104,7 @@ class Exposure:
     read_times : sequence, optional
         Explicit times of the frames since the reset, in s: a number or a sequence of numbers per group, rising from
         group to group. They are what every algorithm goes by: where they are even, `group_time`, `frame_time`,
-        `nframes` and `groupgap` become what follows from them. OLS takes evenly spaced groups only.
+        `nframes` and `groupgap` become what follows from them. They need not be evenly spaced.
     average_dark_current : array_like, shape (nrows, ncols), optional
         Average dark current that was subtracted, in DN/s (see `dark_current_unit`); the fit needs its photon noise.
         None: zero.

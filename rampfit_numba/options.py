@@ -48,6 +48,9 @@ class FitOptions:
     pedestal : (float, float), optional
         ``"likely_joint"`` only: mean and standard deviation, in DN, of the signal that a ramp has at time zero. It
         gives a rate to ramps with one good group.
+    readnoise_kind : {"cds", "single"}
+        What the read noise is that of: the difference of two frames (CDS), as JWST's reference files have it, or a
+        single frame, which is smaller by the square root of two.
     weighting : {"optimal", "uniform", "interpolated"}, float, or sequence of (float, float)
         ``"ols"`` only: how the groups of a segment are weighted, by the distance from its middle to the power of an
         exponent. ``"optimal"``: the pipeline's, whose exponent rises in steps with the signal-to-noise ratio of the
@@ -57,9 +60,6 @@ class FitOptions:
         ``"ols"`` only: errors that follow from the weights that were used, or those of the pipeline's formulas. None:
         the pipeline's for the pipeline's weighting of evenly spaced groups, and what follows from the weights for all
         else.
-    readnoise_kind : {"cds", "single"}
-        What the read noise is that of: the difference of two frames (CDS), as JWST's reference files have it, or a
-        single frame, which is smaller by the square root of two.
 
     Raises
     ------

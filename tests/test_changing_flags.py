@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rampfit_numba import Exposure, fit_ramps
+from rampfit_numba import Exposure, RampFitWarning, fit_ramps
 from tests.scripts import LINUX
 
 SHAPE = (2, 40, 16, 32)
@@ -105,6 +105,7 @@ def test_flags_that_stay_are_none():
         with ThreadPoolExecutor(2) as threads:
             fit = fit_ramps(Exposure(data, flags, 2.5), 14.0, 5.5, save_opt=True, executor=threads, maximum_cores=2)
         assert fit.fitopt is not None
-    fit = fit_ramps(Exposure(data[..., :1], np.ones_like(flags[..., :1]), 2.5), 14.0, 5.5, save_opt=True)
+    with pytest.warns(RampFitWarning, match="no ramp can be fitted"):
+        fit = fit_ramps(Exposure(data[..., :1], np.ones_like(flags[..., :1]), 2.5), 14.0, 5.5, save_opt=True)
     assert fit.fitopt is not None
     assert fit.fitopt.slope.shape[1] == 0

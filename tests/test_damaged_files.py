@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from rampfit_numba import Exposure, RampFileError, fit_ramps, read_exposure, read_reference
+from rampfit_numba import Exposure, RampFileError, RampFitWarning, fit_ramps, read_exposure, read_reference
 from rampfit_numba.io import hdus
 from tests.make_files import ramp_hdulist, reference_hdulist, save, to_bytes
 from tests.scripts import LINUX
@@ -183,6 +183,15 @@ def test_arrays_that_stand_elsewhere_are_not_fetched(tmp_path, monkeypatch, plac
     monkeypatch.setattr(asdf, "open", lambda *_, **__: pytest.fail("it was opened"))
     with pytest.raises(RampFileError, match=f"an array is said to stand elsewhere: '{place}'"):
         read_exposure(path)
+
+
+def test_arrays_in_extensions_of_the_same_file_are_as_data_models_write_them(tmp_path):
+    array = "!core/ndarray-1.0.0 {source: 'fits:SCI,1', datatype: float32, byteorder: big, shape: [2, 5, 4, 6]}"
+    times = ", ".join(f"[{2.0 * (group + 1)}]" for group in range(SHAPE[1]))
+    path = with_tree(tmp_path / "x.fits", f"data: {array}\nmeta: {{exposure: {{read_times: [{times}]}}}}")
+    with pytest.warns(RampFitWarning, match="read_times"):  # they are not those of TGROUP
+        exposure = read_exposure(path)
+    assert exposure.read_times == tuple((2.0 * (group + 1),) for group in range(SHAPE[1]))
 
 
 def test_a_tree_that_repeats_itself_without_end_is_refused(tmp_path):

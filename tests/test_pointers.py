@@ -181,7 +181,7 @@ def test_copies_stay_within_their_count():
 
 @pytest.mark.skipif(not CHECKED, reason="copies are checked with NUMBA_BOUNDSCHECK=1 and in plain Python only")
 def test_copies_beyond_an_array_are_refused_where_bounds_are_checked():
-    """Also those that end up in another plane of the same array."""
+    """Also those that run over from one plane of an array into the next."""
     row, memory = np.arange(8, dtype=np.float32), np.full((2, 1, 6), GUARD, np.float32)
     (start, after), spans = addresses(memory), spans_of(memory)
     start, after = int(start), int(after)
@@ -190,9 +190,9 @@ def test_copies_beyond_an_array_are_refused_where_bounds_are_checked():
             from_python(copy_out)(address, row, count, spans)
         with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
             from_python(copy_in)(row, address, count, spans)
-    for element in (-1, 6):
+    for begin, element in ((start, -1), (after, 6)):
         with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
-            from_python(put)(after, element, row, 3, spans)
+            from_python(put)(begin, element, row, 3, spans)
     assert (memory == GUARD).all()
 
 

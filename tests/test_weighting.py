@@ -263,5 +263,5 @@ def test_the_example_of_the_docs_runs():
     text = (Path(__file__).resolve().parents[1] / "docs" / "weighting.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     names = {}
-    exec(code.replace("32", str(fewer(32, 3))), names)  # noqa: S102  (our own text)
+    exec(code.replace("32, 32", f"{fewer(32, 3)}, 3"), names)  # noqa: S102  (our own text)
     assert (names["uniform"].rate.data != names["pipeline"].rate.data).any()

@@ -66,6 +66,8 @@ class _Node:
         if self._key is None:
             self._key = value
             return
-        if self._array and self._key == "source" and not value.lstrip("-").isdecimal():
+        # A number is a block behind the tree; "fits:SCI,1" is an extension of this file: data models write that.
+        inside = value.lstrip("-").isdecimal() or value.startswith("fits:")
+        if self._array and self._key == "source" and not inside:
             raise ValueError(f"an array is said to stand elsewhere: {value[:60]!r}")
         self._key = None

@@ -20,6 +20,9 @@ SLOPE, ERR, VAR_POISSON, VAR_RNOISE = range(4)
 #: Rows of the sums over segments: those of the slopes and of the weights, and of the variances.
 _SLOPES, _WEIGHTS, _OF_POISSON, _OF_READ, _INVERSE_POISSON, _INVERSE_TOTAL = range(6)
 _SUMS = 6
+#: Elements of what is kept of the last weights: see :func:`_weigh`.
+_BEGIN, _LENGTH, _POWER, _READ, _PHOTON, _REFERENCE_READ, _REFERENCE_PHOTON = range(7)
+_KEPT = 7
 
 _D8, _S8, _J8, _P8 = (np.uint8(bit) for bit in (dq.DO_NOT_USE, dq.SATURATED, dq.JUMP_DET, dq.PERSISTENCE))
 _NOT_P8, _NOT_J8 = np.uint8(0xFF ^ dq.PERSISTENCE), np.uint8(0xFF ^ dq.JUMP_DET)
@@ -99,6 +102,7 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
     lone, words, partly = np.empty(nints, np.float64), np.empty(nints, np.uint32), np.empty(nints, np.uint32)
     segments, weights = np.empty((2, ngroups), np.int64), np.empty((2, ngroups), np.float64)
     here, total = np.empty(_SUMS, np.float64), np.empty(_SUMS, np.float64)
+    kept = np.zeros(_KEPT, np.float64)
     for i in range(nints):
         for block in range(0, npixels, LANES):
             flag_non_finite(tile.bits[i], tile.flags[i], block)
@@ -117,7 +121,7 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
                 flags[i, g] = tile.flags[i, g, pixel]
             zeroframe = tile.zeroframe[i, pixel] if tile.zeroframe.shape[1] > 0 else np.float32(0)
             words[i], lone[i], partly[i] = _take_stock(d[i], flags[i], zeroframe, times, settings)
-            median += _median_rate(d[i], flags[i], lone[i], times, settings, weights[0])
+            median += _median_rate(d[i], flags[i], lone[i], times, settings, weights[1])
             any_flags |= words[i] & _JP
         dark = np.float64(tile.dark[pixel])
         photon = (median / nints + dark if median > 0 else dark) / gain
@@ -145,6 +149,7 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
                     bounds,
                     exponents,
                     weights,
+                    kept,
                     here,
                 )
             for row in range(_SUMS):
@@ -275,14 +280,24 @@ def _exponent(signal, interpolated, bounds, exponents):
 
 
 @jit
-def _weigh(d, begin, n, read, gain, times, settings, bounds, exponents, weights):
-    """Find what each sample of a segment of two or more groups counts in the slope: row 0 of `weights`, in 1/s."""
+def _power(d, begin, n, read, gain, times, settings, bounds, exponents):
+    """Return the exponent of the weights of a segment of two or more groups."""
     last = begin + n - 1
     step = (d[last] - d[begin]) * gain
     noise = read * (gain * gain) * 0.5 * (1.0 / times.reads[begin] + 1.0 / times.reads[last])
     variance = noise + step
     signal = step / np.sqrt(variance) if variance > 0 else 0.0
-    power = _exponent(signal, settings.interpolated, bounds, exponents)
+    return _exponent(signal, settings.interpolated, bounds, exponents)
+
+
+@jit
+def _weigh(begin, n, power, times, settings, weights, kept):
+    """Find what each sample of a segment of two or more groups counts in the slope: row 0 of `weights`, in 1/s.
+
+    Row by row of `kept`: what they are found for, so that the next ramp of the same need not find them again; and the
+    variances that follow, for read and photon noise of 1, and the two of the pipeline.
+    """
+    last = begin + n - 1
     middle, half = 0.5 * (times.mean[begin] + times.mean[last]), 0.5 * (times.mean[last] - times.mean[begin])
     total, moment = 0.0, 0.0
     for k in range(n):
@@ -304,18 +319,38 @@ def _weigh(d, begin, n, read, gain, times, settings, bounds, exponents, weights)
         spread += weights[0, k] * (weights[1, k] * weights[1, k])
     for k in range(n):
         weights[0, k] *= weights[1, k] / (spread * half)
+    origin = times.mean[begin]
+    of_read, of_photon, before = 0.0, 0.0, 0.0
+    total, moment, square = 0.0, 0.0, 0.0
+    for k in range(n):
+        factor, g = weights[0, k], begin + k
+        time, tau, number = times.mean[g] - origin, times.tau[g] - origin, times.reads[g]
+        of_read += factor * factor / number
+        of_photon += factor * (factor * tau + 2.0 * before)
+        before += factor * time
+        total += number
+        moment += number * time
+        square += number * time * time
+    reference_read, reference_photon = 1.0 / (square - moment * moment / total), of_photon
+    group_time = settings.group_time
+    if group_time > 0:
+        length = np.float64(n)
+        cubic = length * length * length - length
+        reference_read = 12.0 / (times.reads[begin] * group_time * group_time * cubic)
+        reference_photon = 1.0 / (group_time * (length - 1.0))
+    kept[_BEGIN], kept[_LENGTH], kept[_POWER] = begin, n, power
+    kept[_READ], kept[_PHOTON] = of_read, of_photon
+    kept[_REFERENCE_READ], kept[_REFERENCE_PHOTON] = reference_read, reference_photon
 
 
 @jit
-def _add_segment(d, begin, n, lone, photon, read, gain, times, settings, bounds, exponents, weights, sums):
+def _add_segment(d, begin, n, lone, photon, read, gain, times, settings, bounds, exponents, weights, kept, sums):
     """Fit a segment and add it to the sums of its integration.
 
     Segments are weighted as in the pipeline: by the read noise of an unweighted fit.
     """
-    group_time = settings.group_time
-    even = group_time > 0
-    reads = times.reads[begin]
     if n == 1:
+        reads = times.reads[begin]
         time = lone if lone > 0 else times.lone[begin]
         # Group 0 of single frames is itself a zeroframe.
         single = lone > 0 and lone == times.zeroframe
@@ -324,28 +359,14 @@ def _add_segment(d, begin, n, lone, photon, read, gain, times, settings, bounds,
         of_photon, of_read = photon * tau / (time * time), read / ((1.0 if single else reads) * time * time)
         reference_read, reference_photon = 2.0 * read / (reads * time * time), photon / time
     else:
-        _weigh(d, begin, n, read, gain, times, settings, bounds, exponents, weights)
-        origin = times.mean[begin]
-        slope, of_read, of_photon, before = 0.0, 0.0, 0.0, 0.0
-        total, moment, square = 0.0, 0.0, 0.0
+        power = _power(d, begin, n, read, gain, times, settings, bounds, exponents)
+        if kept[_BEGIN] != begin or kept[_LENGTH] != n or kept[_POWER] != power:
+            _weigh(begin, n, power, times, settings, weights, kept)
+        slope, first = 0.0, d[begin]
         for k in range(n):
-            factor, g = weights[0, k], begin + k
-            time, tau, number = times.mean[g] - origin, times.tau[g] - origin, times.reads[g]
-            slope += factor * (d[g] - d[begin])
-            of_read += factor * factor / number
-            of_photon += factor * (factor * tau + 2.0 * before)
-            before += factor * time
-            total += number
-            moment += number * time
-            square += number * time * time
-        of_read, of_photon = of_read * read, of_photon * photon
-        if even:
-            length = np.float64(n)
-            reference_read = 12.0 * read / (reads * group_time * group_time * (length * length * length - length))
-            reference_photon = photon / (group_time * (length - 1.0))
-        else:
-            reference_read = read / (square - moment * moment / total)
-            reference_photon = of_photon
+            slope += weights[0, k] * (d[begin + k] - first)
+        of_read, of_photon = kept[_READ] * read, kept[_PHOTON] * photon
+        reference_read, reference_photon = kept[_REFERENCE_READ] * read, kept[_REFERENCE_PHOTON] * photon
     weight = 1.0 / reference_read
     sums[_SLOPES] += slope * weight
     sums[_WEIGHTS] += weight
