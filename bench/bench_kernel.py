@@ -31,7 +31,7 @@ from reporting import Report, Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OURS, THEIRS, LIMIT = "this package", "stcal", "limit"
+OURS, THEIRS, LIMIT, CHISQ = "this package", "stcal", "limit", "chisq"
 IMAGE = (1024, 1032)
 EXPOSURES = (
     STANDARD,
@@ -44,6 +44,8 @@ EXPOSURES = (
     Exposed("500x6", "", (500, 6, 64, 512)),
     Exposed("2048", "", (1, 10, 2048, 2048)),
 )
+# Exposures that are also fitted with chi-squares.
+CHISQ_OF = ("2x20", "hits")
 # What the README shows.
 GIST = ("2x20", "hits", "save_opt")
 
@@ -103,9 +105,23 @@ def compare(exposed: Exposed, repeats: int, *, save_opt: bool) -> tuple[dict[str
     return times, f"{flagged:.1%} of the ramps flagged; {(case.data.nbytes + case.groupdq.nbytes) / MIB:.0f} MiB"
 
 
+def compare_chisq(exposed: Exposed, repeats: int) -> dict[str, Times]:
+    """Time fits without and with the chi-squares."""
+    from rampfit_numba import fit_ramps
+
+    simulation = exposed.simulate()
+    arguments = (simulation.exposure, simulation.readnoise, simulation.gain)
+    contenders = [
+        Contender(OURS, lambda: fit_ramps(*arguments)),
+        Contender(CHISQ, lambda: fit_ramps(*arguments, chisq=True)),
+    ]
+    warm_up(contenders)
+    return interleave(contenders, repeats)
+
+
 def main() -> None:
     """Compare on all exposures, one at a time."""
-    choices = [*(exposed.name for exposed in EXPOSURES), "save_opt"]
+    choices = [*(exposed.name for exposed in EXPOSURES), "save_opt", *(f"chisq_{name}" for name in CHISQ_OF)]
     only = ("--only", {"nargs": "+", "choices": choices, "default": choices, "help": "only these exposures"})
     arguments = parse_arguments(__doc__ or "", 7, only)
     if arguments.only != choices:
@@ -135,6 +151,22 @@ def main() -> None:
             seconds = [f"{duration(t.minimum, 's')} s" for t in (ours, theirs)]
             report.gist.append([f"{label}, one core", *seconds, f"{theirs.minimum / ours.minimum:.0f}x"])
         print(f"{label} ({described}): {table.rows[-1]}", flush=True)
+    chisq_table = Table(
+        "Chi-squares of the samples (chisq=True), one core, whole calls: ms, minimum (median)",
+        ["exposure", "without", "with", "with / without"],
+    )
+    for exposed in EXPOSURES:
+        key = f"chisq_{exposed.name}"
+        if key not in arguments.only:
+            continue
+        shown = exposed.shrunk(quick=arguments.quick)
+        times = compare_chisq(shown, arguments.repeats)
+        label = ", ".join(filter(None, [shape_text(shown.shape), exposed.kind if exposed is not STANDARD else ""]))
+        chisq_table.rows.append([label, times[OURS].text(), times[CHISQ].text(), times[CHISQ].ratio(times[OURS])])
+        report.keep(key, times)
+        print(f"{label}: {chisq_table.rows[-1]}", flush=True)
+    if chisq_table.rows:
+        report.tables.append(chisq_table)
     print()
     report.finish()
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.algorithms.method import Results
+from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import FitOpt, RampFit, Rate, RateInts, plane_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rampfit_numba.engine.memory_pool import Allocator
-    from rampfit_numba.registry import Algorithm
+    from rampfit_numba.options import FitOptions
 
     MakeAllocator = Callable[[int, int], Allocator]
 
@@ -27,7 +28,7 @@ _MOST_WORK = 100_000
 
 
 def allocate_results(
-    shape: tuple[int, int, int, int], algorithm: Algorithm, out: RampFit | None, allocator: MakeAllocator
+    shape: tuple[int, int, int, int], options: FitOptions, out: RampFit | None, allocator: MakeAllocator
 ) -> Results:
     """Return the arrays for an exposure's results, without the fits of the segments.
 
@@ -35,7 +36,7 @@ def allocate_results(
     ----------
     shape : tuple of int
         Of the exposure: (nints, ngroups, nrows, ncols).
-    algorithm : Algorithm
+    options : FitOptions
     out : RampFit or None
         An earlier result whose arrays are to be used again.
     allocator : callable
@@ -47,17 +48,18 @@ def allocate_results(
         An array of `out` cannot be used.
     """
     if out is not None:
-        return _reuse(shape, algorithm, out)
+        return _reuse(shape, options, out)
     image, cube = shape[2:], (shape[0], *shape[2:])
-    types = plane_types(algorithm.own_planes)
+    types = plane_types(options.own_planes)
 
     def empty(planes: tuple[int, ...]) -> Callable[..., np.ndarray]:
         return allocator(len(types) * math.prod(planes) * _SAMPLE, len(types)).empty
 
     # Apart: who keeps the rate alone does not keep the memory of the integrations.
-    rate = Rate.allocate(*image, own_planes=algorithm.own_planes, empty=empty(image))
-    rateints = RateInts.allocate(*cube, own_planes=algorithm.own_planes, empty=empty(cube))
-    flags = allocator(math.prod(shape), 1).empty(shape, np.uint8) if algorithm.finds_jumps else None
+    rate = Rate.allocate(*image, own_planes=options.own_planes, empty=empty(image))
+    rateints = RateInts.allocate(*cube, own_planes=options.own_planes, empty=empty(cube))
+    finds_jumps = ALGORITHMS[options.algorithm].finds_jumps
+    flags = allocator(math.prod(shape), 1).empty(shape, np.uint8) if finds_jumps else None
     return Results(rate, rateints, None, flags)
 
 
@@ -69,12 +71,12 @@ def allocate_fitopt(shape: tuple[int, int, int, int], nsegments: int, njumps: in
     return FitOpt.allocate(nints, nsegments, njumps, nrows, ncols, zeros=zeros)
 
 
-def _reuse(shape: tuple[int, int, int, int], algorithm: Algorithm, out: RampFit) -> Results:
+def _reuse(shape: tuple[int, int, int, int], options: FitOptions, out: RampFit) -> Results:
     """Return the arrays of an earlier result, if this one's fit in there."""
     if not isinstance(out, RampFit):
         raise TypeError(f"out: expected a RampFit; got {type(out).__name__}")
     image, cube = shape[2:], (shape[0], *shape[2:])
-    types = plane_types(algorithm.own_planes)
+    types = plane_types(options.own_planes)
     for kind, planes, expected in (("rate", out.rate, image), ("rateints", out.rateints, cube)):
         for name, dtype in types.items():
             _check_array(f"out.{kind}.{name}", getattr(planes, name), expected, dtype)
@@ -83,15 +85,16 @@ def _reuse(shape: tuple[int, int, int, int], algorithm: Algorithm, out: RampFit)
     rate, rateints = out.rate, out.rateints
     if any(getattr(planes, name) is not None for planes in (rate, rateints) for name in unused):
         rate, rateints = replace(rate, **unused), replace(rateints, **unused)
-    if algorithm.finds_jumps:
+    finds_jumps = ALGORITHMS[options.algorithm].finds_jumps
+    if finds_jumps:
         _check_array("out.groupdq", out.groupdq, shape, np.dtype(np.uint8))
-    return Results(rate, rateints, None, out.groupdq if algorithm.finds_jumps else None)
+    return Results(rate, rateints, None, out.groupdq if finds_jumps else None)
 
 
 def _check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     expected = f"{name}: expected a writeable array of {dtype}, shape {shape} as the exposure"
     if array is None:
-        raise ValueError(f"{expected}; got None, as results of another algorithm have it")
+        raise ValueError(f"{expected}; got None, as results of another algorithm, or without chisq, have it")
     if array.shape != shape or array.dtype != dtype or not array.flags.writeable:
         raise ValueError(f"{expected}; got {array.dtype}, shape {array.shape}")
 

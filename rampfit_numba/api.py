@@ -64,6 +64,7 @@ def fit_ramps(
     readnoise_kind: str = "cds",
     weighting: str | float | Sequence[tuple[float, float]] = "optimal",
     errors: str | None = None,
+    chisq: bool = False,
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: bool | Job = False,
@@ -107,6 +108,10 @@ def fit_ramps(
     errors : {"weights", "reference"}, optional
         ``"ols"`` only: errors that follow from the weights, or those of the pipeline's formulas whatever the weights
         are. None: the pipeline's for optimal weights of evenly spaced groups, else what follows from the weights.
+    chisq : bool
+        Also return the chi-square of the samples around the lines of the segments, and its degrees of freedom, in
+        rate and rateints. The likelihood fits always do. For ``"ols"`` only with optimal weights, the pipeline's errors
+        and evenly spaced groups.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
@@ -121,7 +126,8 @@ def fit_ramps(
     Returns
     -------
     RampFit
-        Rates in DN/s, variances in (DN/s)^2; of the likelihood fits also chi-squares and the flags of the jumps found.
+        Rates in DN/s, variances in (DN/s)^2; with `chisq`, and of the likelihood fits, also chi-squares; of the latter
+        also the flags of the jumps found.
 
     Raises
     ------
@@ -164,6 +170,7 @@ def fit_ramps(
         readnoise_kind,
         checked_weighting(weighting),
         errors,
+        chisq,
     )
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
@@ -173,7 +180,7 @@ def fit_ramps(
     noise, electrons = _noise_and_gain(readnoise, gain, exposure, options)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     allocator = shared_allocator if usable_kind(executor, workers) == "processes" else private_allocator
-    results = allocate_results(exposure.shape, known, out, allocator)
+    results = allocate_results(exposure.shape, options, out, allocator)
     if out is not None:
         given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS}
         given |= dict(zip(("saturation", "pedestal", "linearity"), _read_planes(exposure), strict=False))

@@ -49,8 +49,8 @@ def warm_up(algorithms: Iterable[str] | None = None, *, progress: bool = False) 
     """Compile the kernels, or load them from the cache, so that the next fit starts at once.
 
     Machine code is kept on disk: for all algorithms this takes about a minute once after an installation, and little
-    later. For OLS it comprises the optional results and ramps of any length, which a fit compiles only when it needs
-    them.
+    later. For OLS it comprises the optional results, the chi-squares and ramps of any length, which a fit compiles only
+    when it needs them.
 
     Parameters
     ----------

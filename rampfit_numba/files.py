@@ -146,9 +146,9 @@ def fit_file(
         Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
     **options
         As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
-        rejection_threshold, pedestal, readnoise_kind, maximum_cores, executor, progress. And ``dark_current_unit``, the
-        unit of the average dark current (AVDRKCUR), ``"DN/s"`` or ``"electron/s"``; without it, its BUNIT, or DN/s as
-        the pipeline's ramp fit takes it.
+        rejection_threshold, pedestal, readnoise_kind, chisq, maximum_cores, executor, progress. And
+        ``dark_current_unit``, the unit of the average dark current (AVDRKCUR), ``"DN/s"`` or ``"electron/s"``; without
+        it, its BUNIT, or DN/s as the pipeline's ramp fit takes it.
 
     Returns
     -------

@@ -60,6 +60,9 @@ class FitOptions:
         ``"ols"`` only: errors that follow from the weights that were used, or those of the pipeline's formulas. None:
         the pipeline's for the pipeline's weighting of evenly spaced groups, and what follows from the weights for all
         else.
+    chisq : bool
+        Also return the chi-square of the samples around the lines of the segments, and its degrees of freedom. The
+        likelihood fits always do. Not with another `weighting` or other `errors` than the pipeline's.
 
     Raises
     ------
@@ -84,6 +87,7 @@ class FitOptions:
     readnoise_kind: str = "cds"
     weighting: Weighting = field(default="optimal", metadata={"who": "weights groups"})
     errors: str | None = field(default=None, metadata={"who": "knows several"})
+    chisq: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, str):
@@ -92,7 +96,7 @@ class FitOptions:
         if algorithm is None:
             raise ValueError(f"algorithm: expected {describe_names()}; got {self.algorithm!r}")
         object.__setattr__(self, "algorithm", algorithm.name)
-        for name in ("suppress_one_group", "save_opt"):
+        for name in ("suppress_one_group", "save_opt", "chisq"):
             value = getattr(self, name)
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name}: expected True or False; got {value!r}")
@@ -117,6 +121,12 @@ class FitOptions:
             object.__setattr__(self, name, int(value))
         if None not in (self.firstgroup, self.lastgroup) and self.firstgroup > self.lastgroup:  # type: ignore[operator]
             raise ValueError(f"firstgroup: expected a group up to lastgroup, {self.lastgroup}; got {self.firstgroup}")
+
+    @property
+    def own_planes(self) -> tuple[str, ...]:
+        """Planes of the rate beside those that every fit returns."""
+        algorithm = ALGORITHMS[self.algorithm]
+        return algorithm.own_planes or (algorithm.chisq_planes if self.chisq else ())
 
     def check_groups(self, ngroups: int) -> None:
         """Refuse a first or last group that an exposure of `ngroups` groups does not have; raises ValueError."""

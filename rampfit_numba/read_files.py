@@ -49,8 +49,8 @@ def fit_reads(
 ) -> FileResult:
     """Fit the exposure in files of plain reads and write its rate, and that of each integration if it has several.
 
-    The products have SCI, ERR, DQ, VAR_POISSON, VAR_RNOISE, of the likelihood fits CHISQ and DOF, and NREADS, the
-    number of reads used.
+    The products have SCI, ERR, DQ, VAR_POISSON, VAR_RNOISE, of the likelihood fits and with ``chisq=True`` CHISQ and
+    DOF, and NREADS, the number of reads used.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def fit_reads(
         As for :func:`rampfit_numba.read_reads` (read_times, frame_time, time_keyword, time_unit, extname,
         reads_per_ramp, skip, reverse, invert, saturation, pedestal, linearity, nframes, groupgap, pixeldq,
         average_dark_current) and for :func:`rampfit_numba.fit_ramps` (suppress_one_group, firstgroup, lastgroup,
-        rejection_threshold, maximum_cores, executor, progress).
+        rejection_threshold, chisq, maximum_cores, executor, progress).
 
     Returns
     -------

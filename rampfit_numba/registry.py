@@ -31,6 +31,8 @@ class Algorithm:
         Those of the options that not every algorithm knows.
     own_planes : tuple of str
         Planes of the rate that not every algorithm returns.
+    chisq_planes : tuple of str
+        Those that it returns only where the option chisq asks for them.
     finds_jumps : bool
         It returns the flags of the groups with the jumps that it found.
     needs_dark_unit : bool
@@ -45,25 +47,33 @@ class Algorithm:
     fewest_groups: int = 1
     own_options: tuple[str, ...] = ()
     own_planes: tuple[str, ...] = ()
+    chisq_planes: tuple[str, ...] = ()
     finds_jumps: bool = False
     needs_dark_unit: bool = False
     optional_product: str = ""
 
 
-_LIKELIHOOD: Final = ("chisq", "dof")
+_CHISQ: Final = ("chisq", "dof")
 
 #: By name, in the order in which they are offered.
 ALGORITHMS: Final = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("ols", "ols", "OLS_C", own_options=("weighting", "errors"), optional_product="fitopt"),
+        Algorithm(
+            "ols",
+            "ols",
+            "OLS_C",
+            own_options=("weighting", "errors"),
+            chisq_planes=_CHISQ,
+            optional_product="fitopt",
+        ),
         Algorithm(
             "likely",
             "likely",
             "LIKELY",
             fewest_groups=4,
             own_options=("rejection_threshold",),
-            own_planes=_LIKELIHOOD,
+            own_planes=_CHISQ,
             finds_jumps=True,
             optional_product="likely_chisq",
         ),
@@ -72,7 +82,7 @@ ALGORITHMS: Final = {
             "likely",
             fewest_groups=4,
             own_options=("rejection_threshold", "pedestal"),
-            own_planes=_LIKELIHOOD,
+            own_planes=_CHISQ,
             finds_jumps=True,
             needs_dark_unit=True,
             optional_product="likely_chisq",

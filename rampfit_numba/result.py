@@ -40,11 +40,12 @@ class Rate:
     var_poisson, var_rnoise : ndarray of float32, shape (nrows, ncols)
         Variance due to photon statistics and to read noise, in (DN/s)^2.
     chisq : ndarray of float32, shape (nrows, ncols), or None
-        Chi-square of the fit; None where the algorithm has none (``"ols"``).
+        Chi-square of the fit; of ``"ols"`` the sum of the segments' that :func:`rampfit_numba.find_segments` lists, or
+        None where ``chisq`` did not ask for it. NaN where the noise is not finite.
     dof : ndarray of int32, shape (nrows, ncols), or None
         Degrees of freedom of `chisq`: differences of neighbouring groups that the fit used, less the rates fitted to
-        them, which are one for each integration, but one for all of them with ``"likely_joint"``; 0 where nothing
-        was fitted. None for ``"ols"``.
+        them, which are one for each integration, but one for all of them with ``"likely_joint"``, and one for each
+        segment with ``"ols"``; 0 where nothing was fitted. None where `chisq` is.
     header : ExposureHeader or None
         The exposure's header.
     """

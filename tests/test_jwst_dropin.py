@@ -12,7 +12,6 @@ from astropy.io import fits
 
 from tests.pipeline import histories, names_in, ramp_model, reference_models, require_pipeline, some_case
 from tests.reference import DQ_FLAGS
-from tests.test_jwst_calls import some_model
 
 require_pipeline()
 
@@ -23,6 +22,7 @@ from stpipe.exceptions import ValidationError  # noqa: E402
 from rampfit_numba import __version__, fit_ramps, read_exposure  # noqa: E402
 from rampfit_numba.jwst import Detector1Pipeline, RampFitStep, ramp_fit, ramp_fit_data  # noqa: E402
 from rampfit_numba.messages import RampFileError  # noqa: E402
+from tests.test_jwst_calls import some_model  # noqa: E402  (skips, too, without the pipeline)
 
 pytestmark = [pytest.mark.jwst, pytest.mark.usefixtures("offline_crds")]
 

@@ -66,7 +66,18 @@ def add_fit_options(parser: Parser) -> None:
         help="likely_joint: signal at time zero in DN, for ramps with one good group",
     )
     add_weighting(fit)
+    add_chisq(fit)
     add_workers(fit)
+
+
+def add_chisq(group: argparse._ArgumentGroup) -> None:
+    """Add ``--chisq``."""
+    group.add_argument(
+        "--chisq",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="ols: also the chi-squares of the samples, CHISQ and DOF (the likelihood fits always have them)",
+    )
 
 
 def add_weighting(fit: argparse._ArgumentGroup) -> None:

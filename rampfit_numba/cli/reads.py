@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rampfit_numba.cli.arguments import add_workers, new_parser
-from rampfit_numba.cli.fit_arguments import as_typed, reference
+from rampfit_numba.cli.fit_arguments import add_chisq, as_typed, reference
 from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _READING = (
 )
 _FITTING = (
     *("algorithm", "readnoise_kind", "suppress_one_group", "firstgroup", "lastgroup", "rejection_threshold"),
-    *("maximum_cores", "executor"),
+    *("chisq", "maximum_cores", "executor"),
 )
 
 
@@ -94,6 +94,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         metavar="SIGMA",
         help="significance from which a jump is flagged (default: about 4.5)",
     )
+    add_chisq(fit)
     add_workers(fit)
     output = parser.add_argument_group("output")
     output.add_argument("--name", default="", metavar="NAME", help="base name of the products (default: first file's)")

@@ -244,12 +244,13 @@ def write_products(
         "likely_chisq": chisq_hdulist,
         "jumps": jumps_hdulist,
     }
+    optional = ALGORITHMS[fit.options.algorithm].optional_product
     paths = product_paths(
         basename,
         output_dir,
-        save_opt=fit.fitopt is not None or (fit.options.save_opt and fit.rate.chisq is not None),
+        save_opt=fit.fitopt is not None or (fit.options.save_opt and optional != "fitopt"),
         save_jumps=save_jumps,
-        optional=ALGORITHMS[fit.options.algorithm].optional_product,
+        optional=optional,
         int_name=int_name,
         opt_name=opt_name,
     )

@@ -3,7 +3,7 @@
 The HDUs, their names and their order are those of the pipeline's data models ImageModel (IFUImageModel), CubeModel and
 RampFitOutputModel, which open them. Differences, all on purpose:
 
-- Rates of the likelihood fits also have CHISQ (and, where it is counted, DOF) behind the planes that the models know.
+- Rates with chi-squares also have CHISQ (and, where it is counted, DOF) behind the planes that the models know.
 
 - The ASDF extension is empty. The input's must not be copied: its tree describes the ramp, and refers to extensions
   that a product does not have. Nothing need stand there: data models fill their metadata from the FITS keywords, and
@@ -30,6 +30,7 @@ from astropy.io import fits
 
 from rampfit_numba._version import __version__
 from rampfit_numba.jumps import find_jumps
+from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import RampFit
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def to_hdulists(fit: RampFit) -> dict[str, fits.HDUList]:
     made = {"rate": rate_hdulist(fit), "rateints": rateints_hdulist(fit)}
     if fit.fitopt is not None:
         made["fitopt"] = fitopt_hdulist(fit)
-    if fit.rate.chisq is not None:
+    if ALGORITHMS[fit.options.algorithm].optional_product == "likely_chisq":
         made["likely_chisq"] = chisq_hdulist(fit)
     return made
 

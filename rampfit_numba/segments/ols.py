@@ -65,9 +65,9 @@ def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> FittedLi
         intercept_err = np.sqrt(fitted.variance_of(of_intercept))
         intercept_err = np.where(lone, slope_err * np.abs(time - start), intercept_err)
         chisq = fitted.chi_square()
+        chisq[~(np.isfinite(photon) & np.isfinite(noise))] = np.nan
         weight = shares(1 / var_rnoise, ramp, flags.shape[0])
     weight[np.isnan(fit.rateints.data[integration, ramps.rows[pixel], ramps.columns[pixel]])] = 0
-    chisq[~np.isfinite(slope_err)] = np.nan
     segments = Segments(
         integration=integration,
         row=ramps.rows[pixel],

@@ -67,6 +67,11 @@ def make_general_rules(exposure: Exposure, options: FitOptions, rules: Rules) ->
             "save_opt: the optional results are those of the pipeline's fit: optimal weighting, its errors, and evenly "
             "spaced groups"
         )
+    if options.chisq:
+        raise ValueError(
+            "chisq: with 'ols' there are chi-squares of the pipeline's fit only: optimal weighting, its errors, and "
+            "evenly spaced groups; the likelihood fits have them for any times"
+        )
     if options.errors == "reference" and not even:
         raise ValueError("errors: 'reference' is defined for evenly spaced groups only; expected 'weights' or None")
     times = exposure.read_times or even_read_times(

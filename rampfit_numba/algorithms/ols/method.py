@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
 
-#: Variants of the kernels: for ramps of more than `MOST_IN_BYTES` groups, with the fits of the segments, and for what
-#: the pipeline does not know.
-_LONG, _FITOPT, _GENERAL = "long", "fitopt", "general"
+#: Variants of the kernels: for ramps of more than `MOST_IN_BYTES` groups, with the fits of the segments, with the
+#: chi-squares, and for what the pipeline does not know.
+_LONG, _FITOPT, _CHISQ, _GENERAL = "long", "fitopt", "chisq", "general"
 
 
 class _Ols:
@@ -46,7 +47,8 @@ class _Ols:
                 None,
                 found.nothing_to_fit,
             )
-        variant = (_LONG,) * (rules.stop_kept - rules.first_kept > MOST_IN_BYTES) + (_FITOPT,) * options.save_opt
+        long = rules.stop_kept - rules.first_kept > MOST_IN_BYTES
+        variant = (_LONG,) * long + (_FITOPT,) * options.save_opt + (_CHISQ,) * options.chisq
         return Plan(
             inputs if found.use_zeroframe else inputs._replace(zeroframe=None),
             partial(fit_rows, rules=rules),
@@ -62,7 +64,10 @@ class _Ols:
         if opt is not None:
             planes += [opt.slope, opt.sigslope, opt.var_poisson, opt.var_rnoise, opt.yint, opt.sigyint]
             planes += [opt.weights, opt.pedestal, opt.crmag]
-        return RowOutputs(*planes)
+        rate, rateints = fits
+        return RowOutputs(*planes)._replace(
+            chisq=rate.chisq, chisq_ints=rateints.chisq, dof=rate.dof, dof_ints=rateints.dof
+        )
 
     def finish(self, plan: Plan, returned: list[Any], results: Results) -> str:
         if not all(returned):
@@ -78,7 +83,8 @@ class _Ols:
         return plan.nothing_to_fit
 
     def kernels(self, algorithm: str) -> list[Kernels]:
-        variants = [long + fitopt for long in ((), (_LONG,)) for fitopt in ((), (_FITOPT,))]
+        choices = product(*(((), (name,)) for name in (_LONG, _FITOPT, _CHISQ)))
+        variants = [long + fitopt + chisq for long, fitopt, chisq in choices]
         return [Kernels(algorithm, variant) for variant in (*variants, (_GENERAL,))]
 
     def fit_smallest(self, kernels: Kernels) -> None:
@@ -94,7 +100,11 @@ class _Ols:
             count_rows(inputs, None, rules)
             segments = [np.zeros((1, 1, 1, 1), np.float32) for _ in range(7)]
             outputs += [*segments, np.zeros((1, 1, 1), np.float32), np.zeros((1, 0, 1, 1), np.float32)]
-        fit_rows(inputs, RowOutputs(*outputs), rules)
+        wanted = RowOutputs(*outputs)
+        if _CHISQ in kernels.variant:
+            degrees = [np.empty_like(like, np.int32) for like in (plane, cube)]
+            wanted = wanted._replace(chisq=plane.copy(), chisq_ints=cube.copy(), dof=degrees[0], dof_ints=degrees[1])
+        fit_rows(inputs, wanted, rules)
 
 
 def _fit_general() -> None:

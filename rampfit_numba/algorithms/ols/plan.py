@@ -110,8 +110,25 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
         clear_first_jump=first > 0,
         largest_variance=largest,
     )
-    rules = Rules(settings, first, stop, first_used, last_used, dropped_good, read_rules(exposure.corrections))
+    early = photon_lead(exposure, group_time) if options.chisq else 0.0
+    rules = Rules(settings, first, stop, first_used, last_used, dropped_good, read_rules(exposure.corrections), early)
     return Plan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
+
+
+def photon_lead(exposure: Exposure, group_time: float) -> float:
+    """Return by how much the mean time of a group's frames is later than the time that its photon noise counts to.
+
+    That time is tau of Brandt 2024a, equation 4. Frames that overlap the next group, as a header that contradicts
+    itself has them, cannot be: groups count as one frame each then.
+    """
+    if exposure.read_times is not None:
+        times: np.ndarray = np.asarray(exposure.read_times[0], np.float64)
+    else:
+        times = (np.arange(1, exposure.nframes + 1) + exposure.drop_frames1) * float(exposure.frame_time)
+    if any(times[0] + (g + 1) * group_time <= times[-1] + g * group_time for g in range(exposure.ngroups - 1)):
+        return 0.0
+    shares = np.arange(2 * times.size - 1, 0, -2) / times.size**2
+    return float(times.mean() - np.sum(shares * times))
 
 
 class _Scan:

@@ -25,6 +25,9 @@ class Rules(NamedTuple):
         A dropped group may hold the only good sample of a ramp, which then counts for the suppression.
     reads : ReadRules or None
         What is to be done with raw reads.
+    early : float
+        By how much the mean time of a group's frames is later than the time up to which its photon noise counts, in s;
+        for the chi-square.
     """
 
     settings: Settings
@@ -34,12 +37,14 @@ class Rules(NamedTuple):
     last_used: int
     dropped_good: bool
     reads: ReadRules | None = None
+    early: float = 0.0
 
 
 class RowOutputs(NamedTuple):
     """Outputs of some rows: the planes of rate, rateints and (or None) fitopt, rows being the last axis but one.
 
-    Those of fitopt must be 0, and stay so where a ramp has no segment or jump.
+    Those of fitopt must be 0, and stay so where a ramp has no segment or jump. The chi-squares and their degrees of
+    freedom, those of rate and rateints, are None where they were not asked for.
     """
 
     slope: np.ndarray
@@ -61,3 +66,7 @@ class RowOutputs(NamedTuple):
     opt_weights: np.ndarray | None = None
     opt_pedestal: np.ndarray | None = None
     opt_crmag: np.ndarray | None = None
+    chisq: np.ndarray | None = None
+    chisq_ints: np.ndarray | None = None
+    dof: np.ndarray | None = None
+    dof_ints: np.ndarray | None = None

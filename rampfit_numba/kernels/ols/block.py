@@ -51,7 +51,7 @@ _FEW_CLEAN = LANES // 8
 
 
 #: Rows of `doubles`, of `words` and of `masks` in :class:`BlockWorkspace`; some quantities have several.
-_RATE, _SIZE, _CLASSES, _SLOPE, _TOTALS, _WORK, _CLEAN, _CLEAN_COMBINED, _SUMS, _COMBINED, _CONSTANTS, _DOUBLES = (
+RATE, _SIZE, _CLASSES, _SLOPE, _TOTALS, _WORK, _CLEAN, _CLEAN_COMBINED, _SUMS, _COMBINED, _CONSTANTS, _DOUBLES = (
     int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, CONSTANTS])
 )
 _BASE, _DQ_NOW, _DQ_ANY, _DQ_ALL, _DQ_PARTLY_SATURATED, _WORDS = range(6)
@@ -148,7 +148,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         block_flags[_PARTLY_SATURATED],
         block_flags[_REPLACED_FLAG],
     )
-    rate, classes, slope = doubles[_RATE], doubles[_CLASSES], doubles[_SLOPE]
+    rate, classes, slope = doubles[RATE], doubles[_CLASSES], doubles[_SLOPE]
     constants, totals = doubles[_CONSTANTS : _CONSTANTS + CONSTANTS], doubles[_TOTALS : _TOTALS + 3]
     clean, clean_combined = doubles[_CLEAN : _CLEAN + 3], doubles[_CLEAN_COMBINED : _CLEAN_COMBINED + 4]
     sums, combined = doubles[_SUMS : _SUMS + 4], doubles[_COMBINED : _COMBINED + 4]
@@ -157,7 +157,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
     unflagged, left_out, fitted, invalid = masks[_UNFLAGGED], masks[_LEFT_OUT], masks[_FITTED], masks[_INVALID]
 
     load_pixels(ramps, settings, constants, base)
-    _find_rates(ramps, settings, network, workspace)
+    find_rates(ramps, settings, network, workspace)
     find_constants(settings, rate, constants)
     for j in range(3):
         totals[j] = 0.0
@@ -289,7 +289,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
 
 
 @jit
-def _find_rates(ramps, settings, network, workspace):
+def find_rates(ramps, settings, network, workspace):
     """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
     nints = ramps.samples.shape[0]
     has_flags, status, flagged, nflagged = workspace.has_flags, workspace.status, workspace.flagged, workspace.nflagged
@@ -300,7 +300,7 @@ def _find_rates(ramps, settings, network, workspace):
         block_flags[_PARTLY_SATURATED],
         block_flags[_REPLACED_FLAG],
     )
-    step, size = doubles[_RATE], doubles[_SIZE]  # both are sums, until the sum of the steps becomes a rate
+    step, size = doubles[RATE], doubles[_SIZE]  # both are sums, until the sum of the steps becomes a rate
     for k in range(LANES):
         step[k] = size[k] = 0.0
     for i in range(nints):
