@@ -14,6 +14,7 @@ from astropy.io import fits
 
 import rampfit_numba
 from rampfit_numba.simulate import simulate_exposure, write_simulation
+from rampfit_numba.simulate.roman import simulate_roman, write_roman_simulation
 from rampfit_numba.simulate.wfc3 import simulate_ima, write_ima
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ MODULES = {
     "rampfit_numba": None,
     "rampfit_numba.fitramp": None,
     "rampfit_numba.plot": "matplotlib",
+    "rampfit_numba.report": "jinja2",
     "rampfit_numba.simulate": None,
     "rampfit_numba.jwst": "jwst",
 }
@@ -84,6 +86,7 @@ def test_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_simulation(simulate_exposure(2, 8, 16, 16, seed=1), "demo_jump.fits")
     write_ima(simulate_ima(8, (24, 24)), "demo_ima.fits")
+    write_roman_simulation(simulate_roman(5, 20, 24, seed=1), "demo_linearity.asdf")
     reads = np.arange(8)[:, None, None] * 100 + np.zeros((8, 16, 16))
     fits.PrimaryHDU(reads.astype(np.uint16)).writeto("demo_reads.fits")
     value = PUBLIC[name]

@@ -66,9 +66,10 @@ def read_roman(path: str | os.PathLike[str]) -> Exposure:
 
     Examples
     --------
-    >>> exposure = read_roman("r0000101001001001001_0001_wfi01_linearity.asdf")  # doctest: +SKIP
-    >>> exposure.shape  # doctest: +SKIP
-    (1, 10, 4096, 4096)
+    >>> from rampfit_numba import read_roman
+    >>> exposure = read_roman("demo_linearity.asdf")
+    >>> exposure.shape
+    (1, 5, 20, 24)
     """
     path = Path(path)
     with _opened(path) as roman:

@@ -89,8 +89,11 @@ def write_roman(
 
     Examples
     --------
-    >>> write_roman(fit, "r0000101_wfi01_rampfit.asdf", "r0000101_wfi01_linearity.asdf")  # doctest: +SKIP
-    PosixPath('r0000101_wfi01_rampfit.asdf')
+    >>> from rampfit_numba import fit_ramps, read_roman, write_roman
+    >>> exposure = read_roman("demo_linearity.asdf")
+    >>> fit = fit_ramps(exposure, readnoise=5.0, gain=2.0, algorithm="likely", readnoise_kind="single")
+    >>> write_roman(fit, "demo_rampfit.asdf", "demo_linearity.asdf").name
+    'demo_rampfit.asdf'
     """
     return write_image(fit, Path(path), Path(ramp), overwrite=overwrite, inputs=[Path(ramp)])
 

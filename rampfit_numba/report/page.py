@@ -41,6 +41,10 @@ def check_extra() -> None:
     ------
     ImportError
         The extra ``report`` is not installed.
+
+    Examples
+    --------
+    >>> check_extra()
     """
     for name in ("jinja2", "matplotlib"):
         if find_spec(name) is None:
@@ -80,7 +84,23 @@ def render_report(fit: RampFit, facts: RunFacts | None = None) -> tuple[str, Con
 
 
 def render_index(lines: Sequence[IndexLine]) -> str:
-    """Return a page with a line for each of several reports."""
+    """Return a page with a line for each of several reports.
+
+    Parameters
+    ----------
+    lines : sequence of IndexLine
+        One for each report, in the order of the page.
+
+    Returns
+    -------
+    str
+        The page, HTML.
+
+    Examples
+    --------
+    >>> "<html" in render_index([])
+    True
+    """
     check_extra()
     from jinja2 import Environment
 

@@ -21,6 +21,18 @@ _ENDING = re.compile(r"(\.(fits?|asdf|gz|npy|npz|zarr))+$", re.IGNORECASE)
 def report_path(source: str | os.PathLike[str], folder: str | os.PathLike[str] = "") -> Path:
     """Return the path of the report on a file: its name with ``_report.html`` in place of the ending.
 
+    Parameters
+    ----------
+    source : path-like
+        The exposure's file.
+    folder : path-like
+        Folder of the report.
+
+    Returns
+    -------
+    Path
+        The report's file.
+
     Examples
     --------
     >>> report_path("data/jw01_nrca1_jump.fits", "out").as_posix()
@@ -63,7 +75,10 @@ def write_report(
 
     Examples
     --------
-    >>> write_report(fit, "jw01_nrca1_report.html")  # doctest: +SKIP
+    >>> from rampfit_numba import fit_ramps, simulate_exposure
+    >>> simulation = simulate_exposure(1, 6, 16, 16)
+    >>> fit = fit_ramps(simulation.exposure, simulation.readnoise, simulation.gain)
+    >>> content = write_report(fit, "demo_report.html")
     """
     path = Path(path)
     check_outputs([path], overwrite=overwrite)

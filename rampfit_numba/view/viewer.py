@@ -133,9 +133,12 @@ def view(exposure: Exposure, fit: RampFit, *, browser: bool = False, port: int =
 
     Examples
     --------
-    >>> exposure = read_exposure("jw01_nrca1_jump.fits")  # doctest: +SKIP
-    >>> fit = fit_ramps(exposure, readnoise=14.0, gain=5.5)  # doctest: +SKIP
-    >>> view(exposure, fit)  # doctest: +SKIP
+    >>> from rampfit_numba import fit_ramps, read_exposure
+    >>> exposure = read_exposure("demo_jump.fits")
+    >>> fit = fit_ramps(exposure, readnoise=14.0, gain=1.8)
+    >>> with view(exposure, fit) as viewer:
+    ...     viewer.url.startswith("http://127.0.0.1:")
+    True
     """
     check_bokeh()
     if not isinstance(exposure, Exposure):
