@@ -89,7 +89,12 @@ def test_warmup_counts(monkeypatch, capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if "Compiling" in line]
     counted = [line.partition("INFO - ")[2].partition(", once")[0] for line in lines]
     assert counted == [
-        "3 of 6: Compiling the kernels for 'ols' (long)",
-        "4 of 6: Compiling the kernels for 'ols' (long, fitopt)",
-        "6 of 6: Compiling the kernels for 'likely_joint'",
+        "2 of 11: Compiling the kernels for 'ols' (chisq)",
+        "4 of 11: Compiling the kernels for 'ols' (fitopt, chisq)",
+        "5 of 11: Compiling the kernels for 'ols' (long)",
+        "6 of 11: Compiling the kernels for 'ols' (long, chisq)",
+        "7 of 11: Compiling the kernels for 'ols' (long, fitopt)",
+        "8 of 11: Compiling the kernels for 'ols' (long, fitopt, chisq)",
+        "9 of 11: Compiling the kernels for 'ols' (general)",
+        "11 of 11: Compiling the kernels for 'likely_joint'",
     ]

@@ -11,6 +11,7 @@ import pytest
 from astropy.io import fits
 
 from tests.pipeline import histories, names_in, ramp_model, reference_models, require_pipeline, some_case
+from tests.plain_models import some_model
 from tests.reference import DQ_FLAGS
 
 require_pipeline()
@@ -22,7 +23,6 @@ from stpipe.exceptions import ValidationError  # noqa: E402
 from rampfit_numba import __version__, fit_ramps, read_exposure  # noqa: E402
 from rampfit_numba.jwst import Detector1Pipeline, RampFitStep, ramp_fit, ramp_fit_data  # noqa: E402
 from rampfit_numba.messages import RampFileError  # noqa: E402
-from tests.test_jwst_calls import some_model  # noqa: E402  (skips, too, without the pipeline)
 
 pytestmark = [pytest.mark.jwst, pytest.mark.usefixtures("offline_crds")]
 
@@ -157,7 +157,7 @@ WRONG_FILES = {
     "text.fits": "is no FITS file",
     "empty.fits": "the file is empty",
     "cut.fits": "truncated",
-    "gain.fits": "extension GROUPDQ is missing",
+    "gain.fits": "is a reference file",
     "uncal.fits": "extension GROUPDQ is missing; it is an uncalibrated file",
     "timeless.fits": "the primary header has no keyword TGROUP",
 }
