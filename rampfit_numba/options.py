@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from rampfit_numba.registry import ALGORITHMS, SHORT_RAMPS, describe_names, find_algorithm, join_names
+from rampfit_numba.registry import ALGORITHMS, ERRORS, SHORT_RAMPS, describe_names, find_algorithm, join_names
 
 #: What a read noise can be that of: the difference of two frames (correlated double sampling), or a single frame.
 READNOISE_KINDS = ("cds", "single")
 #: Weightings that have a name.
 WEIGHTINGS = ("optimal", "uniform", "interpolated")
-#: What errors can follow: the weights that were used, or the pipeline's formulas.
-ERRORS = ("weights", "reference")
 
 #: A name, an exponent, or pairs of a signal-to-noise ratio and the exponent from there on.
 Weighting = str | float | tuple[tuple[float, float], ...]

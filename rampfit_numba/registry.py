@@ -89,6 +89,8 @@ ALGORITHMS: Final = {
         ),
     )
 }
+#: What errors of a least-squares fit can follow: the weights that were used, or the pipeline's formulas.
+ERRORS: Final = ("weights", "reference")
 #: What steps in where an algorithm needs more groups than there are.
 SHORT_RAMPS: Final = "ols"
 

@@ -128,6 +128,9 @@ def test_defaults_are_those_of_the_function(files, recorded):
         "progress": False,
         "suppress_one_group": True,
         "save_opt": False,
+        "save_jumps": False,
+        "chisq": False,
+        "weighting": "optimal",
     }
 
 
@@ -164,7 +167,7 @@ def test_progress_is_for_terminals(files, recorded, monkeypatch, terminal):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "expected a FILE or a command: fit, simulate, demo"),
+        ([], "expected a FILE or a command: fit, reads, plot"),
         (["simulat"], "'simulat' is neither a file nor a command"),
         (["fit"], "the following arguments are required: FILE"),
         (["x.fits", "--gain", "2"], "--readnoise: expected a reference file or a number, since JWST files like x.fits"),
@@ -402,7 +405,7 @@ from rampfit_numba.io import jwst_files
 from rampfit_numba.cli import main
 data = np.broadcast_to(np.float32(1), (30, 60, 200, 200))
 flags = np.broadcast_to(np.uint8(0), data.shape)
-jwst_files.read_exposure = lambda path: print("reading", flush=True) or Exposure(data, flags, 3.0)
+jwst_files.read_exposure = lambda path, **_: print("reading", flush=True) or Exposure(data, flags, 3.0)
 sys.exit(main(sys.argv[1:]))
 """
     many = [f"{i}_jump.fits" for i in range(100)]
@@ -470,7 +473,7 @@ from rampfit_numba.io import jwst_files
 from rampfit_numba.cli import main
 number = int(sys.argv.pop(1))
 callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), number))
-jwst_files.read_exposure = lambda path: callback() or time.sleep(60)
+jwst_files.read_exposure = lambda path, **_: callback() or time.sleep(60)
 sys.exit(main(sys.argv[1:]))
 """
     words = ["x_jump.fits", "--readnoise", "5", "--gain", "2", "--quiet"]

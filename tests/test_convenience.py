@@ -28,7 +28,12 @@ def ramps(shape=SHAPE):
 
 
 def bits(fit):
-    return [plane.tobytes() for part in (fit.rate, fit.rateints) for plane in vars(part).values() if plane is not None]
+    return [
+        plane.tobytes()
+        for part in (fit.rate, fit.rateints)
+        for plane in vars(part).values()
+        if isinstance(plane, np.ndarray)
+    ]
 
 
 def fitted(*arguments, **options):

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.cli.arguments import add_workers
 from rampfit_numba.cli.console import one_line
-from rampfit_numba.options import ERRORS, parse_weighting
-from rampfit_numba.registry import describe_names
+from rampfit_numba.registry import ERRORS, describe_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +96,8 @@ def add_weighting(fit: argparse._ArgumentGroup) -> None:
 
 
 def _weighting(text: str) -> Weighting:
+    from rampfit_numba.options import parse_weighting  # it stands beside what takes time to import
+
     try:
         return parse_weighting(text)
     except ValueError as error:
