@@ -17,11 +17,8 @@ def test_version(word, capsys):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (
-            ["fti"],
-            "'fti' is neither a file nor a command (fit, reads, plot, view, report, simulate, demo, warmup, cache); did "
-            "you mean fit?",
-        ),
+        (["fti"], "'fti' is neither a file nor a command (fit, reads, plot, view, report, "),
+        (["fti"], "; did you mean fit?"),
         (["warm-up"], "; did you mean warmup?"),
         (
             ["x.fits", "--readnois", "5", "--gain", "2"],
