@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -95,12 +96,13 @@ class ViewServer:
         from bokeh.application.handlers import FunctionHandler
         from bokeh.server.server import BaseServer
         from bokeh.server.tornado import BokehTornado
-        from bokeh.server.util import bind_sockets
         from tornado.httpserver import HTTPServer
         from tornado.ioloop import IOLoop
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        sockets, self.port = bind_sockets(_LOOPBACK, self.port)
+        listener = socket.create_server((_LOOPBACK, self.port))  # closed where the port is taken, other than tornado's
+        listener.settimeout(0)
+        self.port = listener.getsockname()[1]
         application = BokehTornado(
             {f"/{self._secret}": Application(FunctionHandler(self._open))},
             # Pages of other origins must not talk to this server through the user's browser.
@@ -112,7 +114,7 @@ class ViewServer:
             unused_session_lifetime_milliseconds=_LIFETIME,
         )
         http = HTTPServer(application)
-        http.add_sockets(sockets)
+        http.add_sockets([listener])
         server = BaseServer(IOLoop.current(), application, http)
         server.start()
         log.debug("Serving %s", self.url)
