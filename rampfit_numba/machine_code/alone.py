@@ -78,7 +78,7 @@ def _open(kernels: str) -> int | None:
 
 def _take(number: int, patience: float, waiting: Callable[[str], None]) -> Held:
     end = time.monotonic() + patience
-    said = False
+    said = looked = False
     while True:
         try:
             if _lock(number):
@@ -88,9 +88,12 @@ def _take(number: int, patience: float, waiting: Callable[[str], None]) -> Held:
         if time.monotonic() > end:
             return Held.GIVEN_UP
         if not said:
-            said = True
             owner = os.pread(number, 200, 0).decode(errors="replace")
-            waiting(owner if owner.isprintable() and owner else "another process")
+            # Between taking the lock and writing its name an owner has none: a second look finds it.
+            if owner or looked:
+                said = True
+                waiting(owner if owner.isprintable() and owner else "another process")
+            looked = True
         time.sleep(_LOOK)
 
 
