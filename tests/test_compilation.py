@@ -27,7 +27,6 @@ def exposure_of(ngroups):
     return Exposure(np.tile(ramps, (1, 1, 2, 3)), None, 1.0)
 
 
-@pytest.mark.timeout(900)  # compiles all there is
 def test_after_a_warm_up_no_fit_compiles():
     """Whatever a fit needs: ramps that bytes can count or not, optional results or not, the other algorithms."""
     warm_up()
