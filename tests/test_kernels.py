@@ -22,7 +22,7 @@ from rampfit_numba.kernels.ols.segments import empty_runs, empty_segments
 from rampfit_numba.kernels.ols.settings import Settings
 from rampfit_numba.kernels.ols.weighting import BOUNDS, POWERS
 from tests.compiled import from_python
-from tests.naive_pixel import Detector, Ramp, find_segments, fit_segment, weight_power
+from tests.naive.ols.block import Detector, Ramp, find_segments, fit_segment, weight_power
 from tests.sizes import fewer
 
 pytestmark = pytest.mark.kernel
