@@ -129,7 +129,7 @@ def test_any_layout_of_inputs_and_outputs(form, shape):
         assert [None if array is None else array.tobytes() for array in inputs] == before
 
 
-def test_windows_that_need_memory_for_all_integrations_are_small():
+def test_tiles_that_need_memory_for_all_integrations_are_small():
     """Whether it is the zeroframe alone that cannot be read in place, or ramps were dropped with their only sample."""
     shape = (400, 2, 8, 4096)
     data, flags = np.zeros((1, *shape[1:]), np.float32), np.zeros((1, *shape[1:]), np.uint8)
@@ -138,7 +138,7 @@ def test_windows_that_need_memory_for_all_integrations_are_small():
     zeroframe = np.broadcast_to(np.zeros((1, *shape[2:]), np.float64), (400, *shape[2:]))
     rules = Rules(SETTINGS, 0, 2, 0, 1, dropped_good=False)
     pixels = [
-        InputPointers(RowInputs(data, flags, plane, plane, None, None, frame), changed).windows.pixels
+        InputPointers(RowInputs(data, flags, plane, plane, None, None, frame), changed).tiles.pixels
         for frame, changed in ((None, rules), (zeroframe, rules), (None, rules._replace(dropped_good=True)))
     ]
     assert pixels[0] * 400 * 2 <= MOST_SAMPLES
@@ -148,22 +148,22 @@ def test_windows_that_need_memory_for_all_integrations_are_small():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_addresses_are_those_of_numpy(form):
-    """Of the first pixel of every plane; and a window's pixels follow each other from there."""
+    """Of the first pixel of every plane; and a tile's pixels follow each other from there."""
     shape = nints, ngroups, *image = SHAPES[0]
     data, _ = formed(shape, np.float32, form)
     data[...] = np.arange(data.size).reshape(shape)
     plane = np.ones(image, np.float32)
     rules = Rules(SETTINGS, 2, ngroups - 1, 0, ngroups - 1, dropped_good=False)
     finder = InputPointers(RowInputs(data, np.zeros(shape, np.uint8), plane, plane, None, None, None), rules)
-    for window in finder.windows:
-        places = finder.at(window)
-        assert places.samples.shape == (nints, ngroups - 3)
-        assert places.planes[0] == places.planes[3] == 0
-        row = np.empty(places.npixels, np.float32)
-        for i, g in np.ndindex(places.samples.shape):
-            from_python(copy_in)(row, int(places.samples[i, g]), places.npixels, places.spans)
-            values = row.byteswap() if places.swapped else row
-            expected = data[i, g + 2, window.rows, window.columns]
+    for tile in finder.tiles:
+        pointers = finder.at(tile)
+        assert pointers.samples.shape == (nints, ngroups - 3)
+        assert pointers.planes[0] == pointers.planes[3] == 0
+        row = np.empty(pointers.npixels, np.float32)
+        for i, g in np.ndindex(pointers.samples.shape):
+            from_python(copy_in)(row, int(pointers.samples[i, g]), pointers.npixels, pointers.spans)
+            values = row.byteswap() if pointers.swapped else row
+            expected = data[i, g + 2, tile.rows, tile.columns]
             np.testing.assert_array_equal(values.reshape(expected.shape), expected)
 
 
@@ -205,8 +205,8 @@ def test_copies_into_outputs_that_are_too_short_are_refused_where_bounds_are_che
     outputs, _ = some_outputs((1, 5, 2, 33), "flush with the end", None)
     at = OutputPointers.at
 
-    def shifted(self, window):
-        results, fitopt = at(self, window)
+    def shifted(self, tile):
+        results, fitopt = at(self, tile)
         return results._replace(rows=results.rows + 4), fitopt
 
     monkeypatch.setattr(OutputPointers, "at", shifted)
