@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from tests.naive_covariance import gain_without, solve
+from tests.naive.likely.covariance import gain_without, solve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tests.naive_likely import Times
+    from tests.naive.likely.covariance import Times
 
     Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def covariance(times: Times, rate: Array, sig: Array) -> Array:
     return rate[:, None, None] * times.photon + (sig**2)[:, None, None] * times.read
 
 
-def fit(c: Array, d: Array, used: NDArray[np.bool_]) -> Fitted:
+def fit_given(c: Array, d: Array, used: NDArray[np.bool_]) -> Fitted:
     """Fit one rate to the used differences; `d` and `used` are (npix, ndiffs)."""
     n = d.shape[1]
     both = used[:, :, None] & used[:, None, :]
@@ -64,23 +64,23 @@ def mean_guess(d: Array, used: NDArray[np.bool_]) -> Array:
         return np.maximum(np.where(used, d, 0.0).sum(axis=1) / used.sum(axis=1), 0)
 
 
-def search(times: Times, d: Array, sig: Array, used: NDArray[np.bool_], limits: tuple[float, float]) -> Searched:
+def search_given(times: Times, d: Array, sig: Array, used: NDArray[np.bool_], limits: tuple[float, float]) -> Searched:
     """Leave out what lowers the chi-square most, as long as it lowers it by more than the limits."""
     npix, n = d.shape
     c = covariance(times, np.maximum(np.median(d, axis=1), 0), sig)
-    found = Searched(used.copy(), fit(c, d, used).rate, np.full(npix, np.inf))
+    found = Searched(used.copy(), fit_given(c, d, used).rate, np.full(npix, np.inf))
     active = used.sum(axis=1) >= 3
     pairs = [(k, k + 1) for k in range(n - 1) if times.reads[k + 1] > 1]
     for _ in range(n):
         here = np.flatnonzero(active)
         if here.size == 0:
             break
-        full = fit(c[here], d[here], found.used[here])
+        full = fit_given(c[here], d[here], found.used[here])
         gains, rates = np.zeros((n + len(pairs), here.size)), np.zeros((n + len(pairs), here.size))
         for row, omitted in enumerate([(k,) for k in range(n)] + pairs):
             left = found.used[here].copy()
             left[:, omitted] = False
-            without = fit(c[here], d[here], left)
+            without = fit_given(c[here], d[here], left)
             # A pair of which one is gone already is the other alone.
             some = found.used[here][:, omitted].any(axis=1) & left.any(axis=1)
             gains[row] = np.where(some, full.chisq - without.chisq, 0.0)

@@ -1,4 +1,4 @@
-"""The slow implementation's rules for one pixel; see `naive`."""
+"""The slow implementation's rules for one pixel; see `window`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Pixel:
     err: np.float64 = field(default_factory=lambda: np.float64(0))
 
 
-def fit_pixel(
+def fit_block(
     ramps: list[Ramp], pixeldq: int, detector: Detector, zero: list[np.float64] | None, *, suppress: bool
 ) -> Pixel:
     """Fit all integrations of one pixel; ``zero`` is its zeroframe in DN."""
@@ -91,7 +91,7 @@ def fit_pixel(
         take_stock(ramp, pixel)
         if not suppress:
             consider_first_group(ramp, None if zero is None else zero[i])
-    median = median_rate(ramps, detector)
+    median = find_rates(ramps, detector)
     poisson = median + detector.dark if median > 0 else detector.dark
 
     sum_p, sum_r, sum_n = np.float64(0), np.float64(0), np.float64(0)
@@ -186,7 +186,7 @@ def find_segments(flags: Sequence[int]) -> tuple[list[tuple[int, int]], int]:
     return kept, len(kept)
 
 
-def median_rate(ramps: list[Ramp], detector: Detector) -> np.float64:
+def find_rates(ramps: list[Ramp], detector: Detector) -> np.float64:
     """Return the rate in DN/s that sets the Poisson variance."""
     total = np.float64(0)
     for ramp in ramps:

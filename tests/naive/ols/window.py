@@ -3,7 +3,7 @@
 It follows the description of the reference algorithm rule by rule and shares no code with the package, so that the two
 can only agree by both being right. ``as_reference=True`` leaves out the package's deliberate deviations.
 
-Written without vectors on purpose. This file holds what concerns the exposure, `naive_pixel` what concerns one pixel.
+Written without vectors on purpose. This file holds what concerns the exposure, `block` what concerns one pixel.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tests.cases import (
     bad_samples,
     flag_missing_rates,
 )
-from tests.naive_pixel import C, D, Detector, J, P, Pixel, Ramp, S, fit_pixel
+from tests.naive.ols.block import C, D, Detector, J, P, Pixel, Ramp, S, fit_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def naive_fit(case: Case, *, as_reference: bool = False) -> PlainFit | None:
+def fit_window(case: Case, *, as_reference: bool = False) -> PlainFit | None:
     """Fit an exposure; None where the reference finds nothing to fit."""
     with np.errstate(all="ignore"):
         fit = _fit(case.copy(), as_reference)
@@ -86,7 +86,7 @@ def _fit(case: Case, as_reference: bool) -> PlainFit | None:
             one_group_time=(case.nframes + 1) * frame / 2,
             lead=lead,
         )
-        pixels[row, col] = fit_pixel(ramps, int(pixeldq[row, col]), detector, zero, suppress=suppress)
+        pixels[row, col] = fit_block(ramps, int(pixeldq[row, col]), detector, zero, suppress=suppress)
     return collect(pixels, case.save_opt)
 
 

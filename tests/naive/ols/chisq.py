@@ -30,7 +30,7 @@ def smallest_chisq(values, frame_times, photon, noise):
     return residual @ inverse @ residual
 
 
-def naive_chisq(samples, segments, frame_times, photon, noise):
+def find_chisq(samples, segments, frame_times, photon, noise):
     """Return chi-square and degrees of freedom of one ramp, whose segments are pairs of first and last group."""
     chisq, dof = 0.0, 0
     for first, last in segments:
