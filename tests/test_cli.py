@@ -384,7 +384,7 @@ def test_interruption_has_its_status(files, folder, monkeypatch, capsys):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rampfit_numba.files.fit_ramps", interrupt)
+    monkeypatch.setattr("rampfit_numba.files.fitting.fit_ramps", interrupt)
     assert main([str(files[0]), *references(files)]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "rampfit: interrupted; files are whole or absent"
     assert not names(folder)

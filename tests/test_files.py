@@ -198,7 +198,7 @@ class TestRefusals:
         def interrupted(*_args, **_options):
             raise error
 
-        monkeypatch.setattr("rampfit_numba.files.fit_ramps", interrupted)
+        monkeypatch.setattr("rampfit_numba.files.fitting.fit_ramps", interrupted)
         with pytest.raises(error):
             fit_file(exposure_file, 10, 2, output_dir=out)
         assert not out.exists()

@@ -116,7 +116,7 @@ def test_names():
 def test_existing_chi_square_product_is_refused_before_the_fit(exposure_file, out, monkeypatch):
     out.mkdir()
     (out / "jw01_likely_chisq.fits").touch()
-    monkeypatch.setattr("rampfit_numba.files.fit_ramps", None)
+    monkeypatch.setattr("rampfit_numba.files.fitting.fit_ramps", None)
     with pytest.raises(RampFileError, match=r"jw01_likely_chisq\.fits: exists"):
         fit_file(exposure_file, NOISE, GAIN, output_dir=out, algorithm="likely", save_opt=True)
 
@@ -130,7 +130,7 @@ def test_few_groups_have_the_products_of_least_squares(tmp_path, out, monkeypatc
     # Refused before the fit, too.
     for product in paths[:2]:
         product.unlink()
-    monkeypatch.setattr("rampfit_numba.files.fit_ramps", None)
+    monkeypatch.setattr("rampfit_numba.files.fitting.fit_ramps", None)
     with pytest.raises(RampFileError, match=r"x_fitopt\.fits: exists"):
         fit_file(path, NOISE, GAIN, output_dir=out, algorithm="likely", save_opt=True)
 

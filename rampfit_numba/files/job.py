@@ -1,0 +1,160 @@
+"""What is asked for: the options of a fit of files, checked as far as that is possible before a file is read."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Executor
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rampfit_numba._version import __version__
+from rampfit_numba.checks import check_unit
+from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.io.fits import check_outputs
+from rampfit_numba.io.formats import FORMATS, Destination, find_format
+from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
+from rampfit_numba.messages import RampFileError
+from rampfit_numba.options import FitOptions
+from rampfit_numba.registry import find_algorithm
+from rampfit_numba.units import rate_unit
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.files.results import FittedFile
+    from rampfit_numba.io.formats import Format
+
+log = logging.getLogger(__package__)
+
+#: What may be given to the functions for files as options: those of a fit, and how it is run.
+_FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
+RUN_OPTIONS = ("maximum_cores", "executor", "progress")
+#: Those of single kinds of files.
+_FORMAT_OPTIONS = tuple(name for kind in FORMATS for name in kind.own_options)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for, checked as far as that is possible before a file is read."""
+
+    references: dict[str, Any]
+    destination: Destination
+    options: dict[str, Any]
+    formats: dict[Path, Format]
+    on_fit: Callable[[FittedFile], None] | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        files: Sequence[Path],
+        readnoise: Any,  # noqa: ANN401
+        gain: Any,  # noqa: ANN401
+        destination: Destination,
+        options: dict[str, Any],
+    ) -> Job:
+        """Check the arguments of fit_file and fit_files; raises as they say."""
+        formats = {path: find_format(path) for path in files}
+        _check_options(options)
+        for argument, reference in (("readnoise", readnoise), ("gain", gain)):
+            for path, kind in formats.items():
+                if reference is None and not kind.brings_references:
+                    raise ValueError(
+                        f"{argument}: expected a reference file or a number, since {kind.name} files like {path} do "
+                        "not tell it; got none"
+                    )
+        for path, kind in formats.items():
+            if destination.save_jumps and not kind.tables_jumps:
+                raise ValueError(f"save_jumps: not for {kind.name} files like {path}")
+        for argument, name in (("int_name", destination.int_name), ("opt_name", destination.opt_name)):
+            if name and len(files) > 1:
+                raise ValueError(f"{argument}: can name the products of one file only; got {len(files)} files")
+        if destination.folder.exists() and not destination.folder.is_dir():
+            raise RampFileError(f"output_dir: {destination.folder} is no folder")
+        references = {
+            name: None if reference is None else resolve_reference(reference, name)
+            for name, reference in (("readnoise", readnoise), ("gain", gain))
+        }
+        inputs = (*files, *(reference for reference in references.values() if isinstance(reference, Path)))
+        job = cls(
+            references,
+            replace(destination, inputs=inputs),
+            options,
+            formats,
+        )
+        job.refuse_same_products(files)
+
+        log.info("rampfit_numba %s", __version__)
+        if destination.opt_name and not options.get("save_opt"):
+            log.warning("opt_name has no effect without save_opt")
+        return job
+
+    def for_file(self, path: Path) -> Job:
+        """Return what is asked for of one file, to be done by one worker anywhere: it can be pickled."""
+        options = {name: value for name, value in self.options.items() if name not in RUN_OPTIONS}
+        return replace(self, options=options, formats={path: self.formats[path]}, on_fit=None)
+
+    def fit_options(self, kind: Format) -> dict[str, Any]:
+        """Return the options of the fit of a file: what is not said is as usual for its kind."""
+        usual = {"algorithm": kind.algorithm, "readnoise_kind": kind.readnoise_kind}
+        options = usual | {name: value for name, value in self.options.items() if name in _FIT_OPTIONS}
+        algorithm = find_algorithm(str(options["algorithm"]))
+        if algorithm and "rejection_threshold" in algorithm.own_options and options.get("rejection_threshold") is None:
+            options["rejection_threshold"] = kind.rejection_threshold
+        return options
+
+    def format_options(self, kind: Format) -> dict[str, Any]:
+        """Return the options that only this kind of file has; refuses those of another one."""
+        given = {name: value for name, value in self.options.items() if name in _FORMAT_OPTIONS}
+        for name in given:
+            if name not in kind.own_options:
+                owners = ", ".join(other.name for other in FORMATS if name in other.own_options)
+                raise ValueError(f"{name}: only for {owners} files; this is one of {kind.name}")
+        return given
+
+    def check_products(self, path: Path, kind: Format, options: FitOptions) -> None:
+        """Refuse what the products of an exposure could not or must not be written to; raises as `fit_file` says."""
+        planned = kind.paths(path, self.destination, options)
+        check_outputs(planned.values(), overwrite=self.destination.overwrite, inputs=self.destination.inputs)
+
+    def refuse_same_products(self, files: Sequence[Path]) -> None:
+        """Refuse files that would be written to the same product."""
+        sources: dict[Path, Path] = {}
+        for path in files:
+            kind = self.formats[path]
+            for product in kind.paths(path, self.destination, FitOptions(**self.fit_options(kind))).values():
+                if product in sources:
+                    raise ValueError(
+                        f"paths: {sources[product]} and {path} would both be written to {product.name}; fit them one "
+                        "by one"
+                    )
+                sources[product] = path
+
+    def reference(self, name: str, exposure: Exposure, kind: Format) -> ReferenceImage:
+        """Return the read noise or the gain for an exposure: the one that was given, or the one that its kind has."""
+        if self.references[name] is not None:
+            return read_reference(self.references[name], exposure, name)
+        return kind.default_reference(exposure, name)
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Refuse names that no option has, and how a fit cannot be run."""
+    known = (*_FIT_OPTIONS, *RUN_OPTIONS, *_FORMAT_OPTIONS)
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{name}: unknown option; expected some of {', '.join(known)}")
+    check_unit("dark_current_unit", options.get("dark_current_unit"), rate_unit)
+    count_workers(options.get("maximum_cores", "none"), 1, available=1)
+    executor = options.get("executor")
+    if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
+        raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
+
+
+def make_destination(
+    output_dir: str | os.PathLike[str] | None, *, overwrite: bool, save_jumps: bool, names: tuple[str, str]
+) -> Destination:
+    """Return where the products go; `names` are those of rateints and the optional product."""
+    folder = Path.cwd() if output_dir is None else Path(output_dir)
+    return Destination(folder, overwrite, *names, save_jumps=save_jumps)
