@@ -15,9 +15,10 @@ from rampfit_numba.algorithms.ols.general import (
     is_general,
     make_general_rules,
 )
-from rampfit_numba.algorithms.ols.plan import make_plan
+from rampfit_numba.algorithms.ols.plan import drops_edges, make_plan, make_survey
 from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
 from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.ols.scan import merge_surveys
 from rampfit_numba.algorithms.ols.weighting import find_exponents
 from rampfit_numba.algorithms.rows import one_pixel
 from rampfit_numba.kernels.ols.general import GeneralSettings, GeneralTimes
@@ -25,6 +26,9 @@ from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.kernels.ols.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rampfit_numba.algorithms.ols.scan import Survey
     from rampfit_numba.algorithms.rows import RowInputs
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
@@ -35,8 +39,9 @@ _LONG, _FITOPT, _CHISQ, _GENERAL = "long", "fitopt", "chisq", "general"
 
 
 class _Ols:
-    def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs) -> Plan:
-        found = make_plan(exposure, options, inputs.data, inputs.groupdq)
+    def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs, surveys: Sequence[Survey] = ()) -> Plan:
+        survey = merge_surveys(surveys) if surveys else None
+        found = make_plan(exposure, options, inputs.data, inputs.groupdq, survey)
         rules = found.rules
         if is_general(exposure, options):
             general = make_general_rules(exposure, options, rules)
@@ -56,6 +61,12 @@ class _Ols:
             partial(count_rows, rules=rules) if options.save_opt else None,
             found.nothing_to_fit,
         )
+
+    def survey(self, exposure: Exposure, options: FitOptions) -> Survey:
+        return make_survey(exposure, options)
+
+    def surveyed(self, exposure: Exposure) -> tuple[str, ...]:
+        return ("groupdq", "data") if drops_edges(exposure) else ("groupdq",)
 
     def outputs(self, results: Results) -> RowOutputs:
         fits = (results.rate, results.rateints)
