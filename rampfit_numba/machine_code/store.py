@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from rampfit_numba.machine_code.places import Place, is_trusted, make_private, usable_places
@@ -75,7 +76,9 @@ class KeptCode:
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:  # noqa: ANN401  (Numba's own)
         """Return the compiled function for a signature, or None."""
-        target_context.refresh()
+        # Numba's own cache refreshes the context, which imports all that could be compiled, SciPy's linear algebra too:
+        # half of the time of a short run. What is compiled already needs the runtime alone, and who compiles refreshes.
+        rtsys.initialize(target_context)
         key, path = self._key(signature)
         for place in usable_places():
             file = place.folder / path
