@@ -27,7 +27,8 @@ from tests.likely_cases import (
     fit_package,
     fit_reference,
 )
-from tests.naive_likely import Hinges, naive_likely
+from tests.naive import naive_likely
+from tests.naive.likely.ramps import Hinges
 from tests.random_likely import random_likely_case
 
 if TYPE_CHECKING:

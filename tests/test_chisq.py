@@ -20,7 +20,7 @@ from rampfit_numba import (
 )
 from rampfit_numba.cli.main import main
 from tests.cases import run_engine, with_usable_range
-from tests.naive_chisq import naive_chisq
+from tests.naive.ols.chisq import find_chisq as naive_chisq
 from tests.random_exposures import random_case
 from tests.sizes import fewer
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from rampfit_numba import fitramp
-from tests import naive_fitramp
-from tests.naive_likely import Times
+from tests.naive.likely import given_differences as naive_fitramp
+from tests.naive.likely.covariance import Times
 from tests.sizes import INTERPRETED
 
 RESULTS = ("countrate", "uncert", "chisq")
@@ -126,7 +126,7 @@ def test_naive_oracle(pattern, masked):
     dense = Times([list(np.atleast_1d(group)) for group in times])
 
     diffs2use, countrates = fitramp.mask_jumps(diffs, covar, sig, diffs2use=wanted)
-    expected = naive_fitramp.search(dense, diffs.T, sig, wanted.T, LIMITS)
+    expected = naive_fitramp.search_given(dense, diffs.T, sig, wanted.T, LIMITS)
     sure = expected.margin > 1e-9
     assert (~sure).sum() <= npix // 1000
     np.testing.assert_array_equal(diffs2use[:, sure], expected.used.T[:, sure])
@@ -140,7 +140,7 @@ def test_naive_oracle(pattern, masked):
     for guessed, mask in ((guess, used), (None, used), (None, wanted.T)):
         some = mask.any(axis=1) & (np.isfinite(guess) if guessed is not None else True)
         rate = naive_fitramp.mean_guess(diffs.T, mask) if guessed is None else guess
-        naive = naive_fitramp.fit(naive_fitramp.covariance(dense, np.nan_to_num(rate), sig), diffs.T, mask)
+        naive = naive_fitramp.fit_given(naive_fitramp.covariance(dense, np.nan_to_num(rate), sig), diffs.T, mask)
         result = fitramp.fit_ramps(diffs, covar, sig, diffs2use=mask.T, countrateguess=guessed)
         np.testing.assert_allclose(result.uncert[some], naive.err[some], rtol=1e-10)
         assert (np.abs(result.countrate - naive.rate)[some] <= 1e-9 * naive.err[some] + scale[some]).all()

@@ -22,7 +22,7 @@ from rampfit_numba.kernels.ols.segments import empty_runs, empty_segments
 from rampfit_numba.kernels.ols.settings import Settings
 from rampfit_numba.kernels.ols.weighting import BOUNDS, POWERS
 from tests.compiled import from_python
-from tests.naive_pixel import Detector, Ramp, find_segments, fit_segment, weight_power
+from tests.naive.ols.block import Detector, Ramp, find_segments, fit_segment, weight_power
 from tests.sizes import fewer
 
 pytestmark = pytest.mark.kernel
@@ -275,7 +275,7 @@ def test_lower_bounds_of_classes_are_inclusive(power_class, bound, k, m, gain):
         signal_class(step=step, readnoise=float(np.nextafter(np.float32(readnoise), np.float32(0))), gain=gain)
         == power_class
     )
-    assert POWERS[signal_class(step=step, readnoise=readnoise, gain=gain)] == weight_power(np.float64(bound))
+    assert POWERS[int(signal_class(step=step, readnoise=readnoise, gain=gain))] == weight_power(np.float64(bound))
     # The next double itself may round onto the bound from below, but never from above, and no two away.
     assert signal_class(step=np.nextafter(step, np.inf), readnoise=readnoise, gain=gain) == power_class
     assert signal_class(step=step * (1 - 2**-50), readnoise=readnoise, gain=gain) == power_class - 1

@@ -13,7 +13,7 @@ from tests.likely_cases import (
     fit_reference,
     one_ramp,
 )
-from tests.naive_likely import naive_likely
+from tests.naive import naive_likely
 
 pytestmark = pytest.mark.kernel
 

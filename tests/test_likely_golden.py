@@ -17,7 +17,7 @@ from tests.likely_cases import (
     fit_package,
     likely_golden_expected,
 )
-from tests.naive_likely import naive_likely
+from tests.naive import naive_likely
 
 FOUR = 4
 #: A sample that is not finite is a flagged group here, and makes the reference's ramp NaN (T2).

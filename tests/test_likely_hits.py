@@ -13,7 +13,7 @@ from scipy import stats
 
 from rampfit_numba.algorithms.likely.thresholds import most_chisq
 from tests.likely_cases import LikelyCase, LikelyFit, differing, fit_kernel, one_ramp
-from tests.naive_likely import naive_likely
+from tests.naive import naive_likely
 from tests.sizes import INTERPRETED, fewer
 
 pytestmark = pytest.mark.kernel

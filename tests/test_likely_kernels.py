@@ -30,7 +30,8 @@ from rampfit_numba.kernels.vectors import (
     store_single,
 )
 from tests.likely_cases import assert_agree, assert_same_bits, differing, fit_kernel, one_ramp
-from tests.naive_likely import Times, naive_likely
+from tests.naive import naive_likely
+from tests.naive.likely.covariance import Times
 from tests.random_likely import random_likely_case
 from tests.sizes import fewer
 

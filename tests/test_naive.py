@@ -10,7 +10,7 @@ from tests.compare import Comparison
 from tests.differential import compare_cases, require
 from tests.golden import golden_examples
 from tests.naive import naive_fit
-from tests.naive_pixel import find_segments
+from tests.naive.ols.block import find_segments
 from tests.random_exposures import random_case
 from tests.reference import reference_fit, with_deviations
 from tests.sizes import fewer

@@ -8,7 +8,7 @@ import pytest
 from rampfit_numba import Exposure, RampFileError, find_segments, fit_ramps, read_exposure
 from tests.cases import run_engine, with_usable_range
 from tests.likely_cases import run_engine as run_likely
-from tests.naive_pixel import find_segments as naive_segments
+from tests.naive.ols.block import find_segments as naive_segments
 from tests.random_exposures import random_case
 from tests.random_likely import random_likely_case
 from tests.sizes import fewer

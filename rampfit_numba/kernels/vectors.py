@@ -168,13 +168,21 @@ def spread(_context: Any, number: Any) -> Any:
 
 @jit_intrinsic(np.where)
 def select(_context: Any, mask: Any, chosen: Any, other: Any) -> Any:
-    """Return, lane by lane, `chosen` where `mask` holds and `other` elsewhere; both may be numbers."""
+    """Return, lane by lane, `chosen` where `mask` holds and `other` elsewhere; both may be numbers.
+
+    Of a truth value and two numbers it returns one number: so a formula is written once for both.
+    """
+    of_vectors = isinstance(mask, MaskType)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pairs = zip(signature.args[1:], arguments[1:], strict=True)
-        return builder.select(arguments[0], *(_widened(context, builder, *pair) for pair in pairs))
+        if of_vectors:
+            both = [_widened(context, builder, *pair) for pair in pairs]
+        else:
+            both = [context.cast(builder, value, kind, types.float64) for kind, value in pairs]
+        return builder.select(arguments[0], *both)
 
-    return VECTOR(mask, chosen, other), generate
+    return (VECTOR if of_vectors else types.float64)(mask, chosen, other), generate
 
 
 @jit_intrinsic(lambda mask: bool(np.any(mask)))

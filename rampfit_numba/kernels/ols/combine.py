@@ -11,6 +11,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.ols.pixels import POISSON, READ
+from rampfit_numba.kernels.ols.segment_fit import segment_variances
 
 #: Rows of the float32 results of a pixel.
 SLOPE, ERR, VAR_POISSON, VAR_RNOISE = range(4)
@@ -81,12 +82,10 @@ def combine_clean(ngroups, constants, invalid, largest, combined):
     combined : ndarray of float64, shape (4, LANES)
         Results: rows ERR to VAR_RNOISE.
     """
-    n = np.float64(ngroups)
-    per_step, per_cubic = 1.0 / (n - 1.0), 1.0 / (n * n * n - n)
     poisson, read = constants[POISSON], constants[READ]
     err, var_poisson, var_rnoise = combined[ERR], combined[VAR_POISSON], combined[VAR_RNOISE]
     for k in range(LANES):
-        of_poisson, of_read = poisson[k] * per_step, read[k] * per_cubic
+        of_poisson, of_read = segment_variances(poisson[k], read[k], ngroups)
         variance = of_poisson + of_read
         # The bound of err is exclusive, that of the variances inclusive.
         total = 0.0 if variance > largest else np.sqrt(variance)

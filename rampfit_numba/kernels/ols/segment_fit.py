@@ -38,36 +38,39 @@ _ONE, _LANES = np.uint32(1), np.uint32(LANES)
 
 @jit_inline
 def signal_class(step, readnoise, gain):
-    """Return the signal-to-noise class of a segment, 0 to 5 (table of section 5).
+    """Return the signal-to-noise class of a segment, 0 to 5; of scalars or vectors.
+
+    ``S = D / sqrt(R^2 + D)`` with ``D = step G``, the electrons between its first and last sample: the class is the
+    number of BOUNDS (5, 10, 20, 50, 100) that S reaches (Fixsen et al. 2000, PASP 112, 1350, table 1; section 5 of the
+    rules in ``docs/algorithm.md``).
 
     Parameters
     ----------
-    step : float
+    step : float or vector
         Last sample minus first, in DN.
-    readnoise : float
+    readnoise : float or vector
         Noise R of a group in e-.
-    gain : float
+    gain : float or vector
         G in e-/DN.
 
     Returns
     -------
-    int
-        Class of step G / sqrt(R^2 + step G); NaN has the highest, no positive variance the lowest.
+    float or vector
+        A whole number. Where S is NaN it is the highest class, and where there is no positive variance the lowest.
     """
     signal = step * gain
     variance = readnoise * readnoise + signal
     # Squares instead of a quotient and a root, which take longer than all the rest of a short segment. Equality with a
     # bound needs a perfect square, for which both ways are exact.
-    square = signal * signal if signal > 0 and variance > 0 else 0.0
+    square = select((signal > 0.0) & (variance > 0.0), signal * signal, 0.0)
     found = (
-        int(square >= _B1 * _B1 * variance)
-        + int(square >= _B2 * _B2 * variance)
-        + int(square >= _B3 * _B3 * variance)
-        + int(square >= _B4 * _B4 * variance)
-        + int(square >= _B5 * _B5 * variance)
+        select(square >= variance * (_B1 * _B1), 1.0, 0.0)
+        + select(square >= variance * (_B2 * _B2), 1.0, 0.0)
+        + select(square >= variance * (_B3 * _B3), 1.0, 0.0)
+        + select(square >= variance * (_B4 * _B4), 1.0, 0.0)
+        + select(square >= variance * (_B5 * _B5), 1.0, 0.0)
     )
-    found = found if square > 0 else 0
-    return _CLASSES - 1 if np.isnan(variance) else found
+    return select(variance == variance, select(square > 0.0, found, 0.0), _CLASSES - 1.0)  # noqa: PLR0124  (NaN is not)
 
 
 @jit_inline
@@ -135,7 +138,7 @@ def fit_segments(samples, constants, weights, segments, number):
     for s in range(number):
         n = length[s]
         end = (n * (n + _ONE)) >> _ONE if n <= longest else entries
-        row[s] = np.uint32(signal_class(step[s], readnoise[s], gain[s])) * entries + end - _ONE
+        row[s] = np.uint32(np.int32(signal_class(step[s], readnoise[s], gain[s]))) * entries + end - _ONE
     open_segments = 0
     for s in range(number):
         slope[s] = weights.factors[row[s]] * step[s]
@@ -240,7 +243,7 @@ def fit_clean(samples, constants, weights, classes, slope):
     readnoise, gain = constants[READNOISE], constants[GAIN]
     for lane in range(0, LANES, WIDTH):
         step = load_single(samples[last], lane) - load_single(samples[0], lane)
-        found = _signal_classes(step, load(readnoise, lane), load(gain, lane))
+        found = signal_class(step, load(readnoise, lane), load(gain, lane))
         fitted = spread(0.0)
         for c in range(_CLASSES):
             here = found == float(c)
@@ -253,22 +256,6 @@ def fit_clean(samples, constants, weights, classes, slope):
                 fitted = select(here, total, fitted)
         store(classes, lane, found)
         store(slope, lane, fitted)
-
-
-@jit_inline
-def _signal_classes(step, readnoise, gain):
-    """Do what :func:`signal_class` does for vectors."""
-    signal = step * gain
-    variance = readnoise * readnoise + signal
-    square = select((signal > 0.0) & (variance > 0.0), signal * signal, 0.0)
-    found = (
-        select(square >= variance * (_B1 * _B1), 1.0, 0.0)
-        + select(square >= variance * (_B2 * _B2), 1.0, 0.0)
-        + select(square >= variance * (_B3 * _B3), 1.0, 0.0)
-        + select(square >= variance * (_B4 * _B4), 1.0, 0.0)
-        + select(square >= variance * (_B5 * _B5), 1.0, 0.0)
-    )
-    return select(variance == variance, select(square > 0.0, found, 0.0), _CLASSES - 1.0)  # noqa: PLR0124  (NaN is not)
 
 
 @jit

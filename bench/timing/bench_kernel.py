@@ -1,0 +1,176 @@
+"""How fast is one core? This package, stcal's C extension, and the limit that memory sets, on exposures of many kinds.
+
+Timed are the whole ``fit_ramps`` call and stcal's whole ``ramp_fit_data`` call (its preparation of the data, 1 % more,
+is left out), after a check that every plane of the two agrees. The limit is a loop that reads data and flags once, in
+memory order, and writes arrays of the outputs' sizes that exist already.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from common import (
+    MIB,
+    STANDARD,
+    Contender,
+    Exposed,
+    Times,
+    case_of,
+    check_agreement,
+    duration,
+    interleave,
+    parse_arguments,
+    prepare_reference,
+    run_reference,
+    shape_text,
+    warm_up,
+)
+from reporting import Report
+from shared import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OURS, THEIRS, LIMIT, CHISQ = "this package", "stcal", "limit", "chisq"
+IMAGE = (1024, 1032)
+EXPOSURES = (
+    STANDARD,
+    Exposed("10x5", "", (10, 5, *IMAGE)),
+    Exposed("1x60", "", (1, 60, *IMAGE)),
+    Exposed("hits", "20 % hits a group", (2, 20, *IMAGE), {"hit_rate": 0.2}),
+    # A faint sky: 96 % of the ramps have a signal-to-noise ratio below 10.
+    Exposed("faint", "low signal", (2, 20, *IMAGE), {"background": 0.3, "background_gradient": 1.0}),
+    Exposed("saturated", "half of the ramps saturate half-way", (2, 20, *IMAGE), {"saturated_fraction": 0.5}),
+    Exposed("500x6", "", (500, 6, 64, 512)),
+    Exposed("2048", "", (1, 10, 2048, 2048)),
+)
+# Exposures that are also fitted with chi-squares.
+CHISQ_OF = ("2x20", "hits")
+# What the README shows.
+GIST = ("2x20", "hits", "save_opt")
+
+
+def make_limit() -> Callable[..., Any]:
+    """Return the compiled loop that reads and writes and does nothing else."""
+    import numba
+
+    @numba.njit
+    def touch(data: Any, groupdq: Any, outputs: Any) -> Any:  # noqa: ANN401  (flat uint64, flat uint64, uint32 arrays)
+        # Bitwise or of whole words: integers may be reordered, so the loop is vectorised and waits for memory alone.
+        bits = np.uint64(0)
+        for i in range(data.size):
+            bits |= data[i]
+        for i in range(groupdq.size):
+            bits |= groupdq[i]
+        value = np.uint32(bits)
+        for i in range(outputs.size):
+            outputs[i] = value
+        return bits
+
+    return touch
+
+
+def _words(array: np.ndarray) -> np.ndarray:
+    """Return an array as whole words of 8 bytes; up to 7 bytes at its end are left out."""
+    flat = array.reshape(-1).view(np.uint8)
+    return flat[: flat.size // 8 * 8].view(np.uint64)
+
+
+def compare(exposed: Exposed, repeats: int, *, save_opt: bool) -> tuple[dict[str, Times], str]:
+    """Time the contenders on one exposure; return their times and a description of the exposure."""
+    from rampfit_numba import fit_ramps
+
+    simulation = exposed.simulate()
+    case, exposure = case_of(simulation), simulation.exposure
+    contenders = [
+        Contender(OURS, lambda: fit_ramps(exposure, simulation.readnoise, simulation.gain, save_opt=save_opt)),
+        Contender(
+            THEIRS,
+            lambda *prepared: run_reference(*prepared, save_opt=save_opt),
+            lambda: prepare_reference(case),
+        ),
+    ]
+    warm = warm_up(contenders)
+    check_agreement(case, warm[THEIRS], warm[OURS])
+    del warm
+
+    limit = make_limit()
+    # rate and rateints: five planes of 4 bytes each
+    outputs = np.zeros(5 * (exposure.nints + 1) * exposure.nrows * exposure.ncols, np.uint32)
+    data, groupdq = _words(case.data), _words(case.groupdq)
+    contenders.append(Contender(LIMIT, lambda: limit(data, groupdq, outputs)))
+    warm_up(contenders[-1:])
+    times = interleave(contenders, repeats)
+    flagged = (case.groupdq != 0).any(axis=1).mean()
+    return times, f"{flagged:.1%} of the ramps flagged; {(case.data.nbytes + case.groupdq.nbytes) / MIB:.0f} MiB"
+
+
+def compare_chisq(exposed: Exposed, repeats: int) -> dict[str, Times]:
+    """Time fits without and with the chi-squares."""
+    from rampfit_numba import fit_ramps
+
+    simulation = exposed.simulate()
+    arguments = (simulation.exposure, simulation.readnoise, simulation.gain)
+    contenders = [
+        Contender(OURS, lambda: fit_ramps(*arguments)),
+        Contender(CHISQ, lambda: fit_ramps(*arguments, chisq=True)),
+    ]
+    warm_up(contenders)
+    return interleave(contenders, repeats)
+
+
+def main() -> None:
+    """Compare on all exposures, one at a time."""
+    choices = [*(exposed.name for exposed in EXPOSURES), "save_opt", *(f"chisq_{name}" for name in CHISQ_OF)]
+    only = ("--only", {"nargs": "+", "choices": choices, "default": choices, "help": "only these exposures"})
+    arguments = parse_arguments(__doc__ or "", 7, only)
+    if arguments.only != choices:
+        arguments.given.append(f"--only {' '.join(arguments.only)}")
+    report = Report("kernel", arguments)
+    table = Table(
+        "One core, whole calls: ms, minimum (median)",
+        ["exposure", "this package", "stcal OLS_C", "stcal / this package", "limit", "this package / limit"],
+        note="Every plane of every row's two fits was compared before the timing. The limit reads data and flags once "
+        "and writes the outputs of rate and rateints.",
+    )
+    report.tables.append(table)
+    for exposed, save_opt in [*((exposed, False) for exposed in EXPOSURES), (STANDARD, True)]:
+        key = "save_opt" if save_opt else exposed.name
+        if key not in arguments.only:
+            continue
+        shown = exposed.shrunk(quick=arguments.quick)
+        times, described = compare(shown, arguments.repeats, save_opt=save_opt)
+        kind = exposed.kind if exposed is not STANDARD else ""
+        label = ", ".join(filter(None, [shape_text(shown.shape), kind, "with save_opt" if save_opt else ""]))
+        ours, theirs, limit = times[OURS], times[THEIRS], times[LIMIT]
+        row = [label, ours.text(), theirs.text(), theirs.ratio(ours), limit.text(), ours.ratio(limit)]
+        # The limit does not write the optional results: no fair ratio there.
+        table.rows.append(row if not save_opt else [*row[:4], "", ""])
+        report.keep(key, times)
+        if key in GIST:
+            seconds = [f"{duration(t.minimum, 's')} s" for t in (ours, theirs)]
+            report.gist.append([f"{label}, one core", *seconds, f"{theirs.minimum / ours.minimum:.0f}x"])
+        print(f"{label} ({described}): {table.rows[-1]}", flush=True)
+    chisq_table = Table(
+        "Chi-squares of the samples (chisq=True), one core, whole calls: ms, minimum (median)",
+        ["exposure", "without", "with", "with / without"],
+    )
+    for exposed in EXPOSURES:
+        key = f"chisq_{exposed.name}"
+        if key not in arguments.only:
+            continue
+        shown = exposed.shrunk(quick=arguments.quick)
+        times = compare_chisq(shown, arguments.repeats)
+        label = ", ".join(filter(None, [shape_text(shown.shape), exposed.kind if exposed is not STANDARD else ""]))
+        chisq_table.rows.append([label, times[OURS].text(), times[CHISQ].text(), times[CHISQ].ratio(times[OURS])])
+        report.keep(key, times)
+        print(f"{label}: {chisq_table.rows[-1]}", flush=True)
+    if chisq_table.rows:
+        report.tables.append(chisq_table)
+    print()
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

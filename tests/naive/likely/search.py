@@ -1,0 +1,77 @@
+"""The pipeline's search for jumps, slow and obvious: every omission is fitted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tests.naive.likely.covariance import NAN, Sums, gain_without, solve
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
+    Matrix = NDArray[np.float64]
+
+
+@dataclass
+class Search:
+    """What a search found."""
+
+    used: NDArray[np.bool_]
+    rate: float
+    margin: float = math.inf
+    coupling: float = math.inf
+
+
+def search(covariance: Matrix, d: Vector, used: NDArray[np.bool_], reads: Any, limits: tuple[float, float]) -> Search:
+    """Leave out what improves the fit most, as often as it improves it enough."""
+    one_limit, two_limit = limits
+    found = Search(used.copy(), NAN)
+    for turn in range(d.size):
+        u = found.used
+        full = solve(covariance, d, u)
+        if turn == 0:
+            found.rate = full.rate
+        # Three is the least of which a difference can be told to be wrong.
+        if not math.isfinite(full.chisq) or u.sum() < 3:
+            return found
+        ones = [(gain_without(covariance, d, u, full, [k]), [k]) for k in np.flatnonzero(u)]
+        twos = [
+            (gain_without(covariance, d, u, full, [k, k + 1]), [k, k + 1])
+            for k in range(d.size - 1)
+            if reads[k + 1] > 1 and u[k] and u[k + 1]
+        ]
+        _note_coupling(found, covariance, u, full)
+        best_one = max(ones, key=lambda pair: pair[0])
+        best_two = max(twos, key=lambda pair: pair[0], default=(0.0, []))
+        one_better = best_one[0] - one_limit > best_two[0] - two_limit
+        (gain, places), limit = (best_one, one_limit) if one_better else (best_two, two_limit)
+        drop = gain > limit
+        scale = max(abs(best_one[0]), abs(best_two[0]), limit, 1e-300)
+        found.margin = min(found.margin, abs(gain - limit) / scale)
+        if drop:
+            rivals = ones if one_better else twos
+            others = [abs(gain - other) for other, place in rivals if place != places]
+            others.append(abs(best_one[0] - one_limit - best_two[0] + two_limit))
+            found.margin = min(found.margin, min(others) / scale)
+        if not drop:
+            return found
+        found.used = u.copy()
+        found.used[places] = False
+        found.rate = solve(covariance, d, found.used).rate
+        if found.used.sum() < 4:
+            return found
+    return found
+
+
+def _note_coupling(found: Search, covariance: Matrix, used: NDArray[np.bool_], full: Sums) -> None:
+    inverse = np.zeros_like(covariance)
+    inverse[np.ix_(used, used)] = np.linalg.inv(covariance[np.ix_(used, used)])
+    for k in range(used.size - 1):
+        if used[k] and used[k + 1]:
+            coupling, product = full.weight * inverse[k, k + 1], full.x[k] * full.x[k + 1]
+            found.coupling = min(found.coupling, abs(coupling - product) / max(abs(coupling), abs(product), 1e-300))
