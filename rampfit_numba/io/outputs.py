@@ -298,7 +298,10 @@ def write_all(files: Sequence[tuple[Path, fits.HDUList | bytes | Document]], *, 
         if isinstance(error, FileExistsError):
             raise RampFileError(f"{path}: has come to exist in the meantime; nothing was written") from error
         if isinstance(error, OSError):
-            raise RampFileError(f"{path}: cannot be written ({error.strerror or error}); nothing is kept") from error
+            # Windows replaces no file that somebody has open.
+            in_use = "; is it open in another program?" if isinstance(error, PermissionError) and path.exists() else ""
+            reason = f"{error.strerror or error}{in_use}"
+            raise RampFileError(f"{path}: cannot be written ({reason}); nothing is kept") from error
         raise
     finally:
         for writing in writings:
@@ -374,7 +377,8 @@ class _Writing:
 
     def undo(self) -> None:
         if self._temporary.old.exists():
-            self._temporary.old.replace(self.path)
+            if not (self.path.exists() and self.path.samefile(self._temporary.old)):
+                self._temporary.old.replace(self.path)
         elif self._placing and self.path.exists() and self._is_placed():
             self.path.unlink()
 
