@@ -211,7 +211,7 @@ def select_middle(values, selection):
             _narrow(rank, selection)
         _sort_smallest(length, selection)
         upper, lower = values[rank], values[rank - 1]
-        keys, below_low = selection.keys, selection.counts[_BELOW_LOW]
+        below_low = selection.counts[_BELOW_LOW]
         for k in range(SIDE):
             place = rank - np.int64(below_low[k])
             # More of them than are sorted are alike: the bracket holds one number.
@@ -259,7 +259,7 @@ def _choose_pivots(rank, selection):
     for k in range(SIDE):
         low, high = keys[_LOW, k], keys[_HIGH, k]
         needed = rank - counts[_BELOW_LOW, k] >= _SORTED and np.int64(high) - np.int64(low) > 1
-        some |= needed
+        some = some or needed
         bits[k] = _key(low)
         least = np.float64(pivot[k])
         bits[k] = _key(min(high, _KEY_INF))
