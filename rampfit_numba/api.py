@@ -115,8 +115,9 @@ def fit_ramps(
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
-        Where the slices are fitted when there is more than one worker; None: processes. With an Executor
-        `maximum_cores` only sets the number of slices. The results are the same to the bit.
+        Where the slices are fitted when there is more than one worker; None: processes, or threads on systems where
+        processes cannot share memory without copies (macOS, Windows). With an Executor `maximum_cores` only sets the
+        number of slices. The results are the same to the bit.
     progress : bool
         Show a progress bar: on standard error, or as a widget in a notebook.
     out : RampFit, optional
@@ -177,13 +178,13 @@ def fit_ramps(
     known = ALGORITHMS[options.algorithm]
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
-    noise, electrons = _noise_and_gain(readnoise, gain, exposure, options)
+    noise, electrons = noise_and_gain(readnoise, gain, exposure, options)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
     allocator = shared_allocator if usable_kind(executor, workers) == "processes" else private_allocator
     results = allocate_results(exposure.shape, options, out, allocator)
     if out is not None:
         given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS}
-        given |= dict(zip(("saturation", "pedestal", "linearity"), _read_planes(exposure), strict=False))
+        given |= dict(zip(("saturation", "pedestal", "linearity"), read_planes(exposure), strict=False))
         check_apart(results, given | {"readnoise": noise, "gain": electrons})
     exposure = exposure.in_dn(electrons)
     needed = ALGORITHMS[asked.algorithm].fewest_groups
@@ -192,13 +193,13 @@ def fit_ramps(
         message = f"{asked.algorithm!r} needs {needed} groups, the exposure has {exposure.ngroups}: "
         warnings.warn(f"{message}{instead}no jump is searched for", RampFitWarning, stacklevel=2)
 
-    if complaint := _skipped_steps(exposure, known):
+    if complaint := skipped_steps(exposure, known):
         warnings.warn(complaint, RampFitWarning, stacklevel=2)
 
     start = time.perf_counter()
     # All that is mapped from a file is read instead: see file_arrays.py.
     planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, exposure.zeroframe)
-    arrays = (exposure.data, exposure.groupdq, *planes, *_read_planes(exposure))
+    arrays = (exposure.data, exposure.groupdq, *planes, *read_planes(exposure))
     inputs = RowInputs(*(_source(array) for array in arrays))
     method = load_method(options.algorithm)
     plan = method.plan(exposure, options, inputs)
@@ -211,7 +212,7 @@ def fit_ramps(
         nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
         results = results._replace(fitopt=allocate_fitopt(exposure.shape, nsegments, njumps, allocator))
     returned = run(plan.fit_rows, plan.inputs, method.outputs(results), progress=progress)
-    nothing = method.finish(plan, returned, results) or ("" if _anything_fitted(results.rate) else NO_VALID_FIT)
+    nothing = method.finish(plan, returned, results) or ("" if anything_fitted(results.rate) else NO_VALID_FIT)
     if nothing:
         left = "NaN" if np.isnan(results.rate.data).all() else "NaN or 0"
         warnings.warn(f"no ramp can be fitted: {nothing}; all rates are {left}", RampFitWarning, stacklevel=2)
@@ -223,7 +224,7 @@ def fit_ramps(
     return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, groupdq, kept)
 
 
-def _skipped_steps(exposure: Exposure, algorithm: Algorithm) -> str:
+def skipped_steps(exposure: Exposure, algorithm: Algorithm) -> str:
     """Return a complaint where the flags that OLS relies on were not made; empty where nothing says so."""
     if algorithm.finds_jumps or exposure.header is None:
         return ""
@@ -240,7 +241,7 @@ def _skipped_steps(exposure: Exposure, algorithm: Algorithm) -> str:
     )
 
 
-def _noise_and_gain(
+def noise_and_gain(
     readnoise: Any,  # noqa: ANN401
     gain: Any,  # noqa: ANN401
     exposure: Exposure,
@@ -248,15 +249,15 @@ def _noise_and_gain(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the noise of the difference of two frames in DN and the gain in e-/DN, of every pixel."""
     image = exposure.shape[2:]
-    electrons, _ = _per_pixel("gain", _image(gain, exposure, "gain"), image, gain_unit)
-    noise, unit = _per_pixel("readnoise", _image(readnoise, exposure, "readnoise"), image, signal_unit)
+    electrons, _ = _per_pixel("gain", reference_image(gain, exposure, "gain"), image, gain_unit)
+    noise, unit = _per_pixel("readnoise", reference_image(readnoise, exposure, "readnoise"), image, signal_unit)
     if unit == ELECTRON:
         with np.errstate(all="ignore"):
             noise = as_single(np.asarray(noise, np.float64) / electrons)
     return (_of_two_frames(noise) if options.readnoise_kind == "single" else noise), electrons
 
 
-def _image(reference: Any, exposure: Exposure, name: str) -> Any:  # noqa: ANN401  (an array, a number, or more)
+def reference_image(reference: Any, exposure: Exposure, name: str) -> Any:  # noqa: ANN401  (an array, a number, or more)
     """Return a reference as numbers, read from its file where it is one."""
     if isinstance(reference, str | os.PathLike):
         from rampfit_numba.io.references import read_reference
@@ -269,7 +270,7 @@ def _image(reference: Any, exposure: Exposure, name: str) -> Any:  # noqa: ANN40
     return reference
 
 
-def _anything_fitted(rate: Rate) -> bool:
+def anything_fitted(rate: Rate) -> bool:
     """Tell whether any pixel has a rate; a 0 without an error is what OLS, as its reference, gives for no segment."""
     return any((np.isfinite(row) & (err > 0)).any() for row, err in zip(rate.data, rate.err, strict=True))
 
@@ -297,7 +298,7 @@ def _of_two_frames(noise: np.ndarray) -> np.ndarray:
         return as_single(noise.astype(np.float64) * math.sqrt(2))
 
 
-def _read_planes(exposure: Exposure) -> tuple[np.ndarray | None, ...]:
+def read_planes(exposure: Exposure) -> tuple[np.ndarray | None, ...]:
     """Return what the corrections of raw reads need of each pixel."""
     wanted = exposure.corrections
     return () if wanted is None else (wanted.saturation, wanted.pedestal, wanted.linearity)

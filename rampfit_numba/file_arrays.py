@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy import memmap
@@ -22,12 +22,15 @@ from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from io import FileIO
 
 
 #: The attribute of a map that holds the stamp which its file had when its headers were read.
 _STAMP = "rampfit_stamp"
 #: Bytes that are read at a time of an array that is not contiguous.
 _SPAN = 16 << 20
+#: Samples by which a file is told from another one, and bytes of each.
+_SAMPLES, _SAMPLE = 32, 4096
 
 
 class Stamp(NamedTuple):
@@ -124,7 +127,7 @@ class FileArray:
         with self.open() as file, _failure_named(self.path):
             for number, plane in enumerate(planes):
                 place = self.offset + (number * self.whole[-2] + self.start) * row
-                _read_into(file.fileno(), plane.view(np.uint8), place, self.path)
+                _read_into(file, plane.view(np.uint8), place, self.path)
             self.stamp.check(self.path, os.fstat(file.fileno()))
         return values
 
@@ -139,20 +142,20 @@ class FileArray:
         with self.open() as file:
             self.check_size(file)
 
-    def check_size(self, file: BinaryIO) -> None:
+    def check_size(self, file: FileIO) -> None:
         """Do what :meth:`check` does for the file as it was opened."""
         status = os.fstat(file.fileno())
         self.stamp.check(self.path, status)
         if status.st_size < self.offset + prod(self.whole) * self.dtype.itemsize:
             raise _ended_early(self.path)
 
-    def open(self) -> AbstractContextManager[BinaryIO]:
+    def open(self) -> AbstractContextManager[FileIO]:
         """Open the file, if it is still the one that it was; raises as :meth:`check` says."""
         return _opened(self.path, self.stamp)
 
 
 @contextmanager
-def _opened(path: str, stamp: Stamp) -> Iterator[BinaryIO]:
+def _opened(path: str, stamp: Stamp) -> Iterator[FileIO]:
     with _failure_named(path):
         file = Path(path).open("rb", buffering=0)  # noqa: SIM115  (closed below)
     # Whatever else fails while the file is open is no failure of the file.
@@ -214,15 +217,16 @@ def read_planes(
     with _opened(path, stamp) as file:
         for number in range(prod(shape[:-2])):
             with _failure_named(path):
-                _read_into(file.fileno(), plane.reshape(-1).view(np.uint8), offset + number * plane.nbytes, path)
+                _read_into(file, plane.reshape(-1).view(np.uint8), offset + number * plane.nbytes, path)
             yield plane
         stamp.check(path, os.fstat(file.fileno()))
 
 
-def _read_into(descriptor: int, buffer: np.ndarray, place: int, path: str) -> None:
+def _read_into(file: FileIO, buffer: np.ndarray, place: int, path: str) -> None:
+    file.seek(place)
     done = 0
     while done < len(buffer):
-        count = os.preadv(descriptor, [memoryview(buffer)[done:]], place + done)  # type: ignore[arg-type]
+        count = file.readinto(memoryview(buffer)[done:])  # type: ignore[arg-type]
         if count == 0:
             raise _ended_early(path)
         done += count
@@ -263,25 +267,19 @@ def as_file_array(array: np.ndarray) -> np.ndarray | FileArray:
     root = array
     while isinstance(root.base, np.ndarray):
         root = root.base
-    if not isinstance(root, memmap) or root.filename is None or root.mode == "c" or not hasattr(os, "preadv"):
+    if not isinstance(root, memmap) or root.filename is None or root.mode == "c":
         return array
     if array.ndim < 2 or array.size == 0:  # noqa: PLR2004  (rows and columns)
         return array
-    root_address = root.__array_interface__["data"][0]
     path = os.fspath(root.filename)
-    inode = _mapped_inode(root_address)
-    try:
-        status = Path(path).stat()
-    except OSError:
+    stamp = _mapped_stamp(root, path)
+    if stamp is None:
         return array
-    if inode is None or status.st_ino != inode:
-        return array
-    stamp = getattr(root, _STAMP, None) or (Stamp.of(status) if root.mode == "r" else Stamp(inode, None))
-    before = array.__array_interface__["data"][0] - root_address
+    before = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
     rows = _whole_rows(array, before, root.nbytes)
     if rows is None:
         with _opened(path, stamp) as file, _failure_named(path):
-            copy = _read_copy(file.fileno(), array, root.offset + before, path)
+            copy = _read_copy(file, array, root.offset + before, path)
             stamp.check(path, os.fstat(file.fileno()))
             return copy
     whole, start = rows
@@ -320,33 +318,48 @@ def _whole_rows(array: np.ndarray, before: int, nbytes: int) -> tuple[tuple[int,
     return whole, start
 
 
-def _read_copy(descriptor: int, array: np.ndarray, offset: int, path: str) -> np.ndarray:
+def _read_copy(file: FileIO, array: np.ndarray, offset: int, path: str) -> np.ndarray:
     """Read an array of any strides whose first element is at `offset` of a file."""
     once = tuple(slice(None) if stride else slice(1) for stride in array.strides)
     values = np.empty(array[once].shape, array.dtype)
-    _read_strided(descriptor, values, offset, array.strides, path)
+    _read_strided(file, values, offset, array.strides, path)
     return np.broadcast_to(values, array.shape)
 
 
-def _read_strided(descriptor: int, values: np.ndarray, offset: int, strides: tuple[int, ...], path: str) -> None:
+def _read_strided(file: FileIO, values: np.ndarray, offset: int, strides: tuple[int, ...], path: str) -> None:
     """Fill `values` from a file in pieces of up to `_SPAN` bytes, the gaps between elements included."""
     steps = [(size - 1) * stride for size, stride in zip(values.shape, strides, strict=True)]
     low = sum(min(step, 0) for step in steps)
     span = sum(map(abs, steps)) + values.itemsize
     if span <= _SPAN or values.ndim == 0:
         buffer = np.empty(span, np.uint8)
-        _read_into(descriptor, buffer, offset + low, path)
+        _read_into(file, buffer, offset + low, path)
         values[...] = np.ndarray(values.shape, values.dtype, buffer, -low, strides)
         return
     axis = max(range(values.ndim), key=lambda axis: abs(steps[axis]))
     inner = strides[:axis] + strides[axis + 1 :]
     for number in range(values.shape[axis]):
         part = values[(slice(None),) * axis + (number, ...)]
-        _read_strided(descriptor, part, offset + number * strides[axis], inner, path)
+        _read_strided(file, part, offset + number * strides[axis], inner, path)
+
+
+def _mapped_stamp(root: np.memmap, path: str) -> Stamp | None:
+    """Return the stamp of the file that is mapped; None where its name has gone over to another file."""
+    stamp: Stamp | None = getattr(root, _STAMP, None)
+    try:
+        status = Path(path).stat()
+        inode = _mapped_inode(root.__array_interface__["data"][0])
+        if inode is None:  # the system does not tell
+            inode = status.st_ino if stamp is None and _looks_like(path, root) else stamp and stamp.inode
+    except OSError:
+        return None
+    if status.st_ino != inode:
+        return None
+    return stamp or (Stamp.of(status) if root.mode == "r" else Stamp(inode, None))
 
 
 def _mapped_inode(address: int) -> int | None:
-    """Return the inode of the file that is mapped at `address`: a file's name can have gone over to another one."""
+    """Return the inode of the file that is mapped at `address`, where the system (Linux) tells."""
     try:
         with Path("/proc/self/maps").open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
@@ -357,6 +370,19 @@ def _mapped_inode(address: int) -> int | None:
     except OSError:
         pass
     return None
+
+
+def _looks_like(path: str, root: np.memmap) -> bool:
+    """Whether a file has what the map of a file shows, in samples all over it."""
+    seen = root.ravel("K").view(np.uint8)
+    with Path(path).open("rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size < root.offset + len(seen):
+            return True  # to touch the map of a file that was cut ends the process; to read it is an error
+        for place in np.linspace(0, max(0, len(seen) - _SAMPLE), _SAMPLES).astype(int):
+            file.seek(root.offset + place)
+            if file.read(_SAMPLE) != seen[place : place + _SAMPLE].tobytes():
+                return False
+    return True
 
 
 def take_plane(source: np.ndarray | FileArray, *leading: int, rows: slice) -> np.ndarray:

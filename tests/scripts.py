@@ -75,7 +75,8 @@ class Script:
     def __init__(self, arguments, cwd, *, environment=None, prefix=(), **options):
         self.mark = f"RAMPFIT_TEST_MARK={uuid.uuid4().hex}"
         name, value = self.mark.split("=")
-        wanted = {"PYTHONPATH": PACKAGE_FOLDER, "PYTHONWARNINGS": "error", name: value} | (environment or {})
+        path = os.pathsep.join(filter(None, (PACKAGE_FOLDER, os.environ.get("PYTHONPATH"))))
+        wanted = {"PYTHONPATH": path, "PYTHONWARNINGS": "error", name: value} | (environment or {})
         self.process = subprocess.Popen(
             [*prefix, sys.executable, *arguments],
             cwd=cwd,

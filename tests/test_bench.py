@@ -14,7 +14,7 @@ import pytest
 import rampfit_numba
 
 ROOT = Path(__file__).resolve().parents[1]
-BENCH = ROOT / "bench"
+TIMING = ROOT / "bench" / "timing"
 NAMES = ("kernel", "likely", "workers", "startup", "memory")
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join([str(Path(rampfit_numba.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="th
 
 
 def run(script, *arguments, cwd, code=0):
-    """Run a script of bench/ and return what it printed, complaints included."""
+    """Run a script of bench/timing/ and return what it printed, complaints included."""
     done = subprocess.run(
-        [sys.executable, str(BENCH / script), *map(str, arguments)],
+        [sys.executable, str(TIMING / script), *map(str, arguments)],
         cwd=cwd,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -56,7 +56,7 @@ def made_up(name, **changes):
     """Return results as a benchmark writes them."""
     return {
         "benchmark": name,
-        "command": f"python bench/bench_{name}.py",
+        "command": f"python bench/timing/bench_{name}.py",
         "quick": False,
         "date": "2025-01-02",
         "load_at_start": 0.1,
@@ -85,7 +85,7 @@ def test_benchmark_runs(name, tmp_path):
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     assert found["benchmark"] == name
     assert found["quick"] is True
-    assert found["command"] == f"python bench/bench_{name}.py --repeats 1 --quick"
+    assert found["command"] == f"python bench/timing/bench_{name}.py --repeats 1 --quick"
     assert found["measurements"]
     assert all(len(row) == len(table["headings"]) for table in found["tables"] for row in table["rows"])
     assert all(len(row) == 4 for row in found["gist"])
@@ -113,7 +113,10 @@ def test_tables_are_written_between_the_markers(tmp_path):
         for name in NAMES:
             assert f"gist of {name}" in block(readme, "bench")
             assert f"Title of {name}" in block(performance, f"bench:{name}")
-            assert f"`python bench/bench_{name}.py`, 2025-01-02: Processor, 1 core, 3 GiB" in performance.read_text()
+            assert (
+                f"`python bench/timing/bench_{name}.py`, 2025-01-02: Processor, 1 core, 3 GiB"
+                in performance.read_text()
+            )
 
 
 def test_one_benchmark_leaves_the_readme_and_the_other_blocks_alone(tmp_path):

@@ -30,6 +30,7 @@ else:
 #: Modules whose ``__all__`` users import from, and the extras' modules that they need.
 MODULES = {
     "rampfit_numba": None,
+    "rampfit_numba.dask": "dask",
     "rampfit_numba.fitramp": None,
     "rampfit_numba.plot": "matplotlib",
     "rampfit_numba.report": "jinja2",

@@ -27,7 +27,7 @@ pytestmark = [
 def run(*arguments, cwd, code=0):
     """Run the script and return what it printed, complaints included."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "bench" / "bench_statistics.py"), *map(str, arguments)],
+        [sys.executable, str(ROOT / "bench" / "statistics" / "bench_statistics.py"), *map(str, arguments)],
         cwd=cwd,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,

@@ -91,7 +91,7 @@ def test_typed():
 
 def test_runtime_dependencies_are_few():
     names = {re.match(r"[\w.-]+", requirement).group() for requirement in PROJECT["dependencies"]}
-    assert names == {"numpy", "numba", "astropy", "loky", "tqdm"}
+    assert names == {"numpy", "numba", "astropy", "loky", "psutil", "tqdm"}
     assert set(PROJECT["optional-dependencies"]) == {
         "jwst",
         "dask",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import textwrap
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -433,30 +431,3 @@ def test_changed_sources_are_compiled_again(tmp_path):
         folders.append(folder)
     assert len(set(folders)) == len(folders)
     assert all(Path(folder).is_relative_to(tmp_path / "cache") for folder in folders)
-
-
-# ---------------------------------------------------------------------------------------------------------------- leaks
-def test_many_calls_leak_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("leak_check.py")), "--calls", "45"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "no leak" in done.stdout
-
-
-def test_a_leak_is_noticed(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("leak_check.py")), "--calls", "24", "--leak"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "LEAK: file descriptors" in done.stdout

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
 
@@ -94,8 +94,17 @@ class Results(NamedTuple):
 class Method(Protocol):
     """The code of an algorithm, or of several that share it."""
 
-    def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs) -> Plan:
-        """Decide how to fit an exposure; `inputs` are all its arrays, or where they stand."""
+    def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs, surveys: Sequence[Any] = ()) -> Plan:
+        """Decide how to fit an exposure; `inputs` are all its arrays, or where they stand.
+
+        Where no process has the whole exposure, it is one of the same times and groups, and `surveys` are of all parts.
+        """
+
+    def survey(self, exposure: Exposure, options: FitOptions) -> Any:  # noqa: ANN401  (its own)
+        """Find in a part of an exposure, some of its pixels, what its plan depends on."""
+
+    def surveyed(self, exposure: Exposure) -> tuple[str, ...]:
+        """Return the names of the arrays that a survey looks at: none where the plan depends on no array."""
 
     def outputs(self, results: Results) -> Any:  # noqa: ANN401  (a named tuple of arrays)
         """Return the arrays of `results` as the row function takes them; rows are the last axis but one of each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
@@ -47,7 +48,9 @@ def orderly_end() -> Iterator[None]:
         if issubclass(lost.exc_type, Terminated):
             number = signal.SIGTERM
             signal.signal(number, end)
-        timers.append(threading.Timer(_AGAIN, os.kill, (os.getpid(), number)))
+        # Windows has no signals that one could send: os.kill would end the process there.
+        again = (os.kill, (os.getpid(), number)) if sys.platform != "win32" else (_thread.interrupt_main, (number,))
+        timers.append(threading.Timer(_AGAIN, *again))
         timers[-1].start()
 
     signal.signal(signal.SIGTERM, end)

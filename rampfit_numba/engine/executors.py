@@ -59,7 +59,8 @@ def run_rows(
     workers : int
         How many slices run at once; 1 runs here, unless `executor` is an Executor.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
-        Where more than one worker runs; None: processes.
+        Where more than one worker runs; None: processes. On systems that have no memory without a name for them to
+        share, threads in any case.
     progress : bool or Job
         Show a bar, or move that of a job.
 
@@ -113,7 +114,7 @@ def usable_kind(executor: str | Executor | None, workers: int) -> str:
         return "elsewhere"
     if workers == 1:
         return "here"
-    if executor == "threads":
+    if executor == "threads" or (executor is None and not shared.available()):
         return "threads"
     if obstacle := _no_processes():
         log.info("%s: the slices are fitted in threads", obstacle)
@@ -126,6 +127,8 @@ def _no_processes() -> str:
     if multiprocessing.parent_process() is not None:
         # A daemonic process may not start any, and any other would wait for idle workers when it ends.
         return "In a worker process already"
+    if not shared.available():  # macOS, Windows: through pipes two workers are ten times slower than one core
+        return "This system has no memory that processes can share without copies"
     if not everything_kept():  # each worker would compile for itself
         return "The machine code could not be kept for other processes"
     return ""
@@ -180,8 +183,6 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     executor, size = _take_pool(workers)
     futures: list[Future[Any]] = []
     try:
-        if not shared.available():
-            return _run_elsewhere(task, inputs, outputs, slices, executor, advance)
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
         with transfer.sharing(parts) as share, _nobody_left(futures, kill=lambda: pool.drop(executor, kill=True)):
             for part in parts:

@@ -7,7 +7,6 @@ import errno
 import gzip
 import os
 import re
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from rampfit_numba.io.products import (
     rate_hdulist,
     rateints_hdulist,
 )
+from rampfit_numba.io.temporary_files import TemporaryFile, sweep_once
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.registry import ALGORITHMS
 
@@ -146,6 +146,7 @@ def check_outputs(
         try:
             folder = _check_output(path, protected, overwrite=overwrite)
             if folder not in probed:
+                sweep_once(folder)
                 _probe(folder)
                 probed.add(folder)
         except OSError as error:  # a name that is too long, for instance
@@ -173,9 +174,11 @@ def _check_output(path: Path, protected: Sequence[Path], *, overwrite: bool) -> 
 
 def _probe(folder: Path) -> None:
     """Make something in a folder: permissions alone do not tell whether that is possible (root has all, in /proc)."""
-    trial = folder / f".{uuid.uuid4().hex}.tmp"
-    trial.mkdir()
-    trial.rmdir()
+    trial = TemporaryFile(folder)
+    try:
+        trial.create().close()
+    finally:
+        trial.remove()
 
 
 def write_products(
@@ -295,7 +298,10 @@ def write_all(files: Sequence[tuple[Path, fits.HDUList | bytes | Document]], *, 
         if isinstance(error, FileExistsError):
             raise RampFileError(f"{path}: has come to exist in the meantime; nothing was written") from error
         if isinstance(error, OSError):
-            raise RampFileError(f"{path}: cannot be written ({error.strerror or error}); nothing is kept") from error
+            # Windows replaces no file that somebody has open.
+            in_use = "; is it open in another program?" if isinstance(error, PermissionError) and path.exists() else ""
+            reason = f"{error.strerror or error}{in_use}"
+            raise RampFileError(f"{path}: cannot be written ({reason}); nothing is kept") from error
         raise
     finally:
         for writing in writings:
@@ -322,16 +328,11 @@ class _Writing:
     def __init__(self, path: Path, content: fits.HDUList | bytes | Document) -> None:
         self.path = path
         self._content = content
-        # Its own for every file and process, in the same folder, and short: `path` may be as long as names can be.
-        unique = uuid.uuid4().hex
-        self._temporary = path.with_name(f".{unique}.tmp")
-        self._backup = path.with_name(f".{unique}.old")
+        self._temporary = TemporaryFile(path.parent)
         self._placing = False
 
     def write(self) -> None:
-        # os.open applies the umask, which the functions of tempfile do not.
-        descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        with os.fdopen(descriptor, "wb") as file:
+        with self._temporary.create() as file:
             if hasattr(self._content, "write_to"):
                 self._content.write_to(file)
             elif self.path.suffix == ".gz":
@@ -362,32 +363,30 @@ class _Writing:
         if overwrite:
             # Second names cost nothing; where the file system has none, a failure from here on can lose the old file.
             with contextlib.suppress(OSError):
-                os.link(self.path, self._backup)
-            self._temporary.replace(self.path)
+                os.link(self.path, self._temporary.old)
+            self._temporary.path.replace(self.path)
             return
         try:
-            os.link(self._temporary, self.path)  # unlike a renaming, this fails where the file exists by now
+            os.link(self._temporary.path, self.path)  # unlike a renaming, this fails where the file exists by now
         except FileExistsError:
             raise
         except OSError:
             if self.path.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path)) from None
-            self._temporary.replace(self.path)
+            self._temporary.path.replace(self.path)
 
     def undo(self) -> None:
-        if self._backup.exists():
-            self._backup.replace(self.path)
+        if self._temporary.old.exists():
+            if not (self.path.exists() and self.path.samefile(self._temporary.old)):
+                self._temporary.old.replace(self.path)
         elif self._placing and self.path.exists() and self._is_placed():
             self.path.unlink()
 
     def _is_placed(self) -> bool:
-        return not self._temporary.exists() or self.path.samefile(self._temporary)
+        return not self._temporary.path.exists() or self.path.samefile(self._temporary.path)
 
     def clean(self) -> None:
-        # In a folder that cannot be written, removing what is not there fails too: not what is to be told.
-        for file in (self._temporary, self._backup):
-            with contextlib.suppress(OSError):
-                file.unlink(missing_ok=True)
+        self._temporary.remove()
 
 
 class _Stream:

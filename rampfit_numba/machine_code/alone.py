@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING
 
 from rampfit_numba.machine_code.places import usable_places
 
+try:
+    import fcntl
+except ImportError:  # Windows: everybody compiles for himself
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -68,11 +73,12 @@ def compiling_alone(kernels: str, patience: float, waiting: Callable[[str], None
 
 
 def _open(kernels: str) -> int | None:
+    if fcntl is None:
+        return None
     for place in usable_places():
         if place.writable:
             with suppress(OSError):
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                return os.open(place.folder / f"{kernels}.lock", flags, 0o600)
+                return os.open(place.folder / f"{kernels}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     return None
 
 
@@ -99,10 +105,6 @@ def _take(number: int, patience: float, waiting: Callable[[str], None]) -> Held:
 
 def _lock(number: int) -> bool:
     try:
-        import fcntl
-    except ImportError as error:  # not on Windows
-        raise OSError(str(error)) from error
-    try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
@@ -110,7 +112,5 @@ def _lock(number: int) -> bool:
 
 
 def _unlock(number: int) -> None:
-    with suppress(OSError, ImportError):
-        import fcntl
-
+    with suppress(OSError):
         fcntl.flock(number, fcntl.LOCK_UN)

@@ -84,17 +84,21 @@ def lasting_base() -> Path | None:
 
 def temporary_base() -> Path | None:
     """Return the same among temporary files: one for each user, which all of his processes find."""
-    for folder in (os.environ.get("TMPDIR"), "/tmp", "/var/tmp"):  # noqa: S108  (what is there is examined)
+    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""  # on Windows each user has a folder of his own
+    for folder in (os.environ.get("TMPDIR"), os.environ.get("TEMP"), "/tmp", "/var/tmp"):  # noqa: S108  (examined)
         if folder and Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK):
-            return Path(folder).absolute() / f"rampfit_numba-{os.getuid()}"
+            return Path(folder).absolute() / f"rampfit_numba{user}"
     return None
 
 
 def is_trusted(information: os.stat_result) -> bool:
     """Whether only this user, the administrator or who installed this package could have written a file or folder.
 
-    Machine code is executed, and unpickled before: what anybody else can write could do as it likes in our name.
+    Machine code is executed, and unpickled before: what anybody else can write could do as it likes in our name. On
+    Windows neither owner nor permissions can be seen here: the folder, that of a user's home, is trusted as it stands.
     """
+    if not hasattr(os, "geteuid"):
+        return True
     return information.st_uid in _trusted_owners() and not information.st_mode & _OTHERS_WRITE
 
 
@@ -159,6 +163,8 @@ def _refusal(folder: Path) -> str:
     information = folder.stat()
     if not stat.S_ISDIR(information.st_mode):
         return f"{folder}: it is no folder"
+    if is_trusted(information):
+        return ""
     if information.st_uid == os.geteuid() and information.st_mode & _OTHERS_WRITE:
         with suppress(OSError):  # the next line sees it
             folder.chmod(stat.S_IMODE(information.st_mode) & ~_OTHERS_WRITE)

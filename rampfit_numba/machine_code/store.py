@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MAGIC = b"rampfit_numba machine code 1\n"
 _DIGEST = 32
+#: Without O_NONBLOCK a pipe would wait for a writer, and without O_BINARY Windows would change line ends.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _problems: list[str] = []
 _on_miss: list[Callable[[], None]] = []
 _not_kept: list[str] = []
@@ -119,7 +121,7 @@ def _seal(key: bytes, content: bytes) -> bytes:
 def _read(file: Path, key: bytes) -> bytes | None:
     """Return what was written for `key`; None where the file is missing, damaged, or may be of another user."""
     try:
-        number = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait for a writer
+        number = os.open(file, _READ)
     except OSError as error:
         if not isinstance(error, FileNotFoundError):
             _problems.append(f"{file}: it cannot be read ({error.strerror})")

@@ -18,6 +18,8 @@ from rampfit_numba.algorithms.rows import one_pixel
 from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rampfit_numba.algorithms.rows import RowInputs
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
@@ -30,11 +32,17 @@ _PLANES = {"data": "slope"}
 
 
 class _Likely:
-    def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs) -> Plan:
+    def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs, _surveys: Sequence[None] = ()) -> Plan:
         rules = make_likely_rules(exposure, options, joint=options.algorithm == _JOINT)
         if not rules.split_zeroframe:
             inputs = inputs._replace(zeroframe=None)
         return Plan(inputs, partial(fit_likely_rows, rules=rules), Kernels(options.algorithm))
+
+    def survey(self, _exposure: Exposure, _options: FitOptions) -> None:
+        return None
+
+    def surveyed(self, _exposure: Exposure) -> tuple[str, ...]:
+        return ()
 
     def outputs(self, results: Results) -> LikelyOutputs:
         planes: dict[str, Any] = {}

@@ -15,9 +15,10 @@ from rampfit_numba.algorithms.ols.general import (
     is_general,
     make_general_rules,
 )
-from rampfit_numba.algorithms.ols.plan import make_plan
+from rampfit_numba.algorithms.ols.plan import drops_edges, make_plan, make_survey
 from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
-from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
+from rampfit_numba.algorithms.ols.scan import merge_surveys
 from rampfit_numba.algorithms.ols.weighting import find_exponents
 from rampfit_numba.algorithms.rows import one_pixel
 from rampfit_numba.kernels.ols.general import GeneralSettings, GeneralTimes
@@ -25,6 +26,9 @@ from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.kernels.ols.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rampfit_numba.algorithms.ols.scan import Survey
     from rampfit_numba.algorithms.rows import RowInputs
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
@@ -35,8 +39,9 @@ _LONG, _FITOPT, _CHISQ, _GENERAL = "long", "fitopt", "chisq", "general"
 
 
 class _Ols:
-    def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs) -> Plan:
-        found = make_plan(exposure, options, inputs.data, inputs.groupdq)
+    def plan(self, exposure: Exposure, options: FitOptions, inputs: RowInputs, surveys: Sequence[Survey] = ()) -> Plan:
+        survey = merge_surveys(surveys) if surveys else None
+        found = make_plan(exposure, options, inputs.data, inputs.groupdq, survey)
         rules = found.rules
         if is_general(exposure, options):
             general = make_general_rules(exposure, options, rules)
@@ -57,7 +62,13 @@ class _Ols:
             found.nothing_to_fit,
         )
 
-    def outputs(self, results: Results) -> RowOutputs:
+    def survey(self, exposure: Exposure, options: FitOptions) -> Survey:
+        return make_survey(exposure, options)
+
+    def surveyed(self, exposure: Exposure) -> tuple[str, ...]:
+        return ("groupdq", "data") if drops_edges(exposure) else ("groupdq",)
+
+    def outputs(self, results: Results) -> OlsOutputs:
         fits = (results.rate, results.rateints)
         planes = [plane for fit in fits for plane in (fit.data, fit.err, fit.var_poisson, fit.var_rnoise, fit.dq)]
         opt = results.fitopt
@@ -65,7 +76,7 @@ class _Ols:
             planes += [opt.slope, opt.sigslope, opt.var_poisson, opt.var_rnoise, opt.yint, opt.sigyint]
             planes += [opt.weights, opt.pedestal, opt.crmag]
         rate, rateints = fits
-        return RowOutputs(*planes)._replace(
+        return OlsOutputs(*planes)._replace(
             chisq=rate.chisq, chisq_ints=rateints.chisq, dof=rate.dof, dof_ints=rateints.dof
         )
 
@@ -93,14 +104,14 @@ class _Ols:
             return
         ngroups = MOST_IN_BYTES + 1 if _LONG in kernels.variant else 3
         settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=True, clear_first_jump=False)
-        rules = Rules(settings, 0, ngroups, 0, ngroups - 1, dropped_good=False)
+        rules = OlsRules(settings, 0, ngroups, 0, ngroups - 1, dropped_good=False)
         inputs, plane, cube = one_pixel(ngroups)
         outputs = [np.empty_like(like) for like in [*[plane] * 5, *[cube] * 5]]
         if _FITOPT in kernels.variant:
             count_rows(inputs, None, rules)
             segments = [np.zeros((1, 1, 1, 1), np.float32) for _ in range(7)]
             outputs += [*segments, np.zeros((1, 1, 1), np.float32), np.zeros((1, 0, 1, 1), np.float32)]
-        wanted = RowOutputs(*outputs)
+        wanted = OlsOutputs(*outputs)
         if _CHISQ in kernels.variant:
             degrees = [np.empty_like(like, np.int32) for like in (plane, cube)]
             wanted = wanted._replace(chisq=plane.copy(), chisq_ints=cube.copy(), dof=degrees[0], dof_ints=degrees[1])
@@ -123,7 +134,7 @@ def _fit_general() -> None:
     planes = [np.empty_like(like) for like in [*[plane] * 4, *[cube] * 4]]
     dq, dq_ints = np.empty(plane.shape, np.uint32), np.empty(cube.shape, np.uint32)
     outputs = [*planes[:4], dq, *planes[4:], dq_ints]
-    fit_general_rows(inputs, RowOutputs(*outputs), rules)
+    fit_general_rows(inputs, OlsOutputs(*outputs), rules)
 
 
 METHOD: Final[Method] = _Ols()

@@ -1,7 +1,6 @@
 """What concerns the exposure as a whole: which groups count, times, and whether anything can be fitted.
 
-Source: sections 2.1 to 2.8 of the rules in ``docs/algorithm.md``. Only scalars come out. The scans look at
-a few rows, at flags before data, and stop where these decide: only groups that are flagged everywhere are read whole.
+Source: sections 2.1 to 2.8 of the rules in ``docs/algorithm.md``. Only scalars come out.
 """
 
 from __future__ import annotations
@@ -12,44 +11,41 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.groups import usable_groups
-from rampfit_numba.algorithms.ols.rules import Rules
-from rampfit_numba.algorithms.rows import as_single
-from rampfit_numba.file_arrays import take_plane
+from rampfit_numba.algorithms.ols.rules import OlsRules
+from rampfit_numba.algorithms.ols.scan import Replay, Scan
 from rampfit_numba.kernels.ols.settings import LARGEST_VARIANCE, Settings
 
 if TYPE_CHECKING:
+    from rampfit_numba.algorithms.ols.scan import Source, Survey
     from rampfit_numba.exposure import Exposure
-    from rampfit_numba.file_arrays import FileArray
     from rampfit_numba.options import FitOptions
-
-    Source = np.ndarray | FileArray
 
 log = logging.getLogger(__name__)
 
-_ROWS = 16
 _LEAST_GROUPS = 2
 
 
-class Plan(NamedTuple):
+class OlsPlan(NamedTuple):
     """How to fit an exposure.
 
     Attributes
     ----------
-    rules : Rules
+    rules : OlsRules
     use_zeroframe : bool
     nothing_to_fit : str
         Empty, or the reason why no ramp can be fitted.
     """
 
-    rules: Rules
+    rules: OlsRules
     use_zeroframe: bool
     nothing_to_fit: str
 
 
-def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: Source) -> Plan:
+def make_plan(
+    exposure: Exposure, options: FitOptions, data: Source, groupdq: Source, survey: Survey | None = None
+) -> OlsPlan:
     """Decide which groups count.
 
     Parameters
@@ -58,18 +54,21 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
     options : FitOptions
     data, groupdq : ndarray or FileArray
         The exposure's arrays, or where they stand.
+    survey : Survey, optional
+        What was found in all its parts, where none of them is here.
 
     Returns
     -------
-    Plan
+    OlsPlan
     """
     ngroups = exposure.ngroups
     suppress = options.suppress_one_group and ngroups > 1
     first_used, last_used = usable_groups(options, ngroups)
-    scan = _Scan(exposure.shape, data, groupdq, first_used, last_used, suppress=suppress)
+    whole = (exposure.shape, data, groupdq, first_used, last_used)
+    scan = Replay(survey) if survey is not None else Scan(*whole, suppress=suppress)
     first, stop = 0, ngroups
     reason = ""
-    if exposure.instrument == "MIRI" and ngroups > 1:
+    if drops_edges(exposure):
         while first < stop and scan.nothing_usable(first):
             first += 1
         if first < stop and scan.nothing_usable(stop - 1):
@@ -78,8 +77,7 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
             log.info("Number of leading groups that are flagged as DO_NOT_USE: %d", first)
         if first < ngroups and stop < ngroups:
             log.info("MIRI dataset has all pixels in the final group flagged as DO_NOT_USE.")
-        if stop - first < _LEAST_GROUPS:
-            left = max(stop - first, 0)
+        if (left := max(stop - first, 0)) < _LEAST_GROUPS:
             reason = f"without the edge groups that are DO_NOT_USE everywhere, {left} of {ngroups} groups are left"
     if not reason and scan.all_saturated(first):
         reason = "every ramp is saturated in its first group"
@@ -111,8 +109,23 @@ def make_plan(exposure: Exposure, options: FitOptions, data: Source, groupdq: So
         largest_variance=largest,
     )
     early = photon_lead(exposure, group_time) if options.chisq else 0.0
-    rules = Rules(settings, first, stop, first_used, last_used, dropped_good, read_rules(exposure.corrections), early)
-    return Plan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
+    rules = OlsRules(
+        settings, first, stop, first_used, last_used, dropped_good, read_rules(exposure.corrections), early
+    )
+    return OlsPlan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
+
+
+def drops_edges(exposure: Exposure) -> bool:
+    """Tell whether edge groups that are DO_NOT_USE everywhere are left out."""
+    return exposure.instrument == "MIRI" and exposure.ngroups > 1
+
+
+def make_survey(exposure: Exposure, options: FitOptions) -> Survey:
+    """Find in a part of an exposure, some of its pixels, what :func:`make_plan` needs to know of all of them."""
+    ngroups = exposure.ngroups
+    suppress = options.suppress_one_group and ngroups > 1
+    scan = Scan(exposure.shape, exposure.data, exposure.groupdq, *usable_groups(options, ngroups), suppress=suppress)
+    return scan.survey(edges=drops_edges(exposure))
 
 
 def photon_lead(exposure: Exposure, group_time: float) -> float:
@@ -129,78 +142,3 @@ def photon_lead(exposure: Exposure, group_time: float) -> float:
         return 0.0
     shares = np.arange(2 * times.size - 1, 0, -2) / times.size**2
     return float(times.mean() - np.sum(shares * times))
-
-
-class _Scan:
-    """Looks for pixels that keep a group from being dropped."""
-
-    def __init__(
-        self,
-        shape: tuple[int, int, int, int],
-        data: Source,
-        groupdq: Source,
-        first_used: int,
-        last_used: int,
-        *,
-        suppress: bool,
-    ) -> None:
-        self._nints, self._ngroups, nrows, _ = shape
-        # A few rows decide nearly always; what they leave open is read at once.
-        self._parts = (slice(0, _ROWS), slice(_ROWS, nrows)) if nrows > _ROWS else (slice(0, nrows),)
-        self._data = data
-        self._groupdq = groupdq
-        self._range = (first_used, last_used)
-        self._suppress = suppress
-        #: A group was found without usable samples only because ramps with one good group are suppressed.
-        self.dropped_good = False
-
-    def nothing_usable(self, group: int) -> bool:
-        """Tell whether `group` is DO_NOT_USE everywhere: by flag, value, the range of groups, or suppression."""
-        first_used, last_used = self._range
-        if not first_used <= group <= last_used:
-            return True
-        only_suppressed = False
-        for i in range(self._nints):
-            for rows in self._parts:
-                usable = self._usable(i, group, rows)
-                if not usable.any():
-                    continue
-                if not self._suppress:
-                    return False
-                good = sum(
-                    self._good(i, g, rows).astype(np.int32)
-                    for g in range(first_used, min(last_used + 1, self._ngroups))
-                )
-                if (usable & (good != 1)).any():
-                    return False
-                only_suppressed = True
-        self.dropped_good |= only_suppressed
-        return True
-
-    def all_saturated(self, group: int) -> bool:
-        """Tell whether every sample of `group` is SATURATED."""
-        if group >= self._ngroups:
-            return False
-        for i in range(self._nints):
-            for rows in self._parts:
-                flags = take_plane(self._groupdq, i, group, rows=rows)
-                if not (flags & dq.SATURATED).all():
-                    return False
-        return True
-
-    def _usable(self, i: int, group: int, rows: slice) -> np.ndarray:
-        """Find the samples without DO_NOT_USE: those that are not finite have it, unless they are SATURATED."""
-        flags = take_plane(self._groupdq, i, group, rows=rows)
-        usable: np.ndarray = (flags & dq.DO_NOT_USE) == 0
-        saturated = (flags & dq.SATURATED) != 0
-        if (usable & ~saturated).any():  # only then the data matter
-            usable &= saturated | np.isfinite(as_single(take_plane(self._data, i, group, rows=rows)))
-        return usable
-
-    def _good(self, i: int, group: int, rows: slice) -> np.ndarray:
-        """Find the samples that count as good for the suppression: no flag but PERSISTENCE."""
-        flags = take_plane(self._groupdq, i, group, rows=rows)
-        good: np.ndarray = (flags & ~np.uint8(dq.PERSISTENCE)) == 0
-        if good.any():
-            good &= np.isfinite(as_single(take_plane(self._data, i, group, rows=rows)))
-        return good

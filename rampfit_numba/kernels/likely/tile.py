@@ -35,7 +35,7 @@ def fit_likely_tile(tile, table, limits, network, integrations_network, result):
 
     Parameters
     ----------
-    tile : Tile
+    tile : TileInputs
     table : ndarray
         See :func:`difference_table`.
     limits : tuple of float

@@ -11,19 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import (
-    Contender,
-    Exposed,
-    Times,
-    check_same,
-    duration,
-    from_tests,
-    interleave,
-    parse_arguments,
-    shape_text,
-    warm_up,
-)
-from reporting import Report, Table
+from common import Contender, Exposed, Times, check_same, duration, interleave, parse_arguments, shape_text, warm_up
+from reporting import Report
+from shared import Table, from_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from common import SEED, Contender, Times, duration, interleave, parse_arguments, warm_up
-from reporting import Report, Table
+from common import Contender, Times, duration, interleave, parse_arguments, warm_up
+from reporting import Report
+from shared import SEED, Table
 
 ROWS, IMAGE, TWO, THEIRS = "rows", "image", "image, two threads", "stcal, rows"
 HIT_RATE = 0.01

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -13,45 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import usable_cores
+from shared import Table, versions, versions_text
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from common import Times
-
-#: The figures depend on these.
-PACKAGES = ("rampfit_numba", "numpy", "numba", "astropy", "loky", "stcal")
-
-
-@dataclass
-class Table:
-    """A table for people: every cell is text."""
-
-    title: str
-    headings: list[str]
-    rows: list[list[str]] = field(default_factory=list)
-    note: str = ""
-
-    def markdown(self) -> str:
-        """Return the table in Markdown, its columns aligned."""
-        return f"{self.title}\n\n{markdown_rows(self.headings, self.rows)}\n" + (
-            f"\n{self.note}\n" if self.note else ""
-        )
-
-
-def markdown_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return headings and rows as a Markdown table whose first column is text and whose others are numbers."""
-    widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
-    lines = [list(headings), ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])], *rows]
-    justified = [
-        [
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in lines
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in justified)
 
 
 @dataclass
@@ -81,7 +47,7 @@ class Report:
         if self.arguments.json is not None:
             content = {
                 "benchmark": self.benchmark,
-                "command": " ".join(["python", f"bench/bench_{self.benchmark}.py", *self.arguments.given]),
+                "command": " ".join(["python", f"bench/timing/bench_{self.benchmark}.py", *self.arguments.given]),
                 "quick": self.arguments.quick,
                 "repeats": self.arguments.repeats,
                 "date": datetime.now(UTC).date().isoformat(),
@@ -117,19 +83,3 @@ def machine_text(found: dict[str, Any]) -> str:
     """Return the machine in one line."""
     cores = f"{found['cores']} core{'s' if found['cores'] != 1 else ''}"
     return f"{found['processor']}, {cores}, {found['memory_gib']:.0f} GiB, {found['system']}"
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of what the figures depend on."""
-    found = {"Python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def versions_text(found: dict[str, str]) -> str:
-    """Return the versions in one line."""
-    return ", ".join(f"{name} {version}" for name, version in found.items())

@@ -9,8 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench_statistics import Result
     from matplotlib.axes import Axes
+    from ramp_statistics import Result
 
 # Colours that the colour-blind can tell apart (Okabe and Ito). The pipeline's fit is a broad band under the others:
 # where `likely` lies on it, they agree.

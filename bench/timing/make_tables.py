@@ -1,8 +1,8 @@
 """Run the benchmarks and write their tables into README.md and docs/performance.md, between the markers.
 
-    python bench/make_tables.py                    run all of them, then write
-    python bench/make_tables.py --run kernel       run one of them, write what it found
-    python bench/make_tables.py *.json             write what earlier runs found (their option --json)
+    python bench/timing/make_tables.py                    run all of them, then write
+    python bench/timing/make_tables.py --run kernel       run one of them, write what it found
+    python bench/timing/make_tables.py *.json             write what earlier runs found (their option --json)
 
 The README's table mixes all benchmarks, so it is written only where all are there.
 """
@@ -17,8 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import BENCH, ROOT
-from reporting import machine_text, markdown_rows, versions_text
+from common import TIMING
+from reporting import machine_text
+from shared import ROOT, markdown_rows, replace_block, versions_text
 
 BENCHMARKS = ("kernel", "likely", "workers", "startup", "memory")
 #: These run only where they are asked for (the first needs the pipeline); their tables stand in pages of their own.
@@ -72,7 +73,7 @@ def run_all(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         paths = []
         for name in arguments.run:
             paths.append(folder / f"{name}.json")
-            command = [sys.executable, str(BENCH / f"bench_{name}.py"), "--json", str(paths[-1])]
+            command = [sys.executable, str(TIMING / f"bench_{name}.py"), "--json", str(paths[-1])]
             command += ["--quick"] if arguments.quick else []
             command += ["--repeats", arguments.repeats] if arguments.repeats else []
             command += ["--jwst", arguments.jwst] if arguments.jwst and name == "memory" else []
@@ -106,20 +107,10 @@ def gist_text(results: list[dict[str, Any]]) -> str:
     dates = sorted({result["date"] for result in results})
     conditions = (
         f"Whole calls on simulated exposures, interleaved, the quickest of several; {' to '.join(dates)}, {machine}; "
-        f"{versions}. `python bench/make_tables.py` writes this; all of it: [docs/performance.md](docs/performance.md)."
+        f"{versions}. `python bench/timing/make_tables.py` writes this; all of it: "
+        "[docs/performance.md](docs/performance.md)."
     )
     return f"{markdown_rows(_GIST_HEADINGS, [row for result in results for row in result['gist']])}\n\n{conditions}"
-
-
-def replace_block(path: Path, name: str, content: str) -> None:
-    """Replace what stands between ``<!-- name:start -->`` and ``<!-- name:end -->`` in a file."""
-    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
-    text = path.read_text(encoding="utf-8")
-    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
-        sys.exit(f"{path.name}: expected {start} and {end}, once each and in this order")
-    before, _, rest = text.partition(start)
-    path.write_text(f"{before}{start}\n{content}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
-    print(f"{path.name}: {name} written")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ from common import (
     shape_text,
     warm_up,
 )
-from reporting import Report, Table
+from reporting import Report
+from shared import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

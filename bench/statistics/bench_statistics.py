@@ -1,7 +1,7 @@
 """Bias, errors, and missed and false jumps of all algorithms on simulated ramps whose rates and hits are known.
 
-    python bench/bench_statistics.py                        everything: a few minutes on one core
-    python bench/bench_statistics.py --no-documents         print the tables, write nothing
+    python bench/statistics/bench_statistics.py                        everything: a few minutes on one core
+    python bench/statistics/bench_statistics.py --no-documents         print the tables, write nothing
 
 Writes the tables of docs/statistics.md, their gist in README.md (both between markers) and the figure
 docs/statistics.png, which needs the extra `plot`. The file is not named statistics.py: every script of this folder,
@@ -14,20 +14,22 @@ import argparse
 import sys
 import textwrap
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from common import ROOT
-from make_tables import replace_block
-from ramp_statistics import CONTENDERS, WEIGHTINGS, Fit, Measured, Ramps, Scene, find, measure, simulate
-from reporting import Table, markdown_rows, versions, versions_text
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # the folder above, with what timing and statistics share
+
+from ramp_statistics import CONTENDERS, WEIGHTINGS, Fit, Measured, Ramps, Result, Scene, find, measure, simulate
+from shared import ROOT, Table, markdown_rows, replace_block, versions, versions_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+COMMAND = "python bench/statistics/bench_statistics.py"
 SIGNAL_TO_NOISE = (0.5, 1.0, 2.0, 5.0, 20.0, 100.0)
 PIXELS, QUICK_PIXELS = 60000, 400
 SEARCHES = [name for name in CONTENDERS if name != "ols"]
@@ -63,15 +65,6 @@ FEW_GROUP_SIGNALS = (2.0, 50.0)
 SATURATED = Scene(1, ngroups=10, rate=1000.0, readnoise=7.0, saturated_from=4)
 
 
-@dataclass(frozen=True)
-class Result:
-    """What the contenders made of one scene."""
-
-    title: str
-    scene: Scene
-    measured: dict[str, Measured]
-
-
 def main() -> None:
     """Simulate, fit, measure; print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,7 +90,7 @@ def main() -> None:
     print(f"{time.perf_counter() - start:.0f} s", flush=True)
     if arguments.no_documents:
         return
-    conditions = f"`python bench/bench_statistics.py`, {datetime.now(UTC).date()}; {versions_text(versions())}."
+    conditions = f"`{COMMAND}`, {datetime.now(UTC).date()}; {versions_text(versions())}."
     text = [part for table in tables for part in (f"**{table.title}**", markdown_rows(table.headings, table.rows))]
     replace_block(arguments.document, "statistics", "\n\n".join([conditions, *text]))
     replace_block(arguments.readme, "statistics", gist(results))
@@ -261,7 +254,7 @@ def gist(results: dict[str, list[Result]]) -> str:
         rows.append([label, *(f"{m.bias:+.2f} / {m.pull:.2f}" for m in measured.values())])
     note = (
         "Bias in standard deviations of the rate, and pull width: 0 and 1 are right. `ols`, which searches none, is "
-        "told of all hits. `python bench/bench_statistics.py` writes this; all of it, with missed and false jumps: "
+        f"told of all hits. `{COMMAND}` writes this; all of it, with missed and false jumps: "
         "[docs/statistics.md](docs/statistics.md)."
     )
     return f"{markdown_rows(['', *CONTENDERS], rows)}\n\n{textwrap.fill(note, 120)}"

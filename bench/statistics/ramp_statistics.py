@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from common import SEED, from_tests
+from shared import SEED, from_tests
 
 from rampfit_numba import Exposure, fit_ramps
 
@@ -265,6 +265,15 @@ class Measured:
     false: float | None
     wrong: float | None
     refused: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the contenders made of one scene."""
+
+    title: str
+    scene: Scene
+    measured: dict[str, Measured]
 
 
 def measure(ramps: Ramps, fit: Fit) -> Measured:

@@ -1,32 +1,40 @@
-"""What many calls in one process leave behind: file descriptors, names in /dev/shm, threads, processes, memory (Linux).
+"""What many calls in one process leave behind: file descriptors, names in /dev/shm, threads, processes, memory.
 
 The calls go to two worker processes, from arrays of alternating shapes and from a FITS file. After the first ones,
-which start the workers and fill what is kept from call to call, nothing may grow. Exit status 1 if something did.
+which start the workers and fill what is kept from call to call, nothing may grow.
 """
 
-# ruff: noqa: T201  (a script prints)
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import re
-import sys
-import tempfile
 import threading
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import loky
 import numpy as np
+import pytest
+from astropy.io import fits
 
 from rampfit_numba import Exposure, fit_ramps, read_exposure
+from tests.scripts import LINUX
+from tests.sizes import INTERPRETED
 
-#: Calls before the first count.
-WARM = 20
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rampfit_numba import RampFit
+
+pytestmark = [LINUX, pytest.mark.skipif(INTERPRETED, reason="too large to interpret")]
+
+#: Calls before the first count, and after it.
+WARM, CALLS = 20, 25
 SHAPES = [(2, 10, 256, 258), (1, 6, 300, 512), (4, 5, 128, 516), (1, 20, 64, 64)]
 MIB = 2**20
 #: What may be more at the end than after the first calls, of everything that is counted. Memory: fragments of the
-#: allocator's; 300 calls that each lost one result would lose 700 MiB.
+#: allocator's; one result lost in every call would be 60 MiB.
 ALLOWED = {
     "file descriptors": 0,
     "file descriptors of workers": 0,
@@ -115,8 +123,6 @@ def count() -> dict[str, float]:
 
 def exposures(folder: Path) -> list[Exposure | Path]:
     """Return exposures in memory, and a file with one."""
-    from astropy.io import fits
-
     rng = np.random.default_rng(20240711)
     arrays: list[Exposure | Path] = []
     for shape in SHAPES:
@@ -130,46 +136,40 @@ def exposures(folder: Path) -> list[Exposure | Path]:
     return [*arrays, folder / "leaks_jump.fits"]
 
 
-def main() -> int:
-    """Run the calls and return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=300, metavar="N", help=f"calls in all, more than {WARM}")
-    parser.add_argument("--leak", action="store_true", help="open a file in each call: shows that it is noticed")
-    arguments = parser.parse_args()
-    if arguments.calls <= WARM:
-        parser.error(f"--calls: expected more than {WARM}; got {arguments.calls}")
-    if not sys.platform.startswith("linux"):
-        parser.error("this script reads /proc, which only Linux has")
-    import loky
-
-    loky.cpu_count = lambda *_, **__: 2  # two workers on any machine
-    leaked = []
-    with tempfile.TemporaryDirectory() as folder:
-        inputs = exposures(Path(folder))
-        start, before = time.perf_counter(), {}
-        for call in range(arguments.calls):
-            one = inputs[call % len(inputs)]
-            exposure = read_exposure(one) if isinstance(one, Path) else one
-            fit_ramps(exposure, 12.0, 2.0, save_opt=call % 3 == 0, maximum_cores=2, executor="processes")
-            if arguments.leak:
-                leaked.append(os.open("/dev/null", os.O_RDONLY))
-            if call == WARM - 1:
-                del exposure
-                before = count()
-        del exposure
-        after = count()
-        seconds = time.perf_counter() - start
-    print(f"{arguments.calls} calls, 2 worker processes, {len(SHAPES)} shapes in memory and a file: {seconds:.1f} s\n")
-    print(f"{'':28} {f'after {WARM}':>10} {f'after {arguments.calls}':>10} {'allowed':>10}")
-    grown = []
-    for name, limit in ALLOWED.items():
-        print(f"{name:28} {before[name]:10.0f} {after[name]:10.0f} {f'+{limit}':>10}")
-        if after[name] - before[name] > limit:
-            grown.append(name)
-    print()
-    print(f"LEAK: {', '.join(grown)}" if grown else "no leak")
-    return 1 if grown else 0
+def grown(inputs: list[Exposure | Path], lose: Callable[[RampFit], None] = lambda _: None) -> dict[str, float]:
+    """Fit `inputs` in turn, and return what there is more of at the end than is allowed, and how much more."""
+    before: dict[str, float] = {}
+    for call in range(WARM + CALLS):
+        one = inputs[call % len(inputs)]
+        exposure = read_exposure(one) if isinstance(one, Path) else one
+        fit = fit_ramps(exposure, 12.0, 2.0, save_opt=call % 3 == 0, maximum_cores=2, executor="processes")
+        lose(fit)
+        del exposure, fit
+        if call == WARM - 1:
+            before = count()
+    after = count()
+    return {name: after[name] - before[name] for name, limit in ALLOWED.items() if after[name] - before[name] > limit}
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.fixture(autouse=True)
+def _two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loky, "cpu_count", lambda *_, **__: 2)  # on any machine
+
+
+def test_many_calls_leave_nothing_behind(tmp_path):
+    assert grown(exposures(tmp_path)) == {}
+
+
+def test_lost_file_descriptors_are_noticed(tmp_path):
+    lost: list[int] = []
+    try:
+        found = grown(exposures(tmp_path), lose=lambda _: lost.append(os.open("/dev/null", os.O_RDONLY)))
+    finally:
+        for descriptor in lost:
+            os.close(descriptor)
+    assert found == {"file descriptors": CALLS}
+
+
+def test_lost_results_are_noticed(tmp_path):
+    lost: list[RampFit] = []
+    assert "memory (MiB)" in grown(exposures(tmp_path), lose=lost.append)

@@ -1,6 +1,6 @@
 """Roman's full frame, from file to image: time and memory, beside romancal's step where that is installed.
 
-    python bench/bench_roman.py [--size 4096] [--resultants 10]
+    python bench/timing/bench_roman.py [--size 4096] [--resultants 10]
 
 Each is a process of its own, and reads and writes the same files.
 """

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from common import SEED, Contender, Times, check_same, interleave, parse_arguments, shape_text, warm_up
-from reporting import Report, Table
+from common import Contender, Times, check_same, interleave, parse_arguments, shape_text, warm_up
+from reporting import Report
+from shared import SEED, Table
 
 SHAPE = (16, 512, 2048)
 READ_TIME, READNOISE, GAIN, BIAS, LEVEL = 5.24, 6.0, 2.0, 1000.0, 45000.0

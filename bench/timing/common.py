@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import json
 import math
 import os
@@ -20,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # the folder above, with what timing and statistics share
+
+from shared import SEED, from_tests
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-BENCH = Path(__file__).resolve().parent
-ROOT = BENCH.parent
-CHILDREN = BENCH / "children.py"
-SEED = 20240711
+TIMING = Path(__file__).resolve().parent
+CHILDREN = TIMING / "children.py"
 MIB = 2**20
 #: nrows and ncols with ``--quick``: enough for several slices, and no multiple of anything.
 QUICK_IMAGE = (18, 41)
@@ -132,18 +133,6 @@ def read_case(path: Path) -> Any:  # noqa: ANN401
 def reference_path(path: Path, name: str) -> Path:
     """Return the path of the readnoise or gain file that belongs to a simulated exposure."""
     return path.with_name(path.name.replace("_jump.", f"_{name}."))
-
-
-def from_tests(name: str) -> Any:  # noqa: ANN401  (a module)
-    """Return a module of the tests: they define the tolerances and know how to call the reference.
-
-    The package itself must come from where it is installed, so the project's folder is on the path for a moment only.
-    """
-    sys.path.insert(0, str(ROOT))
-    try:
-        return importlib.import_module(f"tests.{name}")
-    finally:
-        sys.path.remove(str(ROOT))
 
 
 # -------------------------------------------------------------------------------------------------------- the reference

@@ -26,7 +26,8 @@ from common import (
     reference_path,
     shape_text,
 )
-from reporting import Report, Table
+from reporting import Report
+from shared import Table
 
 _INTERVAL = 0.001
 #: What an idle process of each kind holds is measured on this exposure.

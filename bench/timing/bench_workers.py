@@ -28,7 +28,8 @@ from common import (
     usable_cores,
     warm_up,
 )
-from reporting import Report, Table
+from reporting import Report
+from shared import Table
 
 SOURCES = ("arrays", "file")
 KINDS = ("threads", "processes")

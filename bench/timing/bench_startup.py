@@ -22,7 +22,8 @@ from common import (
     run_command,
     shape_text,
 )
-from reporting import Report, Table
+from reporting import Report
+from shared import Table
 
 IMPORTS = (
     "import rampfit_numba",

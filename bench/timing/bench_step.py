@@ -25,7 +25,6 @@ from common import (
     STANDARD,
     Contender,
     Times,
-    from_tests,
     interleave,
     parse_arguments,
     read_case,
@@ -34,7 +33,8 @@ from common import (
     shape_text,
     warm_up,
 )
-from reporting import Report, Table
+from reporting import Report
+from shared import Table, from_tests
 
 WORKERS = 2
 #: maximum_cores and executor of this package's contenders, by what the tables call them.
