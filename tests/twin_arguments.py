@@ -172,7 +172,7 @@ def some_pattern(rng: Generator) -> np.ndarray:
 
 
 def some_differences(rng: Generator, share: float = 0.2) -> Arguments:
-    """Return differences in DN/s with some hits, of which four of each lane are used: with fewer, gains can be equal."""
+    """Return differences in DN/s with some hits; four of each lane are used: with fewer, gains can be equal."""
     table = some_pattern(rng)
     count = len(table) - 1
     rate = rng.uniform(1, 50, WIDTH)
