@@ -259,7 +259,7 @@ def _choose_pivots(rank, selection):
     for k in range(SIDE):
         low, high = keys[_LOW, k], keys[_HIGH, k]
         needed = rank - counts[_BELOW_LOW, k] >= _SORTED and np.int64(high) - np.int64(low) > 1
-        some = some or needed
+        some = some or bool(needed)
         bits[k] = _key(low)
         least = np.float64(pivot[k])
         bits[k] = _key(min(high, _KEY_INF))
