@@ -11,9 +11,10 @@ from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.algorithms.read_pattern import read_pattern
 from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.blocks import Ramps
 from rampfit_numba.kernels.likely.fit import WORK_ROWS
 from rampfit_numba.kernels.likely.flags import CARRIED, CARRIED_JOINT
-from rampfit_numba.kernels.ols.arrays import BlockFitOpt, Ramps
+from rampfit_numba.kernels.ols.arrays import BlockFitOpt
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.ols.pixels import CONSTANTS, GAIN, READNOISE
 from rampfit_numba.kernels.ols.segments import empty_runs, empty_segments
@@ -172,7 +173,7 @@ def some_pattern(rng: Generator) -> np.ndarray:
 
 
 def some_differences(rng: Generator, share: float = 0.2) -> Arguments:
-    """Return differences in DN/s with some hits, of which four of each lane are used: with fewer, gains can be equal."""
+    """Return differences in DN/s with some hits; four of each lane are used: with fewer, gains can be equal."""
     table = some_pattern(rng)
     count = len(table) - 1
     rate = rng.uniform(1, 50, WIDTH)
@@ -782,11 +783,10 @@ def _(rng: Generator) -> Arguments:
 
 @example("likely.flags.integration_flags")
 def _(rng: Generator) -> Arguments:
-    flags = some_flags(rng, (4, 2 * LANES))
     return {
-        "flags": flags,
-        "jumps": np.where(rng.random(flags.shape) < 0.1, 4, 0).astype(np.uint8),
-        "pixeldq": rng.choice(np.uint32([0, 1, 1024]), 2 * LANES),
+        "flags": some_flags(rng, (4, LANES)),
+        "jumps": np.where(rng.random((4, 2 * LANES)) < 0.1, 4, 0).astype(np.uint8),
+        "pixeldq": rng.choice(np.uint32([0, 1, 1024]), LANES),
         "carried": rng.choice([CARRIED, CARRIED_JOINT]),
         "first": LANES,
         "result": np.zeros(2 * LANES, np.uint32),
@@ -797,3 +797,12 @@ def _(rng: Generator) -> Arguments:
 def _(rng: Generator) -> Arguments:
     words = rng.choice(np.uint32([0, 1, 1, 5, 1024]), (2, 2 * LANES))
     return {"rateints_dq": words, "first": LANES, "rate_dq": np.zeros(2 * LANES, np.uint32)}
+
+
+@example("likely.zeroframe.split_first_group")
+def _(rng: Generator) -> Arguments:
+    loaded = some_ramps(rng)
+    nints, ngroups, _ = loaded.samples.shape
+    samples = np.zeros((nints, ngroups + 1, LANES), np.float32)
+    ramps = loaded._replace(samples=samples, bits=samples.view(np.int32), flags=np.zeros(samples.shape, np.uint8))
+    return {"loaded": loaded, "nframes": np.float32(rng.integers(2, 6)), "joint": chance(rng), "ramps": ramps}
