@@ -49,6 +49,19 @@ def search_hits(difference, used, table, count, photon, read, shift, limits, wor
     -------
     chisq, left, hits : vector
         Chi-square and number of the differences that are left; number of hits found.
+
+    Formula
+    -------
+    used = used without argmax_B (gain_B - limit_B),  while that is > 0 and more than MOST_EXPLAINED are left
+
+    Source
+    ------
+    Brandt 2024b (PASP 136, 045005), section 3, with rules of our own: section 14 of ``docs/likelihood.md``. The gains
+    are those of :func:`search_round`.
+
+    Units
+    -----
+    Limits, gains and chi-squares have none.
     """
     threshold_one, threshold_two = limits
     left = spread(0.0)

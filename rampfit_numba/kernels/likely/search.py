@@ -56,6 +56,34 @@ def search_round(difference, used, table, count, photon, read, shift, work, limi
         With all used differences.
     height_one, height_two : vector
         How far the best difference, and the lower one of the best pair, are above the rate, in DN/s.
+
+    Formula
+    -------
+    D_k     = (C^-1)_kk   = 1 / delta_k + m_{k+1} o_k
+    o_k     = -(C^-1)_k,k+1 = m_{k+1} D_{k+1}
+    x_k     = (C^-1 1)_k  = f_k / delta_k - m_{k+1} x_{k+1}
+    r_k     = (C^-1 (d - R))_k = (F_k - (R - h) f_k) / delta_k - m_{k+1} r_{k+1}
+    V       = C^-1 - x x' / S
+    V_kk    = D_k - x_k^2 / S
+    V_k,k+1 = -o_k - x_k x_{k+1} / S
+    u_B     = V_BB^-1 r_B
+    gain_B  = r_B' u_B
+    R_B     = R - x_B' u_B / S
+
+    Where
+    -----
+    In the code d, o, x and r are D_k, o_k, x_k and r_k, s is V_kk, q is V_k,k+1, and y is x_k / S; `_after` means k +
+    1. The height u is t for a single difference, and b and c for a pair; R is `rate` plus `shift`.
+
+    Source
+    ------
+    Brandt 2024b (PASP 136, 045005), section 3, in a form of our own: to leave out B is to give each of its differences
+    a height u above the rate that is fitted with it, and u is found as in any least squares. R = rate, S = weight; m,
+    delta, f, F and h as in :func:`eliminate`. Section 5 of ``docs/likelihood.md``; `positive`: section 14.
+
+    Units
+    -----
+    d, R, h and u in DN/s; C in (DN/s)^2; gains and chi-square have none.
     """
     threshold_one, threshold_two = limits[0], limits[1]
     weight, weighted, squares = eliminate(difference, used, table, count, photon, read, shift, work)
@@ -153,6 +181,19 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
     -------
     rate, left : vector
         Rate without the dropped differences and with the first covariance, in DN/s; number of used differences.
+
+    Formula
+    -------
+    used = used without argmax_B (gain_B - limit_B),  while that is > 0
+
+    Source
+    ------
+    Brandt 2024b (PASP 136, 045005), section 3, with the rules of the pipeline: section 5 of ``docs/likelihood.md``. The
+    gains are those of :func:`search_round`.
+
+    Units
+    -----
+    Rates in DN/s; limits and gains are differences of chi-squares.
     """
     threshold_one, threshold_two = limits
     left = spread(0.0)
