@@ -10,26 +10,26 @@ from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols.pointers import InputPointers, OutputPointers
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels.ols.chisq import chisq_workspace, find_chisq
-from rampfit_numba.kernels.ols.segments import empty_runs
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, empty_runs
 from rampfit_numba.kernels.ols.window import count_window, empty_ramps, fit_window, window_workspace
 
 if TYPE_CHECKING:
-    from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+    from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
     from rampfit_numba.algorithms.rows import RowInputs, Tile
     from rampfit_numba.kernels.ols.arrays import BlockPointers
     from rampfit_numba.kernels.ols.window import Workspace
 
 
-def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> bool:
+def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
     """Fit all ramps of `inputs` into `outputs`, and return whether the optional ones had room for what was found.
 
     Parameters
     ----------
     inputs : RowInputs
         Not modified.
-    outputs : RowOutputs
+    outputs : OlsOutputs
         Written whole.
-    rules : Rules
+    rules : OlsRules
     """
     input_pointers = InputPointers(inputs, rules)
     most_pixels = input_pointers.tiles.pixels
@@ -37,7 +37,7 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> bool:
     output_pointers = OutputPointers(fitted, most_pixels)
     chisq = None if outputs.chisq is None else _Chisq(inputs, outputs, rules, most_pixels)
     ngroups = rules.stop_kept - rules.first_kept
-    weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
+    weights, network = segment_weights(ngroups), _network(ngroups)
     workspace, whole = None, True
     for tile in input_pointers.tiles:
         pointers = input_pointers.at(tile)
@@ -51,13 +51,18 @@ def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> bool:
     return whole
 
 
+def _network(ngroups: int) -> np.ndarray:
+    """Return the network that finds the medians, or an empty one where the kernels do without."""
+    return middle_network(max(ngroups - 1, 1) if ngroups <= MOST_IN_BYTES else 1)
+
+
 class _Chisq:
     """Finds the chi-squares of some rows, tile by tile, after the fit and beside it.
 
     The fit's own kernels know nothing of them: they are as fast, and give the same bits, with and without.
     """
 
-    def __init__(self, inputs: RowInputs, outputs: RowOutputs, rules: Rules, most_pixels: int) -> None:
+    def __init__(self, inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules, most_pixels: int) -> None:
         nints = inputs.data.shape[0]
         self._rules = rules
         self._workspace = chisq_workspace(rules.stop_kept - rules.first_kept)
@@ -78,7 +83,7 @@ class _Chisq:
             cube[:, tile.rows, tile.columns] = here[1:]
 
 
-def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:
+def count_rows(inputs: RowInputs, _outputs: None, rules: OlsRules) -> tuple[int, int]:
     """Return the largest number of segments and of jumps that any ramp of `inputs` has, as :func:`count_window`."""
     input_pointers = InputPointers(inputs, rules)
     runs, ramps = empty_runs(rules.stop_kept - rules.first_kept), None
