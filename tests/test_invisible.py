@@ -1,4 +1,4 @@
-"""What must not show: the form of the inputs, the workers, the slices, the windows, and other fits at the same time."""
+"""What must not show: the form of the inputs, the workers, the slices, the tiles, and other fits at the same time."""
 
 from __future__ import annotations
 
@@ -159,13 +159,13 @@ def test_worker_count_is_invisible_in_large_exposures(workers: int) -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize("form", [None, wide], ids=["in place", "copied"])
 @pytest.mark.parametrize("size", [1, 700, 1 << 30])
-def test_window_size_is_invisible(
+def test_tile_size_is_invisible(
     size: int,
     form: Callable[[NDArray[Any], Path], NDArray[Any]] | None,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Windows of parts of a row, of some rows, and of everything at once."""
+    """Tiles of parts of a row, of some rows, and of everything at once."""
     from rampfit_numba.algorithms import rows
 
     cases = [random_case(seed, largest_size=fewer(60_000, 1_000)) for seed in range(200, 200 + fewer(30, 4))]

@@ -10,7 +10,7 @@ import pytest
 
 from rampfit_numba.algorithms.ols.pointers import InputPointers, OutputPointers
 from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
-from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
 from rampfit_numba.algorithms.rows import BUFFER_BYTES, MOST_SAMPLES, RowInputs
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.memory import CHECKED, addresses, copy_in, copy_out, put, spans_of
@@ -100,7 +100,7 @@ def some_outputs(shape, form, depth):
     arrays = [formed(array_shape, dtype, form) for array_shape, dtype in zip(shapes, types, strict=True)]
     for array, _ in arrays[10:]:
         array[...] = 0
-    return RowOutputs(*(array for array, _ in arrays)), arrays
+    return OlsOutputs(*(array for array, _ in arrays)), arrays
 
 
 @pytest.mark.skipif(not hasattr(mmap, "PROT_READ"), reason="memory is protected as POSIX has it")
@@ -110,7 +110,7 @@ def test_any_layout_of_inputs_and_outputs(form, shape):
     """With a first group that was dropped and held the only good sample of some ramps, and a zeroframe."""
     case = bulk_case("everything", shape=shape)
     assert case.zeroframe is not None
-    rules = Rules(SETTINGS, 1, shape[1], 0, shape[1] - 1, dropped_good=False)
+    rules = OlsRules(SETTINGS, 1, shape[1], 0, shape[1] - 1, dropped_good=False)
     for changed in (rules, rules._replace(settings=SETTINGS._replace(suppress_one_group=True), dropped_good=True)):
         plain = some_inputs(PLAIN, case)
         depth = count_rows(plain, None, changed)
@@ -122,23 +122,23 @@ def test_any_layout_of_inputs_and_outputs(form, shape):
         for outputs_form in (PLAIN, form):
             outputs, arrays = some_outputs(shape, outputs_form, depth)
             fit_rows(inputs, outputs, changed)
-            for name, expected, (found, memory) in zip(RowOutputs._fields, wanted, arrays, strict=False):
+            for name, expected, (found, memory) in zip(OlsOutputs._fields, wanted, arrays, strict=False):
                 np.testing.assert_array_equal(found, expected, err_msg=name)
                 found[...] = GUARD
                 assert (memory == GUARD).all(), f"{name}: something beside it was written"
         assert [None if array is None else array.tobytes() for array in inputs] == before
 
 
-def test_windows_that_need_memory_for_all_integrations_are_small():
+def test_tiles_that_need_memory_for_all_integrations_are_small():
     """Whether it is the zeroframe alone that cannot be read in place, or ramps were dropped with their only sample."""
     shape = (400, 2, 8, 4096)
     data, flags = np.zeros((1, *shape[1:]), np.float32), np.zeros((1, *shape[1:]), np.uint8)
     data, flags = np.broadcast_to(data, shape), np.broadcast_to(flags, shape)
     plane = np.ones(shape[2:], np.float32)
     zeroframe = np.broadcast_to(np.zeros((1, *shape[2:]), np.float64), (400, *shape[2:]))
-    rules = Rules(SETTINGS, 0, 2, 0, 1, dropped_good=False)
+    rules = OlsRules(SETTINGS, 0, 2, 0, 1, dropped_good=False)
     pixels = [
-        InputPointers(RowInputs(data, flags, plane, plane, None, None, frame), changed).windows.pixels
+        InputPointers(RowInputs(data, flags, plane, plane, None, None, frame), changed).tiles.pixels
         for frame, changed in ((None, rules), (zeroframe, rules), (None, rules._replace(dropped_good=True)))
     ]
     assert pixels[0] * 400 * 2 <= MOST_SAMPLES
@@ -148,22 +148,22 @@ def test_windows_that_need_memory_for_all_integrations_are_small():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_addresses_are_those_of_numpy(form):
-    """Of the first pixel of every plane; and a window's pixels follow each other from there."""
+    """Of the first pixel of every plane; and a tile's pixels follow each other from there."""
     shape = nints, ngroups, *image = SHAPES[0]
     data, _ = formed(shape, np.float32, form)
     data[...] = np.arange(data.size).reshape(shape)
     plane = np.ones(image, np.float32)
-    rules = Rules(SETTINGS, 2, ngroups - 1, 0, ngroups - 1, dropped_good=False)
+    rules = OlsRules(SETTINGS, 2, ngroups - 1, 0, ngroups - 1, dropped_good=False)
     finder = InputPointers(RowInputs(data, np.zeros(shape, np.uint8), plane, plane, None, None, None), rules)
-    for window in finder.windows:
-        places = finder.at(window)
-        assert places.samples.shape == (nints, ngroups - 3)
-        assert places.planes[0] == places.planes[3] == 0
-        row = np.empty(places.npixels, np.float32)
-        for i, g in np.ndindex(places.samples.shape):
-            from_python(copy_in)(row, int(places.samples[i, g]), places.npixels, places.spans)
-            values = row.byteswap() if places.swapped else row
-            expected = data[i, g + 2, window.rows, window.columns]
+    for tile in finder.tiles:
+        pointers = finder.at(tile)
+        assert pointers.samples.shape == (nints, ngroups - 3)
+        assert pointers.planes[0] == pointers.planes[3] == 0
+        row = np.empty(pointers.npixels, np.float32)
+        for i, g in np.ndindex(pointers.samples.shape):
+            from_python(copy_in)(row, int(pointers.samples[i, g]), pointers.npixels, pointers.spans)
+            values = row.byteswap() if pointers.swapped else row
+            expected = data[i, g + 2, tile.rows, tile.columns]
             np.testing.assert_array_equal(values.reshape(expected.shape), expected)
 
 
@@ -200,13 +200,13 @@ def test_copies_beyond_an_array_are_refused_where_bounds_are_checked():
 def test_copies_into_outputs_that_are_too_short_are_refused_where_bounds_are_checked(monkeypatch):
     """As a wrong address or count in a kernel would: every copy of a fit goes through the check."""
     case = bulk_case("everything", shape=(1, 5, 2, 33))
-    rules = Rules(SETTINGS, 0, 5, 0, 4, dropped_good=False)
+    rules = OlsRules(SETTINGS, 0, 5, 0, 4, dropped_good=False)
     inputs = some_inputs("flush with the end", case)
     outputs, _ = some_outputs((1, 5, 2, 33), "flush with the end", None)
     at = OutputPointers.at
 
-    def shifted(self, window):
-        results, fitopt = at(self, window)
+    def shifted(self, tile):
+        results, fitopt = at(self, tile)
         return results._replace(rows=results.rows + 4), fitopt
 
     monkeypatch.setattr(OutputPointers, "at", shifted)

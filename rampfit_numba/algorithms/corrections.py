@@ -1,4 +1,4 @@
-"""Corrections of raw reads, window by window, on the copies that are fitted."""
+"""Corrections of raw reads, tile by tile, on the copies that are fitted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rampfit_numba.algorithms.rows import fill
 from rampfit_numba.kernels.corrections import correct_reads
 
 if TYPE_CHECKING:
-    from rampfit_numba.algorithms.rows import RowInputs, Window
+    from rampfit_numba.algorithms.rows import RowInputs, Tile
     from rampfit_numba.reads import ReadCorrections
 
 
@@ -44,7 +44,7 @@ def make_ready() -> None:
 
 
 class Corrector:
-    """Corrects windows of the inputs that were copied to buffers."""
+    """Corrects tiles of the inputs that were copied to buffers."""
 
     def __init__(self, inputs: RowInputs, rules: ReadRules, most_pixels: int) -> None:
         self._rules = rules
@@ -53,16 +53,16 @@ class Corrector:
         cube = inputs.linearity
         self._planes.append((cube, np.empty((0, 0) if cube is None else (len(cube), most_pixels), np.float32)))
 
-    def correct(self, samples: np.ndarray, flags: np.ndarray, window: Window) -> None:
-        """Correct the ramps of `window`, which stand at the front of the last axis of two buffers."""
+    def correct(self, samples: np.ndarray, flags: np.ndarray, tile: Tile) -> None:
+        """Correct the ramps of `tile`, which stand at the front of the last axis of two buffers."""
         for plane, buffer in self._planes:
             if plane is not None:
-                fill(buffer, plane[..., window.rows, window.columns])
+                fill(buffer, plane[..., tile.rows, tile.columns])
         saturation, pedestal, linearity = (buffer for _, buffer in self._planes)
         correct_reads(
             samples,
             flags,
-            window.shape[0] * window.shape[1],
+            tile.shape[0] * tile.shape[1],
             saturation,
             pedestal,
             linearity,

@@ -1,6 +1,6 @@
-"""Inputs of some rows, and the windows in which they are gone through.
+"""Inputs of some rows, and the tiles in which they are gone through.
 
-Here the arrays may have any dtype, byte order and strides. What kernels cannot read in place is copied window by window
+Here the arrays may have any dtype, byte order and strides. What kernels cannot read in place is copied tile by tile
 into buffers of float32 and uint8, so the exposure itself is read once, in memory order, and never converted whole.
 """
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-#: Bytes of samples and flags that buffers hold. Every window costs 50 us in Python; much larger ones leave the cache.
+#: Bytes of samples and flags that buffers hold. Every tile costs 50 us in Python; much larger ones leave the cache.
 BUFFER_BYTES = 1 << 22
 _SAMPLE_AND_FLAG = 5
-#: Pixels, and samples, of the largest window that is read in place: the machine code does not hear Ctrl-C before its
+#: Pixels, and samples, of the largest tile that is read in place: the machine code does not hear Ctrl-C before its
 #: end, some tenths of a second at the most.
 MOST_PIXELS = 1 << 15
 MOST_SAMPLES = 1 << 24
@@ -55,7 +55,7 @@ class RowInputs(NamedTuple):
     linearity: Any = None
 
 
-class Window(NamedTuple):
+class Tile(NamedTuple):
     """A part of an image: some whole rows, or a part of one row."""
 
     rows: slice
@@ -67,13 +67,13 @@ class Window(NamedTuple):
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
 
-class Windows:
-    """The windows that an image is cut into, in memory order: whole rows, or whole blocks of one row.
+class Tiles:
+    """The tiles that an image is cut into, in memory order: whole rows, or whole blocks of one row.
 
     Attributes
     ----------
     pixels : int
-        Pixels of the largest window.
+        Pixels of the largest tile.
     """
 
     def __init__(self, nrows: int, ncols: int, most_pixels: int) -> None:
@@ -81,20 +81,20 @@ class Windows:
         self.pixels = pixels - pixels % (ncols if pixels >= ncols else min(LANES, ncols))
         self._nrows, self._ncols = nrows, ncols
 
-    def __iter__(self) -> Iterator[Window]:
-        """Yield the windows."""
+    def __iter__(self) -> Iterator[Tile]:
+        """Yield the tiles."""
         if self.pixels >= self._ncols:
             height = self.pixels // self._ncols
             for top in range(0, self._nrows, height):
-                yield Window(slice(top, min(top + height, self._nrows)), slice(0, self._ncols))
+                yield Tile(slice(top, min(top + height, self._nrows)), slice(0, self._ncols))
             return
         for row in range(self._nrows):
             for left in range(0, self._ncols, self.pixels):
-                yield Window(slice(row, row + 1), slice(left, min(left + self.pixels, self._ncols)))
+                yield Tile(slice(row, row + 1), slice(left, min(left + self.pixels, self._ncols)))
 
 
 def fitting_pixels(nints: int, ngroups: int, *, in_place: bool) -> int:
-    """Return the pixels of a window that is read in place, or copied to buffers, and its zeroframe with it."""
+    """Return the pixels of a tile that is read in place, or copied to buffers, and its zeroframe with it."""
     if in_place:
         return MOST_SAMPLES // (nints * ngroups)
     return BUFFER_BYTES // (nints * (ngroups + 1) * _SAMPLE_AND_FLAG)
@@ -106,12 +106,12 @@ def as_single(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float32)
 
 
-def fill(buffer: np.ndarray, window: np.ndarray) -> None:
-    """Copy `window`, shape (..., rows, columns), to the front of `buffer`, shape (..., pixels)."""
-    npixels = window.shape[-2] * window.shape[-1]
-    front = buffer[..., :npixels].reshape(window.shape)  # a view: one axis of a contiguous row split in two
+def fill(buffer: np.ndarray, tile: np.ndarray) -> None:
+    """Copy `tile`, shape (..., rows, columns), to the front of `buffer`, shape (..., pixels)."""
+    npixels = tile.shape[-2] * tile.shape[-1]
+    front = buffer[..., :npixels].reshape(tile.shape)  # a view: one axis of a contiguous row split in two
     with np.errstate(over="ignore", invalid="ignore"):
-        np.copyto(front, window, casting="unsafe")
+        np.copyto(front, tile, casting="unsafe")
 
 
 def one_pixel(ngroups: int) -> tuple[RowInputs, np.ndarray, np.ndarray]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import Corrector
-from rampfit_numba.algorithms.rows import RowInputs, Window, Windows, fill, fitting_pixels
+from rampfit_numba.algorithms.rows import RowInputs, Tile, Tiles, fill, fitting_pixels
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.tiles import Tile
+from rampfit_numba.kernels.tiles import TileInputs
 
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.corrections import ReadRules
@@ -39,8 +39,8 @@ class TileLoader:
         self._inputs = inputs
         self._rules = rules
         nints, ngroups, nrows, ncols = inputs.data.shape
-        self.windows = Windows(nrows, ncols, fitting_pixels(nints, ngroups, in_place=False))
-        self.most_pixels = most = _padded_size(self.windows.pixels)
+        self.tiles = Tiles(nrows, ncols, fitting_pixels(nints, ngroups, in_place=False))
+        self.most_pixels = most = _padded_size(self.tiles.pixels)
         self._shape = (nints, ngroups)
         self._corrector = None if rules.reads is None else Corrector(inputs, rules.reads, most)
         self._samples = np.empty(nints * ngroups * most, np.float32)
@@ -51,14 +51,14 @@ class TileLoader:
         self._readnoise, self._gain = np.ones(most, np.float32), np.ones(most, np.float32)
         self._dark = np.zeros(most, np.float32)
 
-    def load(self, window: Window, groupdq: np.ndarray | None = None) -> Tile:
-        """Copy the inputs at `window`, with native byte order and with the flags that follow from the rules alone.
+    def load(self, tile: Tile, groupdq: np.ndarray | None = None) -> TileInputs:
+        """Copy the inputs at `tile`, with native byte order and with the flags that follow from the rules alone.
 
         `groupdq` are the flags of its groups, where they were read already.
         """
         inputs, rules = self._inputs, self._rules
         nints, ngroups = self._shape
-        npixels = window.shape[0] * window.shape[1]
+        npixels = tile.shape[0] * tile.shape[1]
         padded = _padded_size(npixels)
         size = nints * ngroups * padded
         samples = self._samples[:size].reshape(nints, ngroups, padded)
@@ -70,20 +70,20 @@ class TileLoader:
             (inputs.gain, self._gain, 1),
             (inputs.dark, self._dark, 0),
         )
-        _fill(samples, inputs.data[:, :, window.rows, window.columns], 0)
+        _fill(samples, inputs.data[:, :, tile.rows, tile.columns], 0)
         if groupdq is None:
-            groupdq = inputs.groupdq[:, :, window.rows, window.columns]
+            groupdq = inputs.groupdq[:, :, tile.rows, tile.columns]
         _fill(flags, groupdq, dq.DO_NOT_USE)
         if self._corrector is not None:
-            self._corrector.correct(samples, flags, window)
+            self._corrector.correct(samples, flags, tile)
         if inputs.zeroframe is not None:
-            _fill(zeroframe, inputs.zeroframe[:, window.rows, window.columns], 0)
+            _fill(zeroframe, inputs.zeroframe[:, tile.rows, tile.columns], 0)
         for plane, buffer, padding in planes:
             if plane is not None:
-                _fill(buffer[:padded], plane[window.rows, window.columns], padding)
+                _fill(buffer[:padded], plane[tile.rows, tile.columns], padding)
         flags[:, : max(rules.first_used, 0)] |= dq.DO_NOT_USE
         flags[:, max(rules.last_used + 1, 0) :] |= dq.DO_NOT_USE
-        return Tile(
+        return TileInputs(
             samples=samples,
             bits=samples.view(np.int32),
             flags=flags,
@@ -100,7 +100,7 @@ def _padded_size(npixels: int) -> int:
     return -(-npixels // LANES) * LANES
 
 
-def _fill(buffer: np.ndarray, window: np.ndarray, padding: int) -> None:
-    """Copy `window`, shape (..., rows, columns), to the front of `buffer`, shape (..., pixels), and pad the rest."""
-    fill(buffer, window)
-    buffer[..., window.shape[-2] * window.shape[-1] :] = padding
+def _fill(buffer: np.ndarray, tile: np.ndarray, padding: int) -> None:
+    """Copy `tile`, shape (..., rows, columns), to the front of `buffer`, shape (..., pixels), and pad the rest."""
+    fill(buffer, tile)
+    buffer[..., tile.shape[-2] * tile.shape[-1] :] = padding

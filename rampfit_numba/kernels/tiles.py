@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Tile(NamedTuple):
+class TileInputs(NamedTuple):
     """Inputs of one tile. The number of pixels is a multiple of LANES; what is behind the last pixel is padding.
 
     Attributes

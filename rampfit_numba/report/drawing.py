@@ -60,10 +60,10 @@ def as_svg(figure: Figure, alternative: str, name: str) -> str:
     """Return a figure as SVG for a page: its text says `alternative`; `name` tells its parts from other figures'."""
     import matplotlib as mpl
 
-    room = io.StringIO()
+    file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        figure.savefig(room, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    text = room.getvalue()
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Names of parts must be the figure's own: all figures stand in one page.

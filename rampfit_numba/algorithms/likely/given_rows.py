@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba.algorithms.median_network import middle_network
-from rampfit_numba.algorithms.rows import Windows, fill
+from rampfit_numba.algorithms.rows import Tiles, fill
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.likely.given_differences import fit_given, search_given, weigh_given
 
@@ -81,13 +81,13 @@ class _Part(NamedTuple):
 def _parts(inputs: GivenInputs, count: int) -> Iterator[_Part]:
     """Yield the inputs, of `count` differences, part by part, each valid until the next one comes."""
     nrows, ncols = inputs.sigma.shape
-    windows = Windows(nrows, ncols, _BUFFER_BYTES // (count * _DOUBLE))
-    most = -(-windows.pixels // LANES) * LANES
+    tiles = Tiles(nrows, ncols, _BUFFER_BYTES // (count * _DOUBLE))
+    most = -(-tiles.pixels // LANES) * LANES
     # What is behind the last pixel is padding: each lane is fitted for itself.
     differences = np.zeros((count, most if inputs.differences is not None else 0))
     wanted, sigma = np.ones((count, most), np.uint8), np.ones(most)
     guess = np.ones(most if inputs.guess is not None else 0)
-    for rows, columns in windows:
+    for rows, columns in tiles:
         for buffer, plane in ((differences, inputs.differences), (sigma, inputs.sigma), (guess, inputs.guess)):
             if plane is not None:
                 fill(buffer, plane[..., rows, columns])

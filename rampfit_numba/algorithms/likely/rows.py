@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.algorithms.likely.tables import difference_table, sole_table
+from rampfit_numba.algorithms.likely.tables import difference_table, single_group_table
 from rampfit_numba.algorithms.likely.thresholds import most_chisq
 from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.tiles import TileLoader
@@ -18,10 +18,10 @@ from rampfit_numba.kernels.likely.tile import fit_likely_tile
 
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
-    from rampfit_numba.algorithms.rows import RowInputs, Window
-    from rampfit_numba.kernels.tiles import Tile
+    from rampfit_numba.algorithms.rows import RowInputs, Tile
+    from rampfit_numba.kernels.tiles import TileInputs
 
-#: Above so many differences of all integrations, their median is found pixel by pixel.
+#: Above so many values, be it the differences of all integrations or their rates, a median is found pixel by pixel.
 LONGEST_NETWORK = 4096
 
 
@@ -46,39 +46,45 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
     table = difference_table(rules.pattern)
     count = table.shape[0] - 1
     limits = rules.threshold_one, rules.threshold_two
-    room = _ResultRoom(nints, count + 1, loader.most_pixels)
+    buffers = _ResultBuffers(nints, count + 1, loader.most_pixels)
     if rules.joint:
-        # The network for 100 000 takes 5 s and 1.5 GB to make.
-        network = middle_network(nints * count if nints * count <= LONGEST_NETWORK else 1)
+        network = _network(nints * count)
         largest = most_chisq(count, rules.threshold_two)
-        sole = sole_table(rules.pattern, rules.pedestal_mean, rules.pedestal_sigma, zeroframe=rules.split_zeroframe)
+        single_group = single_group_table(
+            rules.pattern, rules.pedestal_mean, rules.pedestal_sigma, zeroframe=rules.split_zeroframe
+        )
     else:
-        network, integrations_network = middle_network(count), middle_network(nints)
+        network, integrations_network = middle_network(count), _network(nints)
     jumps = 0
-    for window in loader.windows:
+    for tile in loader.tiles:
         # They are read from the exposure once, and from here on from the output, in the cache.
-        flags = outputs.groupdq[:, :, window.rows, window.columns]
-        flags[...] = inputs.groupdq[:, :, window.rows, window.columns]
-        tile = loader.load(window, flags)
+        flags = outputs.groupdq[:, :, tile.rows, tile.columns]
+        flags[...] = inputs.groupdq[:, :, tile.rows, tile.columns]
+        arrays = loader.load(tile, flags)
         if rules.split_zeroframe:
-            tile = _split(tile, rules)
-        result = room.of(tile.pixeldq.size)
+            arrays = _split(arrays, rules)
+        result = buffers.of(arrays.pixeldq.size)
         if rules.joint:
-            fit_joint_tile(tile, table, sole, limits, largest, network, result)
+            fit_joint_tile(arrays, table, single_group, limits, largest, network, result)
         else:
-            fit_likely_tile(tile, table, limits, network, integrations_network, result)
-        jumps += _store(result, outputs, window, tile.flags if rules.reads is not None else None)
+            fit_likely_tile(arrays, table, limits, network, integrations_network, result)
+        jumps += _store(result, outputs, tile, arrays.flags if rules.reads is not None else None)
     return jumps
 
 
-def _split(tile: Tile, rules: LikelyRules) -> Tile:
+def _network(length: int) -> np.ndarray:
+    """Return the network for a median of so many values, an empty one for a great many: 70,000 take 5 s to make one."""
+    return middle_network(length if length <= LONGEST_NETWORK else 1)
+
+
+def _split(arrays: TileInputs, rules: LikelyRules) -> TileInputs:
     """Split group 0 into the zeroframe and the mean of its other frames, in single precision as the pipeline does.
 
     Both inherit the flags of group 0. With `joint`, the zeroframe has flags of its own: it is not saturated because the
     frames after it are, and 0 means that it cannot be used, so the others' mean is not known either.
     """
-    first, flags = tile.samples[:, 0], tile.flags[:, 0]
-    zeroframe, nframes = tile.zeroframe, np.float32(rules.nframes)
+    first, flags = arrays.samples[:, 0], arrays.flags[:, 0]
+    zeroframe, nframes = arrays.zeroframe, np.float32(rules.nframes)
     with np.errstate(all="ignore"):
         others = (first * nframes - zeroframe) / (nframes - np.float32(1))
     zeroframe_flags = flags
@@ -86,12 +92,12 @@ def _split(tile: Tile, rules: LikelyRules) -> Tile:
         bad = np.where(np.isfinite(zeroframe) & (zeroframe != 0), np.uint8(0), np.uint8(dq.DO_NOT_USE))
         zeroframe_flags = (flags & ~np.uint8(dq.SATURATED)) | bad
         flags = flags | bad
-    samples = np.concatenate([zeroframe[:, None], others[:, None], tile.samples[:, 1:]], axis=1)
-    flags = np.concatenate([zeroframe_flags[:, None], flags[:, None], tile.flags[:, 1:]], axis=1)
-    return tile._replace(samples=samples, bits=samples.view(np.int32), flags=flags)
+    samples = np.concatenate([zeroframe[:, None], others[:, None], arrays.samples[:, 1:]], axis=1)
+    flags = np.concatenate([zeroframe_flags[:, None], flags[:, None], arrays.flags[:, 1:]], axis=1)
+    return arrays._replace(samples=samples, bits=samples.view(np.int32), flags=flags)
 
 
-class _ResultRoom:
+class _ResultBuffers:
     """Buffers for the results of one tile, allocated once."""
 
     def __init__(self, nints: int, ngroups: int, most_pixels: int) -> None:
@@ -102,7 +108,7 @@ class _ResultRoom:
         self._jumps = np.empty(nints * ngroups * most_pixels, np.uint8)
 
     def of(self, npixels: int) -> LikelyResult:
-        """Return room for `npixels` pixels."""
+        """Return those of `npixels` pixels."""
         nints, ngroups = self._nints, self._ngroups
         rate, rateints = RESULTS * npixels, RESULTS * nints * npixels
         jumps = self._jumps[: nints * ngroups * npixels].reshape(nints, ngroups, npixels)
@@ -116,12 +122,12 @@ class _ResultRoom:
         )
 
 
-def _store(result: LikelyResult, outputs: LikelyOutputs, window: Window, found: np.ndarray | None) -> int:
+def _store(result: LikelyResult, outputs: LikelyOutputs, tile: Tile, found: np.ndarray | None) -> int:
     """Copy the results to their place in the outputs, whose groupdq holds the flags of the input already.
 
     Of the flags `found` in raw reads, those of saturation are added, too. The number of new jumps is returned.
     """
-    npixels = window.shape[0] * window.shape[1]
+    npixels = tile.shape[0] * tile.shape[1]
     slope, err, var_poisson, var_rnoise, chisq, dof = result.rate
     slopes, errs, var_poissons, var_rnoises, chisqs, dofs = result.rateints
     planes = (
@@ -130,8 +136,8 @@ def _store(result: LikelyResult, outputs: LikelyOutputs, window: Window, found: 
         *(chisq, chisqs, dof, dofs),
     )
     for output, plane in zip(outputs[:-1], planes, strict=True):
-        output[..., window.rows, window.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *window.shape)
-    flags = outputs.groupdq[:, :, window.rows, window.columns]
+        output[..., tile.rows, tile.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *tile.shape)
+    flags = outputs.groupdq[:, :, tile.rows, tile.columns]
     jumps = result.jumps[:, result.jumps.shape[1] - flags.shape[1] :, :npixels].reshape(flags.shape)
     number = int(np.count_nonzero(jumps & ~flags))
     flags |= jumps

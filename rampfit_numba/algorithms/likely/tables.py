@@ -39,7 +39,7 @@ def difference_table(pattern: ReadPattern) -> np.ndarray:
     return table
 
 
-def sole_table(pattern: ReadPattern, mean: float, sigma: float, *, zeroframe: bool) -> np.ndarray:
+def single_group_table(pattern: ReadPattern, mean: float, sigma: float, *, zeroframe: bool) -> np.ndarray:
     """Return what a ramp's only good group says about its rate, an array of float64, shape (G, SOLE_COLUMNS).
 
     The group is a difference from the reset whose level is known to be `mean` +- `sigma` (Brandt 2024a, section 6).

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rampfit_numba.algorithms.corrections import ReadRules
-    from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+    from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
     from rampfit_numba.algorithms.rows import RowInputs
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
@@ -53,7 +53,7 @@ def is_general(exposure: Exposure, options: FitOptions) -> bool:
     return not exposure.evenly_read or options.weighting != "optimal" or options.errors == "weights"
 
 
-def make_general_rules(exposure: Exposure, options: FitOptions, rules: Rules) -> GeneralRules:
+def make_general_rules(exposure: Exposure, options: FitOptions, rules: OlsRules) -> GeneralRules:
     """Return the rules of an exposure, given those that the pipeline's fit would have.
 
     Raises
@@ -113,30 +113,32 @@ def make_general_rules(exposure: Exposure, options: FitOptions, rules: Rules) ->
     )
 
 
-def fit_general_rows(inputs: RowInputs, outputs: RowOutputs, rules: GeneralRules) -> bool:
+def fit_general_rows(inputs: RowInputs, outputs: OlsOutputs, rules: GeneralRules) -> bool:
     """Fit all ramps of `inputs` into `outputs`, the planes of rate and rateints, and return True.
 
     Parameters
     ----------
     inputs : RowInputs
         Not modified.
-    outputs : RowOutputs
+    outputs : OlsOutputs
         Written whole.
     rules : GeneralRules
     """
     loader = TileLoader(inputs, rules)
     nints = inputs.data.shape[0]
     bounds, exponents, _ = rules.exponents
-    for window in loader.windows:
-        tile = loader.load(window)
-        size = tile.pixeldq.size
+    for tile in loader.tiles:
+        ramps = loader.load(tile)
+        size = ramps.pixeldq.size
         rate, rateints = np.empty((_PLANES, size), np.float32), np.empty((_PLANES, nints, size), np.float32)
         rate_dq, rateints_dq = np.empty(size, np.uint32), np.empty((nints, size), np.uint32)
         with np.errstate(all="ignore"):  # where nothing is compiled
-            fit_general_tile(tile, rules.times, rules.settings, bounds, exponents, rate, rate_dq, rateints, rateints_dq)
-        npixels = window.shape[0] * window.shape[1]
+            fit_general_tile(
+                ramps, rules.times, rules.settings, bounds, exponents, rate, rate_dq, rateints, rateints_dq
+            )
+        npixels = tile.shape[0] * tile.shape[1]
         planes = (*rate, rate_dq, *rateints, rateints_dq)
         outputs_here: Iterable[Any] = outputs[: len(planes)]  # those of fitopt are None
         for output, plane in zip(outputs_here, planes, strict=True):
-            output[..., window.rows, window.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *window.shape)
+            output[..., tile.rows, tile.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *tile.shape)
     return True

@@ -1,4 +1,4 @@
-"""The engine's only entry to the kernels of OLS: fit or count the ramps of some rows, window by window."""
+"""The engine's only entry to the kernels of OLS: fit or count the ramps of some rows, tile by tile."""
 
 from __future__ import annotations
 
@@ -10,54 +10,59 @@ from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols.pointers import InputPointers, OutputPointers
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels.ols.chisq import chisq_workspace, find_chisq
-from rampfit_numba.kernels.ols.segments import empty_runs
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, empty_runs
 from rampfit_numba.kernels.ols.window import count_window, empty_ramps, fit_window, window_workspace
 
 if TYPE_CHECKING:
-    from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
-    from rampfit_numba.algorithms.rows import RowInputs, Window
+    from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
+    from rampfit_numba.algorithms.rows import RowInputs, Tile
     from rampfit_numba.kernels.ols.arrays import BlockPointers
     from rampfit_numba.kernels.ols.window import Workspace
 
 
-def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> bool:
+def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
     """Fit all ramps of `inputs` into `outputs`, and return whether the optional ones had room for what was found.
 
     Parameters
     ----------
     inputs : RowInputs
         Not modified.
-    outputs : RowOutputs
+    outputs : OlsOutputs
         Written whole.
-    rules : Rules
+    rules : OlsRules
     """
     input_pointers = InputPointers(inputs, rules)
-    most_pixels = input_pointers.windows.pixels
+    most_pixels = input_pointers.tiles.pixels
     fitted = outputs._replace(chisq=None, chisq_ints=None, dof=None, dof_ints=None)
     output_pointers = OutputPointers(fitted, most_pixels)
     chisq = None if outputs.chisq is None else _Chisq(inputs, outputs, rules, most_pixels)
     ngroups = rules.stop_kept - rules.first_kept
-    weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
+    weights, network = segment_weights(ngroups), _network(ngroups)
     workspace, whole = None, True
-    for window in input_pointers.windows:
-        pointers = input_pointers.at(window)
-        results, fitopt = output_pointers.at(window)
+    for tile in input_pointers.tiles:
+        pointers = input_pointers.at(tile)
+        results, fitopt = output_pointers.at(tile)
         if workspace is None:
             workspace = window_workspace(pointers, fitopt)
         whole &= bool(fit_window(pointers, results, fitopt, rules.settings, weights, network, workspace))
-        output_pointers.store(window)
+        output_pointers.store(tile)
         if chisq is not None:
-            chisq.find(window, pointers, network, workspace)
+            chisq.find(tile, pointers, network, workspace)
     return whole
 
 
+def _network(ngroups: int) -> np.ndarray:
+    """Return the network that finds the medians, or an empty one where the kernels do without."""
+    return middle_network(max(ngroups - 1, 1) if ngroups <= MOST_IN_BYTES else 1)
+
+
 class _Chisq:
-    """Finds the chi-squares of some rows, window by window, after the fit and beside it.
+    """Finds the chi-squares of some rows, tile by tile, after the fit and beside it.
 
     The fit's own kernels know nothing of them: they are as fast, and give the same bits, with and without.
     """
 
-    def __init__(self, inputs: RowInputs, outputs: RowOutputs, rules: Rules, most_pixels: int) -> None:
+    def __init__(self, inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules, most_pixels: int) -> None:
         nints = inputs.data.shape[0]
         self._rules = rules
         self._workspace = chisq_workspace(rules.stop_kept - rules.first_kept)
@@ -65,26 +70,26 @@ class _Chisq:
         self._dof = np.empty((1 + nints, most_pixels), np.int32)
         self._planes = ((outputs.chisq, outputs.chisq_ints), (outputs.dof, outputs.dof_ints))
 
-    def find(self, window: Window, pointers: BlockPointers, network: np.ndarray, workspace: Workspace) -> None:
-        """Find and store those of a window; `workspace` is that of the fit, overwritten."""
+    def find(self, tile: Tile, pointers: BlockPointers, network: np.ndarray, workspace: Workspace) -> None:
+        """Find and store those of a tile; `workspace` is that of the fit, overwritten."""
         rules, found = self._rules, (self._chisq, self._dof)
         shared = workspace.ramps, workspace.runs, workspace.block
         find_chisq(pointers, rules.settings, rules.early, network, *shared, self._workspace, *found)
         for values, (plane, cube) in zip(found, self._planes, strict=True):
             assert plane is not None  # noqa: S101  (for mypy)
             assert cube is not None  # noqa: S101
-            here = values[:, : pointers.npixels].reshape(-1, *window.shape)
-            plane[window.rows, window.columns] = here[0]
-            cube[:, window.rows, window.columns] = here[1:]
+            here = values[:, : pointers.npixels].reshape(-1, *tile.shape)
+            plane[tile.rows, tile.columns] = here[0]
+            cube[:, tile.rows, tile.columns] = here[1:]
 
 
-def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:
+def count_rows(inputs: RowInputs, _outputs: None, rules: OlsRules) -> tuple[int, int]:
     """Return the largest number of segments and of jumps that any ramp of `inputs` has, as :func:`count_window`."""
     input_pointers = InputPointers(inputs, rules)
     runs, ramps = empty_runs(rules.stop_kept - rules.first_kept), None
     most_segments = most_jumps = 0
-    for window in input_pointers.windows:
-        pointers = input_pointers.at(window)
+    for tile in input_pointers.tiles:
+        pointers = input_pointers.at(tile)
         if ramps is None:
             ramps = empty_ramps(pointers)
         segments, jumps = count_window(pointers, rules.settings, ramps, runs)

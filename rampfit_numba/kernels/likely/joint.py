@@ -57,9 +57,9 @@ def fit_joint_tile(tile, table, sole_table, limits, most_chisq, network, result)
 
     Parameters
     ----------
-    tile : Tile
+    tile : TileInputs
     table, sole_table : ndarray
-        See :func:`difference_table` and :func:`sole_table`.
+        See :func:`difference_table` and :func:`single_group_table`.
     limits : tuple of float
         See :func:`search_hits`.
     most_chisq : ndarray of float64, shape (n + 1,)

@@ -86,7 +86,7 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
 
     Parameters
     ----------
-    tile : Tile
+    tile : TileInputs
     times : GeneralTimes
     settings : GeneralSettings
     bounds, exponents : ndarray of float64, shapes (n,), (n + 1,)
