@@ -31,6 +31,23 @@ _FEWEST, _STEPS = 2, 16
 _SLICE_BYTES = 48 << 20
 
 
+class OnSharedFiles(Executor):
+    """An executor whose workers, wherever they are, see the files of this process: they read their rows themselves.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+        That does the work; whoever made it ends it.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> Future[Any]:  # noqa: ANN401
+        """Hand on a call."""
+        return self._executor.submit(function, *args, **keywords)
+
+
 class _NoProcessesError(Exception):
     """No worker process could be started."""
 
@@ -243,11 +260,12 @@ def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
     executor: Executor,
     advance: Callable[[int], None],
 ) -> list[Any]:
-    """Send the arrays themselves: the executor's workers may be anywhere."""
-    futures = []
+    """Send the arrays themselves, unless they stand in files that the workers see, wherever these are."""
+    futures, send_files = [], isinstance(executor, OnSharedFiles)
     with without_interrupts():
         for rows in slices:
-            arrays = [a.read() if isinstance(a, FileArray) else a for a in take_rows(inputs, rows)]
+            sent = take_rows(inputs, rows)
+            arrays = [a if send_files or not isinstance(a, FileArray) else a.read() for a in sent]
             futures.append(executor.submit(_run_slice, task, type(inputs)(*arrays), _forms(take_rows(outputs, rows))))
     results = []
     for rows, (result, planes) in zip(slices, _collect(futures, advance), strict=True):
@@ -282,7 +300,7 @@ def _collect(futures: list[Future[Any]], advance: Callable[[int], None]) -> list
         for future in as_completed(futures):
             future.result()
             advance(numbers[future])
-    except Exception:
+    except BaseException:  # Ctrl-C too
         for future in futures:
             future.cancel()
         raise

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rampfit_numba.files.clients import client_of
+from rampfit_numba.files.cluster import fit_on_cluster, rows_on_cluster
 from rampfit_numba.files.fitting import fit_one
 from rampfit_numba.files.job import Job, make_destination
 from rampfit_numba.files.results import FileResult
@@ -16,7 +18,7 @@ from rampfit_numba.messages import RampFileError
 from rampfit_numba.progress import job as progress_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from rampfit_numba.files.results import FittedFile
 
@@ -87,6 +89,8 @@ def fit_file(
     """
     destination = make_destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
     job = Job.checked([Path(path)], readnoise, gain, destination, options)
+    if (client := client_of(options.get("executor"))) is not None:
+        job = rows_on_cluster(Path(path), job, client)
     return fit_one(Path(path), job)
 
 
@@ -156,8 +160,15 @@ def fit_files(
     destination = make_destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
     job = replace(Job.checked(files, readnoise, gain, destination, options), on_fit=on_fit)
 
+    client = client_of(options.get("executor"))
+    if client is not None and len(files) == 1:
+        job, client = rows_on_cluster(files[0], job, client), None
+    elif client is not None and on_fit is not None:
+        raise ValueError("on_fit: expected None with a Dask client, whose workers keep the fits of several files")
     results = []
     with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
+        if client is not None:
+            return _fit_elsewhere(files, job, client, on_error, bar)
         if bar is not None:
             job = replace(job, options=job.options | {"progress": bar})
         for number, path in enumerate(files):
@@ -168,18 +179,52 @@ def fit_files(
     return results
 
 
+def _fit_elsewhere(
+    files: Sequence[Path],
+    job: Job,
+    client: Any,  # noqa: ANN401
+    on_error: str | Callable[[FileResult], None],
+    bar: Any,  # noqa: ANN401
+) -> list[FileResult]:
+    results: dict[int, FileResult] = {}
+
+    def report(number: int, result: FileResult) -> None:
+        for product in result:
+            log.info("Saved %s", product)
+        for warning in result.warnings:
+            log.warning("%s: %s", result.path, warning)
+        with nullcontext() if bar is None else bar.file(number):
+            results[number] = _reported(result, on_error)
+
+    try:
+        fit_on_cluster(files, job, client, report)
+    except KeyboardInterrupt:
+        log.warning("%d of %d files are done; workers end those that they are at", len(results), len(files))
+        raise
+    return [results[number] for number in range(len(files))]
+
+
+def _reported(result: FileResult, on_error: str | Callable[[FileResult], None]) -> FileResult:
+    """Raise or tell a failure, as asked; return the result."""
+    error = result.error
+    if error is None:
+        return result
+    if on_error == "raise":
+        raise error
+    if callable(on_error):
+        on_error(result)
+    else:
+        log.error("%s", error if isinstance(error, RampFileError) else f"{result.path}: {error}")
+    return result
+
+
 def _fit_or_report(path: Path, job: Job, on_error: str | Callable[[FileResult], None]) -> FileResult:
     try:
         return fit_one(path, job)
     except Exception as error:
         if on_error == "raise":
             raise
-        result = FileResult(path, error=error)
-        if callable(on_error):
-            on_error(result)
-        else:
-            log.error("%s", error if isinstance(error, RampFileError) else f"{path}: {error}")  # noqa: TRY400
-        return result
+        return _reported(FileResult(path, error=error), on_error)
 
 
 def _size(path: Path) -> int:
