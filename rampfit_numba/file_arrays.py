@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _STAMP = "rampfit_stamp"
 #: Bytes that are read at a time of an array that is not contiguous.
 _SPAN = 16 << 20
+#: Bytes between two pieces that are rather read and left than skipped: another call takes as long.
+_GAP = 4096
 #: Samples by which a file is told from another one, and bytes of each.
 _SAMPLES, _SAMPLE = 32, 4096
 
@@ -65,7 +67,7 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True)
 class FileArray:
-    """Some rows of a C-contiguous array in a file.
+    """Some rows, and some columns of them, of a C-contiguous array in a file.
 
     Attributes
     ----------
@@ -80,6 +82,8 @@ class FileArray:
         Shape of the whole array.
     start, stop : int
         The rows (last axis but one) that this object stands for.
+    columns : tuple of int, or None
+        The first of the columns (last axis), and the first after them; None: all.
     """
 
     path: str
@@ -89,15 +93,17 @@ class FileArray:
     whole: tuple[int, ...]
     start: int
     stop: int
+    columns: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the rows that this object stands for."""
-        return (*self.whole[:-2], self.stop - self.start, self.whole[-1])
+        """Shape of the part that this object stands for."""
+        left, right = self.columns or (0, self.whole[-1])
+        return (*self.whole[:-2], self.stop - self.start, right - left)
 
     @property
     def nbytes(self) -> int:
-        """Size of these rows in bytes."""
+        """Size of this part in bytes."""
         return prod(self.shape) * self.dtype.itemsize
 
     def plane(self, *leading: int) -> FileArray:
@@ -111,8 +117,14 @@ class FileArray:
         start, stop, _ = rows.indices(self.stop - self.start)
         return replace(self, start=self.start + start, stop=self.start + stop)
 
+    def cut(self, columns: slice) -> FileArray:
+        """Return the same rows with only `columns`, counted from this object's first."""
+        left, right = self.columns or (0, self.whole[-1])
+        start, stop, _ = columns.indices(right - left)
+        return replace(self, columns=(left + start, left + stop))
+
     def read(self, room: np.ndarray | None = None) -> np.ndarray:
-        """Return the rows as an array, in the front of `room` (of uint8) where that is given.
+        """Return this part as an array, in the front of `room` (of uint8) where that is given.
 
         Raises
         ------
@@ -121,15 +133,28 @@ class FileArray:
         """
         if room is None:
             room = np.empty(self.nbytes, np.uint8)
-        values = room[: self.nbytes].view(self.dtype).reshape(self.shape)
-        planes = values.reshape(-1, values.shape[-2] * values.shape[-1])
-        row = self.whole[-1] * self.dtype.itemsize
+        content = room[: self.nbytes]
+        height, row = self.whole[-2], self.whole[-1] * self.dtype.itemsize
+        *leading, nrows, ncols = self.shape
+        left = 0 if self.columns is None else self.columns[0] * self.dtype.itemsize
+        begin = self.offset + self.start * row + left
+        if ncols == self.whole[-1] or nrows == 1:  # what is wanted of a plane stands together
+            groups = [(content.reshape(prod(leading), -1), begin, height * row)]
+        else:
+            planes = content.reshape(prod(leading), nrows, -1)
+            groups = [(plane, begin + number * height * row, row) for number, plane in enumerate(planes)]
         with self.open() as file, _failure_named(self.path):
-            for number, plane in enumerate(planes):
-                place = self.offset + (number * self.whole[-2] + self.start) * row
-                _read_into(file, plane.view(np.uint8), place, self.path)
+            for pieces, place, stride in groups:
+                _read_pieces(file, pieces, place, stride, self.path)
             self.stamp.check(self.path, os.fstat(file.fileno()))
-        return values
+        return content.view(self.dtype).reshape(self.shape)
+
+    def expect(self) -> None:
+        """Tell the system, where it listens, that all of the file's array will be read soon, in whatever order."""
+        if hasattr(os, "posix_fadvise"):
+            size = prod(self.whole) * self.dtype.itemsize
+            with self.open() as file, suppress(OSError):
+                os.posix_fadvise(file.fileno(), self.offset, size, os.POSIX_FADV_WILLNEED)
 
     def check(self) -> None:
         """Refuse a file that is not any more what it was.
@@ -196,7 +221,7 @@ def mapped(arrays: Iterable[Any]) -> Iterator[list[Any]]:
                 found.append(array.read())
                 continue
             whole = np.ndarray(array.whole, array.dtype, memory, array.offset)
-            found.append(whole[..., array.start : array.stop, :])
+            found.append(whole[..., array.start : array.stop, slice(*(array.columns or (None,)))])
         yield found
         for array, file in opened:
             # What is lost of a file's last page reads as 0 instead of ending the process.
@@ -220,6 +245,25 @@ def read_planes(
                 _read_into(file, plane.reshape(-1).view(np.uint8), offset + number * plane.nbytes, path)
             yield plane
         stamp.check(path, os.fstat(file.fileno()))
+
+
+def _read_pieces(file: FileIO, pieces: np.ndarray, place: int, stride: int, path: str) -> None:
+    """Fill the rows of `pieces`, of bytes, with what stands at `place` of a file and every `stride` bytes behind it."""
+    count, length = pieces.shape
+    if stride == length:
+        _read_into(file, pieces.reshape(-1), place, path)
+    elif stride - length > _GAP:
+        for number, piece in enumerate(pieces):
+            _read_into(file, piece, place + number * stride, path)
+    else:
+        most = max(_SPAN // stride, 1)
+        buffer = np.empty(min(most, count) * stride, np.uint8)
+        for first in range(0, count, most):
+            part = pieces[first : first + most]
+            # The last gap may be beyond the end of the file.
+            span = len(part) * stride - (stride - length)
+            _read_into(file, buffer[:span], place + first * stride, path)
+            part[...] = buffer[: len(part) * stride].reshape(len(part), stride)[:, :length]
 
 
 def _read_into(file: FileIO, buffer: np.ndarray, place: int, path: str) -> None:

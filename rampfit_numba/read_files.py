@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_READING = (
+#: Options of :func:`rampfit_numba.read_reads`.
+READING_OPTIONS = (
     *("read_times", "frame_time", "time_keyword", "time_unit", "extname", "reads_per_ramp", "skip", "reverse"),
     *("invert", "saturation", "pedestal", "linearity", "nframes", "groupgap", "pixeldq", "average_dark_current"),
 )
@@ -93,7 +94,7 @@ def fit_reads(
     >>> [path.name for path in result.products]
     ['demo_reads_rate.fits']
     """
-    known = (*_READING, *_FITTING, *_RUNNING)
+    known = (*READING_OPTIONS, *_FITTING, *_RUNNING)
     for option in options:
         if option not in known:
             raise TypeError(f"{option}: unknown option; expected some of {', '.join(known)}")
@@ -105,7 +106,7 @@ def fit_reads(
     log.info("rampfit_numba %s", __version__)
 
     files = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
-    exposure = read_reads(files, **{option: value for option, value in options.items() if option in _READING})
+    exposure = read_reads(files, **{option: value for option, value in options.items() if option in READING_OPTIONS})
     assert exposure.header is not None  # noqa: S101  (read_reads gives one)
     inputs = (*files, *(reference for reference in references.values() if isinstance(reference, Path)))
     planned = product_paths(name or exposure.header.filename, Path.cwd() if output_dir is None else output_dir)

@@ -10,7 +10,7 @@ import pytest
 
 from rampfit_numba.algorithms.ols.pointers import InputPointers, OutputPointers
 from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
-from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
 from rampfit_numba.algorithms.rows import BUFFER_BYTES, MOST_SAMPLES, RowInputs
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.memory import CHECKED, addresses, copy_in, copy_out, put, spans_of
@@ -100,7 +100,7 @@ def some_outputs(shape, form, depth):
     arrays = [formed(array_shape, dtype, form) for array_shape, dtype in zip(shapes, types, strict=True)]
     for array, _ in arrays[10:]:
         array[...] = 0
-    return RowOutputs(*(array for array, _ in arrays)), arrays
+    return OlsOutputs(*(array for array, _ in arrays)), arrays
 
 
 @pytest.mark.skipif(not hasattr(mmap, "PROT_READ"), reason="memory is protected as POSIX has it")
@@ -110,7 +110,7 @@ def test_any_layout_of_inputs_and_outputs(form, shape):
     """With a first group that was dropped and held the only good sample of some ramps, and a zeroframe."""
     case = bulk_case("everything", shape=shape)
     assert case.zeroframe is not None
-    rules = Rules(SETTINGS, 1, shape[1], 0, shape[1] - 1, dropped_good=False)
+    rules = OlsRules(SETTINGS, 1, shape[1], 0, shape[1] - 1, dropped_good=False)
     for changed in (rules, rules._replace(settings=SETTINGS._replace(suppress_one_group=True), dropped_good=True)):
         plain = some_inputs(PLAIN, case)
         depth = count_rows(plain, None, changed)
@@ -122,7 +122,7 @@ def test_any_layout_of_inputs_and_outputs(form, shape):
         for outputs_form in (PLAIN, form):
             outputs, arrays = some_outputs(shape, outputs_form, depth)
             fit_rows(inputs, outputs, changed)
-            for name, expected, (found, memory) in zip(RowOutputs._fields, wanted, arrays, strict=False):
+            for name, expected, (found, memory) in zip(OlsOutputs._fields, wanted, arrays, strict=False):
                 np.testing.assert_array_equal(found, expected, err_msg=name)
                 found[...] = GUARD
                 assert (memory == GUARD).all(), f"{name}: something beside it was written"
@@ -136,7 +136,7 @@ def test_tiles_that_need_memory_for_all_integrations_are_small():
     data, flags = np.broadcast_to(data, shape), np.broadcast_to(flags, shape)
     plane = np.ones(shape[2:], np.float32)
     zeroframe = np.broadcast_to(np.zeros((1, *shape[2:]), np.float64), (400, *shape[2:]))
-    rules = Rules(SETTINGS, 0, 2, 0, 1, dropped_good=False)
+    rules = OlsRules(SETTINGS, 0, 2, 0, 1, dropped_good=False)
     pixels = [
         InputPointers(RowInputs(data, flags, plane, plane, None, None, frame), changed).tiles.pixels
         for frame, changed in ((None, rules), (zeroframe, rules), (None, rules._replace(dropped_good=True)))
@@ -153,7 +153,7 @@ def test_addresses_are_those_of_numpy(form):
     data, _ = formed(shape, np.float32, form)
     data[...] = np.arange(data.size).reshape(shape)
     plane = np.ones(image, np.float32)
-    rules = Rules(SETTINGS, 2, ngroups - 1, 0, ngroups - 1, dropped_good=False)
+    rules = OlsRules(SETTINGS, 2, ngroups - 1, 0, ngroups - 1, dropped_good=False)
     finder = InputPointers(RowInputs(data, np.zeros(shape, np.uint8), plane, plane, None, None, None), rules)
     for tile in finder.tiles:
         pointers = finder.at(tile)
@@ -200,7 +200,7 @@ def test_copies_beyond_an_array_are_refused_where_bounds_are_checked():
 def test_copies_into_outputs_that_are_too_short_are_refused_where_bounds_are_checked(monkeypatch):
     """As a wrong address or count in a kernel would: every copy of a fit goes through the check."""
     case = bulk_case("everything", shape=(1, 5, 2, 33))
-    rules = Rules(SETTINGS, 0, 5, 0, 4, dropped_good=False)
+    rules = OlsRules(SETTINGS, 0, 5, 0, 4, dropped_good=False)
     inputs = some_inputs("flush with the end", case)
     outputs, _ = some_outputs((1, 5, 2, 33), "flush with the end", None)
     at = OutputPointers.at

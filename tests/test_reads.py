@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, count_reads, dq, fit_ramps
+from tests.naive.corrections import correct_reads as by_passes
+from tests.naive.used_reads import count_used as naive_count
 from tests.sizes import INTERPRETED, fewer
 
 PLANES = ("data", "err", "dq", "var_poisson", "var_rnoise", "chisq", "dof")
@@ -24,29 +26,6 @@ def raw_reads(shape=SHAPE, seed=1, bias=1000.0):
     steps = generator.poisson(np.broadcast_to(rate, shape)) + 4000 * (generator.random(shape) < 0.01)
     light = np.cumsum(steps, axis=1) + generator.normal(0, 8, shape)
     return np.clip(bias + light - 2e-6 * light**2, 0, 65535).astype(np.uint16)
-
-
-def by_passes(ramps, saturation=None, pedestal=None, linearity=None, invert=None):
-    """Return data and flags, made by passes over the whole array."""
-    data = ramps.astype(np.float32)
-    flags = np.zeros(data.shape, np.uint8)
-    if invert is not None:
-        data = np.float32(invert) - data
-    if saturation is not None:
-        over = np.logical_or.accumulate(data >= np.float32(saturation), axis=1)
-        flags[over] |= dq.SATURATED
-    if isinstance(pedestal, str):
-        data = data - data[:, :1]
-    elif pedestal is not None:
-        data = data - np.float32(pedestal)
-    if linearity is not None:
-        # In double precision, as the coefficients of a polynomial come in single.
-        coefficients = np.asarray(linearity, np.float32).astype(np.float64)
-        total = np.zeros(data.shape) + coefficients[-1]
-        for c in coefficients[-2::-1]:
-            total = total * data + c
-        data = total.astype(np.float32)
-    return data, flags
 
 
 def maps():
@@ -260,12 +239,6 @@ def test_reads_per_ramp_must_agree_with_ramps():
 def test_corrections_of_something_else_are_refused():
     with pytest.raises(TypeError, match="corrections: expected ReadCorrections or None; got dict"):
         Exposure(CUBE[None], None, 1.0, corrections={})
-
-
-def naive_count(flags):
-    """Return how many reads of a ramp belong to a usable difference."""
-    usable = [flags[k] & ~4 == 0 and flags[k + 1] == 0 for k in range(len(flags) - 1)]
-    return sum(any(usable[max(k - 1, 0) : k + 1]) for k in range(len(flags)))
 
 
 @pytest.mark.kernel

@@ -15,49 +15,15 @@ from rampfit_numba.options import parse_weighting
 from tests.cases import plain, run_engine
 from tests.compare import Comparison
 from tests.make_files import ramp_hdulist, save
+from tests.naive.ols.general import OPTIMAL
+from tests.naive.ols.general import fit_general_tile as closed_form
 from tests.random_exposures import random_case
 from tests.sizes import INTERPRETED, fewer
 
 DO_NOT_USE, SATURATED, JUMP, CHARGELOSS = 1, 2, 4, 128
-#: The pipeline's weighting as pairs, which takes the general path.
-OPTIMAL = ((5.0, 0.4), (10.0, 1.0), (20.0, 3.0), (50.0, 6.0), (100.0, 10.0))
 WEIGHTINGS = ("optimal", "uniform", "interpolated", 0.7, 3.0, ((8.0, 2.0), (30.0, 0.5)))
 NOISE, GAIN = 9.0, 1.7
 UNEVEN = [[2.0], [4.0, 6.0], [8.0, 10.0, 12.0, 14.0], [20.0], [22.0, 24.0], [40.0, 42.0, 44.0, 46.0], [50.0]]
-
-
-def exponent(weighting, signal):
-    """Return the power of the weights."""
-    if isinstance(weighting, float):
-        return weighting
-    if weighting == "uniform":
-        return 0.0
-    if weighting == "interpolated":
-        if signal < 5:
-            return 0.0
-        return float(np.interp(signal, [5, 10, 20, 50, 100], [0.4, 1, 3, 6, 10]))
-    pairs = OPTIMAL if weighting == "optimal" else weighting
-    return ([0.0] + [p for bound, p in pairs if signal >= bound])[-1]
-
-
-def closed_form(samples, times, weighting, photon):
-    """Fit one segment with a design matrix, and find its variances from the covariance of all frames."""
-    mean, reads = np.array([np.mean(group) for group in times]), np.array([len(group) for group in times])
-    step = (samples[-1] - samples[0]) * GAIN
-    noise = (NOISE * GAIN) ** 2 / 2 * (1 / reads[0] + 1 / reads[-1]) / 2
-    signal = step / np.sqrt(noise + step) if noise + step > 0 and step > 0 else 0.0
-    power = exponent(weighting, signal)
-    distance = np.abs(mean - (mean[0] + mean[-1]) / 2) / ((mean[-1] - mean[0]) / 2)
-    w = distance**power * (1 + power) * reads / (1 + power * reads)
-    design = np.column_stack([np.ones(mean.size), mean - mean[0]])
-    factors = np.linalg.solve(design.T @ (w[:, None] * design), design.T * w)[1]
-    frames = np.concatenate(times)
-    average = np.zeros((mean.size, frames.size))
-    for g, begin in enumerate(np.cumsum([0, *reads[:-1]])):
-        average[g, begin : begin + reads[g]] = 1 / reads[g]
-    k = factors @ average
-    since = frames - frames[0]
-    return factors @ samples, photon * k @ np.minimum.outer(since, since) @ k, NOISE**2 / 2 * k @ k
 
 
 def even(ngroups, nframes=1, groupgap=0, frame_time=2.0):
@@ -94,7 +60,7 @@ def test_closed_forms(times, weighting):
         for pixel in range(npixels):
             samples = data[0, :, 0, pixel].astype(float)
             median = np.median(np.diff(samples) / np.diff(mean))
-            slope, of_photon, of_read = closed_form(samples, times, weighting, max(median, 0) / GAIN)
+            slope, of_photon, of_read = closed_form(samples, times, weighting, max(median, 0) / GAIN, NOISE, GAIN)
             assert fit.rate.data[0, pixel] == pytest.approx(slope, rel=2e-6, abs=1e-6)
             assert fit.rate.var_poisson[0, pixel] == pytest.approx(of_photon, rel=1e-5, abs=1e-12)
             assert fit.rate.var_rnoise[0, pixel] == pytest.approx(of_read, rel=1e-5)
@@ -147,7 +113,9 @@ def test_several_segments_and_integrations():
     for i, where in pieces:
         n, t = reads[where], mean[where]
         weight = (n * (t - (n * t).sum() / n.sum()) ** 2).sum() / (NOISE**2 / 2)
-        found.append((weight, *closed_form(data[i, where, 0, 0].astype(float), times[where], "uniform", photon)))
+        found.append(
+            (weight, *closed_form(data[i, where, 0, 0].astype(float), times[where], "uniform", photon, NOISE, GAIN))
+        )
     for kind, rows in ((fit.rate, found), (fit.rateints, found[:2])):
         weight, slope, of_photon, of_read = np.array(rows).T
         share = weight / weight.sum()

@@ -43,20 +43,7 @@ def add_fit_options(parser: Parser) -> None:
         metavar="NAME",
         help=f"{describe_names()}; default: ols, or likely for files of WFC3/IR and Roman",
     )
-    fit.add_argument(
-        "--suppress-one-group",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="treat ramps with one good group as having none (the pipeline's default)",
-    )
-    fit.add_argument("--firstgroup", type=int, metavar="N", help="ignore the groups before this one (counted from 0)")
-    fit.add_argument("--lastgroup", type=int, metavar="N", help="ignore the groups after this one (counted from 0)")
-    fit.add_argument(
-        "--rejection-threshold",
-        type=float,
-        metavar="SIGMA",
-        help="likely, likely_joint: significance from which a jump is flagged (default: the pipeline's, about 4.5)",
-    )
+    add_groups_and_threshold(fit, "group")
     fit.add_argument(
         "--pedestal",
         type=float,
@@ -67,6 +54,26 @@ def add_fit_options(parser: Parser) -> None:
     add_weighting(fit)
     add_chisq(fit)
     add_workers(fit)
+
+
+def add_groups_and_threshold(fit: argparse._ArgumentGroup, unit: str) -> None:
+    """Add which groups are fitted, and from when on a jump is flagged; `unit` is what the groups are called."""
+    fit.add_argument(
+        "--suppress-one-group",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help=f"ols: treat ramps with one good {unit} as having none (default, as in the pipeline)",
+    )
+    for name, where in (("firstgroup", "before"), ("lastgroup", "after")):
+        fit.add_argument(
+            f"--{name}", type=int, metavar="N", help=f"ignore the {unit}s {where} this one (counted from 0)"
+        )
+    fit.add_argument(
+        "--rejection-threshold",
+        type=float,
+        metavar="SIGMA",
+        help="likely, likely_joint: significance from which a jump is flagged (default: the pipeline's, about 4.5)",
+    )
 
 
 def add_chisq(group: argparse._ArgumentGroup) -> None:

@@ -8,20 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rampfit_numba.cli.arguments import add_workers, new_parser
-from rampfit_numba.cli.fit_arguments import add_chisq, as_typed, reference
+from rampfit_numba.cli.fit_arguments import add_chisq, add_groups_and_threshold, as_typed, fit_keywords, reference
 from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
     from rampfit_numba.cli.arguments import Parser, Subparsers
-
-_READING = (
-    *("read_times", "frame_time", "time_keyword", "time_unit", "extname", "reads_per_ramp", "skip", "reverse"),
-    *("invert", "saturation", "pedestal", "linearity", "nframes", "groupgap"),
-)
-_FITTING = (
-    *("algorithm", "readnoise_kind", "suppress_one_group", "firstgroup", "lastgroup", "rejection_threshold"),
-    *("chisq", "maximum_cores", "executor"),
-)
 
 
 def add_parser(subparsers: Subparsers) -> Parser:
@@ -80,20 +71,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
     order.add_argument("--extname", metavar="NAME", help="take the HDUs of this name only; may have wildcards: IMAGE_*")
     fit = parser.add_argument_group("the fit")
     fit.add_argument("--algorithm", default="likely", metavar="NAME", help=f"{describe_names()}; default: likely")
-    fit.add_argument(
-        "--suppress-one-group",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="ols: treat ramps with one good read as having none (default)",
-    )
-    fit.add_argument("--firstgroup", type=int, metavar="N", help="ignore the reads before this one (counted from 0)")
-    fit.add_argument("--lastgroup", type=int, metavar="N", help="ignore the reads after this one (counted from 0)")
-    fit.add_argument(
-        "--rejection-threshold",
-        type=float,
-        metavar="SIGMA",
-        help="significance from which a jump is flagged (default: about 4.5)",
-    )
+    add_groups_and_threshold(fit, "read")
     add_chisq(fit)
     add_workers(fit)
     output = parser.add_argument_group("output")
@@ -106,9 +84,10 @@ def add_parser(subparsers: Subparsers) -> Parser:
 def run(chosen: argparse.Namespace) -> int:
     """Fit the exposure; return 0."""
     from rampfit_numba.messages import RampFileError
-    from rampfit_numba.read_files import fit_reads
+    from rampfit_numba.read_files import READING_OPTIONS, fit_reads
 
-    options = {name: getattr(chosen, name) for name in (*_READING, *_FITTING)}
+    given = vars(chosen)
+    options = {name: given[name] for name in READING_OPTIONS if name in given} | fit_keywords(chosen)
     if chosen.pedestal not in (None, "first"):
         try:
             options["pedestal"] = reference(chosen.pedestal)

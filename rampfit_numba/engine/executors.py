@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine import shared, transfer
-from rampfit_numba.engine.bands import run_bands
+from rampfit_numba.engine.bands import BAND_BYTES, run_bands
+from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.pool import pool, without_interrupts
 from rampfit_numba.engine.slices import row_slices, take_rows
 from rampfit_numba.file_arrays import FileArray
@@ -61,6 +62,7 @@ def run_rows(
     workers: int,
     executor: str | Executor | None = None,
     progress: bool | Job = False,
+    max_memory: int | None = None,
 ) -> list[Any]:
     """Run `task` on slices of rows until all are done.
 
@@ -80,6 +82,8 @@ def run_rows(
         share, threads in any case.
     progress : bool or Job
         Show a bar, or move that of a job.
+    max_memory : int, optional
+        Bytes that what is read from files may take at once; None: a quarter of what this process may use.
 
     Returns
     -------
@@ -92,6 +96,7 @@ def run_rows(
         A worker process died.
     """
     kind = usable_kind(executor, workers)
+    band = _expect_files(inputs, max_memory) // workers
     if isinstance(executor, Executor):
         slices = row_slices(nrows, workers)
     else:
@@ -107,16 +112,16 @@ def run_rows(
         if kind == "here":
             results = []
             for number, rows in enumerate(slices):
-                results.append(run_bands(task, take_rows(inputs, rows), take_rows(outputs, rows)))
+                results.append(run_bands(task, take_rows(inputs, rows), take_rows(outputs, rows), band))
                 advance(number)
         elif kind == "threads":
-            results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance)
+            results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, band)
         elif kind == "processes":
             try:
                 results = _run_in_processes(task, inputs, outputs, slices, workers, advance)
             except _NoProcessesError as error:
                 log.warning("No worker processes can be started (%s): the slices are fitted in threads", error)
-                results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance)
+                results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, band)
         else:
             results = _run_elsewhere(task, inputs, outputs, slices, executor, advance)  # type: ignore[arg-type]
     _check_files(inputs)  # a mixture of what stood in a file before and after a change is no result
@@ -151,6 +156,17 @@ def _no_processes() -> str:
     return ""
 
 
+def _expect_files(inputs: Any, max_memory: int | None) -> int:  # noqa: ANN401
+    """Return the bytes that may be read at once; tell the system what will be read piece by piece."""
+    files = [array for array in inputs if isinstance(array, FileArray)]
+    if not files:
+        return 1
+    for array in files:
+        if array.nbytes > BAND_BYTES:
+            array.expect()
+    return memory_budget(max_memory)
+
+
 def _check_files(inputs: Any) -> None:  # noqa: ANN401
     """Refuse files that are not any more what they were."""
     for array in inputs:
@@ -173,9 +189,11 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
     workers: int,
     executor: Any,  # noqa: ANN401
     advance: Callable[[int], None],
+    band: int,
 ) -> list[Any]:
     def submit(pool: Executor) -> list[Any]:
-        futures = [pool.submit(run_bands, task, take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
+        parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
+        futures = [pool.submit(run_bands, task, *part, band) for part in parts]
         try:
             return _collect(futures, advance)
         except BaseException:  # Ctrl-C too: what has not begun is left

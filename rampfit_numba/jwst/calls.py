@@ -27,6 +27,7 @@ from rampfit_numba.jwst.fitting import (
 )
 from rampfit_numba.jwst.models import exposure_of, timing, with_own_metadata
 from rampfit_numba.options import FitOptions
+from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,12 +157,12 @@ def ramp_fit_data(  # noqa: PLR0917  (stcal's signature)
     0.5
     """
     _check_weighting(weighting)
-    known = known_algorithm(algorithm)
+    known = ALGORITHMS[known_algorithm(algorithm)]
     wanted = FitOptions(
-        known,
+        known.name,
         bool(ramp_data.suppress_one_group_ramps),
         save_opt=bool(save_opt),
-        rejection_threshold=None if known == "ols" else ramp_data.rejection_threshold,
+        rejection_threshold=ramp_data.rejection_threshold if "rejection_threshold" in known.own_options else None,
     )
     options = usable_options(wanted, ramp_data.data.shape[1], ramp_data.read_pattern)
     cores = known_cores(max_cores)

@@ -33,7 +33,7 @@ LOGGER = "rampfit_numba"
 
 
 def known_algorithm(name: Any) -> str:  # noqa: ANN401
-    """Return ``"ols"``, ``"likely"`` or ``"likely_joint"``, from any name that an algorithm has.
+    """Return what an algorithm is called here, from any name that it has.
 
     Raises
     ------
@@ -42,10 +42,11 @@ def known_algorithm(name: Any) -> str:  # noqa: ANN401
     """
     known = find_algorithm(name) if isinstance(name, str) else None
     if known is None:
-        raise ValueError(
-            "algorithm: expected 'OLS_C' (or 'ols'), 'LIKELY' (or 'likely') or 'likely_joint' (in any case); "
-            f"got {name!r}"
+        *others, last = (
+            f"{algorithm.pipeline_name!r} (or {algorithm.name!r})" if algorithm.pipeline_name else repr(algorithm.name)
+            for algorithm in ALGORITHMS.values()
         )
+        raise ValueError(f"algorithm: expected {', '.join(others)} or {last} (in any case); got {name!r}")
     return known.name
 
 

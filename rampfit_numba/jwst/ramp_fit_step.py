@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from dataclasses import fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ from rampfit_numba.jwst.models import (
     with_own_metadata,
 )
 from rampfit_numba.options import FitOptions, Weighting, parse_weighting
+from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from rampfit_numba.result import RampFit
@@ -167,22 +169,15 @@ class RampFitStep(_PipelineStep):  # type: ignore[misc]  # jwst ships no types
         gain_file = self.get_reference_file(model, "gain")
 
         read_times = getattr(model.meta.exposure, "read_times", None)
-        if read_times is not None and len(read_times) > 0 and algorithm == "ols":
+        if read_times is not None and len(read_times) > 0 and not ALGORITHMS[algorithm].finds_jumps:
             log.warning("Setting the algorithm to LIKELY for unevenly sampled exposure")
             algorithm = "likely"
         firstgroup, lastgroup, nothing_left = pipeline_groups(self.firstgroup, self.lastgroup, model.data.shape[1])
-        options = FitOptions(
-            algorithm=algorithm,
-            suppress_one_group=self.suppress_one_group,
-            firstgroup=firstgroup,
-            lastgroup=lastgroup,
-            save_opt=self.save_opt,
-            rejection_threshold=self.rejection_threshold,
-            pedestal=None if self.pedestal is None else tuple(self.pedestal),
-            readnoise_kind=self.readnoise_kind,
-            weighting=_weighting(self.weighting),
-            errors=self.errors,
-        )
+        given = {option.name: getattr(self, option.name) for option in fields(FitOptions) if hasattr(self, option.name)}
+        given |= {"algorithm": algorithm, "firstgroup": firstgroup, "lastgroup": lastgroup}
+        given["pedestal"] = None if self.pedestal is None else tuple(self.pedestal)
+        given["weighting"] = _weighting(self.weighting)
+        options = FitOptions(**given)
         options = usable_options(options, model.data.shape[1], read_times)
 
         log.info("Using READNOISE reference file: %s", readnoise_file)

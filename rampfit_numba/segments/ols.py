@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.algorithms.ols.plan import Plan, make_plan
+from rampfit_numba.algorithms.ols.plan import OlsPlan, make_plan
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.kernels.ols.weighting import BOUNDS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rampfit_numba.result import FitInputs, RampFit
 
 _P, _J, _S, _D = (np.uint8(bit) for bit in (dq.PERSISTENCE, dq.JUMP_DET, dq.SATURATED, dq.DO_NOT_USE))
-_plans: WeakKeyDictionary[FitInputs, Plan] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[FitInputs, OlsPlan] = WeakKeyDictionary()
 
 
 def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> FittedLines:
@@ -91,7 +91,7 @@ def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> FittedLi
     return FittedLines(segments, fitted, of_slope, of_intercept, nothing, nothing, ramp, 0, rules.first_kept)
 
 
-def _plan(fit: RampFit, inputs: FitInputs) -> Plan:
+def _plan(fit: RampFit, inputs: FitInputs) -> OlsPlan:
     """Return what the fit decided about the exposure as a whole: which groups count."""
     if inputs not in _plans:
         exposure = inputs.exposure
@@ -135,7 +135,7 @@ def _photon_rate(
     return np.asarray(np.where(rate > 0, rate, 0) + ramps.dark, np.float64)
 
 
-def _ols_samples(ramps: PixelRamps, plan: Plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _ols_samples(ramps: PixelRamps, plan: OlsPlan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Apply sections 2 and 3 of the rules in ``docs/algorithm.md`` to the flags.
 
     Returns

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rampfit_numba.algorithms.rows import RowInputs, Tile
     from rampfit_numba.kernels.tiles import TileInputs
 
-#: Above so many differences of all integrations, their median is found pixel by pixel.
+#: Above so many values, be it the differences of all integrations or their rates, a median is found pixel by pixel.
 LONGEST_NETWORK = 4096
 
 
@@ -48,14 +48,13 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
     limits = rules.threshold_one, rules.threshold_two
     buffers = _ResultBuffers(nints, count + 1, loader.most_pixels)
     if rules.joint:
-        # The network for 100 000 takes 5 s and 1.5 GB to make.
-        network = middle_network(nints * count if nints * count <= LONGEST_NETWORK else 1)
+        network = _network(nints * count)
         largest = most_chisq(count, rules.threshold_two)
         single_group = single_group_table(
             rules.pattern, rules.pedestal_mean, rules.pedestal_sigma, zeroframe=rules.split_zeroframe
         )
     else:
-        network, integrations_network = middle_network(count), middle_network(nints)
+        network, integrations_network = middle_network(count), _network(nints)
     jumps = 0
     for tile in loader.tiles:
         # They are read from the exposure once, and from here on from the output, in the cache.
@@ -71,6 +70,11 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
             fit_likely_tile(arrays, table, limits, network, integrations_network, result)
         jumps += _store(result, outputs, tile, arrays.flags if rules.reads is not None else None)
     return jumps
+
+
+def _network(length: int) -> np.ndarray:
+    """Return the network for a median of so many values, an empty one for a great many: 70,000 take 5 s to make one."""
+    return middle_network(length if length <= LONGEST_NETWORK else 1)
 
 
 def _split(arrays: TileInputs, rules: LikelyRules) -> TileInputs:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rampfit_numba.algorithms.corrections import ReadRules
-    from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+    from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
     from rampfit_numba.algorithms.rows import RowInputs
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.options import FitOptions
@@ -53,7 +53,7 @@ def is_general(exposure: Exposure, options: FitOptions) -> bool:
     return not exposure.evenly_read or options.weighting != "optimal" or options.errors == "weights"
 
 
-def make_general_rules(exposure: Exposure, options: FitOptions, rules: Rules) -> GeneralRules:
+def make_general_rules(exposure: Exposure, options: FitOptions, rules: OlsRules) -> GeneralRules:
     """Return the rules of an exposure, given those that the pipeline's fit would have.
 
     Raises
@@ -113,14 +113,14 @@ def make_general_rules(exposure: Exposure, options: FitOptions, rules: Rules) ->
     )
 
 
-def fit_general_rows(inputs: RowInputs, outputs: RowOutputs, rules: GeneralRules) -> bool:
+def fit_general_rows(inputs: RowInputs, outputs: OlsOutputs, rules: GeneralRules) -> bool:
     """Fit all ramps of `inputs` into `outputs`, the planes of rate and rateints, and return True.
 
     Parameters
     ----------
     inputs : RowInputs
         Not modified.
-    outputs : RowOutputs
+    outputs : OlsOutputs
         Written whole.
     rules : GeneralRules
     """

@@ -17,7 +17,7 @@ from rampfit_numba.algorithms.ols.general import (
 )
 from rampfit_numba.algorithms.ols.plan import drops_edges, make_plan, make_survey
 from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
-from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
 from rampfit_numba.algorithms.ols.scan import merge_surveys
 from rampfit_numba.algorithms.ols.weighting import find_exponents
 from rampfit_numba.algorithms.rows import one_pixel
@@ -68,7 +68,7 @@ class _Ols:
     def surveyed(self, exposure: Exposure) -> tuple[str, ...]:
         return ("groupdq", "data") if drops_edges(exposure) else ("groupdq",)
 
-    def outputs(self, results: Results) -> RowOutputs:
+    def outputs(self, results: Results) -> OlsOutputs:
         fits = (results.rate, results.rateints)
         planes = [plane for fit in fits for plane in (fit.data, fit.err, fit.var_poisson, fit.var_rnoise, fit.dq)]
         opt = results.fitopt
@@ -76,7 +76,7 @@ class _Ols:
             planes += [opt.slope, opt.sigslope, opt.var_poisson, opt.var_rnoise, opt.yint, opt.sigyint]
             planes += [opt.weights, opt.pedestal, opt.crmag]
         rate, rateints = fits
-        return RowOutputs(*planes)._replace(
+        return OlsOutputs(*planes)._replace(
             chisq=rate.chisq, chisq_ints=rateints.chisq, dof=rate.dof, dof_ints=rateints.dof
         )
 
@@ -104,14 +104,14 @@ class _Ols:
             return
         ngroups = MOST_IN_BYTES + 1 if _LONG in kernels.variant else 3
         settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=True, clear_first_jump=False)
-        rules = Rules(settings, 0, ngroups, 0, ngroups - 1, dropped_good=False)
+        rules = OlsRules(settings, 0, ngroups, 0, ngroups - 1, dropped_good=False)
         inputs, plane, cube = one_pixel(ngroups)
         outputs = [np.empty_like(like) for like in [*[plane] * 5, *[cube] * 5]]
         if _FITOPT in kernels.variant:
             count_rows(inputs, None, rules)
             segments = [np.zeros((1, 1, 1, 1), np.float32) for _ in range(7)]
             outputs += [*segments, np.zeros((1, 1, 1), np.float32), np.zeros((1, 0, 1, 1), np.float32)]
-        wanted = RowOutputs(*outputs)
+        wanted = OlsOutputs(*outputs)
         if _CHISQ in kernels.variant:
             degrees = [np.empty_like(like, np.int32) for like in (plane, cube)]
             wanted = wanted._replace(chisq=plane.copy(), chisq_ints=cube.copy(), dof=degrees[0], dof_ints=degrees[1])
@@ -134,7 +134,7 @@ def _fit_general() -> None:
     planes = [np.empty_like(like) for like in [*[plane] * 4, *[cube] * 4]]
     dq, dq_ints = np.empty(plane.shape, np.uint32), np.empty(cube.shape, np.uint32)
     outputs = [*planes[:4], dq, *planes[4:], dq_ints]
-    fit_general_rows(inputs, RowOutputs(*outputs), rules)
+    fit_general_rows(inputs, OlsOutputs(*outputs), rules)
 
 
 METHOD: Final[Method] = _Ols()

@@ -13,7 +13,7 @@ import numpy as np
 
 from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.groups import usable_groups
-from rampfit_numba.algorithms.ols.rules import Rules
+from rampfit_numba.algorithms.ols.rules import OlsRules
 from rampfit_numba.algorithms.ols.scan import Replay, Scan
 from rampfit_numba.kernels.ols.settings import LARGEST_VARIANCE, Settings
 
@@ -27,25 +27,25 @@ log = logging.getLogger(__name__)
 _LEAST_GROUPS = 2
 
 
-class Plan(NamedTuple):
+class OlsPlan(NamedTuple):
     """How to fit an exposure.
 
     Attributes
     ----------
-    rules : Rules
+    rules : OlsRules
     use_zeroframe : bool
     nothing_to_fit : str
         Empty, or the reason why no ramp can be fitted.
     """
 
-    rules: Rules
+    rules: OlsRules
     use_zeroframe: bool
     nothing_to_fit: str
 
 
 def make_plan(
     exposure: Exposure, options: FitOptions, data: Source, groupdq: Source, survey: Survey | None = None
-) -> Plan:
+) -> OlsPlan:
     """Decide which groups count.
 
     Parameters
@@ -59,7 +59,7 @@ def make_plan(
 
     Returns
     -------
-    Plan
+    OlsPlan
     """
     ngroups = exposure.ngroups
     suppress = options.suppress_one_group and ngroups > 1
@@ -109,8 +109,10 @@ def make_plan(
         largest_variance=largest,
     )
     early = photon_lead(exposure, group_time) if options.chisq else 0.0
-    rules = Rules(settings, first, stop, first_used, last_used, dropped_good, read_rules(exposure.corrections), early)
-    return Plan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
+    rules = OlsRules(
+        settings, first, stop, first_used, last_used, dropped_good, read_rules(exposure.corrections), early
+    )
+    return OlsPlan(rules, use_zeroframe=exposure.zeroframe is not None and not reason, nothing_to_fit=reason)
 
 
 def drops_edges(exposure: Exposure) -> bool:

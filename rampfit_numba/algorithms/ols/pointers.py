@@ -19,7 +19,7 @@ from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, WORD, BlockPointers, 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+    from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
     from rampfit_numba.algorithms.rows import RowInputs, Tile
 
 #: Types of all outputs; the first of them are those of rate and rateints, the next those of the segments.
@@ -30,7 +30,7 @@ _RATES, _SEGMENTS = 2 * len(RESULT_TYPES), 7
 class InputPointers:
     """Finds the pointers of the inputs, tile by tile: those of one are valid until the next one's are found."""
 
-    def __init__(self, inputs: RowInputs, rules: Rules) -> None:
+    def __init__(self, inputs: RowInputs, rules: OlsRules) -> None:
         nints, _, nrows, ncols = inputs.data.shape
         kept = slice(rules.first_kept, rules.stop_kept)
         data, groupdq = inputs.data[:, kept], inputs.groupdq[:, kept]
@@ -81,7 +81,7 @@ class InputPointers:
         )
 
 
-def find_suppressed(inputs: RowInputs, rules: Rules, tile: Tile) -> np.ndarray:
+def find_suppressed(inputs: RowInputs, rules: OlsRules, tile: Tile) -> np.ndarray:
     """Find the ramps whose only good group was dropped: a group can be dropped because they are suppressed.
 
     Returns
@@ -126,7 +126,7 @@ class _Input:
 class OutputPointers:
     """Finds where the outputs are, tile by tile, and has buffers for those that cannot be written in place."""
 
-    def __init__(self, outputs: RowOutputs, most_pixels: int) -> None:
+    def __init__(self, outputs: OlsOutputs, most_pixels: int) -> None:
         # Whoever gives arrays to be filled again may have cut them out of larger ones.
         planes = [plane for plane in outputs if plane is not None]
         typed = list(zip(planes, _TYPES, strict=False))

@@ -14,22 +14,22 @@ from rampfit_numba.kernels.ols.segments import empty_runs
 from rampfit_numba.kernels.ols.window import count_window, empty_ramps, fit_window, window_workspace
 
 if TYPE_CHECKING:
-    from rampfit_numba.algorithms.ols.rules import RowOutputs, Rules
+    from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
     from rampfit_numba.algorithms.rows import RowInputs, Tile
     from rampfit_numba.kernels.ols.arrays import BlockPointers
     from rampfit_numba.kernels.ols.window import Workspace
 
 
-def fit_rows(inputs: RowInputs, outputs: RowOutputs, rules: Rules) -> bool:
+def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
     """Fit all ramps of `inputs` into `outputs`, and return whether the optional ones had room for what was found.
 
     Parameters
     ----------
     inputs : RowInputs
         Not modified.
-    outputs : RowOutputs
+    outputs : OlsOutputs
         Written whole.
-    rules : Rules
+    rules : OlsRules
     """
     input_pointers = InputPointers(inputs, rules)
     most_pixels = input_pointers.tiles.pixels
@@ -57,7 +57,7 @@ class _Chisq:
     The fit's own kernels know nothing of them: they are as fast, and give the same bits, with and without.
     """
 
-    def __init__(self, inputs: RowInputs, outputs: RowOutputs, rules: Rules, most_pixels: int) -> None:
+    def __init__(self, inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules, most_pixels: int) -> None:
         nints = inputs.data.shape[0]
         self._rules = rules
         self._workspace = chisq_workspace(rules.stop_kept - rules.first_kept)
@@ -78,7 +78,7 @@ class _Chisq:
             cube[:, tile.rows, tile.columns] = here[1:]
 
 
-def count_rows(inputs: RowInputs, _outputs: None, rules: Rules) -> tuple[int, int]:
+def count_rows(inputs: RowInputs, _outputs: None, rules: OlsRules) -> tuple[int, int]:
     """Return the largest number of segments and of jumps that any ramp of `inputs` has, as :func:`count_window`."""
     input_pointers = InputPointers(inputs, rules)
     runs, ramps = empty_runs(rules.stop_kept - rules.first_kept), None

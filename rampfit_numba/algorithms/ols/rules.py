@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rampfit_numba.kernels.ols.settings import Settings
 
 
-class Rules(NamedTuple):
+class OlsRules(NamedTuple):
     """What holds for every pixel of an exposure.
 
     Attributes
@@ -40,7 +40,7 @@ class Rules(NamedTuple):
     early: float = 0.0
 
 
-class RowOutputs(NamedTuple):
+class OlsOutputs(NamedTuple):
     """Outputs of some rows: the planes of rate, rateints and (or None) fitopt, rows being the last axis but one.
 
     Those of fitopt must be 0, and stay so where a ramp has no segment or jump. The chi-squares and their degrees of

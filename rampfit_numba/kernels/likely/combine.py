@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba.kernels._jit import LANES, jit_allocating
-from rampfit_numba.kernels.selection import bring_to_middle
+from rampfit_numba.kernels.selection import bring_to_middle, middle_two
 
 #: Rows of the float32 results of a pixel.
 SLOPE, ERR, VAR_POISSON, VAR_RNOISE, CHISQ, DOF = range(6)
@@ -29,7 +29,7 @@ def combine_integrations(rateints, first, network, rate):
     first : int
         First pixel of the block.
     network : ndarray of int64, shape (exchanges, 3)
-        That of :func:`middle_network` for nints values.
+        That of :func:`middle_network` for nints values; empty for a great many.
     rate : ndarray of float32, shape (RESULTS, npixels)
         Result, from `first` on.
     """
@@ -92,6 +92,19 @@ def combine_integrations(rateints, first, network, rate):
 def _median(rates, first, network, result):
     """Find the median of the integrations' rates, NaNs left out."""
     nints = rates.shape[0]
+    if network.shape[0] == 0:
+        listed = np.empty(nints, np.float64)
+        for k in range(LANES):
+            found = 0
+            for i in range(nints):
+                value = rates[i, first + k]
+                listed[found] = value
+                found += not np.isnan(value)
+            result[k] = np.nan
+            if found > 0:
+                lower, upper = middle_two(listed, found)
+                result[k] = 0.5 * (lower + upper)
+        return
     values = np.empty((nints, LANES), np.float64)
     filler = np.full(LANES, _INF)
     for i in range(nints):

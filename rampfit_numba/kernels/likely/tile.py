@@ -41,7 +41,8 @@ def fit_likely_tile(tile, table, limits, network, integrations_network, result):
     limits : tuple of float
         See :func:`search`.
     network, integrations_network : ndarray of int64, shape (exchanges, 3)
-        Those of :func:`middle_network` for the differences of a ramp and for the integrations.
+        Those of :func:`middle_network` for the differences of a ramp and for the integrations; the latter is empty for
+        a great many.
     result : LikelyResult
     """
     nints, ngroups, npixels = tile.samples.shape

@@ -9,7 +9,7 @@ import numpy as np
 #: Bytes of a sample, and of a result.
 WORD = 4
 #: Types of the results of an exposure's or an integration's pixel, in the order of the arguments of
-#: :class:`rampfit_numba.algorithms.ols.rules.RowOutputs` and of the rows of :attr:`BlockResult.packed`.
+#: :class:`rampfit_numba.algorithms.ols.rules.OlsOutputs` and of the rows of :attr:`BlockResult.packed`.
 RESULT_TYPES = (*[np.float32] * 4, np.uint32)
 
 

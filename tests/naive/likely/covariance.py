@@ -73,3 +73,17 @@ def gain_without(covariance: Matrix, d: Vector, used: NDArray[np.bool_], full: S
     without = used.copy()
     without[places] = False
     return full.chisq - solve(covariance, d, without).chisq
+
+
+def heights(covariance: Matrix, d: Vector, used: NDArray[np.bool_], places: list[int]) -> Vector:
+    """Return how far differences are above the rate: it and they are fitted together."""
+    size = int(used.sum())
+    columns = [np.flatnonzero(np.flatnonzero(used) == k)[0] for k in places]
+    design = np.column_stack([np.ones(size), np.eye(size)[:, columns]])
+    try:
+        root = np.linalg.cholesky(covariance[np.ix_(used, used)])
+        whitened, values = np.linalg.solve(root, design), np.linalg.solve(root, d[used])
+    except np.linalg.LinAlgError:
+        return np.full(len(places), NAN)
+    heights: Vector = np.linalg.lstsq(whitened, values, rcond=None)[0][1:]
+    return heights

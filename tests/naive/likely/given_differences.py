@@ -42,20 +42,24 @@ def covariance(times: Times, rate: Array, sig: Array) -> Array:
     return rate[:, None, None] * times.photon + (sig**2)[:, None, None] * times.read
 
 
-def fit_given(c: Array, d: Array, used: NDArray[np.bool_]) -> Fitted:
-    """Fit one rate to the used differences; `d` and `used` are (npix, ndiffs)."""
-    n = d.shape[1]
+def weigh_given(c: Array, used: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return what each difference counts in the rate, and the inverses of the covariances."""
     both = used[:, :, None] & used[:, None, :]
     # Differences that are not used: rows and columns of the unit matrix, and nothing on the right-hand side.
-    inverse = np.linalg.inv(np.where(both, c, np.eye(n))) * both
-    weight = inverse.sum(axis=(1, 2))
+    inverse = np.linalg.inv(np.where(both, c, np.eye(c.shape[1]))) * both
+    with np.errstate(all="ignore"):
+        return inverse.sum(axis=2) / inverse.sum(axis=(1, 2))[:, None], inverse
+
+
+def fit_given(c: Array, d: Array, used: NDArray[np.bool_]) -> Fitted:
+    """Fit one rate to the used differences; `d` and `used` are (npix, ndiffs)."""
+    weights, inverse = weigh_given(c, used)
     clean = np.where(used, d, 0.0)
     with np.errstate(all="ignore"):
-        weights = inverse.sum(axis=2) / weight[:, None]
         rate = np.where(used.any(axis=1), (weights * clean).sum(axis=1), np.nan)
         residual = np.where(used, d - rate[:, None], 0.0)
         chisq = np.einsum("pi,pij,pj->p", residual, inverse, residual)
-        return Fitted(rate, np.sqrt(1 / weight), chisq, weights)
+        return Fitted(rate, np.sqrt(1 / inverse.sum(axis=(1, 2))), chisq, weights)
 
 
 def mean_guess(d: Array, used: NDArray[np.bool_]) -> Array:

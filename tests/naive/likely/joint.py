@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests.naive.likely.covariance import NAN, solve
-from tests.naive.likely.joint_search import HitSearch, believable, search_hits
+from tests.naive.likely.joint_search import believable, search_hits
 from tests.naive.likely.ramps import Hinges, J, P, Ramp, flag_found, freedom, limits_of, make_ramp, store_fit
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.likely_cases import LikelyCase, LikelyFit
     from tests.naive.likely.covariance import Times
+    from tests.naive.likely.explain import HitSearch
 
     Matrix = NDArray[np.float64]
 
@@ -125,7 +126,7 @@ def _pooled(found: list[_Part | None]) -> tuple[float, ...]:
     return (rate, math.sqrt(1 / weight), of_photon, of_read, chisq, freedom(sum(p.count for p in there), rate))
 
 
-def fit_joint_tile(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:  # noqa: PLR0917
+def fit_joint_tile(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:
     pixel = _JointPixel(case, row, col, times)
     photon = pixel.photon_of(pixel.start())
     first = pixel.search(photon)

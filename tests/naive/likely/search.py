@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests.naive.likely.covariance import NAN, Sums, gain_without, solve
+from rampfit_numba.kernels.likely.columns import PAIR
+from rampfit_numba.kernels.vectors import WIDTH
+from tests.naive.likely.covariance import NAN, Sums, gain_without, heights, solve
+from tests.naive.likely.fit import covariances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,3 +78,36 @@ def _note_coupling(found: Search, covariance: Matrix, used: NDArray[np.bool_], f
         if used[k] and used[k + 1]:
             coupling, product = full.weight * inverse[k, k + 1], full.x[k] * full.x[k + 1]
             found.coupling = min(found.coupling, abs(coupling - product) / max(abs(coupling), abs(product), 1e-300))
+
+
+def search_round(difference, used, table, count, photon, read, shift, work, limits, left, positive):
+    """Every omission is fitted."""
+    found = np.zeros((11, WIDTH))
+    one = limits[0]
+    for k, covariance in enumerate(covariances(table, count, photon, read)):
+        d, here = difference[k::WIDTH], used[k::WIDTH] > 0
+        full = solve(covariance, d, here)
+        best = [(-np.inf, 0, full.rate, 0.0), (0.0, 0, full.rate, 0.0)]
+        for place in range(count):
+            sets = [[place]]
+            if table[place, PAIR] > 0 and (left[k] >= 3 or not positive):
+                sets.append([place, place + 1])
+            for row, places in enumerate(sets):
+                there = [p for p in places if here[p]]
+                gain, height, rate = 0.0, 0.0, full.rate
+                if there:
+                    without = here.copy()
+                    without[there] = False
+                    gain = gain_without(covariance, d, here, full, there)
+                    height = min([*heights(covariance, d, here, there), *[0.0] * (len(places) - len(there))])
+                    rate = solve(covariance, d, without).rate
+                if positive and height < 0 and gain > limits[row]:
+                    gain -= min(0.875 * (gain - limits[row]), one)
+                if gain > best[row][0]:
+                    best[row] = gain, place, rate, height
+        (gain_one, place_one, rate_one, height_one), (gain_two, place_two, rate_two, height_two) = best
+        found[:, k] = (
+            *(full.rate, gain_one, place_one, rate_one, gain_two, place_two, rate_two),
+            *(0.0, full.chisq, height_one, height_two),
+        )
+    return tuple(found)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 
-def fit_likely_tile(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:  # noqa: PLR0917
+def fit_likely_tile(case: LikelyCase, row: int, col: int, times: Times, fit: LikelyFit, hinges: Hinges) -> None:
     gain, noise = float(case.gain[row, col]), float(case.readnoise[row, col])
     dark = 0.0 if case.dark is None else float(case.dark[row, col])
     read = noise**2 / 2 * times.read

@@ -132,8 +132,7 @@ def collect(pixels: dict[tuple[int, int], Pixel], save_opt: bool) -> PlainFit:
     if not save_opt:
         return PlainFit(rate, ints, None)
 
-    nsegments = max(ramp.reported for pixel in pixels.values() for ramp in pixel.ramps)
-    njumps = max(len(ramp.jumps) for pixel in pixels.values() for ramp in pixel.ramps)
+    nsegments, njumps = count_window(pixels)
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(FITOPT_PLANES, (nints, nsegments, nrows, ncols))
     shapes |= {"pedestal": (nints, nrows, ncols), "crmag": (nints, njumps, nrows, ncols)}
     fitopt = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
@@ -146,6 +145,12 @@ def collect(pixels: dict[tuple[int, int], Pixel], save_opt: bool) -> PlainFit:
             for k, jump in enumerate(ramp.jumps):
                 fitopt["crmag"][i, k, row, col] = jump
     return PlainFit(rate, ints, fitopt)
+
+
+def count_window(pixels: dict[tuple[int, int], Pixel]) -> tuple[int, int]:
+    """Return the largest number of segments and of jumps of any ramp."""
+    ramps = [ramp for pixel in pixels.values() for ramp in pixel.ramps]
+    return max(ramp.reported for ramp in ramps), max(len(ramp.jumps) for ramp in ramps)
 
 
 def store_rate(planes: dict[str, NDArray[Any]], place: tuple[int, ...], found: Pixel | Ramp) -> None:

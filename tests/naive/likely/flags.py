@@ -1,0 +1,26 @@
+"""Flags of integrations and of the exposure, pixel by pixel."""
+
+from __future__ import annotations
+
+from rampfit_numba.kernels._jit import LANES
+
+D, S = 1, 2
+
+
+def integration_flags(flags, jumps, pixeldq, carried, first, result):
+    for k in range(first, first + LANES):
+        result[k] = pixeldq[k]
+        for flag in [*flags[:, k], *jumps[:, k]]:
+            result[k] |= int(flag) & int(carried)
+        if all(int(flag) & (D | S) for flag in flags[:, k]):
+            result[k] |= D
+
+
+def combine_flags(rateints_dq, first, rate_dq):
+    for k in range(first, first + LANES):
+        words = [int(word) for word in rateints_dq[:, k]]
+        rate_dq[k] = 0
+        for word in words:
+            rate_dq[k] |= word & ~D
+        if all(word & D for word in words):
+            rate_dq[k] |= D

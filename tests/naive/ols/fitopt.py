@@ -1,0 +1,88 @@
+"""Optional results, segment by segment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rampfit_numba.kernels.ols.fitopt import SIGSLOPE, SIGYINT, SLOPE, VAR_POISSON, VAR_RNOISE, WEIGHTS, YINT
+from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
+from rampfit_numba.kernels.ols.ramp_status import ZEROFRAME
+from tests.naive.ols.segment_fit import line, segment_variances, single_group_time, single_group_variances
+
+S, J = 2, 4
+
+
+def weighted_mean(samples, lane, begin, length, weights, start):
+    shares = weights.shares[start : start + length]
+    return float(np.sum(shares * samples[begin : begin + length, lane].astype(float)))
+
+
+def uncertainties(total, spread_of, centre):
+    """Those of slope and intercept, from the inverse of the normal matrix."""
+    inverse = np.linalg.inv([[total, total * centre], [total * centre, spread_of + total * centre**2]])
+    return np.sqrt(inverse[1, 1]), np.sqrt(inverse[0, 0])
+
+
+def store_segment(place, k, begin, length, slope, mean, total, spread_of, settings, constants):
+    centre, noise = begin + (length - 1) / 2, constants[READNOISE, k]
+    per_group = slope / (length**3 - length)
+    if length == 2:
+        place[SIGSLOPE, k] = place[SIGYINT, k] = 1.41421356 * noise
+    else:
+        per_group += constants[UNFITTABLE, k]
+        noise = abs(noise) + constants[UNFITTABLE, k]
+        place[SIGSLOPE, k], place[SIGYINT, k] = (noise * one for one in uncertainties(total, spread_of, centre))
+    read = constants[READ_LONG if length > 2 else READ, k]
+    place[VAR_POISSON, k], place[VAR_RNOISE, k] = segment_variances(constants[POISSON, k], read, length)
+    place[SLOPE, k] = per_group / settings.group_time
+    place[YINT, k] = mean - per_group * centre
+    place[WEIGHTS, k] = np.float64(length**3 - length) / read
+
+
+def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights, flagged, nflagged, wanted):
+    for k in range(samples.shape[1] if wanted else 0):
+        mean, total, spread_of = line(samples[:, k].astype(float), int(classes[k]))[1:]
+        numbers = len(samples), slope[k], mean, total, spread_of
+        store_segment(fitopt.segments[:, i, 0], k, 0, *numbers, settings, constants)
+    fitopt.segments[:, i, 0, flagged[:nflagged]] = 0
+
+
+def store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored):
+    stored[...] = 0
+    for s in range(number):
+        k, n = int(segments.lane[s]), int(segments.length[s])
+        begin = int(segments.last[s]) + 1 - n
+        if stored[k] < fitopt.segments.shape[2]:
+            snr_class = int(segments.row[s]) // (weights.factors.size // 6)
+            numbers = line(samples[begin : begin + n, k].astype(float), snr_class)[1:]
+            place = fitopt.segments[:, i, stored[k]]
+            store_segment(place, k, begin, n, segments.slope[s], *numbers, settings, constants)
+        stored[k] += 1
+    fitopt.depth[0, i] = max(fitopt.depth[0, i], stored.max())
+
+
+def store_single_group(fitopt, i, sample, k, status, settings, constants):
+    time = single_group_time(int(status), settings)
+    variances = single_group_variances(time, constants[POISSON, k], constants[READ, k], settings)
+    place = fitopt.segments[:, i, 0]
+    place[SLOPE, k] = float(sample) / time
+    place[VAR_POISSON, k], place[VAR_RNOISE, k] = variances
+    place[WEIGHTS, k] = 1 / variances[1]
+
+
+def store_pedestals(fitopt, i, samples, settings, flags, slope):
+    for k in range(samples.shape[1]):
+        value = float(samples[0, k]) - slope[k] * settings.pedestal_groups
+        fitopt.pedestal[i, k] = 0 if flags[k] & S or np.isnan(value) else value
+
+
+def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_flag):
+    ramp, marks = [float(value) for value in samples[:, k]], [int(flag) for flag in flags[:, k]]
+    if int(status) & int(ZEROFRAME):
+        ramp[0], marks[0] = float(replaced_sample), int(replaced_flag)
+    jumps = [
+        np.nan if (marks[g] | marks[g - 1]) & S else ramp[g] - ramp[g - 1] for g in range(1, len(ramp)) if marks[g] & J
+    ]
+    room = fitopt.crmag.shape[1]
+    fitopt.crmag[i, : len(jumps), k] = jumps[:room]
+    fitopt.depth[1, i] = max(fitopt.depth[1, i], len(jumps))

@@ -1,0 +1,71 @@
+"""Every kernel has a plain twin, and does what its twin does."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+from tests.sizes import fewer
+from tests.twin_arguments import EXAMPLES
+from tests.twins import compare_with_twin, compiled_functions, find_kernels, kernel_of, parameters_of, twin_of
+
+#: Kernels whose twins take a pixel or an exposure, and the tests in which these meet.
+WHOLE = {
+    "corrections.correct_reads": "test_reads.test_in_every_plane",
+    "used_reads.count_used": "test_reads.test_reads_used_are_counted",
+    "ols.window.fit_window": "test_naive.test_engine_equals_naive",
+    "ols.window.count_window": "test_naive.test_engine_equals_naive",
+    "ols.block.fit_block": "test_naive.test_engine_equals_naive",
+    "ols.block.find_rates": "test_naive.test_engine_equals_naive",
+    "ols.chisq.find_chisq": "test_chisq.test_they_are_those_of_dense_matrices",
+    "ols.general.fit_general_tile": "test_weighting.test_closed_forms",
+    "likely.tile.fit_likely_tile": "test_likely_kernels.test_random_ramps_against_the_oracle",
+    "likely.joint.fit_joint_tile": "test_likely_kernels.test_random_ramps_against_the_oracle",
+    "likely.combine.combine_integrations": "test_likely_kernels.test_random_ramps_against_the_oracle",
+    "likely.search.search": "test_likely_kernels.test_random_ramps_against_the_oracle",
+    "likely.joint_search.search_hits": "test_likely_kernels.test_random_ramps_against_the_oracle",
+    "likely.explain.explain": "test_likely_kernels.test_random_ramps_against_the_oracle",
+    "likely.given_differences.search_given": "test_fitramp.test_naive_oracle",
+    "likely.given_differences.fit_given": "test_fitramp.test_naive_oracle",
+    "likely.given_differences.weigh_given": "test_fitramp.test_naive_oracle",
+}
+KERNELS = find_kernels()
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel_has_a_twin(name):
+    """A function of its own in tests/naive, in the same place and under the same name, that is compared with it."""
+    twin = twin_of(name)
+    assert twin is not None, f"{name} has no twin in tests/naive"
+    if name in WHOLE:
+        module, _, function = WHOLE[name].partition(".")
+        found = importlib.import_module(f"tests.{module}")
+        assert hasattr(found, function) or any(hasattr(part, function) for part in vars(found).values()), WHOLE[name]
+        return
+    assert parameters_of(twin) == parameters_of(kernel_of(name))
+    assert name in EXAMPLES, f"no arguments of {name} in tests/twin_arguments.py"
+
+
+def test_no_twin_is_left_over():
+    assert set(WHOLE) | set(EXAMPLES) == set(KERNELS)
+
+
+def test_a_kernel_without_a_twin_is_found(tmp_path):
+    (tmp_path / "ols").mkdir()
+    (tmp_path / "ols" / "combine.py").write_text(
+        "@jit\ndef bounded(): ...\n@jit_inline\ndef untwinned(): ...\ndef plain(): ...\n@jit\ndef _part(): ...\n",
+        encoding="utf-8",
+    )
+    kernels = find_kernels(tmp_path)
+    assert kernels == ["ols.combine.bounded", "ols.combine.untwinned"]
+    assert [twin_of(name) is not None for name in kernels] == [True, False]
+    assert list(compiled_functions("@jit_intrinsic(sum)\ndef made(): ...")) == ["made"]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_kernels_do_what_their_twins_do(name):
+    for seed in range(fewer(12, 3)):
+        compare_with_twin(name, EXAMPLES[name], np.random.default_rng(seed))
