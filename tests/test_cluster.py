@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from rampfit_numba import FileResult, RampFileError, fit_file, fit_files, simulate_exposure
+from rampfit_numba import RampFileError, fit_file, fit_files, simulate_exposure
 from rampfit_numba.cli import main
 from rampfit_numba.files import clients, cluster
 from rampfit_numba.files.job import Job, make_destination
@@ -94,6 +96,8 @@ def test_one_worker_is_killed_and_the_products_are_those_of_this_process(started
     assert [result.path for result in results] == files
     assert all(result and result.seconds > 0 for result in results)
     assert_same_products(expected, tmp_path / "there")
+    again = fit_files(files, **REFERENCES, output_dir=tmp_path / "there", skip_existing=True)
+    assert all(result.skipped for result in again)  # the products are those of any process, in any folder
     started.add_worker()
 
 
@@ -137,6 +141,9 @@ def test_a_file_that_fails_is_reported_and_the_others_are_done(  # noqa: PLR0917
         fit_files([bad, files[3]], **REFERENCES, output_dir=tmp_path / "other", executor=client)
     with pytest.raises(ValueError, match="on_fit: expected None with a Dask client"):
         fit_files(files[:2], **REFERENCES, on_fit=print, executor=client)
+    (tmp_path / "e02_rateints.fits").write_bytes(b"half a set")
+    last, *others = fit_files([*files[1:3], files[0]], **REFERENCES, skip_existing=True, executor=client)[::-1]
+    assert (last.status, [result.status for result in others]) == ("fitted", ["fitted", "skipped"])
 
 
 @pytest.mark.slow
@@ -184,18 +191,12 @@ def test_ctrl_c_cancels_what_waits_and_says_what_is_done(started, client, files,
                 break
         said += process.stderr.read()
     assert process.returncode == 130
-    assert "of 60 files are done" in said
+    assert "of 60 files are done; go on with skip_existing=True (--skip-existing)" in said
     assert "Traceback" not in said
     started.wait_for(lambda: not any(client.processing().values()))
     written = [path.name for path in (tmp_path / "out").iterdir()]
     assert 2 <= len(written) < 120
     assert all(name.endswith(".fits") and not name.startswith(".") for name in written)
-
-
-def fitted_elsewhere(path, job, client):
-    taken = []
-    cluster.fit_on_cluster([path], job, client, lambda number, result: taken.append((number, result)))
-    return taken
 
 
 def job_for(path, folder, **options):
@@ -220,14 +221,15 @@ class Elsewhere:
 
 
 def test_workers_that_do_not_see_the_files_are_refused(files, tmp_path):
-    job = job_for(files[0], tmp_path / "out")
+    job, mark = job_for(files[0], tmp_path), tmp_path / "mark"
+    mark.touch()
 
     def lost(change):
         def answer(function, sizes, mark):
             return function(*change(sizes, mark))
 
         with pytest.raises(RampFileError, match="executor: Dask workers must see all files and folders") as caught:
-            clients.check_files(Elsewhere(answer), [files[0]], job)
+            clients.check_files(Elsewhere(answer), [files[0]], job, mark)
         return str(caught.value)
 
     def elsewhere(sizes, mark):
@@ -241,7 +243,7 @@ def test_workers_that_do_not_see_the_files_are_refused(files, tmp_path):
     told = lost(lambda sizes, mark: (sizes, tmp_path / "twin" / mark.name))
     assert "twin is another folder there" in told
     assert "no /nowhere" in lost(lambda sizes, mark: (sizes, Path("/nowhere") / mark.name))
-    assert not list((tmp_path / "out").iterdir())
+    clients.check_files(Elsewhere(lambda function, *arguments: function(*arguments)), [files[0]], job, mark)
 
 
 def test_versions_are_compared_worker_by_worker():
@@ -258,7 +260,7 @@ def test_versions_are_compared_worker_by_worker():
 
 
 def test_a_worker_that_joins_later_with_other_versions_fits_nothing(files, tmp_path):
-    run = cluster.Run(clients.versions_here() | {"numpy": "1.0"}, 0)
+    run = cluster.Run(clients.versions_here() | {"numpy": "1.0"}, files[0], 0)
     result = cluster.fit_there(files[0], job_for(files[0], tmp_path / "out"), run)
     assert str(result.error).startswith("a Dask worker of other versions has joined: numpy ")
     assert not (tmp_path / "out").exists()
@@ -269,10 +271,10 @@ def test_what_a_lost_worker_has_left_is_replaced_and_what_was_there_before_is_no
     half = tmp_path / "e00_rate.fits"
     half.write_bytes(b"half of a set")
     versions, before = clients.versions_here(), half.stat().st_mtime_ns - 1
-    result = cluster.fit_there(files[0], job, cluster.Run(versions, before + 2))
+    result = cluster.fit_there(files[0], job, cluster.Run(versions, half, before + 2))
     assert "e00_rate.fits" in str(result.error)
     assert half.read_bytes() == b"half of a set"
-    result = cluster.fit_there(files[0], job, cluster.Run(versions, before))
+    result = cluster.fit_there(files[0], job, cluster.Run(versions, half, before))
     assert result.error is None
     assert np.isfinite(fits.getdata(half, "SCI")).any()
 
@@ -285,21 +287,26 @@ def test_errors_travel_whatever_their_class(files, tmp_path, monkeypatch):
     def fail(*_arguments):
         raise OddError(1, 2)
 
-    monkeypatch.setattr(cluster, "attempt", fail)
+    monkeypatch.setattr("rampfit_numba.files.attempts.read_fit_write", fail)
     with pytest.raises(OddError):
         fail()
-    result = cluster.fit_there(files[0], job_for(files[0], tmp_path), cluster.Run(clients.versions_here(), 0))
-    assert isinstance(result, FileResult)
+    run = cluster.Run(clients.versions_here(), files[0], 0)
+    result = pickle.loads(pickle.dumps(cluster.fit_there(files[0], job_for(files[0], tmp_path), run)))  # noqa: S301
     assert str(result.error) == "OddError: 1 and 2"
 
 
-def test_only_paths_and_options_travel(files, tmp_path):
-    import pickle
+def test_a_task_of_a_run_that_has_ended_fits_nothing(files, tmp_path):
+    run = cluster.Run(clients.versions_here(), tmp_path / "gone", 0)
+    result = cluster.fit_there(files[0], job_for(files[0], tmp_path), run)
+    assert "was not fitted" in str(result.error)
+    assert not list(tmp_path.iterdir())
 
+
+def test_only_paths_and_options_travel(files, tmp_path):
     job = job_for(files[0], tmp_path)
     many = [tmp_path / f"{number}_jump.fits" for number in range(10_000)]
-    job = cluster.replace(job, destination=cluster.replace(job.destination, inputs=(files[0], *many)))
-    assert len(pickle.dumps(cluster._for_worker(files[0], job))) < 3000
+    job = replace(job, destination=replace(job.destination, inputs=(files[0], *many)))
+    assert len(pickle.dumps(cluster.job_of_one(files[0], job))) < 3000
 
 
 def test_a_client_without_workers_or_closed_is_one_sentence(files, tmp_path, monkeypatch):

@@ -14,7 +14,6 @@ from pathlib import Path
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
-from rampfit_numba.io.temporary_files import TemporaryFile
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -73,45 +72,46 @@ def check_cluster(client: Any) -> None:  # noqa: ANN401
         raise RuntimeError(f"executor: Dask workers have other versions than this process: {_listed(differing)}")
 
 
-def check_files(client: Any, files: Sequence[Path], job: Job) -> int:  # noqa: ANN401
-    """Refuse workers that do not see the files; return the time of that in ns, on the output folder's clock.
+def check_files(client: Any, files: Sequence[Path], job: Job, mark: Path | None = None) -> None:  # noqa: ANN401
+    """Refuse workers that do not see the files.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    files : sequence of Path
+        Absolute. One of each folder is looked for.
+    job : Job
+        With absolute paths.
+    mark : Path, optional
+        A file in the output folder that was made for this run: a worker that sees it sees this very folder, not one of
+        the same name. None: workers need not write.
 
     Raises
     ------
     RampFileError
         A worker does not see a folder or a file, or sees another one of that name, or cannot write.
     """
-    folder = job.destination.folder
-    folder.mkdir(parents=True, exist_ok=True)
     named = [path for path in (*job.references.values(), *job.options.values()) if isinstance(path, Path)]
     looked_at = [*named, *{path.parent: path for path in files if path.exists()}.values()]
-    sizes = {path: path.stat().st_size for path in looked_at}
-    # It is there for this run alone: a worker that sees it sees this very folder, not one of the same name.
-    mark = TemporaryFile(folder)
-    try:
-        mark.create().close()
-        started = mark.path.stat().st_mtime_ns
-        complaints = client.run(_what_is_missing, sizes, mark.path, on_error="return")
-    except OSError as error:
-        raise RampFileError(f"{folder}: cannot be written: {error.strerror}") from error
-    finally:
-        mark.remove()
+    sizes = {path: path.stat().st_size for path in looked_at if path.exists()}
+    complaints = client.run(_what_is_missing, sizes, mark, on_error="return")
     found = {worker: str(complaint) for worker, complaint in complaints.items() if complaint}
     if found:
         raise RampFileError(
             "executor: Dask workers must see all files and folders under the same names, on a file system that they "
             f"share: {_listed(found)}"
         )
-    return started
 
 
-def _what_is_missing(sizes: dict[Path, int], mark: Path) -> str:
+def _what_is_missing(sizes: dict[Path, int], mark: Path | None) -> str:
     """Return what a worker does not see of files, or nothing."""
     for path, size in sizes.items():
         if not path.exists():
             return f"no {path}"
         if path.stat().st_size != size:
             return f"{path} is another file there"
+    if mark is None:
+        return ""
     folder = mark.parent
     if not folder.is_dir():
         return f"no {folder}"
