@@ -9,14 +9,19 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, dq, fit_ramps
+from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols import rows
 from rampfit_numba.algorithms.ols.weights import MOST_TABULATED, segment_weights
-from rampfit_numba.kernels.ols import long_segments
+from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.ols import long_median, long_segments
+from rampfit_numba.kernels.ols.long_median import empty_selection
 from rampfit_numba.kernels.ols.weighting import POWERS
 from tests.compiled import from_python
 from tests.sizes import fewer
 
 weigh_long = from_python(long_segments.weigh_long)
+raise_to_power = from_python(long_segments._raise_to_power)
+select_middle = from_python(long_median.select_middle)
 sum_pairwise = from_python(long_segments.sum_pairwise)
 
 
@@ -73,3 +78,74 @@ def test_tables_are_small():
         size = sum(table.nbytes for table in tables[:-1])
         assert size < 16 * len(POWERS) * (MOST_TABULATED * (MOST_TABULATED + 1) // 2 + 4 * ngroups)
         assert peak < 3 * size
+
+
+def columns_of(kind, length):
+    """Columns of values, of a kind that a bracket has to cope with."""
+    rng = np.random.default_rng(length)
+    values = rng.normal(100, 30, (length, LANES))
+    if kind == "around zero":
+        values -= 100
+    elif kind == "heavy tails":
+        values *= 10.0 ** rng.uniform(-30, 30, values.shape)
+    elif kind == "ties":
+        values = np.round(values / 30)
+    elif kind == "alike":
+        values[:] = 7.0
+    elif kind == "zeros of both signs":
+        values = np.where(rng.random(values.shape) < 0.5, 0.0, -0.0)
+    elif kind == "fillers":
+        fillers = np.where(np.arange(length)[:, None] % 2, np.inf, -np.inf)
+        values = np.where(rng.random(values.shape) < np.linspace(0, 1, LANES), fillers, values)
+    elif kind == "infinite":
+        values = np.where(rng.random(values.shape) < 0.7, np.inf, values)
+    elif kind == "outliers where the bracket begins":
+        values[:: max(length // 64, 1)] = 1e30
+    return values.astype(np.float32)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("length", [2, 3, 8, 17, 18, 63, 64, 255, 256, fewer(1001, 257), fewer(4096, 258)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "usual",
+        "around zero",
+        "heavy tails",
+        "ties",
+        "alike",
+        "zeros of both signs",
+        "fillers",
+        "infinite",
+        "outliers where the bracket begins",
+    ],
+)
+def test_counting_finds_the_middle_ranks(kind, length):
+    values = columns_of(kind, length)
+    found = values.copy()
+    select_middle(values=found, selection=empty_selection(length))
+    ranks = [length // 2 - 1, length // 2]
+    np.testing.assert_array_equal(found[ranks], np.sort(values, axis=0)[ranks])
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("snr_class", [POWERS.index(power) for power in (3.0, 6.0, 10.0)])
+def test_products_are_the_powers_of_the_library(snr_class):
+    """Also where one is next to the middle of two numbers of single precision, as the powers of 1 + 2^-12 are."""
+    for number, hard in ((fewer(100_000, 300), False), (7, True)):
+        values = np.random.default_rng(snr_class).random(number).astype(np.float32).astype(float)
+        values[:3] = 0.0, 1.0, 2.0**-14
+        if hard:
+            values[3] = 1.0 + 2.0**-12
+        expected = (values ** POWERS[snr_class]).astype(np.float32)
+        raise_to_power(snr_class, number, values, np.empty(number))
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_medians_of_many_groups_need_no_network(monkeypatch):
+    """One for 32,766 differences takes 133 MiB, and 13 s to make."""
+    made = []
+    monkeypatch.setattr(rows, "middle_network", lambda length: made.append(length) or middle_network(length))
+    for ngroups in (20, 1000, 32_767):
+        fit_ramps(long_exposure(ngroups, 4, hits=2), 12.0, 2.0)
+    assert max(made) == 19

@@ -10,7 +10,7 @@ from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols.pointers import InputPointers, OutputPointers
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels.ols.chisq import chisq_workspace, find_chisq
-from rampfit_numba.kernels.ols.segments import empty_runs
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, empty_runs
 from rampfit_numba.kernels.ols.window import count_window, empty_ramps, fit_window, window_workspace
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
     output_pointers = OutputPointers(fitted, most_pixels)
     chisq = None if outputs.chisq is None else _Chisq(inputs, outputs, rules, most_pixels)
     ngroups = rules.stop_kept - rules.first_kept
-    weights, network = segment_weights(ngroups), middle_network(max(ngroups - 1, 1))
+    weights, network = segment_weights(ngroups), _network(ngroups)
     workspace, whole = None, True
     for tile in input_pointers.tiles:
         pointers = input_pointers.at(tile)
@@ -49,6 +49,11 @@ def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
         if chisq is not None:
             chisq.find(tile, pointers, network, workspace)
     return whole
+
+
+def _network(ngroups: int) -> np.ndarray:
+    """Return the network that finds the medians, or an empty one where the kernels do without."""
+    return middle_network(max(ngroups - 1, 1) if ngroups <= MOST_IN_BYTES else 1)
 
 
 class _Chisq:

@@ -23,6 +23,7 @@ from rampfit_numba.kernels.ols.fitopt import (
     store_segments,
     store_single_group,
 )
+from rampfit_numba.kernels.ols.long_median import Selection, empty_selection
 from rampfit_numba.kernels.ols.median_rate import (
     add_clean_step,
     add_flagged_step,
@@ -39,7 +40,7 @@ from rampfit_numba.kernels.ols.segment_fit import (
     sum_single_group,
     weigh_clean,
 )
-from rampfit_numba.kernels.ols.segments import find_runs, find_single_group, list_segments
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, find_runs, find_single_group, list_segments
 from rampfit_numba.kernels.rates import flag_unfitted
 
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
@@ -81,6 +82,8 @@ class BlockWorkspace(NamedTuple):
         See :mod:`median_rate`.
     doubles, words, masks, bytes, singles, stored : ndarray of float64, uint32, bool, uint8, float32 and int32
         Shape (rows, LANES) or (LANES,).
+    selection : Selection or None
+        Finds medians where there are too many groups for a network.
     """
 
     has_flags: np.ndarray
@@ -98,6 +101,7 @@ class BlockWorkspace(NamedTuple):
     bytes: np.ndarray
     singles: np.ndarray
     stored: np.ndarray
+    selection: Selection | None
 
 
 def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
@@ -118,6 +122,7 @@ def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
         bytes=np.empty((5, LANES), np.uint8),
         singles=np.empty(LANES, np.float32),
         stored=np.empty(LANES, np.int32),
+        selection=empty_selection(ngroups - 1) if ngroups > MOST_IN_BYTES else None,
     )
 
 
@@ -310,7 +315,7 @@ def find_rates(ramps, settings, network, workspace):
             status[i] = 0
             added[i] = 0
             partly_saturated[i] = 0
-            add_clean_step(samples, network, differences, step, size)
+            add_clean_step(samples, network, differences, step, size, workspace.selection)
             continue
         lanes = flagged[i]
         number = ramp_status.ramp_status(
@@ -330,6 +335,7 @@ def find_rates(ramps, settings, network, workspace):
             work,
             singles,
             doubles[_WORK : _WORK + 2],
+            workspace.selection,
         )
         for a in range(number):
             k = lanes[a]

@@ -13,7 +13,9 @@ from rampfit_numba.kernels.ols.weighting import POWERS
 
 _CLASSES = len(POWERS)
 _POWERS = np.array(POWERS, np.float32).astype(np.float64)
-_FLAT, _LINEAR = POWERS.index(0.0), POWERS.index(1.0)
+_FLAT, _LINEAR, _CUBIC, _SIXTH = (POWERS.index(power) for power in (0.0, 1.0, 3.0, 6.0))
+#: More than what a product of up to ten factors (5 roundings, 6e-16) and the library's power (1e-16) are off by.
+_ROUNDING = 2.0**-49
 #: NumPy adds up to so many values in eight sums, and more of them by halves.
 _BLOCK, _SUMS = 128, 8
 _ADD, _FOUND = -1, 96
@@ -82,6 +84,27 @@ def _sum_block(values, start, number):
 
 
 @jit
+def _raise_to_power(snr_class, number, values, raised):
+    """Raise the first `number` of `values` to the power of a class, a whole number, as the library's function does it.
+
+    Products take a tenth of its time. Both are within 7e-16 of the power, so they are the same in single precision, but
+    for a product next to the middle of two neighbouring numbers: where there is one, all are done by the function.
+    """
+    certain = True
+    for k in range(number):
+        value = values[k]
+        square = value * value
+        cube = square * value
+        sixth = cube * cube
+        tenth = sixth * (square * square)
+        product = cube if snr_class == _CUBIC else sixth if snr_class == _SIXTH else tenth
+        raised[k] = np.float64(np.float32(product))
+        certain &= np.float32(product * (1.0 - _ROUNDING)) == np.float32(product * (1.0 + _ROUNDING))
+    for k in range(number):
+        values[k] = raised[k] if certain else np.float64(np.float32(values[k] ** _POWERS[snr_class]))
+
+
+@jit
 def weigh_long(snr_class, length, weights, terms, workspace):
     """Return sum w_k R^2 and sum w_k R^2 (k-c)^2 of a segment of `length` groups, and find all of its w_k R^2.
 
@@ -98,17 +121,18 @@ def weigh_long(snr_class, length, weights, terms, workspace):
     -------
     total, spread : float
     """
-    centre = 0.5 * (np.float64(length) - 1.0)
+    centre, half = 0.5 * (np.float64(length) - 1.0), (length + 1) // 2
     reciprocal = 1.0 / centre
-    power = _POWERS[snr_class]
-    for k in range((length + 1) // 2):
+    for k in range(half):
         scaled = np.float64(np.float32(abs((np.float64(k) - centre) * reciprocal)))
-        weight = scaled
-        if snr_class == _FLAT:
-            weight = np.float64(1.0)
-        elif snr_class != _LINEAR:
-            weight = np.float64(np.float32(scaled**power))
-        weights[k] = weights[length - 1 - k] = weight
+        weights[k] = np.float64(1.0) if snr_class == _FLAT else scaled
+    if snr_class > _LINEAR:
+        _raise_to_power(snr_class, half, weights, terms)
+    elif _FLAT < snr_class < _LINEAR:
+        for k in range(half):
+            weights[k] = np.float64(np.float32(weights[k] ** _POWERS[snr_class]))
+    for k in range(half):
+        weights[length - 1 - k] = weights[k]
     total = sum_pairwise(weights, length, workspace)
     for k in range(length):
         distance = np.float64(k) - centre

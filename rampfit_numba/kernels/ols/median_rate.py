@@ -1,8 +1,8 @@
 """Median rate of a lane, which stands for its signal in the Poisson variance.
 
 Source: section 4 of the rules in ``docs/algorithm.md``. The median is that of the differences of neighbouring groups,
-and is found for many pixels side by side with a sorting network. Differences that must not count become +inf and -inf
-in turn, so that the middle stays the middle.
+and is found for many pixels side by side: with a sorting network, or of many differences as :mod:`long_median` has it.
+Differences that must not count become +inf and -inf in turn, so that the middle stays the middle.
 
 The differences are taken in single precision, of which a vector holds twice as many (2x20: a tenth less time); rounding
 keeps their order, so a median is good to 6e-8. Where medians cancel in the sum over the integrations, that is not
@@ -16,6 +16,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.long_median import select_middle
 from rampfit_numba.kernels.selection import bring_to_middle, middle_two
 
 _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
@@ -35,7 +36,16 @@ _LOST = 1e-9
 
 
 @jit
-def add_clean_step(samples, network, differences, step, size):
+def _find_middle(differences, network, selection):
+    """Bring the middle ranks of each column of differences to the middle rows; without a network with `selection`."""
+    if selection is None:
+        bring_to_middle(differences, network)
+    else:
+        select_middle(differences, selection)
+
+
+@jit
+def add_clean_step(samples, network, differences, step, size, selection=None):
     """Add the median step of one integration to `step`, for a block of ramps of two or more groups without any flag.
 
     Parameters
@@ -49,6 +59,8 @@ def add_clean_step(samples, network, differences, step, size):
     step, size : ndarray of float64, shape (LANES,)
         Sums over the integrations of the median rates times the group time, and of the sizes of what these are made
         of, in DN, modified. They are divided only once, since a division takes as long as a dozen exchanges.
+    selection : Selection or None
+        Finds the medians in the network's place. With None, the code for it is not even compiled.
     """
     length = samples.shape[0] - 1
     for g in range(length):
@@ -57,7 +69,7 @@ def add_clean_step(samples, network, differences, step, size):
         difference = differences[g]
         for k in range(LANES):
             difference[k] = after[k] - before[k]
-    bring_to_middle(differences, network)
+    _find_middle(differences, network, selection)
     upper = differences[length // 2]
     lower = differences[length // 2 if length % 2 else length // 2 - 1]
     for k in range(LANES):
@@ -67,7 +79,9 @@ def add_clean_step(samples, network, differences, step, size):
 
 
 @jit
-def add_flagged_step(samples, flags, status, zeroframe, settings, network, differences, step, size, work, filler, sums):
+def add_flagged_step(
+    samples, flags, status, zeroframe, settings, network, differences, step, size, work, filler, sums, selection=None
+):
     """Add the median step of one integration to `step`, for a block of ramps of which many have flags.
 
     Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`; `work`, of uint8
@@ -97,7 +111,7 @@ def add_flagged_step(samples, flags, status, zeroframe, settings, network, diffe
             difference[k] = value if usable[k] != 0 else here
             filler[k] = here if usable[k] != 0 else -here
     if length > 0:
-        bring_to_middle(differences, network)
+        _find_middle(differences, network, selection)
     lower, upper = differences[max(length // 2 - 1, 0)], differences[length // 2 if length > 0 else 0]
     # With a filler to spare, it stands above: in an even number of rows the median is the lower middle one.
     single = upper if length % 2 == 1 else lower

@@ -19,7 +19,8 @@ _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
 _ONE = np.uint64(1)
 #: Ramps of up to so many groups are counted in bytes; kernels are compiled apart for these and for longer ones, since
-#: a vector holds twice as many: in words, ramps with hits, and optional results, take a twentieth more.
+#: a vector holds twice as many: in words, ramps with hits, and optional results, take a twentieth more. From about
+#: there on, counting is also quicker than a network for medians (:mod:`long_median`).
 MOST_IN_BYTES = 254
 
 
