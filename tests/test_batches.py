@@ -168,7 +168,7 @@ class TestLanes:
 
         real = lanes.attempt
         monkeypatch.setattr(lanes, "attempt", attempt)
-        monkeypatch.setattr(plan, "_budget", lambda: 1)
+        monkeypatch.setattr(plan, "memory_budget", lambda _: 1)
         assert all(fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out"))
         assert max(most) == 1
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import usable_kind
+from rampfit_numba.engine.memory import memory_budget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +60,7 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
         Whether the fits themselves are needed in this process.
     """
     executor = options.get("executor")
-    budget = _budget()
+    budget = memory_budget(options.get("max_memory"))
     workers = count_workers(options.get("maximum_cores", "none"), max(len(sizes), 1))
     largest = sum(sorted(sizes)[-workers:])
     if workers == 1 or isinstance(executor, Executor) or len(sizes) < 2 * workers or largest > budget:
@@ -70,10 +71,3 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
     wanted = executor or ("threads" if in_threads <= in_processes else "processes")
     kind = "threads" if fits_wanted or usable_kind(wanted, workers) != "processes" else "processes"
     return Plan(workers, kind, budget)
-
-
-def _budget() -> int:
-    """Return a quarter of the machine's memory, in bytes."""
-    import psutil
-
-    return int(psutil.virtual_memory().total) // 4

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from rampfit_numba.io.outputs import write_all
+from rampfit_numba.io.whole_files import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
