@@ -194,9 +194,11 @@ def test_ctrl_c_cancels_what_waits_and_says_what_is_done(started, client, files,
     assert "of 60 files are done; go on with skip_existing=True (--skip-existing)" in said
     assert "Traceback" not in said
     started.wait_for(lambda: not any(client.processing().values()))
+    # What was being written is written whole, and no temporary file stays.
+    started.wait_for(lambda: not list((tmp_path / "out").glob(".*")))
     written = [path.name for path in (tmp_path / "out").iterdir()]
     assert 2 <= len(written) < 120
-    assert all(name.endswith(".fits") and not name.startswith(".") for name in written)
+    assert len([name for name in written if name.endswith("_rate.fits")]) * 2 == len(written)
 
 
 def job_for(path, folder, **options):
