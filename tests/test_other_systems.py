@@ -15,7 +15,7 @@ import pytest
 from rampfit_numba import Exposure, RampFileError, fit_ramps
 from rampfit_numba import file_arrays as files
 from rampfit_numba.engine.executors import usable_kind
-from rampfit_numba.io.outputs import write_all
+from rampfit_numba.io.whole_files import write_all
 from tests.scripts import LINUX, PACKAGE_FOLDER, PREAMBLE, WARM_WORKERS, finished, started
 
 OTHER_SYSTEMS = Path(__file__).parent / "other_systems"

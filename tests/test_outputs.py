@@ -82,7 +82,7 @@ class TestNames:
         def full(*_):
             raise OSError(errno.ENOSPC, "full")
 
-        monkeypatch.setattr("rampfit_numba.io.outputs._allocate", full)
+        monkeypatch.setattr("rampfit_numba.io.whole_files.allocate", full)
         with pytest.raises(RampFileError, match=r"x_rate\.fits: cannot be written \(full\)"):
             write_products(some_fit(), tmp_path / "a" / "b", "x")
         assert not listing(tmp_path)

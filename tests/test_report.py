@@ -160,7 +160,9 @@ class TestCommand:
         assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
     def test_a_failure_leaves_nothing(self, exposure_file, tmp_path, monkeypatch):
-        monkeypatch.setattr("rampfit_numba.io.outputs.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+        monkeypatch.setattr(
+            "rampfit_numba.io.whole_files.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full"))
+        )
         assert report(exposure_file, "-o", tmp_path / "r.html") == 1
         assert sorted(path.name for path in tmp_path.iterdir()) == ["star_jump.fits"]
 

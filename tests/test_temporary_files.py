@@ -13,8 +13,9 @@ import time
 import pytest
 
 from rampfit_numba.io import temporary_files
-from rampfit_numba.io.outputs import check_outputs, write_all
+from rampfit_numba.io.outputs import check_outputs
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep
+from rampfit_numba.io.whole_files import write_all
 from tests.scripts import PACKAGE_FOLDER
 
 
@@ -140,7 +141,7 @@ def test_a_folder_that_cannot_be_read_is_left_alone(tmp_path):
 KILLED = """
     import os, sys
     from pathlib import Path
-    from rampfit_numba.io.outputs import write_all
+    from rampfit_numba.io.whole_files import write_all
 
     class Endless:
         def write_to(self, file):

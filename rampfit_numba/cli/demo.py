@@ -88,7 +88,8 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _run_in_new(folder: Path, chosen: argparse.Namespace) -> int:
     """Run in a folder that is made where it does not exist; a failure leaves none that is empty."""
-    from rampfit_numba.io.outputs import check_outputs, make_folder, remove_folders
+    from rampfit_numba.io.outputs import check_outputs
+    from rampfit_numba.io.whole_files import make_folder, remove_folders
 
     check_outputs([folder / "demo_jump.fits"], overwrite=True)
     made = make_folder(folder)

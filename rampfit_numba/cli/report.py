@@ -49,7 +49,8 @@ def add_parser(subparsers: Subparsers) -> Parser:
 def run(chosen: argparse.Namespace) -> int:
     """Write the reports, and of several an index; return 1 if one failed, else 0."""
     from rampfit_numba.files import read_and_fit
-    from rampfit_numba.io.outputs import check_outputs, write_all
+    from rampfit_numba.io.outputs import check_outputs
+    from rampfit_numba.io.whole_files import write_all
     from rampfit_numba.messages import RampFileError
     from rampfit_numba.report import IndexLine, check_extra, render_index, report_path
 

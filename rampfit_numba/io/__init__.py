@@ -6,7 +6,8 @@
 - :mod:`rampfit_numba.io.reference_names` number or file? (imports nothing heavy)
 - :mod:`rampfit_numba.io.references` gain and read noise, cut to the exposure's subarray
 - :mod:`rampfit_numba.io.products` ``RampFit`` to HDU lists
-- :mod:`rampfit_numba.io.outputs` names of the products, and how they are written: whole or not at all
+- :mod:`rampfit_numba.io.outputs` names of the products, and what may be written where
+- :mod:`rampfit_numba.io.whole_files` files that are written whole or not at all, several together
 """
 
 from __future__ import annotations

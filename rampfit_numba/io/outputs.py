@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import gzip
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rampfit_numba.io.products import (
     Provenance,
@@ -19,22 +16,16 @@ from rampfit_numba.io.products import (
     rateints_hdulist,
 )
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep_once
+from rampfit_numba.io.whole_files import write_all
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import BinaryIO, Protocol
 
     from astropy.io import fits
 
     from rampfit_numba.result import RampFit
-
-    class Document(Protocol):
-        """A file of another format than FITS."""
-
-        def write_to(self, file: BinaryIO) -> None:
-            """Write it whole."""
 
 
 # What the pipeline appends to the names of files that a ramp fit can start from, or that a product's name can end in.
@@ -48,10 +39,6 @@ _SUFFIXES = (
 _BASE = re.compile(rf"(?P<base>.+?)(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
 # What is left of a name that has a suffix or an ending and nothing else, or that is "." or "..".
 _EMPTY_BASE = re.compile(rf"\.*|(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
-_BLOCK = 2880
-# Higher levels take half as much time again, and make ramps with their noise smaller by 1 % only.
-_GZIP_LEVEL = 1
-_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def product_paths(
@@ -240,13 +227,6 @@ def write_products(
     ['jw01_nrca1_rate.fits', 'jw01_nrca1_rateints.fits']
     """
     provenance = Provenance(readnoise_name, gain_name, gain_factor, tuple(history))
-    builders = {
-        "rate": rate_hdulist,
-        "rateints": rateints_hdulist,
-        "fitopt": fitopt_hdulist,
-        "likely_chisq": chisq_hdulist,
-        "jumps": jumps_hdulist,
-    }
     optional = ALGORITHMS[fit.options.algorithm].optional_product
     paths = product_paths(
         basename,
@@ -258,166 +238,18 @@ def write_products(
         opt_name=opt_name,
     )
     check_outputs(paths.values(), overwrite=overwrite, inputs=inputs)
-    write_all([(path, builders[kind](fit, path.name, provenance)) for kind, path in paths.items()], overwrite=overwrite)
+    hdulists = [(path, build_product(kind, fit, path, provenance)) for kind, path in paths.items()]
+    write_all(hdulists, overwrite=overwrite)
     return list(paths.values())
 
 
-def write_all(files: Sequence[tuple[Path, fits.HDUList | bytes | Document]], *, overwrite: bool = False) -> None:
-    """Write several files, all of them or none, each under its name only when it is whole and on disk.
-
-    Names that end in .gz are compressed. Whatever stops it, an interrupt included, what was there before is there again
-    and nothing else. Of two processes that write the same file at once each puts a whole one there, and the last one's
-    stays.
-
-    Raises
-    ------
-    RampFileError
-        A file cannot be written, or exists (without `overwrite`).
-    """
-    writings = [_Writing(path, content) for path, content in files]
-    path = Path()
-    made: list[Path] = []
-    try:
-        for writing in writings:
-            path = writing.path
-            made += make_folder(path.parent)
-        for writing in writings:
-            path = writing.path
-            writing.write()
-        for writing in writings:
-            path = writing.path
-            writing.place(overwrite=overwrite)
-        for folder in {writing.path.parent for writing in writings}:
-            _sync_folder(folder)
-    except BaseException as error:
-        # Old products beside new ones would be worse than none.
-        for writing in writings:
-            writing.undo()
-            writing.clean()
-        remove_folders(made)
-        if isinstance(error, FileExistsError):
-            raise RampFileError(f"{path}: has come to exist in the meantime; nothing was written") from error
-        if isinstance(error, OSError):
-            # Windows replaces no file that somebody has open.
-            in_use = "; is it open in another program?" if isinstance(error, PermissionError) and path.exists() else ""
-            reason = f"{error.strerror or error}{in_use}"
-            raise RampFileError(f"{path}: cannot be written ({reason}); nothing is kept") from error
-        raise
-    finally:
-        for writing in writings:
-            writing.clean()
-
-
-def make_folder(folder: Path) -> list[Path]:
-    """Make a folder, and those above it, where they do not exist; return the ones made, the outermost first."""
-    made = [place for place in reversed((folder, *folder.parents)) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return made
-
-
-def remove_folders(made: Sequence[Path]) -> None:
-    """Remove the folders that :func:`make_folder` returned, those that are empty."""
-    with contextlib.suppress(OSError):
-        for folder in reversed(made):
-            folder.rmdir()
-
-
-class _Writing:
-    """One file on its way: written under a temporary name, put into place, taken back."""
-
-    def __init__(self, path: Path, content: fits.HDUList | bytes | Document) -> None:
-        self.path = path
-        self._content = content
-        self._temporary = TemporaryFile(path.parent)
-        self._placing = False
-
-    def write(self) -> None:
-        with self._temporary.create() as file:
-            if hasattr(self._content, "write_to"):
-                self._content.write_to(file)
-            elif self.path.suffix == ".gz":
-                with gzip.GzipFile(self.path.stem, "wb", _GZIP_LEVEL, file) as packed:
-                    self._fill(packed)
-            else:
-                _allocate(file, self._size())
-                self._fill(file)
-                file.truncate()
-            file.flush()
-            os.fsync(file.fileno())
-
-    def _fill(self, file: BinaryIO | gzip.GzipFile) -> None:
-        if isinstance(self._content, bytes):
-            file.write(self._content)
-        else:
-            hdulist: Any = self._content
-            hdulist.writeto(_Stream(file), output_verify="silentfix+ignore")
-
-    def _size(self) -> int:
-        if isinstance(self._content, bytes):
-            return len(self._content)
-        hdulist: Any = self._content
-        return sum(len(hdu.header.tostring()) + -(-hdu.size // _BLOCK) * _BLOCK for hdu in hdulist)
-
-    def place(self, *, overwrite: bool) -> None:
-        self._placing = True
-        if overwrite:
-            # Second names cost nothing; where the file system has none, a failure from here on can lose the old file.
-            with contextlib.suppress(OSError):
-                os.link(self.path, self._temporary.old)
-            self._temporary.path.replace(self.path)
-            return
-        try:
-            os.link(self._temporary.path, self.path)  # unlike a renaming, this fails where the file exists by now
-        except FileExistsError:
-            raise
-        except OSError:
-            if self.path.exists():
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path)) from None
-            self._temporary.path.replace(self.path)
-
-    def undo(self) -> None:
-        if self._temporary.old.exists():
-            if not (self.path.exists() and self.path.samefile(self._temporary.old)):
-                self._temporary.old.replace(self.path)
-        elif self._placing and self.path.exists() and self._is_placed():
-            self.path.unlink()
-
-    def _is_placed(self) -> bool:
-        return not self._temporary.path.exists() or self.path.samefile(self._temporary.path)
-
-    def clean(self) -> None:
-        self._temporary.remove()
-
-
-class _Stream:
-    """What astropy may see of a file: given the file itself, it refuses one whose space is allocated as not empty."""
-
-    def __init__(self, file: BinaryIO | gzip.GzipFile) -> None:
-        self.write = file.write
-        self.tell = file.tell
-
-
-def _allocate(file: BinaryIO, size: int) -> None:
-    """Claim the disk space first, so that a full disk is an error before anything is written."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    try:
-        os.posix_fallocate(file.fileno(), 0, size)
-    except OSError as error:
-        # Other errors mean that the file system cannot do this: writing then shows whether the space is enough.
-        if error.errno in _FULL_DISK:
-            raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the new names to disk, where the system lets a folder be opened."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+def build_product(kind: str, fit: RampFit, path: Path, provenance: Provenance) -> fits.HDUList:
+    """Return the product of a kind of :func:`product_paths`, for a file of that name."""
+    builders = {
+        "rate": rate_hdulist,
+        "rateints": rateints_hdulist,
+        "fitopt": fitopt_hdulist,
+        "likely_chisq": chisq_hdulist,
+        "jumps": jumps_hdulist,
+    }
+    return builders[kind](fit, path.name, provenance)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rampfit_numba.io.outputs import write_all
 from rampfit_numba.io.products import Provenance, image_hdu, rate_hdulist, rateints_hdulist
+from rampfit_numba.io.whole_files import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

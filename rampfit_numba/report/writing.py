@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.io.outputs import check_outputs, write_all
+from rampfit_numba.io.outputs import check_outputs
+from rampfit_numba.io.whole_files import write_all
 from rampfit_numba.report.page import render_report
 
 if TYPE_CHECKING:

@@ -113,8 +113,8 @@ def write_simulation(
     >>> [path.name for path in write_simulation(simulate_exposure(1, 4, 8, 8), "x_jump.fits")]
     ['x_jump.fits', 'x_gain.fits', 'x_readnoise.fits']
     """
-    from rampfit_numba.io.outputs import write_all
     from rampfit_numba.io.products import header_text
+    from rampfit_numba.io.whole_files import write_all
 
     paths = simulation_paths(path, overwrite=overwrite, truth=truth)
     header = simulation.exposure.header

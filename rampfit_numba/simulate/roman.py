@@ -177,7 +177,7 @@ def write_roman_simulation(
     RampFileError
         A file cannot be written.
     """
-    from rampfit_numba.io.outputs import write_all
+    from rampfit_numba.io.whole_files import write_all
 
     paths = roman_paths(path, overwrite=overwrite)
     trees = [

@@ -165,7 +165,8 @@ def write_ima(simulated: SimulatedIma, path: str | os.PathLike[str], *, overwrit
     >>> write_ima(simulate_ima(4), "i_ima.fits", overwrite=True).name
     'i_ima.fits'
     """
-    from rampfit_numba.io.outputs import check_outputs, write_all
+    from rampfit_numba.io.outputs import check_outputs
+    from rampfit_numba.io.whole_files import write_all
 
     path = Path(path)
     check_outputs([path], overwrite=overwrite)
