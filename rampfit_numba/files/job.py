@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba._version import __version__
 from rampfit_numba.checks import check_unit
 from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
@@ -186,8 +187,11 @@ def _check_options(options: dict[str, Any]) -> None:
     check_unit("dark_current_unit", options.get("dark_current_unit"), rate_unit)
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
     executor = options.get("executor")
-    if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
-        raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
+    known_executor = isinstance(executor, Executor) or client_of(executor) is not None
+    if not known_executor and executor not in (None, "processes", "threads"):
+        raise ValueError(
+            f"executor: expected None, 'processes', 'threads', an Executor or a Dask client; got {executor!r}"
+        )
 
 
 def make_destination(
