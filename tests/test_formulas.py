@@ -27,6 +27,7 @@ RULES = {
 WITHOUT = {
     "likely.differences.list_finite": "puts differences in a list",
     "likely.differences.list_used": "puts differences in a list",
+    "likely.fit.number_used": "counts",
     "ols.charge_loss.has_charge_loss": "looks for a flag",
     "ols.combine.bounded": "a bound of the reference",
     "ols.combine.store": "rounds",

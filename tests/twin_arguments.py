@@ -713,6 +713,18 @@ def _(rng: Generator) -> Arguments:
     return {"used": rng.integers(0, 5, WIDTH).astype(float), "variance": variance}
 
 
+@example("likely.fit.number_used", vectors=1)
+def _(rng: Generator) -> Arguments:
+    return only(some_differences(rng), "used", "count")
+
+
+@example("likely.search.choose_omission", lanes=("gain_one", "gain_two", "check"), vectors=1)
+def _(rng: Generator) -> Arguments:
+    gains = np.round(rng.uniform(0, 40, (2, WIDTH)))
+    check = np.where(rng.random(WIDTH) < 0.2, np.nan, 1.0)
+    return {"gain_one": gains[0], "gain_two": gains[1], "check": check, "limits": (20.0, 24.0)}
+
+
 @example("likely.fit.eliminate", ignored=("work",), lanes=VECTORS, vectors=3)
 def _(rng: Generator) -> Arguments:
     return only(some_differences(rng), *FITTED)

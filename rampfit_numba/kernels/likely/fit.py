@@ -43,6 +43,26 @@ def degrees_of_freedom(used, variance):
 
 
 @jit_inline
+def number_used(used, count):
+    """Return how many of a ramp's differences are used.
+
+    Parameters
+    ----------
+    used : ndarray of float64, shape (count * WIDTH,)
+        1 or 0.
+    count : int
+
+    Returns
+    -------
+    vector
+    """
+    number = spread(0.0)
+    for k in range(count):
+        number = number + load(used, k * WIDTH)
+    return number
+
+
+@jit_inline
 def eliminate(difference, used, table, count, photon, read, shift, work):
     """Eliminate forwards.
 

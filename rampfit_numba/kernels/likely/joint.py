@@ -21,7 +21,7 @@ from rampfit_numba.kernels.likely.columns import (
 from rampfit_numba.kernels.likely.combine import CHISQ, DOF, ERR, SLOPE, VAR_POISSON, VAR_RNOISE
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
 from rampfit_numba.kernels.likely.explain import EXPLAIN_ROWS, MOST_EXPLAINED
-from rampfit_numba.kernels.likely.fit import WORK_ROWS, degrees_of_freedom, eliminate, spread_of_weights
+from rampfit_numba.kernels.likely.fit import WORK_ROWS, degrees_of_freedom, eliminate, number_used, spread_of_weights
 from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, integration_flags
 from rampfit_numba.kernels.likely.joint_search import CHOICE_ROWS, search_hits
 from rampfit_numba.kernels.likely.zeroframe import split_first_group
@@ -152,9 +152,7 @@ def _find_single(samples, flags, pixel, single_table, used, left, single):
 
     Returns whether there is any.
     """
-    total = spread(0.0)
-    for k in range(samples.shape[0] - 1):
-        total = total + load(used, k * WIDTH)
+    total = number_used(used, samples.shape[0] - 1)
     found = False
     for row in range(_SINGLE_ROWS):
         store(single[row], 0, spread(0.0))
@@ -315,9 +313,7 @@ def _fit_vector(
             i, difference, used, table, photon, read, rate, has_single, single, work
         )
         photon_part, read_part = spread_of_weights(table, count, photon, read, work)
-        left = spread(0.0)
-        for k in range(count):
-            left = left + load(used[i], k * WIDTH)
+        left = number_used(used[i], count)
         photon_part, read_part = photon * photon_part, read * read_part
         if has_single[i]:
             is_single = load(single[i, _IS_SINGLE], 0) > 0.0
