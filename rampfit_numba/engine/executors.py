@@ -22,7 +22,7 @@ from rampfit_numba.progress import row_bar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rampfit_numba.progress import Job
+    from rampfit_numba.progress import FilePart
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,23 @@ log = logging.getLogger(__name__)
 #: some tenths of a millisecond (2x20: 2 per worker take a tenth less time than 4), so they are of some size.
 _FEWEST, _STEPS = 2, 16
 _SLICE_BYTES = 48 << 20
+
+
+class OnSharedFiles(Executor):
+    """An executor whose workers, wherever they are, see the files of this process: they read their rows themselves.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+        That does the work; whoever made it ends it.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> Future[Any]:  # noqa: ANN401
+        """Hand on a call."""
+        return self._executor.submit(function, *args, **keywords)
 
 
 class _NoProcessesError(Exception):
@@ -44,7 +61,7 @@ def run_rows(
     nrows: int,
     workers: int,
     executor: str | Executor | None = None,
-    progress: bool | Job = False,
+    progress: bool | FilePart = False,
     max_memory: int | None = None,
 ) -> list[Any]:
     """Run `task` on slices of rows until all are done.
@@ -63,8 +80,8 @@ def run_rows(
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
         Where more than one worker runs; None: processes. On systems that have no memory without a name for them to
         share, threads in any case.
-    progress : bool or Job
-        Show a bar, or move that of a job.
+    progress : bool or FilePart
+        Show a bar, or move that of a job, which can also stop.
     max_memory : int, optional
         Bytes that what is read from files may take at once; None: a quarter of what this process may use.
 
@@ -85,7 +102,7 @@ def run_rows(
     else:
         size = sum(array.nbytes for array in inputs if array is not None)
         wanted = min(max(_FEWEST, size // (workers * _SLICE_BYTES)), _STEPS)
-        per_worker = _STEPS if progress else 1 if kind == "here" else wanted
+        per_worker = _STEPS if progress is not False else 1 if kind == "here" else wanted
         slices = row_slices(nrows, workers * per_worker)
     with row_bar(progress, nrows) as move:
 
@@ -261,11 +278,12 @@ def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
     executor: Executor,
     advance: Callable[[int], None],
 ) -> list[Any]:
-    """Send the arrays themselves: the executor's workers may be anywhere."""
-    futures = []
+    """Send the arrays themselves, unless they stand in files that the workers see, wherever these are."""
+    futures, send_files = [], isinstance(executor, OnSharedFiles)
     with without_interrupts():
         for rows in slices:
-            arrays = [a.read() if isinstance(a, FileArray) else a for a in take_rows(inputs, rows)]
+            sent = take_rows(inputs, rows)
+            arrays = [a if send_files or not isinstance(a, FileArray) else a.read() for a in sent]
             futures.append(executor.submit(_run_slice, task, type(inputs)(*arrays), _forms(take_rows(outputs, rows))))
     results = []
     for rows, (result, planes) in zip(slices, _collect(futures, advance), strict=True):
@@ -300,7 +318,7 @@ def _collect(futures: list[Future[Any]], advance: Callable[[int], None]) -> list
         for future in as_completed(futures):
             future.result()
             advance(numbers[future])
-    except Exception:
+    except BaseException:  # Ctrl-C too
         for future in futures:
             future.cancel()
         raise
