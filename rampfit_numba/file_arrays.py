@@ -2,8 +2,8 @@
 
 A map of a file that is truncated under it kills the process (SIGBUS) when it is touched; a read that comes up short is
 an error. So mapped inputs are recognised (:mod:`rampfit_numba.mapped_arrays`), and whoever fits rows reads them. Only
-worker processes map them, whose end is an error in the process that waits for them: to copy what is read takes a fifth of
-the time of a fit.
+worker processes map them, whose end is an error in the process that waits for them: to copy what is read takes a fifth
+of the time of a fit.
 """
 
 from __future__ import annotations
