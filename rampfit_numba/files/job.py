@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import unicodedata
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
@@ -160,16 +161,21 @@ class Job:
         return kind.paths(path, self.destination, FitOptions(**self.fit_options(kind)))
 
     def refuse_same_products(self, files: Sequence[Path]) -> None:
-        """Refuse files that would be written to the same product."""
-        sources: dict[Path, Path] = {}
+        """Refuse files that would be written to the same product, or to the same one where case makes no difference."""
+        sources: dict[tuple[Path, str], tuple[Path, str]] = {}
         for path in files:
             for product in self._planned(path).values():
-                if product in sources:
-                    raise ValueError(
-                        f"paths: {sources[product]} and {path} would both be written to {product.name}; fit them one "
-                        "by one"
-                    )
-                sources[product] = path
+                place = product.parent, unicodedata.normalize("NFC", product.name).casefold()
+                if place not in sources:
+                    sources[place] = path, product.name
+                    continue
+                other, name = sources[place]
+                if name == product.name:
+                    raise ValueError(f"paths: {other} and {path} would both be written to {name}; fit them one by one")
+                raise ValueError(
+                    f"paths: {other} and {path} would be written to {name} and {product.name}, which are one file on "
+                    "many systems; rename one, or fit them into different folders"
+                )
 
     def reference(self, name: str, exposure: Exposure, kind: Format) -> ReferenceImage:
         """Return the read noise or the gain for an exposure: the one that was given, or the one that its kind has."""
