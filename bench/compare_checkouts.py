@@ -129,14 +129,24 @@ def fit_all(exposures: int, *, full_size: bool) -> None:
         sys.stdout.write(json.dumps([name, label, planes]) + "\n")
 
 
-def run_in(checkout: Path, exposures: int, *, full_size: bool) -> list[Any]:
-    """Return what :func:`fit_all` prints with the package of `checkout`."""
+def run_in(checkout: Path, exposures: int, *, full_size: bool, settings: dict[str, str] | None = None) -> list[Any]:
+    """Return what :func:`fit_all` prints with the package of `checkout`, with `settings` in the environment."""
     command = [sys.executable, __file__, "--fit", str(exposures), *(["--full-size"] if full_size else [])]
-    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    environment = os.environ | {"PYTHONPATH": str(checkout)} | (settings or {})
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{checkout}: {done.stderr}")
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def differences(old: list[Any], new: list[Any], left_out: list[str] | None = None) -> tuple[int, list[str]]:
+    """Return the number of planes that two lists of :func:`run_in` have, and which of them differ."""
+    number, differing = 0, []
+    for (name, label, before), (_, _, after) in zip(old, new, strict=True):
+        names = [plane for plane in before | after if plane.rpartition(".")[2] not in (left_out or [])]
+        number += len(names)
+        differing += [f"{name} ({label}): {plane}" for plane in names if before.get(plane) != after.get(plane)]
+    return number, differing
 
 
 def main() -> None:
@@ -154,13 +164,8 @@ def main() -> None:
     old, new = (
         run_in(path.resolve(), arguments.exposures, full_size=arguments.full_size) for path in arguments.checkouts
     )
-    counts: Counter[str] = Counter()
-    differing = []
-    for (name, label, before), (_, _, after) in zip(old, new, strict=True):
-        counts[label] += 1
-        names = [plane for plane in before | after if plane.rpartition(".")[2] not in arguments.left_out]
-        counts["planes"] += len(names)
-        differing += [f"{name} ({label}): {plane}" for plane in names if before.get(plane) != after.get(plane)]
+    counts = Counter(label for _, label, _ in old)
+    counts["planes"], differing = differences(old, new, arguments.left_out)
     print(", ".join(f"{count} {label}" for label, count in sorted(counts.items())))
     print(f"{len(differing)} planes differ", *differing[:20], sep="\n  ")
     raise SystemExit(bool(differing))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: What the machine's registers suggest, widest first.
-_WIDTHS = (("+avx512f", 16), ("+avx", 8))
+_WIDTHS = ((("+avx512f",), 16), (("+avx", "+avx2", "+f16c", "+fma"), 8))  # a feature brings what it is built on
 _LEAST_WIDTH = 4
 
 
@@ -39,8 +39,8 @@ def _width() -> int:
     take five times as long, and a minute to compile.
     """
     features = numba.config.CPU_FEATURES
-    known = (get_host_cpu_features() if features is None else features).split(",")
-    return min(LANES, next((width for feature, width in _WIDTHS if feature in known), _LEAST_WIDTH))
+    known = set((get_host_cpu_features() if features is None else features).split(","))
+    return min(LANES, next((width for features, width in _WIDTHS if set(features) & known), _LEAST_WIDTH))
 
 
 #: Pixels side by side; LANES is a multiple. No result depends on it.
