@@ -95,7 +95,8 @@ def test_benchmark_runs(name, tmp_path):
 def test_kernel_covers_the_exposures():
     printed = run("bench_kernel.py", "--help", cwd=ROOT)
     assert re.findall(r"\w+", re.search(r"--only \{(.*?)\}", printed, flags=re.DOTALL).group(1)) == [
-        *("2x20", "10x5", "1x60", "hits", "faint", "saturated", "500x6", "2048", "save_opt", "chisq_2x20", "chisq_hits")
+        *("real", "2x20", "10x5", "1x60", "hits", "faint", "saturated", "500x6", "500x6_real", "1x300", "1x8000"),
+        *("2048", "real_save_opt", "save_opt", "avx2", "chisq_2x20", "chisq_hits"),
     ]
 
 

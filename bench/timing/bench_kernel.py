@@ -7,6 +7,12 @@ memory order, and writes arrays of the outputs' sizes that exist already.
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,29 +32,42 @@ from common import (
     shape_text,
     warm_up,
 )
+from compare_cpus import KINDS, can_run
 from reporting import Report
 from shared import Table
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
 OURS, THEIRS, LIMIT, CHISQ = "this package", "stcal", "limit", "chisq"
 IMAGE = (1024, 1032)
+# What an hour of cosmic rays leaves, by estimate, neighbours included.
+REAL = Exposed("real", "33 % of the ramps flagged", (2, 20, *IMAGE), {"hit_rate": 0.02})
 EXPOSURES = (
+    REAL,
     STANDARD,
     Exposed("10x5", "", (10, 5, *IMAGE)),
     Exposed("1x60", "", (1, 60, *IMAGE)),
-    Exposed("hits", "20 % hits a group", (2, 20, *IMAGE), {"hit_rate": 0.2}),
+    Exposed("hits", "99 % of the ramps flagged", (2, 20, *IMAGE), {"hit_rate": 0.2}),
     # A faint sky: 96 % of the ramps have a signal-to-noise ratio below 10.
     Exposed("faint", "low signal", (2, 20, *IMAGE), {"background": 0.3, "background_gradient": 1.0}),
     Exposed("saturated", "half of the ramps saturate half-way", (2, 20, *IMAGE), {"saturated_fraction": 0.5}),
     Exposed("500x6", "", (500, 6, 64, 512)),
+    Exposed("500x6_real", "11 % of the ramps flagged", (500, 6, 64, 512), {"hit_rate": 0.02}),
+    # As many samples: long ramps are to take no longer for each.
+    Exposed("1x300", "", (1, 300, 64, 512)),
+    Exposed("1x8000", "", (1, 8000, 8, 154)),
     Exposed("2048", "", (1, 10, 2048, 2048)),
 )
 # Exposures that are also fitted with chi-squares.
 CHISQ_OF = ("2x20", "hits")
+# Those that are also fitted with the optional results.
+SAVE_OPT = {"real_save_opt": REAL, "save_opt": STANDARD}
+# Those that are fitted once more as on a processor with AVX2 only.
+AVX2, WITH_AVX2 = "avx2", ("real", "2x20", "hits")
 # What the README shows.
-GIST = ("2x20", "hits", "save_opt")
+GIST = ("real", "2x20", "hits", "real_save_opt")
 
 
 def make_limit() -> Callable[..., Any]:
@@ -120,11 +139,37 @@ def compare_chisq(exposed: Exposed, repeats: int) -> dict[str, Times]:
     return interleave(contenders, repeats)
 
 
+def as_with_avx2(arguments: argparse.Namespace) -> Table:
+    """Return the table of a run for which Numba compiles as for a processor with AVX2 only."""
+    settings = KINDS["AVX2"]
+    named = f"NUMBA_CPU_NAME={settings['NUMBA_CPU_NAME']}"
+    title = f"The same, compiled as for a processor with AVX2 only ({named}): ms, minimum (median)"
+    if not can_run("AVX2"):
+        return Table(title, ["exposure"], note="Not measured: this processor has no AVX2.")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "found.json"
+        command = [
+            sys.executable,
+            __file__,
+            "--only",
+            *WITH_AVX2,
+            "--repeats",
+            str(arguments.repeats),
+            "--json",
+            str(path),
+        ]
+        command += ["--quick"] if arguments.quick else []
+        subprocess.run(command, check=True, env=os.environ | settings)  # noqa: S603  (this file)
+        (found,) = json.loads(path.read_text(encoding="utf-8"))["tables"]
+    note = "The instructions are those of AVX2; caches, memory and clock are this machine's."
+    return Table(title, found["headings"], found["rows"], note)
+
+
 def main() -> None:
     """Compare on all exposures, one at a time."""
-    choices = [*(exposed.name for exposed in EXPOSURES), "save_opt", *(f"chisq_{name}" for name in CHISQ_OF)]
+    choices = [*(exposed.name for exposed in EXPOSURES), *SAVE_OPT, AVX2, *(f"chisq_{name}" for name in CHISQ_OF)]
     only = ("--only", {"nargs": "+", "choices": choices, "default": choices, "help": "only these exposures"})
-    arguments = parse_arguments(__doc__ or "", 7, only)
+    arguments = parse_arguments(__doc__ or "", 5, only)
     if arguments.only != choices:
         arguments.given.append(f"--only {' '.join(arguments.only)}")
     report = Report("kernel", arguments)
@@ -135,8 +180,9 @@ def main() -> None:
         "and writes the outputs of rate and rateints.",
     )
     report.tables.append(table)
-    for exposed, save_opt in [*((exposed, False) for exposed in EXPOSURES), (STANDARD, True)]:
-        key = "save_opt" if save_opt else exposed.name
+    rows = {exposed.name: exposed for exposed in EXPOSURES} | SAVE_OPT
+    for key, exposed in rows.items():
+        save_opt = key in SAVE_OPT
         if key not in arguments.only:
             continue
         shown = exposed.shrunk(quick=arguments.quick)
@@ -168,6 +214,8 @@ def main() -> None:
         print(f"{label}: {chisq_table.rows[-1]}", flush=True)
     if chisq_table.rows:
         report.tables.append(chisq_table)
+    if AVX2 in arguments.only:
+        report.tables.append(as_with_avx2(arguments))
     print()
     report.finish()
 
