@@ -13,11 +13,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import memmap
 
+from rampfit_numba.file_stamps import Stamp, ended_early, keep_stamp, mapped_stamp
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -25,44 +26,10 @@ if TYPE_CHECKING:
     from io import FileIO
 
 
-#: The attribute of a map that holds the stamp which its file had when its headers were read.
-_STAMP = "rampfit_stamp"
 #: Bytes that are read at a time of an array that is not contiguous.
 _SPAN = 16 << 20
 #: Bytes between two pieces that are rather read and left than skipped: another call takes as long.
 _GAP = 4096
-#: Samples by which a file is told from another one, and bytes of each.
-_SAMPLES, _SAMPLE = 32, 4096
-
-
-class Stamp(NamedTuple):
-    """What tells a file from another one of its name, and from itself after a change.
-
-    Attributes
-    ----------
-    inode : int
-    state : tuple of int, or None
-        Size, modification and change time; None where whoever has mapped the file may be writing to it.
-    """
-
-    inode: int
-    state: tuple[int, int, int] | None
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
-        """Return the stamp of a file from its status."""
-        return cls(status.st_ino, (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-
-    def check(self, path: str, status: os.stat_result) -> None:
-        """Refuse a file that is not any more what it was; raises a RampFileError."""
-        if status.st_ino != self.inode:
-            raise RampFileError(f"{path}: was replaced by another file while it was read; read it again")
-        if self.state is None:
-            return
-        if status.st_size < self.state[0]:
-            raise _ended_early(path)
-        if Stamp.of(status) != self:
-            raise RampFileError(f"{path}: was changed while it was read; read it again when nobody writes to it")
 
 
 @dataclass(frozen=True)
@@ -172,7 +139,7 @@ class FileArray:
         status = os.fstat(file.fileno())
         self.stamp.check(self.path, status)
         if status.st_size < self.offset + prod(self.whole) * self.dtype.itemsize:
-            raise _ended_early(self.path)
+            raise ended_early(self.path)
 
     def open(self) -> AbstractContextManager[FileIO]:
         """Open the file, if it is still the one that it was; raises as :meth:`check` says."""
@@ -272,12 +239,8 @@ def _read_into(file: FileIO, buffer: np.ndarray, place: int, path: str) -> None:
     while done < len(buffer):
         count = file.readinto(memoryview(buffer)[done:])  # type: ignore[arg-type]
         if count == 0:
-            raise _ended_early(path)
+            raise ended_early(path)
         done += count
-
-
-def _ended_early(path: str) -> RampFileError:
-    return RampFileError(f"{path}: ended early: it was truncated while it was read; restore the file")
 
 
 def map_file(path: Path, stamp: Stamp, dtype: str, shape: tuple[int, ...], offset: int) -> np.ndarray:
@@ -289,7 +252,7 @@ def map_file(path: Path, stamp: Stamp, dtype: str, shape: tuple[int, ...], offse
         It cannot be mapped.
     """
     array = np.memmap(path, dtype, "r", offset, shape)
-    setattr(array, _STAMP, stamp)
+    keep_stamp(array, stamp)
     return array
 
 
@@ -316,7 +279,7 @@ def as_file_array(array: np.ndarray) -> np.ndarray | FileArray:
     if array.ndim < 2 or array.size == 0:  # noqa: PLR2004  (rows and columns)
         return array
     path = os.fspath(root.filename)
-    stamp = _mapped_stamp(root, path)
+    stamp = mapped_stamp(root, path)
     if stamp is None:
         return array
     before = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
@@ -385,48 +348,6 @@ def _read_strided(file: FileIO, values: np.ndarray, offset: int, strides: tuple[
     for number in range(values.shape[axis]):
         part = values[(slice(None),) * axis + (number, ...)]
         _read_strided(file, part, offset + number * strides[axis], inner, path)
-
-
-def _mapped_stamp(root: np.memmap, path: str) -> Stamp | None:
-    """Return the stamp of the file that is mapped; None where its name has gone over to another file."""
-    stamp: Stamp | None = getattr(root, _STAMP, None)
-    try:
-        status = Path(path).stat()
-        inode = _mapped_inode(root.__array_interface__["data"][0])
-        if inode is None:  # the system does not tell
-            inode = status.st_ino if stamp is None and _looks_like(path, root) else stamp and stamp.inode
-    except OSError:
-        return None
-    if status.st_ino != inode:
-        return None
-    return stamp or (Stamp.of(status) if root.mode == "r" else Stamp(inode, None))
-
-
-def _mapped_inode(address: int) -> int | None:
-    """Return the inode of the file that is mapped at `address`, where the system (Linux) tells."""
-    try:
-        with Path("/proc/self/maps").open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                span, _, _, _, inode, *_ = line.split(maxsplit=5)
-                low, high = (int(end, 16) for end in span.split("-"))
-                if low <= address < high:
-                    return int(inode) or None
-    except OSError:
-        pass
-    return None
-
-
-def _looks_like(path: str, root: np.memmap) -> bool:
-    """Whether a file has what the map of a file shows, in samples all over it."""
-    seen = root.ravel("K").view(np.uint8)
-    with Path(path).open("rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size < root.offset + len(seen):
-            return True  # to touch the map of a file that was cut ends the process; to read it is an error
-        for place in np.linspace(0, max(0, len(seen) - _SAMPLE), _SAMPLES).astype(int):
-            file.seek(root.offset + place)
-            if file.read(_SAMPLE) != seen[place : place + _SAMPLE].tobytes():
-                return False
-    return True
 
 
 def take_plane(source: np.ndarray | FileArray, *leading: int, rows: slice) -> np.ndarray:

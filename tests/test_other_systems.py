@@ -105,7 +105,7 @@ def test_the_emulation_takes_away_what_it_says(tmp_path):
 @pytest.fixture
 def untold(monkeypatch):
     """Let the system not tell what is mapped where, as macOS."""
-    monkeypatch.setattr(files, "_mapped_inode", lambda _: None)
+    monkeypatch.setattr("rampfit_numba.file_stamps._mapped_inode", lambda _: None)
 
 
 def mapped_ramps(path, mode="r"):
