@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, RampFileError, fit_files, fit_ramps
-from rampfit_numba import file_arrays as files
+from rampfit_numba import mapped_arrays as files
 from rampfit_numba.cli import main
 from rampfit_numba.engine.executors import usable_kind
+from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.io.whole_files import write_all
 from tests.scripts import LINUX, PACKAGE_FOLDER, PREAMBLE, WARM_WORKERS, finished, started
 
@@ -105,7 +106,7 @@ def test_the_emulation_takes_away_what_it_says(tmp_path):
 @pytest.fixture
 def untold(monkeypatch):
     """Let the system not tell what is mapped where, as macOS."""
-    monkeypatch.setattr("rampfit_numba.file_stamps._mapped_inode", lambda _: None)
+    monkeypatch.setattr("rampfit_numba.mapped_arrays._mapped_inode", lambda _: None)
 
 
 def mapped_ramps(path, mode="r"):
@@ -119,7 +120,7 @@ def mapped_ramps(path, mode="r"):
 def test_mapped_files_are_read_where_the_system_does_not_tell(tmp_path, mode):
     array, ramps = mapped_ramps(tmp_path / "ramps", mode)
     found = files.as_file_array(array[:, :, 8:20])
-    assert isinstance(found, files.FileArray)
+    assert isinstance(found, FileArray)
     np.testing.assert_array_equal(found.read(), ramps[:, :, 8:20])
     np.testing.assert_array_equal(files.as_file_array(array[..., ::2]), ramps[..., ::2])
 
