@@ -13,6 +13,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.files.job import RUN_OPTIONS, Job
+from rampfit_numba.files.large import fit_if_large
 from rampfit_numba.files.results import FileResult, FittedFile
 from rampfit_numba.io.formats import Destination
 from rampfit_numba.options import FitOptions
@@ -40,8 +41,8 @@ def read_and_fit(
     kind = job.formats[Path(path)]
     begin = time.perf_counter()
     exposure = kind.read(Path(path), **job.format_options(kind))
-    fit, references = _fit_exposure(Path(path), exposure, job)
-    return _fitted(Path(path), fit, references, begin)
+    references = _references(Path(path), exposure, job)
+    return _fitted(Path(path), _fit_exposure(Path(path), exposure, references, job), references, begin)
 
 
 def fit_one(path: Path, job: Job) -> FileResult:
@@ -60,27 +61,34 @@ def fit_one(path: Path, job: Job) -> FileResult:
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     if options != asked:
         job.check_products(path, kind, options)
-    fit, references = _fit_exposure(path, exposure, job)
-    products = list(kind.write(fit, path, job.destination, references, **own))
+    references = _references(path, exposure, job)
+    sections = fit_if_large(path, exposure, references, asked, job)
+    if sections is not None:
+        fitted, hits, products = None, sections.hits, sections.products
+    else:
+        fit = _fit_exposure(path, exposure, references, job)
+        fitted = _fitted(path, fit, references, begin)
+        hits = int(np.count_nonzero(fit.rate.dq & dq.JUMP_DET))
+        products = tuple(kind.write(fit, path, job.destination, references, **own))
     for product in products:
         log.info("Saved %s", product)
-    if job.on_fit is not None:
-        job.on_fit(replace(_fitted(path, fit, references, begin), products=tuple(products)))
+    if job.on_fit is not None and fitted is not None:
+        job.on_fit(replace(fitted, products=products))
     _, ngroups, nrows, ncols = exposure.shape
     return FileResult(
         path,
-        tuple(products),
+        products,
         seconds=time.perf_counter() - begin,
         pixels=nrows * ncols,
         groups=ngroups,
-        hits=int(np.count_nonzero(fit.rate.dq & dq.JUMP_DET)),
+        hits=hits,
     )
 
 
-def _fit_exposure(path: Path, exposure: Exposure, job: Job) -> tuple[RampFit, dict[str, ReferenceImage]]:
+def _references(path: Path, exposure: Exposure, job: Job) -> dict[str, ReferenceImage]:
+    """Return read noise and gain; say what will be fitted, with which references."""
     kind = job.formats[path]
-    given = job.fit_options(kind)
-    options = FitOptions(**given).for_groups(exposure.ngroups)
+    options = FitOptions(**job.fit_options(kind)).for_groups(exposure.ngroups)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
@@ -89,8 +97,13 @@ def _fit_exposure(path: Path, exposure: Exposure, job: Job) -> tuple[RampFit, di
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
     log.info("Using algorithm = %s, weighting = %s", options.algorithm, options.weighting)
-    run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS}
-    return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run), references
+    return references
+
+
+def _fit_exposure(path: Path, exposure: Exposure, references: dict[str, ReferenceImage], job: Job) -> RampFit:
+    run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS and name != "max_memory"}
+    given = job.fit_options(job.formats[path])
+    return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run)
 
 
 def _fitted(path: Path, fit: RampFit, references: dict[str, ReferenceImage], begin: float) -> FittedFile:

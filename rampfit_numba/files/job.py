@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba._version import __version__
 from rampfit_numba.checks import check_unit
 from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
@@ -31,7 +32,7 @@ log = logging.getLogger(__package__)
 
 #: What may be given to the functions for files as options: those of a fit, and how it is run.
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
-RUN_OPTIONS = ("maximum_cores", "executor", "progress")
+RUN_OPTIONS = ("maximum_cores", "executor", "progress", "max_memory")
 #: Those of single kinds of files.
 _FORMAT_OPTIONS = tuple(name for kind in FORMATS for name in kind.own_options)
 
@@ -147,6 +148,7 @@ def _check_options(options: dict[str, Any]) -> None:
             raise TypeError(f"{name}: unknown option; expected some of {', '.join(known)}")
     check_unit("dark_current_unit", options.get("dark_current_unit"), rate_unit)
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
+    memory_budget(options.get("max_memory"))
     executor = options.get("executor")
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")

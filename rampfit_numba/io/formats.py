@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rampfit_numba.exposure import Exposure
+    from rampfit_numba.io.products import Provenance
     from rampfit_numba.io.references import ReferenceImage
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import RampFit
@@ -64,6 +65,9 @@ class Format:
         Options of reading and writing that only this kind has.
     tables_jumps : bool
         It can have a table of the jumps among its products.
+    by_sections : bool
+        Its products can be written section by section of the detector, and it has a ``provenance(destination,
+        references)`` for their headers.
     brings_references : bool
         The file or its instrument tells read noise and gain, so that they need not be given.
     """
@@ -76,6 +80,7 @@ class Format:
     own_options: tuple[str, ...] = ()
     brings_references: bool = False
     tables_jumps: bool = False
+    by_sections: bool = False
 
     def is_kind(self, start: bytes) -> bool:
         """Tell whether a file that begins so is of this kind."""
@@ -108,6 +113,11 @@ class Format:
         written: Sequence[Path] = self._code.write(fit, path, destination, references, **options)
         return written
 
+    def provenance(self, destination: Destination, references: dict[str, ReferenceImage]) -> Provenance:
+        """Return what the products' headers say about the references."""
+        provenance: Provenance = self._code.provenance(destination, references)
+        return provenance
+
     @property
     def _code(self) -> Any:  # noqa: ANN401  (a module)
         return import_module(f"rampfit_numba.io.{self.module}")
@@ -123,7 +133,7 @@ FORMATS: Final = (
         own_options=("flat", "exclude_reads", "flatten"),
         brings_references=True,
     ),
-    Format("JWST", "jwst_files", own_options=("dark_current_unit",), tables_jumps=True),
+    Format("JWST", "jwst_files", own_options=("dark_current_unit",), tables_jumps=True, by_sections=True),
 )
 #: Enough to hold the primary header of nearly every file; a longer one is told by its first cards as well.
 _START = 64 * 2880
