@@ -297,15 +297,7 @@ class _Fit:
         else:
             width, height = ncols, pixels // ncols
         height = min(height, nrows)
-        cut = _Cut(nrows, ncols, height, width, max(free - height * width * results, read * width))
-        least = self.workers * nints * _WORKSPACE + width * (read + results)
-        if least > self.max_memory:
-            log.warning("max_memory: %s are too few; it will take %s", size_text(self.max_memory), size_text(least))
-        count = sum(1 for _ in cut.sections())
-        log.info(
-            "In memory of %s: %d sections of %d rows x %d columns", size_text(self.max_memory), count, height, width
-        )
-        return cut
+        return _Cut(nrows, ncols, height, width, max(free - height * width * results, read * width))
 
     def _say(self, cut: _Cut) -> None:
         """Log how the detector is cut, and a warning where the memory is too little for that."""

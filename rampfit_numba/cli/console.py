@@ -48,7 +48,7 @@ def console_log(*, quiet: bool, verbose: bool, file: Path | None = None) -> Iter
         handlers.append(_LogFile(file, encoding="utf-8", errors="backslashreplace"))
         level = logging.DEBUG
     before = package.level
-    package.setLevel(level)
+    package.setLevel(min(level, logging.WARNING))  # the summary of many files lists warnings, shown or not
     for handler in handlers:
         handler.setFormatter(logging.Formatter(_FORMAT))
         package.addHandler(handler)
@@ -114,7 +114,7 @@ def log_failure(error: Exception, path: Path | None = None) -> None:
     """Log one line about what failed, naming the file, and the traceback where everything is to be shown."""
     message = one_line(error)
     if isinstance(error, MemoryError):
-        message = f"not enough memory {message}".rstrip()
+        message = f"not enough memory: {message}".removesuffix(": ")
     elif not _is_expected(error):
         message = (
             f"internal error, {type(error).__name__}: {message}; please report it, with what the same command prints "

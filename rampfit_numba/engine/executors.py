@@ -22,7 +22,7 @@ from rampfit_numba.progress import row_bar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rampfit_numba.progress import Job
+    from rampfit_numba.progress import FilePart
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def run_rows(
     nrows: int,
     workers: int,
     executor: str | Executor | None = None,
-    progress: bool | Job = False,
+    progress: bool | FilePart = False,
     max_memory: int | None = None,
 ) -> list[Any]:
     """Run `task` on slices of rows until all are done.
@@ -63,8 +63,8 @@ def run_rows(
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
         Where more than one worker runs; None: processes. On systems that have no memory without a name for them to
         share, threads in any case.
-    progress : bool or Job
-        Show a bar, or move that of a job.
+    progress : bool or FilePart
+        Show a bar, or move that of a job, which can also stop.
     max_memory : int, optional
         Bytes that what is read from files may take at once, of which the caller has told the system; None: a quarter of
         what this process may use.
@@ -89,7 +89,7 @@ def run_rows(
     else:
         size = sum(array.nbytes for array in inputs if array is not None)
         wanted = min(max(_FEWEST, size // (workers * _SLICE_BYTES)), _STEPS)
-        per_worker = _STEPS if progress else 1 if kind == "here" else wanted
+        per_worker = _STEPS if progress is not False else 1 if kind == "here" else wanted
         slices = row_slices(nrows, workers * per_worker)
     with row_bar(progress, nrows) as move:
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ from rampfit_numba.units import rate_unit
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.files.results import FittedFile
@@ -33,19 +36,36 @@ log = logging.getLogger(__package__)
 #: What may be given to the functions for files as options: those of a fit, and how it is run.
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
 RUN_OPTIONS = ("maximum_cores", "executor", "progress", "max_memory")
+#: Held while a file is read or written that no other may be meanwhile.
+_reading = threading.Lock()
 #: Those of single kinds of files.
 _FORMAT_OPTIONS = tuple(name for kind in FORMATS for name in kind.own_options)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked for, checked as far as that is possible before a file is read."""
+    """What is asked for, checked as far as that is possible before a file is read.
+
+    Attributes
+    ----------
+    references : dict
+        Read noise and gain, as :func:`rampfit_numba.io.references.resolve_reference` returns them; None: the kind's.
+    destination : Destination
+    options : dict
+        Those of the fit, of kinds of files, and of how it is run.
+    formats : dict
+        The kind of each file.
+    on_fit : callable, optional
+    skip_existing : bool
+        Files whose products are up to date are not fitted.
+    """
 
     references: dict[str, Any]
     destination: Destination
     options: dict[str, Any]
     formats: dict[Path, Format]
     on_fit: Callable[[FittedFile], None] | None = None
+    skip_existing: bool = False
 
     @classmethod
     def checked(
@@ -92,10 +112,20 @@ class Job:
             log.warning("opt_name has no effect without save_opt")
         return job
 
+    def with_one_core(self) -> Job:
+        """Return what is asked for where files are fitted at once, and not rows."""
+        return replace(self, options=self.options | {"maximum_cores": "none", "executor": None})
+
     def for_file(self, path: Path) -> Job:
         """Return what is asked for of one file, to be done by one worker anywhere: it can be pickled."""
-        options = {name: value for name, value in self.options.items() if name not in RUN_OPTIONS}
+        options = {
+            name: value for name, value in self.options.items() if name not in RUN_OPTIONS or name == "max_memory"
+        }
         return replace(self, options=options, formats={path: self.formats[path]}, on_fit=None)
+
+    def alone(self, kind: Format) -> AbstractContextManager[object]:
+        """Return what is to be held while a file of a kind is read or written."""
+        return _reading if kind.alone else nullcontext()
 
     def fit_options(self, kind: Format) -> dict[str, Any]:
         """Return the options of the fit of a file: what is not said is as usual for its kind."""
@@ -120,12 +150,22 @@ class Job:
         planned = kind.paths(path, self.destination, options)
         check_outputs(planned.values(), overwrite=self.destination.overwrite, inputs=self.destination.inputs)
 
+    def check_table(self, path: Path) -> None:
+        """Refuse a table of the files that could not be written, or would stand in the place of another file."""
+        check_outputs([path], overwrite=self.destination.overwrite, inputs=self.destination.inputs)
+        products = {product.absolute() for file in self.formats for product in self._planned(file).values()}
+        if path.absolute() in products:
+            raise ValueError(f"summary: expected the name of no product; got {path}")
+
+    def _planned(self, path: Path) -> dict[str, Path]:
+        kind = self.formats[path]
+        return kind.paths(path, self.destination, FitOptions(**self.fit_options(kind)))
+
     def refuse_same_products(self, files: Sequence[Path]) -> None:
         """Refuse files that would be written to the same product."""
         sources: dict[Path, Path] = {}
         for path in files:
-            kind = self.formats[path]
-            for product in kind.paths(path, self.destination, FitOptions(**self.fit_options(kind))).values():
+            for product in self._planned(path).values():
                 if product in sources:
                     raise ValueError(
                         f"paths: {sources[product]} and {path} would both be written to {product.name}; fit them one "

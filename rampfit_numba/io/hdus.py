@@ -23,6 +23,7 @@ from astropy.io import fits
 
 from rampfit_numba.file_arrays import Stamp, map_file, read_planes
 from rampfit_numba.io.reference_names import file_in
+from rampfit_numba.io.table_hdus import table_hdu
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -380,7 +381,7 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
     try:
         rows = fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % _BLOCK)).data
         # Some descriptions without sense show only when the rows are written again, as they are with the products.
-        fits.BinTableHDU(rows.copy()).writeto(io.BytesIO())
+        table_hdu(rows.copy()).writeto(io.BytesIO())
     except Exception as error:  # astropy meets descriptions without sense in many ways
         raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
     return rows

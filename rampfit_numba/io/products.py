@@ -29,7 +29,7 @@ import numpy as np
 from astropy.io import fits
 
 from rampfit_numba._version import __version__
-from rampfit_numba.jumps import find_jumps
+from rampfit_numba.io.table_hdus import table_hdu
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import RampFit
 
@@ -113,7 +113,7 @@ def rateints_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | 
     images = _rate_images(fit, fit.rateints)
     if fit.header is not None and fit.header.int_times is not None:
         # A copy, since astropy may change the rows that it writes.
-        times = fits.BinTableHDU(fit.header.int_times.copy(), name="INT_TIMES")
+        times = table_hdu(fit.header.int_times.copy(), name="INT_TIMES")
         times.ver = 1
         images.insert(3, times)
     images += _tables(fit)
@@ -166,7 +166,7 @@ def _tables(fit: RampFit, but: frozenset[str] = frozenset()) -> list[fits.BinTab
         return []
     carried = [table for table in fit.header.tables if table.name not in but]
     # Copies, since astropy may change the rows that it writes.
-    return [fits.BinTableHDU(table.rows.copy(), table.header.copy(), name=table.name) for table in carried]
+    return [table_hdu(table.rows.copy(), table.header.copy(), name=table.name) for table in carried]
 
 
 def _science_cards(fit: RampFit) -> fits.Header:
@@ -230,6 +230,8 @@ def jumps_hdulist(
     """
     from astropy.table import Table
 
+    from rampfit_numba.jumps import find_jumps
+
     table = Table(find_jumps(fit) if jumps is None else jumps)
     hdu = fits.table_to_hdu(Table({name: table[name].value for name in table.colnames}))
     hdu.name, hdu.ver = "JUMPS", 1
@@ -285,7 +287,7 @@ def empty_asdf() -> fits.BinTableHDU:
     """Return the extension without which the pipeline's steps refuse a file, with an empty tree."""
     content = np.frombuffer(_EMPTY_ASDF, np.uint8)[None]
     column = fits.Column("ASDF_METADATA", f"{content.size}B", array=content)
-    return fits.BinTableHDU.from_columns([column], name="ASDF")
+    return table_hdu(fits.FITS_rec.from_columns(fits.ColDefs([column])), name="ASDF")
 
 
 def carried_cards(header: fits.Header) -> fits.Header:

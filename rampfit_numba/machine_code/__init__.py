@@ -6,6 +6,11 @@ when a file is cut or damaged, and loads, that is executes, what any other user 
 
 from __future__ import annotations
 
+from rampfit_numba.address_space import check_for_numba
+
+check_for_numba()  # modules here import it
+
+# ruff: noqa: E402
 from rampfit_numba.machine_code.alone import Held, compiling_alone
 from rampfit_numba.machine_code.inventory import Version, find_versions, remove_version
 from rampfit_numba.machine_code.notes import is_warm, last_seconds, note_warm

@@ -6,12 +6,16 @@ import hashlib
 import os
 import pickle
 import stat
+import sys
 import tempfile
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numba.core.compiler import CompileResult
+from numba.core.environment import Environment, _rebuild_env, lookup_environment
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from rampfit_numba.machine_code.places import Place, is_trusted, make_private, usable_places
@@ -50,6 +54,28 @@ def watch_misses(missing: Callable[[], None]) -> Iterator[None]:
         _on_miss.remove(missing)
 
 
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        """Return what stands for a name; only compiled code that calls back into Python needs the names of a module."""
+        if (module, name) == (_rebuild_env.__module__, _rebuild_env.__name__):
+            return _environment
+        return super().find_class(module, name)
+
+
+def _environment(module: str, constants: list[Any], name: str) -> Environment:
+    """Return what compiled code is given of a module: of Numba's own, the constants without importing it.
+
+    The import of numba.np.arrayobj, whose functions are a part of many kernels, takes a tenth of a short run.
+    """
+    if module.partition(".")[0] != "numba" or module in sys.modules or lookup_environment(name) is not None:
+        return _rebuild_env(module, constants, name)
+    environment = Environment({"__name__": module})
+    environment.consts[:] = constants
+    environment.env_name = name
+    Environment._memo[name] = environment  # noqa: SLF001  (as Numba does)
+    return environment
+
+
 class KeptCode:
     """What a compiled function of Numba asks for machine code, and hands new code to, one signature at a time.
 
@@ -75,7 +101,9 @@ class KeptCode:
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:  # noqa: ANN401  (Numba's own)
         """Return the compiled function for a signature, or None."""
-        target_context.refresh()
+        # Numba's own cache refreshes the context, which imports all that could be compiled, SciPy's linear algebra too:
+        # half of the time of a short run. What is compiled already needs the runtime alone, and who compiles refreshes.
+        rtsys.initialize(target_context)
         key, path = self._key(signature)
         for place in usable_places():
             file = place.folder / path
@@ -83,7 +111,7 @@ class KeptCode:
             if content is None:
                 continue
             try:
-                return CompileResult._rebuild(target_context, *pickle.loads(content))  # noqa: S301, SLF001  (as Numba)
+                return CompileResult._rebuild(target_context, *_Unpickler(BytesIO(content)).load())  # noqa: SLF001  (as Numba)
             except Exception as error:  # noqa: BLE001  (whatever unpickling raises: the function is compiled anew)
                 _problems.append(f"{file}: it cannot be loaded ({type(error).__name__}: {error})")
         for missing in _on_miss:
