@@ -18,7 +18,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.allocation import allocate_fitopt, allocate_results
 from rampfit_numba.api import anything_fitted, noise_and_gain, plan_fit, warn_of_nothing
-from rampfit_numba.engine.bands import BAND_BYTES, expect_files
+from rampfit_numba.engine.chunks import CHUNK_BYTES, expect_files
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows, usable_kind
 from rampfit_numba.engine.memory import size_text
@@ -78,7 +78,7 @@ def memory_needed(exposure: Exposure, options: FitOptions) -> int:
     per_pixel = _result_bytes(nints, ngroups, options, _USUAL_SEGMENTS, _USUAL_JUMPS)
     read = exposure.data.nbytes + exposure.groupdq.nbytes
     # To write a plane, a copy of it is made.
-    return nrows * ncols * (per_pixel + nints * _WORD) + min(read, max(_USUAL_ROWS * read // nrows, BAND_BYTES))
+    return nrows * ncols * (per_pixel + nints * _WORD) + min(read, max(_USUAL_ROWS * read // nrows, CHUNK_BYTES))
 
 
 def _result_bytes(nints: int, ngroups: int, options: FitOptions, nsegments: int, njumps: int) -> int:
@@ -292,7 +292,7 @@ class _Fit:
             width = max(pixels - pixels % _BLOCK, min(pixels, _BLOCK), 1)
             height = 1
         elif self._kind() in ("here", "threads"):
-            # What is read of a section goes through memory band by band.
+            # What is read of a section goes through memory piece by piece.
             width, height = ncols, max(free // 2 // (results * ncols), pixels // ncols)
         else:
             width, height = ncols, pixels // ncols

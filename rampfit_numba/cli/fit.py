@@ -6,11 +6,12 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.cli.arguments import new_parser
 from rampfit_numba.cli.console import log_failure
 from rampfit_numba.cli.fit_arguments import add_fit_options, add_references, as_typed, fit_keywords
+from rampfit_numba.cli.scheduler import add_scheduler, connected
 
 if TYPE_CHECKING:
     from rampfit_numba.cli.arguments import Parser, Subparsers
@@ -34,6 +35,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="exposure after the jump step")
     add_references(parser)
     add_fit_options(parser)
+    add_scheduler(parser)
     wfc3 = parser.add_argument_group("WFC3/IR files (_ima.fits)")
     wfc3.add_argument("--flat", type=Path, metavar="FILE", help="flat field that calwf3 divided by (PFLTFILE)")
     wfc3.add_argument("--exclude-reads", type=_reads, metavar="N,N", help="reads to leave out; 0 is the zeroth")
@@ -81,7 +83,16 @@ def add_parser(subparsers: Subparsers) -> Parser:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Fit every file; return 1 if one failed, else 0."""
+    """Fit every file, here or on a cluster; return 1 if one failed, else 0."""
+    if chosen.scheduler is not None and chosen.executor is not None:
+        chosen.parser.error("--scheduler: the workers are those of the cluster; got --executor, too")
+    if chosen.scheduler is not None and chosen.report and len(chosen.files) > 1:
+        chosen.parser.error("--report: not for several files with --scheduler, whose workers keep the fits")
+    with connected(chosen.scheduler) as cluster:
+        return _fit(chosen, cluster)
+
+
+def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
     from rampfit_numba.files import fit_files
 
     try:
@@ -100,7 +111,7 @@ def run(chosen: argparse.Namespace) -> int:
             summary=chosen.summary,
             max_memory=chosen.max_memory,
             progress=not chosen.quiet and sys.stderr.isatty(),
-            **fit_keywords(chosen),
+            **fit_keywords(chosen) | cluster,
             **{name: value for name in _OF_FORMATS if (value := getattr(chosen, name)) is not None},
         )
     except (TypeError, ValueError) as error:  # what is wrong with one of the files, its result says

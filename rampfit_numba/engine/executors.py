@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine import shared, transfer
-from rampfit_numba.engine.bands import expect_files, run_bands
+from rampfit_numba.engine.chunks import expect_files, run_chunks
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.pool import pool, without_interrupts
 from rampfit_numba.engine.slices import row_slices, take_rows
@@ -30,6 +30,23 @@ log = logging.getLogger(__name__)
 #: some tenths of a millisecond (2x20: 2 per worker take a tenth less time than 4), so they are of some size.
 _FEWEST, _STEPS = 2, 16
 _SLICE_BYTES = 48 << 20
+
+
+class OnSharedFiles(Executor):
+    """An executor whose workers, wherever they are, see the files of this process: they read their rows themselves.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+        That does the work; whoever made it ends it.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> Future[Any]:  # noqa: ANN401
+        """Hand on a call."""
+        return self._executor.submit(function, *args, **keywords)
 
 
 class _NoProcessesError(Exception):
@@ -81,7 +98,7 @@ def run_rows(
     """
     kind = usable_kind(executor, workers)
     in_files = any(isinstance(array, FileArray) for array in inputs)
-    band = (max_memory or memory_budget(None)) // workers if in_files else 1
+    budget = (max_memory or memory_budget(None)) // workers if in_files else 1
     if max_memory is None:
         expect_files(inputs)
     if isinstance(executor, Executor):
@@ -99,16 +116,16 @@ def run_rows(
         if kind == "here":
             results = []
             for number, rows in enumerate(slices):
-                results.append(run_bands(task, take_rows(inputs, rows), take_rows(outputs, rows), band))
+                results.append(run_chunks(task, take_rows(inputs, rows), take_rows(outputs, rows), budget))
                 advance(number)
         elif kind == "threads":
-            results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, band)
+            results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         elif kind == "processes":
             try:
                 results = _run_in_processes(task, inputs, outputs, slices, workers, advance)
             except _NoProcessesError as error:
                 log.warning("No worker processes can be started (%s): the slices are fitted in threads", error)
-                results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, band)
+                results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         else:
             results = _run_elsewhere(task, inputs, outputs, slices, executor, advance)  # type: ignore[arg-type]
     _check_files(inputs)  # a mixture of what stood in a file before and after a change is no result
@@ -165,11 +182,11 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
     workers: int,
     executor: Any,  # noqa: ANN401
     advance: Callable[[int], None],
-    band: int,
+    budget: int,
 ) -> list[Any]:
     def submit(pool: Executor) -> list[Any]:
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-        futures = [pool.submit(run_bands, task, *part, band) for part in parts]
+        futures = [pool.submit(run_chunks, task, *part, budget) for part in parts]
         try:
             return _collect(futures, advance)
         except BaseException:  # Ctrl-C too: what has not begun is left
@@ -254,11 +271,12 @@ def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
     executor: Executor,
     advance: Callable[[int], None],
 ) -> list[Any]:
-    """Send the arrays themselves: the executor's workers may be anywhere."""
-    futures = []
+    """Send the arrays themselves, unless they stand in files that the workers see, wherever these are."""
+    futures, send_files = [], isinstance(executor, OnSharedFiles)
     with without_interrupts():
         for rows in slices:
-            arrays = [a.read() if isinstance(a, FileArray) else a for a in take_rows(inputs, rows)]
+            sent = take_rows(inputs, rows)
+            arrays = [a if send_files or not isinstance(a, FileArray) else a.read() for a in sent]
             futures.append(executor.submit(_run_slice, task, type(inputs)(*arrays), _forms(take_rows(outputs, rows))))
     results = []
     for rows, (result, planes) in zip(slices, _collect(futures, advance), strict=True):
@@ -275,7 +293,7 @@ def _run_slice(task: Callable[[Any, Any], Any], inputs: Any, forms: Any) -> tupl
     if forms is not None:
         planes: Any = (None if form is None else np.zeros(*form) for form in forms)
         outputs = type(forms)(*planes)
-    return run_bands(task, inputs, outputs), outputs
+    return run_chunks(task, inputs, outputs), outputs
 
 
 def _forms(outputs: Any) -> Any:  # noqa: ANN401
@@ -293,7 +311,7 @@ def _collect(futures: list[Future[Any]], advance: Callable[[int], None]) -> list
         for future in as_completed(futures):
             future.result()
             advance(numbers[future])
-    except Exception:
+    except BaseException:  # Ctrl-C too
         for future in futures:
             future.cancel()
         raise

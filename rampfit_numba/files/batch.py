@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.files.attempts import Outcome, attempt
+from rampfit_numba.files.clients import client_of
+from rampfit_numba.files.cluster import fit_on_cluster, rows_on_cluster
 from rampfit_numba.files.lanes import fit_in_lanes
 from rampfit_numba.files.plan import make_plan
 from rampfit_numba.files.processes import fit_in_processes
@@ -37,6 +39,7 @@ class Batch:
         self._files = files
         self._job = job
         self._on_error = on_error
+        self._client = client_of(job.options.get("executor"))
 
     def run(self) -> list[FileResult]:
         """Fit the files; return what became of them, or raise the first one's error if that is to be raised."""
@@ -52,7 +55,8 @@ class Batch:
 
     def _fit_here(self) -> None:
         """Fit a single file, in this thread and with the bar of its rows."""
-        outcome = attempt(self._files[0], self._job)
+        job = self._job if self._client is None else rows_on_cluster(self._files[0], self._job, self._client)
+        outcome = attempt(self._files[0], job)
         assert outcome is not None  # noqa: S101  (there is nobody to stop it)
         self._take(0, outcome)
 
@@ -71,12 +75,17 @@ class Batch:
     def _fit_many(self) -> None:
         files = list(enumerate(self._files))
         sizes = [_size(path) for path in self._files]
+        how: dict[str, Any] = {"announce": self._announce, "stop_at_error": self._on_error == "raise"}
+        shown = bool(self._job.options.get("progress"))
+        if self._client is not None:
+            with progress_job(sizes, shown=shown) as bar:
+                fit_on_cluster(files, self._job, bar, self._take, client=self._client, **how)
+            return
         plan = make_plan(sizes, self._job.options, fits_wanted=self._job.on_fit is not None)
         if plan.files > 1:
             log.info("The files are fitted %s", plan)
         job = self._job if plan.files == 1 else self._job.with_one_core()
-        how: dict[str, Any] = {"announce": self._announce, "stop_at_error": self._on_error == "raise"}
-        with progress_job(sizes, shown=bool(self._job.options.get("progress"))) as bar:
+        with progress_job(sizes, shown=shown) as bar:
             if plan.kind == "threads":
                 fit_in_lanes(files, job, bar, self._take, at_once=plan.files, budget=plan.budget, **how)
                 return

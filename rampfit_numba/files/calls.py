@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rampfit_numba.files.batch import Batch
+from rampfit_numba.files.clients import client_of
+from rampfit_numba.files.cluster import rows_on_cluster
 from rampfit_numba.files.fitting import fit_one
 from rampfit_numba.files.job import Job, make_destination
 from rampfit_numba.files.tables import write_table
@@ -61,7 +63,8 @@ def fit_file(
         As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
         rejection_threshold, pedestal, readnoise_kind, chisq, maximum_cores, executor, progress. And
         ``dark_current_unit``, the unit of the average dark current (AVDRKCUR), ``"DN/s"`` or ``"electron/s"``; without
-        it, its BUNIT, or DN/s as the pipeline's ramp fit takes it.
+        it, its BUNIT, or DN/s as the pipeline's ramp fit takes it. `executor` can also be a :class:`distributed.Client`
+        (extra ``dask``): its workers read the rows from the file themselves, on a file system that they share.
 
     Returns
     -------
@@ -74,6 +77,8 @@ def fit_file(
         A file cannot be read or written.
     TypeError, ValueError
         An option is unusable, or the algorithm cannot fit this exposure.
+    RuntimeError
+        A worker process was killed; a Dask cluster does not answer, has no workers, or other versions.
 
     Warns
     -----
@@ -90,6 +95,8 @@ def fit_file(
     """
     destination = make_destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
     job = Job.checked([Path(path)], readnoise, gain, destination, options | {"max_memory": max_memory})
+    if (client := client_of(options.get("executor"))) is not None:
+        job = rows_on_cluster(Path(path), job, client)
     return fit_one(Path(path), job)
 
 
@@ -148,7 +155,9 @@ def fit_files(
         What the arrays of all fits may take at once, as for :func:`fit_file`.
     **options
         As for :func:`fit_file`; without an `executor` several files are fitted in threads or processes, whichever is
-        faster.
+        faster. With a :class:`distributed.Client` (extra ``dask``), or its ``get_executor()``, each of several files is
+        a task of the cluster, whose workers open it themselves: only paths and options travel, and the file of a worker
+        that was lost is given to another one.
 
     Returns
     -------
@@ -174,6 +183,8 @@ def fit_files(
     if on_error not in ("raise", "continue") and not callable(on_error):
         raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
     files = [Path(path) for path in paths]
+    if on_fit is not None and len(files) > 1 and client_of(options.get("executor")) is not None:
+        raise ValueError("on_fit: expected None with a Dask client, whose workers keep the fits of several files")
     replacing = overwrite or skip_existing
     destination = make_destination(output_dir, overwrite=replacing, save_jumps=save_jumps, names=(int_name, opt_name))
     job = Job.checked(files, readnoise, gain, destination, options | {"max_memory": max_memory})

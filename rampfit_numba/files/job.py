@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import unicodedata
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
@@ -14,6 +15,7 @@ from rampfit_numba._version import __version__
 from rampfit_numba.checks import check_unit
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.memory import memory_budget
+from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
@@ -162,16 +164,21 @@ class Job:
         return kind.paths(path, self.destination, FitOptions(**self.fit_options(kind)))
 
     def refuse_same_products(self, files: Sequence[Path]) -> None:
-        """Refuse files that would be written to the same product."""
-        sources: dict[Path, Path] = {}
+        """Refuse files that would be written to the same product, or to the same one where case makes no difference."""
+        sources: dict[tuple[Path, str], tuple[Path, str]] = {}
         for path in files:
             for product in self._planned(path).values():
-                if product in sources:
-                    raise ValueError(
-                        f"paths: {sources[product]} and {path} would both be written to {product.name}; fit them one "
-                        "by one"
-                    )
-                sources[product] = path
+                place = product.parent, unicodedata.normalize("NFC", product.name).casefold()
+                if place not in sources:
+                    sources[place] = path, product.name
+                    continue
+                other, name = sources[place]
+                if name == product.name:
+                    raise ValueError(f"paths: {other} and {path} would both be written to {name}; fit them one by one")
+                raise ValueError(
+                    f"paths: {other} and {path} would be written to {name} and {product.name}, which are one file on "
+                    "many systems; rename one, or fit them into different folders"
+                )
 
     def reference(self, name: str, exposure: Exposure, kind: Format) -> ReferenceImage:
         """Return the read noise or the gain for an exposure: the one that was given, or the one that its kind has."""
@@ -190,8 +197,11 @@ def _check_options(options: dict[str, Any]) -> None:
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
     memory_budget(options.get("max_memory"))
     executor = options.get("executor")
-    if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
-        raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
+    known_executor = isinstance(executor, Executor) or client_of(executor) is not None
+    if not known_executor and executor not in (None, "processes", "threads"):
+        raise ValueError(
+            f"executor: expected None, 'processes', 'threads', an Executor or a Dask client; got {executor!r}"
+        )
 
 
 def make_destination(

@@ -184,7 +184,7 @@ def _work(path: Path, job: Job, going_on: Path, level: int) -> _Report:
         package.removeHandler(records)
         package.setLevel(before)
     warned = [str(warning.message) for warning in caught if issubclass(warning.category, RampFitWarning)]
-    result = None if outcome is None else _portable(outcome.result)
+    result = None if outcome is None else portable(outcome.result)
     return _Report(result, [record for record in records.found if record.levelno >= level], warned)
 
 
@@ -202,7 +202,7 @@ class _Records(logging.Handler):
         self.found.append(record)
 
 
-def _portable(result: FileResult) -> FileResult:
+def portable(result: FileResult) -> FileResult:
     """Return a result whose error can travel: with its traceback as a note, and as another error where it cannot."""
     error = result.error
     if error is None:
