@@ -26,7 +26,7 @@ from rampfit_numba.engine.executors import run_rows, usable_kind
 from rampfit_numba.engine.memory_pool import private_allocator
 from rampfit_numba.engine.shared import shared_allocator
 from rampfit_numba.exposure import Exposure
-from rampfit_numba.file_arrays import as_file_array
+from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions, checked_weighting
 from rampfit_numba.registry import ALGORITHMS

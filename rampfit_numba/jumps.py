@@ -9,7 +9,8 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.algorithms.groups import usable_groups
 from rampfit_numba.algorithms.rows import as_single
-from rampfit_numba.file_arrays import FileArray, as_file_array
+from rampfit_numba.file_arrays import FileArray
+from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.pixel_ramps import correct_samples, inputs_of, is_ols, sample_times
 from rampfit_numba.segments import kept_groups
 

@@ -14,6 +14,7 @@ from rampfit_numba.files.cluster import rows_on_cluster
 from rampfit_numba.files.fitting import fit_one
 from rampfit_numba.files.job import Job, make_destination
 from rampfit_numba.files.tables import write_table
+from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -194,7 +195,14 @@ def fit_files(
         job.check_table(Path(summary))
     batch = Batch(files, job, on_error)
     try:
-        return batch.run()
-    finally:
+        results = batch.run()
+    except BaseException:
         if summary is not None:
-            write_table(Path(summary), files, batch.results)
+            try:
+                write_table(Path(summary), files, batch.results)
+            except RampFileError as error:  # what stopped the job is what is to be known
+                log.error("%s", error)  # noqa: TRY400
+        raise
+    if summary is not None:
+        write_table(Path(summary), files, results)
+    return results

@@ -21,9 +21,10 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 from astropy.io import fits
 
-from rampfit_numba.file_arrays import Stamp, map_file, read_planes
+from rampfit_numba.checked_files import Stamp, read_planes
 from rampfit_numba.io.reference_names import file_in
 from rampfit_numba.io.table_hdus import table_hdu
+from rampfit_numba.mapped_arrays import map_file
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:

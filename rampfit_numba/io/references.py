@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba.checks import as_measured, scaled
-from rampfit_numba.file_arrays import FileArray, as_file_array
+from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.io import hdus
 from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
 from rampfit_numba.io.roman import is_asdf, read_reference_image
+from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.units import ELECTRON, gain_unit, is_known, signal_unit
 
