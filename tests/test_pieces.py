@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from rampfit_numba import file_arrays
+from rampfit_numba import checked_files, file_arrays
+from rampfit_numba.checked_files import Stamp
 from rampfit_numba.engine import memory
-from rampfit_numba.engine.bands import BAND_BYTES, PIECE_BYTES, band_height, run_bands
-from rampfit_numba.file_arrays import FileArray, Stamp, as_file_array, map_file
+from rampfit_numba.engine.chunks import CHUNK_BYTES, PIECE_BYTES, chunk_height, run_chunks
+from rampfit_numba.file_arrays import FileArray
+from rampfit_numba.mapped_arrays import as_file_array, map_file
+from rampfit_numba.messages import RampFileError
 
 OFFSET = 2880
 
@@ -65,8 +68,8 @@ def test_small_planes_are_read_in_pieces_of_megabytes(tmp_path, monkeypatch):
     """70,000 planes of a few pixels were as many calls; what lies between their rows is rather read and left."""
     values, place = in_file(tmp_path / "a.bin", (700, 10, 8, 16))
     calls = []
-    read = file_arrays._read_into
-    monkeypatch.setattr(file_arrays, "_read_into", lambda *args: (calls.append(len(args[1])), read(*args)))
+    read = checked_files.read_into
+    monkeypatch.setattr(checked_files, "read_into", lambda *args: (calls.append(len(args[1])), read(*args)))
     assert np.array_equal(place.read(), values)
     assert calls == [values.nbytes]
     del calls[:]
@@ -83,9 +86,9 @@ def test_a_file_that_ends_in_the_last_gap_is_read(tmp_path):
 def test_whatever_is_read_of_a_file_that_was_cut_is_an_error(tmp_path):
     _, place = in_file(tmp_path / "a.bin", (50, 4, 30))
     os.truncate(tmp_path / "a.bin", OFFSET + 1000)
-    with pytest.raises(file_arrays.RampFileError, match=r"a\.bin: ended early"):
+    with pytest.raises(RampFileError, match=r"a\.bin: ended early"):
         place.rows(slice(0, 2)).read()
-    with pytest.raises(file_arrays.RampFileError, match=r"a\.bin: ended early"):
+    with pytest.raises(RampFileError, match=r"a\.bin: ended early"):
         place.expect()
 
 
@@ -97,7 +100,7 @@ class Planes(NamedTuple):
 @pytest.mark.parametrize(
     ("shape", "budget", "expected"),
     [
-        ((2, 20, 1024, 1032), 1 << 30, BAND_BYTES // (2 * 20 * 1032 * 4)),  # as high as the cache allows
+        ((2, 20, 1024, 1032), 1 << 30, CHUNK_BYTES // (2 * 20 * 1032 * 4)),  # as high as the cache allows
         ((500, 6, 64, 512), 1 << 30, PIECE_BYTES // (512 * 4)),  # pieces of some size
         ((500, 6, 64, 512), 13 << 20, 2),  # two rows are all that the budget allows
         ((500, 6, 64, 512), 1, 1),  # one row in any case
@@ -106,14 +109,14 @@ class Planes(NamedTuple):
 )
 def test_bands_are_as_high_as_cache_pieces_and_budget_allow(shape, budget, expected):
     place = FileArray("x", Stamp(0, None), np.dtype(">f4"), 0, shape, 0, shape[-2])
-    assert band_height(Planes(place, None), budget) == expected
+    assert chunk_height(Planes(place, None), budget) == expected
 
 
 def test_bands_read_no_more_at_once_than_their_budget(tmp_path):
     values, place = in_file(tmp_path / "a.bin", (6, 5, 12, 4))
     row = values.nbytes // 12
     seen = []
-    run_bands(lambda inputs, _: seen.append(inputs.data.copy()), Planes(place, None), None, 5 * row)
+    run_chunks(lambda inputs, _: seen.append(inputs.data.copy()), Planes(place, None), None, 5 * row)
     assert [part.shape[-2] for part in seen] == [5, 5, 2]
     assert np.array_equal(np.concatenate(seen, axis=-2), values)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine import shared, transfer
-from rampfit_numba.engine.bands import BAND_BYTES, run_bands
+from rampfit_numba.engine.chunks import expect_files, run_chunks
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.pool import pool, without_interrupts
 from rampfit_numba.engine.slices import row_slices, take_rows
@@ -83,7 +83,8 @@ def run_rows(
     progress : bool or FilePart
         Show a bar, or move that of a job, which can also stop.
     max_memory : int, optional
-        Bytes that what is read from files may take at once; None: a quarter of what this process may use.
+        Bytes that what is read from files may take at once, of which the caller has told the system; None: a quarter of
+        what this process may use.
 
     Returns
     -------
@@ -96,7 +97,10 @@ def run_rows(
         A worker process died.
     """
     kind = usable_kind(executor, workers)
-    band = _expect_files(inputs, max_memory) // workers
+    in_files = any(isinstance(array, FileArray) for array in inputs)
+    budget = (max_memory or memory_budget(None)) // workers if in_files else 1
+    if max_memory is None:
+        expect_files(inputs)
     if isinstance(executor, Executor):
         slices = row_slices(nrows, workers)
     else:
@@ -112,16 +116,16 @@ def run_rows(
         if kind == "here":
             results = []
             for number, rows in enumerate(slices):
-                results.append(run_bands(task, take_rows(inputs, rows), take_rows(outputs, rows), band))
+                results.append(run_chunks(task, take_rows(inputs, rows), take_rows(outputs, rows), budget))
                 advance(number)
         elif kind == "threads":
-            results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, band)
+            results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         elif kind == "processes":
             try:
                 results = _run_in_processes(task, inputs, outputs, slices, workers, advance)
             except _NoProcessesError as error:
                 log.warning("No worker processes can be started (%s): the slices are fitted in threads", error)
-                results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, band)
+                results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         else:
             results = _run_elsewhere(task, inputs, outputs, slices, executor, advance)  # type: ignore[arg-type]
     _check_files(inputs)  # a mixture of what stood in a file before and after a change is no result
@@ -156,17 +160,6 @@ def _no_processes() -> str:
     return ""
 
 
-def _expect_files(inputs: Any, max_memory: int | None) -> int:  # noqa: ANN401
-    """Return the bytes that may be read at once; tell the system what will be read piece by piece."""
-    files = [array for array in inputs if isinstance(array, FileArray)]
-    if not files:
-        return 1
-    for array in files:
-        if array.nbytes > BAND_BYTES:
-            array.expect()
-    return memory_budget(max_memory)
-
-
 def _check_files(inputs: Any) -> None:  # noqa: ANN401
     """Refuse files that are not any more what they were."""
     for array in inputs:
@@ -189,11 +182,11 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
     workers: int,
     executor: Any,  # noqa: ANN401
     advance: Callable[[int], None],
-    band: int,
+    budget: int,
 ) -> list[Any]:
     def submit(pool: Executor) -> list[Any]:
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-        futures = [pool.submit(run_bands, task, *part, band) for part in parts]
+        futures = [pool.submit(run_chunks, task, *part, budget) for part in parts]
         try:
             return _collect(futures, advance)
         except BaseException:  # Ctrl-C too: what has not begun is left
@@ -300,7 +293,7 @@ def _run_slice(task: Callable[[Any, Any], Any], inputs: Any, forms: Any) -> tupl
     if forms is not None:
         planes: Any = (None if form is None else np.zeros(*form) for form in forms)
         outputs = type(forms)(*planes)
-    return run_bands(task, inputs, outputs), outputs
+    return run_chunks(task, inputs, outputs), outputs
 
 
 def _forms(outputs: Any) -> Any:  # noqa: ANN401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import unicodedata
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba._version import __version__
 from rampfit_numba.checks import check_unit
 from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
@@ -35,7 +37,7 @@ log = logging.getLogger(__package__)
 
 #: What may be given to the functions for files as options: those of a fit, and how it is run.
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
-RUN_OPTIONS = ("maximum_cores", "executor", "progress")
+RUN_OPTIONS = ("maximum_cores", "executor", "progress", "max_memory")
 #: Held while a file is read or written that no other may be meanwhile.
 _reading = threading.Lock()
 #: Those of single kinds of files.
@@ -118,7 +120,9 @@ class Job:
 
     def for_file(self, path: Path) -> Job:
         """Return what is asked for of one file, to be done by one worker anywhere: it can be pickled."""
-        options = {name: value for name, value in self.options.items() if name not in RUN_OPTIONS}
+        options = {
+            name: value for name, value in self.options.items() if name not in RUN_OPTIONS or name == "max_memory"
+        }
         return replace(self, options=options, formats={path: self.formats[path]}, on_fit=None)
 
     def alone(self, kind: Format) -> AbstractContextManager[object]:
@@ -160,16 +164,21 @@ class Job:
         return kind.paths(path, self.destination, FitOptions(**self.fit_options(kind)))
 
     def refuse_same_products(self, files: Sequence[Path]) -> None:
-        """Refuse files that would be written to the same product."""
-        sources: dict[Path, Path] = {}
+        """Refuse files that would be written to the same product, or to the same one where case makes no difference."""
+        sources: dict[tuple[Path, str], tuple[Path, str]] = {}
         for path in files:
             for product in self._planned(path).values():
-                if product in sources:
-                    raise ValueError(
-                        f"paths: {sources[product]} and {path} would both be written to {product.name}; fit them one "
-                        "by one"
-                    )
-                sources[product] = path
+                place = product.parent, unicodedata.normalize("NFC", product.name).casefold()
+                if place not in sources:
+                    sources[place] = path, product.name
+                    continue
+                other, name = sources[place]
+                if name == product.name:
+                    raise ValueError(f"paths: {other} and {path} would both be written to {name}; fit them one by one")
+                raise ValueError(
+                    f"paths: {other} and {path} would be written to {name} and {product.name}, which are one file on "
+                    "many systems; rename one, or fit them into different folders"
+                )
 
     def reference(self, name: str, exposure: Exposure, kind: Format) -> ReferenceImage:
         """Return the read noise or the gain for an exposure: the one that was given, or the one that its kind has."""
@@ -186,6 +195,7 @@ def _check_options(options: dict[str, Any]) -> None:
             raise TypeError(f"{name}: unknown option; expected some of {', '.join(known)}")
     check_unit("dark_current_unit", options.get("dark_current_unit"), rate_unit)
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
+    memory_budget(options.get("max_memory"))
     executor = options.get("executor")
     known_executor = isinstance(executor, Executor) or client_of(executor) is not None
     if not known_executor and executor not in (None, "processes", "threads"):
