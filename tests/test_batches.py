@@ -396,13 +396,14 @@ class TestSkipExisting:
     def test_of_romans_files(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         files = [write_roman_simulation(simulate_roman(5, 20, 24, seed=n), f"r{n}_linearity.asdf") for n in (1, 2)]
-        (ramp, noise, gain), (other, *_) = files
+        (ramp, gain, noise), (other, *_) = files
         states = [[r.status for r in fit_files([ramp, other], noise, gain, skip_existing=True)] for _ in range(2)]
         assert states == [["fitted"] * 2, ["skipped"] * 2]
         product = Path("r2_rampfit.asdf")
-        product.write_bytes(product.read_bytes()[:-100])
-        results = fit_files([ramp, other], noise, gain, skip_existing=True, maximum_cores=2)
-        assert [result.status for result in results] == ["skipped", "fitted"]
+        for lost in (1, 100, 2000):
+            product.write_bytes(product.read_bytes()[:-lost])
+            results = fit_files([ramp, other], noise, gain, skip_existing=True, maximum_cores=2)
+            assert [result.status for result in results] == ["skipped", "fitted"]
 
 
 class TestInterrupted:

@@ -93,6 +93,9 @@ class _Ols:
                 plane[...] = 0
         return plan.nothing_to_fit
 
+    def tell(self, returned: list[Any]) -> None:
+        """Say nothing: OLS searches for nothing."""
+
     def kernels(self, algorithm: str) -> list[Kernels]:
         choices = product(*(((), (name,)) for name in (_LONG, _FITOPT, _CHISQ)))
         variants = [long + fitopt + chisq for long, fitopt, chisq in choices]
