@@ -221,6 +221,21 @@ class TestLanes:
         assert warnings.filters == before
 
 
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_files_at_once_share_the_budget(tmp_path, monkeypatch, executor):
+    """Each decides by its share whether its results are to be written section by section."""
+    seen = []
+
+    def look(*args, **_options):
+        seen.append(args[1].options["max_memory"])
+
+    monkeypatch.setattr(batch, "fit_in_lanes", look)
+    monkeypatch.setattr(batch, "fit_in_processes", look)
+    files = write(tmp_path, "abcd")
+    fit_files(files, 10.0, 2.0, output_dir=tmp_path, maximum_cores=2, executor=executor, max_memory="1 GiB")
+    assert set(seen) == {1 << 29}
+
+
 @pytest.mark.parametrize(
     ("sizes", "options", "says"),
     [
