@@ -95,6 +95,7 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
             going_on.unlink(missing_ok=True)
             for number, _, outcome in shift.end():
                 hand_on(number, _played_back(outcome))
+            shift.dismiss()
             raise
         finally:
             shift.give_back()
@@ -140,6 +141,10 @@ class _Shift:
         for future, (number, path, again) in self.running.items():
             if not future.cancelled() and (report := _report(future, path, again=again)) is not _KILLED:
                 yield number, path, report
+
+    def dismiss(self) -> None:
+        """End the workers at once, none of which has anything to do any more: the program may be about to end."""
+        pool.drop(self._executor, kill=True)
 
     def give_back(self) -> None:
         """Leave the pool to others."""
