@@ -221,6 +221,21 @@ class TestLanes:
         assert warnings.filters == before
 
 
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_files_at_once_share_the_budget(tmp_path, monkeypatch, executor):
+    """Each decides by its share whether its results are to be written section by section."""
+    seen = []
+
+    def look(*args, **_options):
+        seen.append(args[1].options["max_memory"])
+
+    monkeypatch.setattr(batch, "fit_in_lanes", look)
+    monkeypatch.setattr(batch, "fit_in_processes", look)
+    files = write(tmp_path, "abcd")
+    fit_files(files, 10.0, 2.0, output_dir=tmp_path, maximum_cores=2, executor=executor, max_memory="1 GiB")
+    assert set(seen) == {1 << 29}
+
+
 @pytest.mark.parametrize(
     ("sizes", "options", "says"),
     [
@@ -282,6 +297,19 @@ class TestProcesses:
         assert len(listing(tmp_path / "out")) == 12 - 2 * always
         if always:
             assert str(results[2].error).startswith(f"{files[2]}: the worker process that fitted it was killed, twice")
+
+    @pytest.mark.parametrize("where", ["take", "submit"])
+    def test_that_cannot_be_started_are_done_without(self, tmp_path, monkeypatch, caplog, where):
+        def refuse(*_args, **_options):
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+        if where == "take":
+            monkeypatch.setattr(processes.pool, "take", refuse)
+        else:
+            monkeypatch.setattr("loky.process_executor.ProcessPoolExecutor.submit", refuse)
+        results = fit_files(write(tmp_path, "abcd"), 10.0, 2.0, output_dir=tmp_path / "out", **TWO)
+        assert [result.status for result in results] == ["fitted"] * 4
+        assert "No worker processes can be started" in caplog.text
 
     def test_warnings_and_errors_travel(self, tmp_path, recwarn):
         files = write(tmp_path, "abcde", S_JUMP="SKIPPED")

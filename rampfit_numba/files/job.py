@@ -114,9 +114,10 @@ class Job:
             log.warning("opt_name has no effect without save_opt")
         return job
 
-    def with_one_core(self) -> Job:
-        """Return what is asked for where files are fitted at once, and not rows."""
-        return replace(self, options=self.options | {"maximum_cores": "none", "executor": None})
+    def for_each_of(self, files: int, budget: int) -> Job:
+        """Return what is asked for where so many files are fitted at once, and not rows: they share a budget."""
+        each = {"maximum_cores": "none", "executor": None, "max_memory": max(budget // files, 1)}
+        return replace(self, options=self.options | each)
 
     def for_file(self, path: Path) -> Job:
         """Return what is asked for of one file, to be done by one worker anywhere: it can be pickled."""

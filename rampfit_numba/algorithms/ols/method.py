@@ -21,7 +21,7 @@ from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
 from rampfit_numba.algorithms.ols.scan import merge_surveys
 from rampfit_numba.algorithms.ols.weighting import find_exponents
 from rampfit_numba.algorithms.rows import one_pixel
-from rampfit_numba.kernels.ols.general import GeneralSettings, GeneralTimes
+from rampfit_numba.kernels.ols.general_settings import GeneralSettings, GeneralTimes
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.kernels.ols.settings import Settings
 
