@@ -122,7 +122,7 @@ def run_rows(
             results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         elif kind == "processes":
             try:
-                results = _run_in_processes(task, inputs, outputs, slices, workers, advance)
+                results = _run_in_processes(task, inputs, outputs, slices, workers, advance, budget)
             except _NoProcessesError as error:
                 log.warning("No worker processes can be started (%s): the slices are fitted in threads", error)
                 results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
@@ -207,6 +207,7 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
     slices: list[slice],
     workers: int,
     advance: Callable[[int], None],
+    budget: int,
 ) -> list[Any]:
     executor, size = _take_pool(workers)
     futures: list[Future[Any]] = []
@@ -221,14 +222,14 @@ def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
                     wait(running, return_when=FIRST_COMPLETED)
                 with without_interrupts():  # workers start with the first task
                     try:
-                        future = executor.submit(transfer.run_shared, task, shared_task)
+                        future = executor.submit(transfer.run_shared, task, shared_task, budget)
                     except BrokenExecutor:
                         if futures:
                             raise
                         # An idle worker was killed since the last call: that is nobody's loss.
                         pool.drop(executor)
                         executor, size = pool.take(workers)
-                        future = executor.submit(transfer.run_shared, task, shared_task)
+                        future = executor.submit(transfer.run_shared, task, shared_task, budget)
                 futures.append(future)
             return _collect(futures, advance)
     except BrokenExecutor as error:
