@@ -201,12 +201,16 @@ def moving_bar(expected: float, label: str, *, shown: bool) -> Iterator[None]:
                 bar.refresh()
 
         mover = threading.Thread(target=move, name="rampfit-bar", daemon=True)
-        mover.start()
+        try:
+            mover.start()
+        except RuntimeError:  # no more threads: the bar stands still
+            done.set()
         try:
             yield
         finally:
             done.set()
-            mover.join()
+            if mover.ident is not None:
+                mover.join()
         bar.n = 100
         bar.refresh()
 
