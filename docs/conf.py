@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import rampfit_numba
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import module_tree
 
 project = "rampfit_numba"
 author = "rampfit_numba developers"
@@ -95,4 +100,6 @@ copybutton_only_copy_prompt_lines = True
 man_pages = [("reference/cli", "rampfit", "fit detector ramps up the ramp", [author], 1)]
 
 # What examples and notebooks write lies in the build folder, not beside the sources.
-Path(__file__).parent.joinpath("_build").mkdir(exist_ok=True)
+BUILD = Path(__file__).parent / "_build"
+BUILD.mkdir(exist_ok=True)
+(BUILD / "modules.txt").write_text("\n".join(module_tree.lines_of(module_tree.PACKAGE)) + "\n", encoding="utf-8")

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from rampfit_numba._version import __version__
     from rampfit_numba.api import fit_ramps
     from rampfit_numba.compilation import warm_up
-    from rampfit_numba.exposure import Exposure, ExposureHeader
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.exposure_header import ExposureHeader
     from rampfit_numba.files import FileResult, fit_file, fit_files
     from rampfit_numba.flags import make_groupdq
     from rampfit_numba.io.fits import read_exposure, write_products
@@ -78,7 +79,7 @@ __all__ = [
 # used.
 _MODULES = {
     "Exposure": "exposure",
-    "ExposureHeader": "exposure",
+    "ExposureHeader": "exposure_header",
     "FileResult": "files",
     "FitInputs": "result",
     "FitOpt": "result",

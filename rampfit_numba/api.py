@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from rampfit_numba.progress import Job
+    from rampfit_numba.progress import FilePart
     from rampfit_numba.registry import Algorithm
     from rampfit_numba.units import Scaled
 
@@ -67,7 +67,7 @@ def fit_ramps(
     chisq: bool = False,
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
-    progress: bool | Job = False,
+    progress: bool | FilePart = False,
     out: RampFit | None = None,
 ) -> RampFit:
     """Fit the ramps of an exposure: count rates per pixel and integration, with variances and flags.

@@ -19,6 +19,7 @@ from rampfit_numba.checks import (
     is_quantity,
     scaled,
 )
+from rampfit_numba.exposure_header import ExposureHeader, check_header
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.reads import ReadCorrections, arrange_reads, arrange_times, check_corrections
 from rampfit_numba.summary import brief, flags_text, shape_text, table
@@ -35,49 +36,6 @@ if TYPE_CHECKING:
 
 #: Characters of a name that a description shows.
 _LONGEST = 20
-
-
-@dataclass(frozen=True, eq=False)
-class CarriedTable:
-    """A table of the input file that goes on into the products.
-
-    Attributes
-    ----------
-    name : str
-        EXTNAME.
-    header : astropy.io.fits.Header
-    rows : astropy.io.fits.FITS_rec
-    """
-
-    name: str
-    header: fits.Header
-    rows: fits.FITS_rec
-
-
-@dataclass(frozen=True, eq=False)
-class ExposureHeader:
-    """What the input file says beside its arrays, carried over to the products.
-
-    Attributes
-    ----------
-    primary, sci : astropy.io.fits.Header
-        Headers of the primary HDU and of the SCI extension.
-    int_times : astropy.io.fits.FITS_rec or None
-        Rows of the INT_TIMES table, None where the file has none.
-    filename : str
-        Base name of the file, empty where there is none.
-    tables : tuple of CarriedTable
-        The other tables that belong to the result.
-    left_out : tuple of str
-        Names of the extensions that neither the fit uses nor the products get.
-    """
-
-    primary: fits.Header
-    sci: fits.Header
-    int_times: fits.FITS_rec | None = None
-    filename: str = ""
-    tables: tuple[CarriedTable, ...] = ()
-    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)  # what it takes is wider than what it holds
@@ -207,7 +165,7 @@ class Exposure:
             "dark_current_unit": per_second,
             "zeroframe": check_plane("zeroframe", first, cube, "(nints, nrows, ncols) of data"),
             "instrument": instrument.strip(),
-            "header": _check_header(header),
+            "header": check_header(header),
             "corrections": corrections,
         }
         if not isinstance(corrections, ReadCorrections | None):
@@ -436,13 +394,3 @@ def _divided(values: np.ndarray, divisor: np.ndarray) -> np.ndarray:
         for image in np.ndindex(values.shape[:-2]):
             np.divide(values[image], divisor, out=result[image], casting="unsafe")
     return result
-
-
-def _check_header(value: Any) -> ExposureHeader | None:  # noqa: ANN401
-    if value is None or isinstance(value, ExposureHeader):
-        return value
-    from astropy.io import fits
-
-    if isinstance(value, fits.Header):
-        return ExposureHeader(primary=value, sci=fits.Header())
-    raise TypeError(f"header: expected an ExposureHeader or an astropy.io.fits.Header; got {type(value).__name__}")

@@ -123,17 +123,17 @@ class FileArray:
         start, stop, _ = columns.indices(right - left)
         return replace(self, columns=(left + start, left + stop))
 
-    def read(self, room: np.ndarray | None = None) -> np.ndarray:
-        """Return this part as an array, in the front of `room` (of uint8) where that is given.
+    def read(self, buffer: np.ndarray | None = None) -> np.ndarray:
+        """Return this part as an array, in the front of `buffer` (of uint8) where that is given.
 
         Raises
         ------
         RampFileError
             The file is gone, was replaced, or is shorter than it was.
         """
-        if room is None:
-            room = np.empty(self.nbytes, np.uint8)
-        content = room[: self.nbytes]
+        if buffer is None:
+            buffer = np.empty(self.nbytes, np.uint8)
+        content = buffer[: self.nbytes]
         height, row = self.whole[-2], self.whole[-1] * self.dtype.itemsize
         *leading, nrows, ncols = self.shape
         left = 0 if self.columns is None else self.columns[0] * self.dtype.itemsize

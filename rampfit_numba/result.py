@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
     from numpy.typing import ArrayLike
 
-    from rampfit_numba.exposure import Exposure, ExposureHeader
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.exposure_header import ExposureHeader
     from rampfit_numba.options import FitOptions
 
 #: Why nothing could be fitted, where no rule for the whole exposure says so: each ramp has its reason in its flags.

@@ -27,6 +27,10 @@ def from_python(kernel: Callable[..., Any]) -> Callable[..., Any]:
         return kernel(*arguments)
 
     def call(*arguments: Any, **named: Any) -> Any:
-        return compiled(*(signature.bind(*arguments, **named).args if signature else arguments))
+        if signature is None:
+            return compiled(*arguments)
+        if arguments:
+            raise TypeError(f"{kernel.__name__}: tests name the arguments of a kernel; got {len(arguments)} without")
+        return compiled(*signature.bind(**named).args)
 
     return call

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import csv
+import errno
+import io
+import os
 import pickle
+import sys
+import threading
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
+import cloudpickle
+import numpy as np
 import pytest
+from astropy.io import fits
 
-from rampfit_numba import dq, fit_file
-from rampfit_numba.files import Job, fit_one
+from rampfit_numba import Exposure, RampFileError, dq, fit_file, fit_files, fit_ramps
+from rampfit_numba.cli import main
+from rampfit_numba.files import Job, batch, fit_one, fitting, lanes, plan, processes
 from rampfit_numba.files.job import make_destination
-from tests.make_files import ramp_hdulist, save
+from rampfit_numba.io.products import image_hdu
+from rampfit_numba.progress import Stopped
+from rampfit_numba.progress import job as progress_job
+from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
+
+#: So long a test waits for what would come at once.
+LONG = 20.0
 
 
 @pytest.fixture
@@ -41,3 +59,423 @@ def test_a_result_says_what_was_fitted(tmp_path):
     assert (result.pixels, result.groups, result.hits) == (24, 5, 3)
     assert result.seconds > 0
     assert result.status == "fitted"
+
+
+def write(folder, names, **cards):
+    """Write a ramp file for each letter of `names`."""
+    files = []
+    for seed, name in enumerate(names):
+        hdulist = ramp_hdulist(seed=seed)
+        hdulist[0].header.update(cards)
+        files.append(save(hdulist, folder / f"{name}_jump.fits"))
+    return files
+
+
+def table(path):
+    """Return the rows of a summary."""
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def records(path):
+    """Return the rows of a summary as dictionaries."""
+    header, *rows = table(path)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def planes(folder):
+    """Return the data of all products in a folder, as bytes."""
+    found = {}
+    for path in sorted(Path(folder).glob("*.fits")):
+        with fits.open(path) as hdulist:
+            found[path.name] = [(hdu.name, hdu.data.tobytes()) for hdu in hdulist if hdu.data is not None]
+    return found
+
+
+class TestLanes:
+    def test_the_next_file_is_read_and_the_last_one_written_while_one_is_fitted(self, tmp_path, monkeypatch):
+        """Were it not so, the waiting would last until its end."""
+        files = write(tmp_path, "abc")
+        events = {name: threading.Event() for name in ("c read", "b fitted", "a written")}
+        seen = []
+
+        def read(path, **options):
+            exposure = real_read(path, **options)
+            events["c read"].set() if path.name.startswith("c") else None
+            return exposure
+
+        def fit(exposure, *args, **options):
+            name = exposure.header.filename[0]
+            if name == "b":
+                seen.append(events["c read"].wait(LONG))
+                events["b fitted"].set()
+                seen.append(events["a written"].wait(LONG))
+            return fit_ramps(exposure, *args, **options)
+
+        def written(fit, folder, path, **options):
+            if path.name.startswith("a"):
+                seen.append(events["b fitted"].wait(LONG))
+                events["a written"].set()
+            return real_write(fit, folder, path, **options)
+
+        from rampfit_numba.io import jwst_files
+
+        real_read, real_write = jwst_files.read_exposure, jwst_files.write_products
+        monkeypatch.setattr(jwst_files, "read_exposure", read)
+        monkeypatch.setattr(jwst_files, "write_products", written)
+        monkeypatch.setattr(fitting, "fit_ramps", fit)
+        assert all(fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out"))
+        assert seen == [True, True, True]
+
+    def test_one_file_is_fitted_at_a_time_by_one_worker_and_in_order(self, tmp_path, monkeypatch):
+        files, order, busy = write(tmp_path, "abcdef"), [], threading.Lock()
+
+        def fit(exposure, *args, **options):
+            assert busy.acquire(blocking=False)
+            order.append(exposure.header.filename[0])
+            time.sleep(0.02)
+            try:
+                return fit_ramps(exposure, *args, **options)
+            finally:
+                busy.release()
+
+        monkeypatch.setattr(fitting, "fit_ramps", fit)
+        assert all(fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out"))
+        assert "".join(order) == "abcdef"
+
+    def test_several_are_fitted_at_once_by_several_workers(self, tmp_path, monkeypatch, caplog):
+        files, meeting = write(tmp_path, "abcd"), threading.Barrier(2)
+
+        def fit(*args, **options):
+            meeting.wait(LONG)
+            assert options["maximum_cores"] == "none"
+            return fit_ramps(*args, **options)
+
+        monkeypatch.setattr(fitting, "fit_ramps", fit)
+        with caplog.at_level("INFO", "rampfit_numba"):
+            results = fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", maximum_cores=2, executor="threads")
+        assert [result.status for result in results] == ["fitted"] * 4
+        assert "The files are fitted 2 files at a time, in threads" in caplog.text
+
+    def test_a_budget_limits_how_many_are_worked_on(self, tmp_path, monkeypatch):
+        files, working, most = write(tmp_path, "abcd"), set(), []
+
+        def attempt(path, job, turn):
+            working.add(path)
+            most.append(len(working))
+            try:
+                return real(path, job, turn)
+            finally:
+                working.remove(path)
+
+        real = lanes.attempt
+        monkeypatch.setattr(lanes, "attempt", attempt)
+        monkeypatch.setattr(plan, "memory_budget", lambda _: 1)
+        assert all(fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out"))
+        assert max(most) == 1
+
+    @pytest.mark.parametrize("how", [{}, {"maximum_cores": 2, "executor": "threads"}])
+    def test_every_file_fails_for_itself(self, tmp_path, how):
+        files = write(tmp_path, "abcd")
+        files[1].write_bytes(files[1].read_bytes()[:-4000])
+        files[3].unlink()
+        results = fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error="continue", **how)
+        assert [result.status for result in results] == ["fitted", "failed", "fitted", "failed"]
+        assert listing(tmp_path / "out") == ["a_rate.fits", "a_rateints.fits", "c_rate.fits", "c_rateints.fits"]
+
+    def test_a_full_disk_costs_the_files_that_do_not_fit(self, tmp_path, monkeypatch):
+        files, count = write(tmp_path, "abc"), []
+
+        def allocate(*args):
+            count.append(args)
+            if len(count) == 4:  # the second product of the second file
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "posix_fallocate", allocate)
+        results = fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error="continue")
+        failed = [result for result in results if result.error]
+        assert len(failed) == 1
+        assert "No space left on device" in str(failed[0].error)
+        assert len(listing(tmp_path / "out")) == 4
+
+    def test_what_is_done_with_a_fit_is_done_by_the_caller(self, tmp_path):
+        threads = []
+        files = write(tmp_path, "abcd")
+        fit_files(
+            files,
+            *(10.0, 2.0),
+            output_dir=tmp_path / "out",
+            maximum_cores=2,
+            on_fit=lambda fitted: threads.append((threading.current_thread(), fitted.path.name)),
+        )
+        assert {thread for thread, _ in threads} == {threading.main_thread()}
+        assert sorted(name[0] for _, name in threads) == list("abcd")
+
+    def test_filters_of_warnings_are_as_they_were(self, tmp_path):
+        import warnings
+
+        before = list(warnings.filters)
+        fit_files(write(tmp_path, "abcd"), 10.0, 2.0, output_dir=tmp_path / "out", maximum_cores=2)
+        assert warnings.filters == before
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "says"),
+    [
+        ([10**8] * 100, {}, "one file after the other"),
+        ([10**8] * 100, {"maximum_cores": 2}, "2 files at a time, in threads"),
+        ([10**4] * 1000, {"maximum_cores": 2}, "2 files at a time, in processes"),
+        ([10**4] * 1000, {"maximum_cores": 2, "executor": "threads"}, "2 files at a time, in threads"),
+        ([10**4] * 8, {"maximum_cores": 2}, "2 files at a time, in threads"),
+        ([10**4] * 8, {"maximum_cores": 2, "executor": "processes"}, "2 files at a time, in processes"),
+        ([10**8] * 3, {"maximum_cores": 2}, "one file after the other"),
+        ([10**12] * 100, {"maximum_cores": 2}, "one file after the other"),
+    ],
+)
+def test_files_are_fitted_at_once_where_that_is_faster(sizes, options, says, monkeypatch):
+    monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    assert says in str(plan.make_plan(sizes, options))
+
+
+def test_fits_that_are_wanted_here_are_made_here():
+    assert (
+        plan.make_plan([10**4] * 8, {"maximum_cores": 2, "executor": "processes"}, fits_wanted=True).kind == "threads"
+    )
+
+
+#: Whole files in two worker processes.
+TWO = {"maximum_cores": 2, "executor": "processes"}
+
+
+class TestProcesses:
+    def test_give_what_one_worker_gives(self, tmp_path, caplog):
+        files = write(tmp_path, "abcde")
+        files[2].write_text("no FITS file")
+        fit_files(files, 10.0, 2.0, output_dir=tmp_path / "one", on_error="continue")
+        with caplog.at_level("INFO", "rampfit_numba"):
+            results = fit_files(files, 10.0, 2.0, output_dir=tmp_path / "two", on_error="continue", **TWO)
+        assert planes(tmp_path / "one") == planes(tmp_path / "two")
+        assert [result.status for result in results] == ["fitted", "fitted", "failed", "fitted", "fitted"]
+        assert isinstance(results[2].error, RampFileError)
+        assert "The files are fitted 2 files at a time, in processes" in caplog.text
+        assert f"Saved {tmp_path / 'two' / 'e_rate.fits'}" in caplog.text
+
+    @pytest.mark.parametrize(("always", "status"), [(False, "fitted"), (True, "failed")])
+    def test_a_killed_worker_costs_its_file_at_most(self, tmp_path, monkeypatch, always, status):
+        """It is tried again, alone; the neighbours that were lost with it are done too."""
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        files = write(tmp_path, "abcdef")
+        real = processes._work
+
+        def work(path, job, *others):
+            mark = path.with_suffix(".killed")
+            if path.name.startswith("c") and (always or not mark.exists()):
+                mark.touch()
+                os._exit(9)
+            return real(path, job, *others)
+
+        monkeypatch.setattr(processes, "_work", work)
+        results = fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error="continue", **TWO)
+        assert [result.status for result in results] == ["fitted", "fitted", status, "fitted", "fitted", "fitted"]
+        assert len(listing(tmp_path / "out")) == 12 - 2 * always
+        if always:
+            assert str(results[2].error).startswith(f"{files[2]}: the worker process that fitted it was killed, twice")
+
+    def test_warnings_and_errors_travel(self, tmp_path, recwarn):
+        files = write(tmp_path, "abcde", S_JUMP="SKIPPED")
+        results = fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", **TWO)
+        assert all("S_JUMP, the jump step" in result.warnings[0] for result in results)
+        assert len(recwarn) == 5
+
+
+class TestSkipExisting:
+    @pytest.fixture
+    def fitted(self, tmp_path, monkeypatch):
+        """Return files that were fitted, and a function that goes on and returns their states."""
+        monkeypatch.chdir(tmp_path)
+        files = write(tmp_path, "abc")
+        gain = save(reference_hdulist(np.full((6, 7), 2.0), start=(11, 21)), tmp_path / "gain.fits")
+
+        def go_on(**options):
+            arguments = {"readnoise": 10.0, "gain": gain, "output_dir": "out", "skip_existing": True} | options
+            return [result.status for result in fit_files(files, **arguments)]
+
+        assert go_on() == ["fitted"] * 3
+        return files, go_on
+
+    def test_skips_what_is_whole(self, fitted):
+        _, go_on = fitted
+        before = [(path, path.stat().st_mtime_ns) for path in sorted(Path("out").iterdir())]
+        assert go_on() == ["skipped"] * 3
+        assert [(path, path.stat().st_mtime_ns) for path in sorted(Path("out").iterdir())] == before
+
+    def test_completes_half_sets(self, fitted):
+        _, go_on = fitted
+        Path("out/b_rateints.fits").unlink()
+        Path("out/c_rate.fits").write_bytes(Path("out/c_rate.fits").read_bytes()[:-5000])
+        assert go_on() == ["skipped", "fitted", "fitted"]
+        assert go_on() == ["skipped"] * 3
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"readnoise": 11.0},
+            {"readnoise": np.full((6, 7), 10.0)},
+            {"suppress_one_group": False},
+            {"readnoise_kind": "single"},
+            {"algorithm": "likely"},
+            {"firstgroup": 1},
+            {"weighting": "uniform"},
+            {"dark_current_unit": "electron/s"},
+            {"save_opt": True},
+            {"save_jumps": True},
+        ],
+        ids=str,
+    )
+    def test_fits_again_with_other_options(self, fitted, options):
+        _, go_on = fitted
+        assert go_on(**options) == ["fitted"] * 3
+        assert go_on(**options) == ["skipped"] * 3
+
+    def test_fits_again_by_another_version(self, fitted, monkeypatch):
+        _, go_on = fitted
+        monkeypatch.setattr("rampfit_numba.files.records.__version__", "9.9")
+        assert go_on() == ["fitted"] * 3
+
+    def test_fits_again_with_another_reference_of_the_same_name(self, fitted):
+        _, go_on = fitted
+        save(reference_hdulist(np.full((6, 7), 2.5), start=(11, 21)), Path("gain.fits"))
+        assert go_on() == ["fitted"] * 3
+
+    def test_keeps_to_the_content_of_references_wherever_they_are(self, fitted):
+        _, go_on = fitted
+        Path("elsewhere").mkdir()
+        Path("elsewhere/gain.fits").write_bytes(Path("gain.fits").read_bytes())
+        assert go_on(gain="elsewhere/gain.fits") == ["skipped"] * 3
+
+    def test_fits_again_what_was_replaced(self, fitted):
+        files, go_on = fitted
+        save(ramp_hdulist(seed=9), files[1])
+        assert go_on() == ["skipped", "fitted", "skipped"]
+
+    def test_how_it_is_run_does_not_matter(self, fitted):
+        _, go_on = fitted
+        assert go_on(maximum_cores=2, executor="threads") == ["skipped"] * 3
+
+    def test_replaces_products_of_others(self, fitted):
+        _, go_on = fitted
+        save(ramp_hdulist(), Path("out/a_rate.fits"))
+        assert go_on() == ["fitted", "skipped", "skipped"]
+
+    def test_without_it_existing_products_are_refused(self, fitted):
+        _, go_on = fitted
+        with pytest.raises(RampFileError, match="exists; allow overwriting"):
+            go_on(skip_existing=False)
+
+    @pytest.mark.usefixtures("fitted")
+    def test_of_the_command_makes_missing_reports_too(self, capsys):
+        words = ["--readnoise", "10", "--gain", "gain.fits", "--output-dir", "out", "--skip-existing"]
+        assert main(["a_jump.fits", "b_jump.fits", "c_jump.fits", *words]) == 0
+        assert "0 of 3 files fitted, 3 skipped" in capsys.readouterr().err
+        pytest.importorskip("jinja2")
+        assert main(["a_jump.fits", "b_jump.fits", *words, "--report", "--quiet"]) == 0
+        Path("out/b_jump_report.html").unlink()
+        assert main(["a_jump.fits", "b_jump.fits", *words, "--report"]) == 0
+        assert "1 of 2 files fitted, 1 skipped" in capsys.readouterr().err
+        assert Path("out/b_jump_report.html").is_file()
+
+
+class TestInterrupted:
+    def test_says_how_many_are_done_and_how_to_go_on(self, tmp_path, monkeypatch, caplog):
+        files = write(tmp_path, "abcde")
+
+        def fit(exposure, *args, **options):
+            if exposure.header.filename.startswith("d"):
+                raise KeyboardInterrupt
+            return fit_ramps(exposure, *args, **options)
+
+        monkeypatch.setattr(fitting, "fit_ramps", fit)
+        with pytest.raises(KeyboardInterrupt):
+            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", summary=tmp_path / "out.csv")
+        assert "Interrupted: 3 of 5 files are done; go on with skip_existing=True (--skip-existing)" in caplog.text
+        assert len(listing(tmp_path / "out")) == 6
+        rows = records(tmp_path / "out.csv")
+        assert [row["status"] for row in rows] == ["fitted"] * 3 + ["not done"] * 2
+        monkeypatch.setattr(fitting, "fit_ramps", fit_ramps)
+        options = {"summary": tmp_path / "out.csv", "skip_existing": True, "output_dir": tmp_path / "out"}
+        results = fit_files(files, 10.0, 2.0, **options)
+        assert [result.status for result in results] == ["skipped"] * 3 + ["fitted"] * 2
+        rows = records(tmp_path / "out.csv")
+        assert [row["status"] for row in rows] == ["skipped"] * 3 + ["fitted"] * 2
+
+    def test_what_runs_is_stopped_at_the_next_rows(self):
+        """Or Ctrl-C would wait for the end of a large file."""
+        exposure = Exposure(np.ones((1, 4, 64, 3), np.float32), None, 2.0)
+        with progress_job([1, 1], shown=False) as bar, bar.file(0) as first, bar.file(1) as second:
+            bar.stop(after=0)
+            fit_ramps(exposure, 10.0, 2.0, progress=first)
+            with pytest.raises(Stopped):
+                fit_ramps(exposure, 10.0, 2.0, progress=second)
+            with first.rows(64) as advance:
+                advance(1)
+                bar.stop()
+                with pytest.raises(Stopped):
+                    advance(1)
+
+
+class TestSummary:
+    def test_has_a_row_for_each_file(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        files = [Path(name) for name in ("a_jump.fits", "ta\tb,_jump.fits", "c_jump.fits")]
+        save(ramp_hdulist(), files[0])
+        hdulist = ramp_hdulist((2, 5, 4, 6))
+        hdulist["GROUPDQ"].data[:] = 0
+        hdulist["GROUPDQ"].data[0, 2, 1, :3] = dq.JUMP_DET
+        hdulist[0].header["S_JUMP"] = "SKIPPED"
+        save(hdulist, files[1])
+        files[2].write_text("no FITS file")
+        with pytest.warns(UserWarning, match="S_JUMP"):
+            fit_files(files, 10.0, 2.0, summary="all.csv", on_error="continue")
+        rows = table("all.csv")
+        assert rows[0] == ["file", "status", "seconds", "pixels", "groups", "hits", "warnings", "products", "error"]
+        assert rows[2][:2] == ["ta\\tb,_jump.fits", "fitted"]
+        assert rows[2][3:6] == ["24", "5", "3"]
+        assert "S_JUMP, the jump step" in rows[2][6]
+        assert rows[2][7] == "; ".join(f"{tmp_path}{os.sep}ta\\tb,_{kind}.fits" for kind in ("rate", "rateints"))
+        assert rows[3][:2] == ["c_jump.fits", "failed"]
+        assert rows[3][3:6] == ["", "", ""]
+        assert "c_jump.fits" in rows[3][8]
+        assert len(rows) == 4
+
+    def test_lists_warnings_that_are_not_shown(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        write(tmp_path, "ab", S_JUMP="SKIPPED")
+        words = ["--readnoise", "10", "--gain", "2", "--quiet", "--summary", "all.csv"]
+        assert main(["a_jump.fits", "b_jump.fits", *words]) == 0
+        assert capsys.readouterr().err == ""
+        assert all("S_JUMP" in row["warnings"] for row in records("all.csv"))
+
+    @pytest.mark.parametrize("name", ["a_jump.fits", "out/a_rate.fits", "there.csv", "no/folder.csv/"])
+    def test_takes_no_other_files_place(self, tmp_path, monkeypatch, name):
+        monkeypatch.chdir(tmp_path)
+        files = write(tmp_path, "ab")
+        Path("there.csv").touch()
+        Path("no/folder.csv").mkdir(parents=True)
+        monkeypatch.setattr(batch, "fit_in_lanes", lambda *_args, **_options: pytest.fail("a file was fitted"))
+        with pytest.raises(ValueError, match=r"summary|would overwrite|exists|directory"):
+            fit_files(files, 10.0, 2.0, output_dir="out", summary=name)
+        assert Path("there.csv").stat().st_size == 0
+
+
+def test_bytes_are_swapped_while_others_work():
+    """NumPy's own ``byteswap`` holds Python's lock: a fit beside the writing of a file would wait for it."""
+    values = np.frombuffer(np.random.default_rng(1).bytes(4 << 10), np.float32).reshape(32, 32)  # NaNs of all kinds
+    hdu = image_hdu("SCI", values)
+    written, expected = io.BytesIO(), io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(written)
+    plain = fits.ImageHDU(values, name="SCI")
+    plain.ver = 1
+    fits.HDUList([fits.PrimaryHDU(), plain]).writeto(expected)
+    assert written.getvalue() == expected.getvalue()
+    assert type(hdu.data).byteswap is not np.ndarray.byteswap
+    assert np.shares_memory(hdu.data, values)

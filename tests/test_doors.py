@@ -8,7 +8,7 @@ from tests.doors import of_command, of_options, of_python, of_step, on_page, sam
 
 #: What a door has a reason to do otherwise; docs/doors.md gives the reasons.
 NOT_IN_COMMAND = {"progress", "on_fit"}
-ONLY_IN_COMMAND = {"report"}
+ONLY_IN_COMMAND = {"report", "scheduler"}
 ONLY_FILES = {"output_dir", "overwrite"}
 OTHER_DEFAULT = {("step", "executor")}  # and progress: None is False where there is no terminal
 

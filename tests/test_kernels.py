@@ -153,7 +153,7 @@ def some_constants(rate=10.0, readnoise=14.0, gain=1.5):
 
 
 def some_fitopt():
-    """Return room for the optional results of a block: one integration, one segment, no jump."""
+    """Return buffers for the optional results of a block: one integration, one segment, no jump."""
     return BlockFitOpt(
         segments=np.zeros((7, 1, 1, LANES), np.float32),
         pedestal=np.zeros((1, LANES), np.float32),
@@ -571,11 +571,20 @@ def median_steps(samples, flags):
 def added_steps(samples, flags):
     """Return what `add_flagged_step` adds for a block of ramps."""
     step, size = np.zeros((2, LANES))
-    room = np.empty((max(len(samples) - 1, 1), LANES), np.float32)
+    differences = np.empty((max(len(samples) - 1, 1), LANES), np.float32)
     add_flagged_step(
-        *(samples, flags, np.zeros(LANES, np.uint16), np.empty(0, np.float32), SETTINGS),
-        *(middle_network(len(room)), room, step, size),
-        *(np.empty((3, LANES), np.uint8), np.empty(LANES, np.float32), np.empty((2, LANES))),
+        samples=samples,
+        flags=flags,
+        status=np.zeros(LANES, np.uint16),
+        zeroframe=np.empty(0, np.float32),
+        settings=SETTINGS,
+        network=middle_network(len(differences)),
+        differences=differences,
+        step=step,
+        size=size,
+        work=np.empty((3, LANES), np.uint8),
+        filler=np.empty(LANES, np.float32),
+        sums=np.empty((2, LANES)),
     )
     assert (size >= np.abs(step)).all()
     return step
@@ -587,9 +596,11 @@ def test_median_of_clean_ramps(ngroups):
     samples = np.cumsum(rng.normal(100, 50, (ngroups, LANES)), axis=0).astype(np.float32)
     flags = np.zeros(samples.shape, np.uint8)
     step, size = np.zeros((2, LANES))
-    room = np.empty((ngroups - 1, LANES), np.float32)
+    differences = np.empty((ngroups - 1, LANES), np.float32)
     for _ in range(2):  # it adds
-        add_clean_step(samples=samples, network=middle_network(ngroups - 1), differences=room, step=step, size=size)
+        add_clean_step(
+            samples=samples, network=middle_network(ngroups - 1), differences=differences, step=step, size=size
+        )
     np.testing.assert_allclose(step, 2 * median_steps(samples, flags), rtol=1e-14)
     np.testing.assert_allclose(added_steps(samples, flags), median_steps(samples, flags), rtol=1e-14)
 

@@ -40,8 +40,8 @@ def long_exposure(ngroups, ncols, *, hits):
 def test_sums_are_those_of_numpy(number):
     """Added in the same order, to the last bit."""
     values = np.random.default_rng(number).random(number) * 10.0 ** np.arange(number)[::-1].clip(0, 30)
-    room = np.empty(long_segments.WORKSPACE)
-    assert sum_pairwise(values, number, room) == values[None].sum(axis=1)[0]
+    workspace = np.empty(long_segments.WORKSPACE)
+    assert sum_pairwise(values=values, number=number, workspace=workspace) == values[None].sum(axis=1)[0]
 
 
 @pytest.mark.kernel
@@ -49,7 +49,13 @@ def test_sums_are_those_of_numpy(number):
 def test_weights_are_those_of_the_tables(length):
     tables, found = segment_weights(length), np.empty(length)
     for snr_class in range(len(POWERS)):
-        total, spread = weigh_long(snr_class, length, found, np.empty(length), np.empty(long_segments.WORKSPACE))
+        total, spread = weigh_long(
+            snr_class=snr_class,
+            length=length,
+            weights=found,
+            terms=np.empty(length),
+            workspace=np.empty(long_segments.WORKSPACE),
+        )
         assert (total, spread) == (tables.total[snr_class, -1], tables.spread[snr_class, -1])
         entries = tables.shares.size // len(POWERS)
         shares = tables.shares[(snr_class + 1) * entries - length : (snr_class + 1) * entries]

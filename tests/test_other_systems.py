@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rampfit_numba import Exposure, RampFileError, fit_ramps
+from rampfit_numba import Exposure, RampFileError, fit_files, fit_ramps
 from rampfit_numba import file_arrays as files
+from rampfit_numba.cli import main
 from rampfit_numba.engine.executors import usable_kind
 from rampfit_numba.io.whole_files import write_all
 from tests.scripts import LINUX, PACKAGE_FOLDER, PREAMBLE, WARM_WORKERS, finished, started
@@ -214,3 +215,19 @@ def test_what_is_compiled_is_noted_for_each_processor(tmp_path):
         for cpu in ("generic", None, "generic")
     ]
     assert [lines.split() for lines in said] == [["False", "True"], ["False", "True"], ["True", "True"]]
+
+
+# --------------------------------------------------------------------------------------------------------- file names
+@pytest.mark.parametrize("names", [("X_jump.fits", "x_jump.fits"), ("\u00e9_jump.fits", "e\u0301_jump.fits")])
+def test_products_whose_names_differ_in_case_only_are_refused(tmp_path, monkeypatch, names):
+    """They are one file on systems that ignore case, or how an accent is written."""
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        assert main(["simulate", name, "--shape", "1x5x8x8", "--overwrite", "--quiet"]) == 0
+    if len({path.stat().st_ino for path in map(Path, names)}) == 1:
+        pytest.skip("this file system ignores case")
+    with pytest.raises(ValueError, match="which are one file on many systems; rename one"):
+        fit_files(list(names), 10.0, 2.0)
+    assert not list(tmp_path.glob("*rate*"))
+    for number, name in enumerate(names):
+        fit_files([name], 10.0, 2.0, output_dir=f"out{number}")

@@ -10,7 +10,7 @@ import pytest
 
 from rampfit_numba import file_arrays
 from rampfit_numba.engine import memory
-from rampfit_numba.engine.bands import BAND_BYTES, PIECE_BYTES, band_height, run_bands
+from rampfit_numba.engine.chunks import CHUNK_BYTES, PIECE_BYTES, chunk_height, run_chunks
 from rampfit_numba.file_arrays import FileArray, Stamp, as_file_array, map_file
 
 OFFSET = 2880
@@ -97,7 +97,7 @@ class Planes(NamedTuple):
 @pytest.mark.parametrize(
     ("shape", "budget", "expected"),
     [
-        ((2, 20, 1024, 1032), 1 << 30, BAND_BYTES // (2 * 20 * 1032 * 4)),  # as high as the cache allows
+        ((2, 20, 1024, 1032), 1 << 30, CHUNK_BYTES // (2 * 20 * 1032 * 4)),  # as high as the cache allows
         ((500, 6, 64, 512), 1 << 30, PIECE_BYTES // (512 * 4)),  # pieces of some size
         ((500, 6, 64, 512), 13 << 20, 2),  # two rows are all that the budget allows
         ((500, 6, 64, 512), 1, 1),  # one row in any case
@@ -106,14 +106,14 @@ class Planes(NamedTuple):
 )
 def test_bands_are_as_high_as_cache_pieces_and_budget_allow(shape, budget, expected):
     place = FileArray("x", Stamp(0, None), np.dtype(">f4"), 0, shape, 0, shape[-2])
-    assert band_height(Planes(place, None), budget) == expected
+    assert chunk_height(Planes(place, None), budget) == expected
 
 
 def test_bands_read_no_more_at_once_than_their_budget(tmp_path):
     values, place = in_file(tmp_path / "a.bin", (6, 5, 12, 4))
     row = values.nbytes // 12
     seen = []
-    run_bands(lambda inputs, _: seen.append(inputs.data.copy()), Planes(place, None), None, 5 * row)
+    run_chunks(lambda inputs, _: seen.append(inputs.data.copy()), Planes(place, None), None, 5 * row)
     assert [part.shape[-2] for part in seen] == [5, 5, 2]
     assert np.array_equal(np.concatenate(seen, axis=-2), values)
 

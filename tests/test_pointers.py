@@ -161,7 +161,9 @@ def test_addresses_are_those_of_numpy(form):
         assert pointers.planes[0] == pointers.planes[3] == 0
         row = np.empty(pointers.npixels, np.float32)
         for i, g in np.ndindex(pointers.samples.shape):
-            from_python(copy_in)(row, int(pointers.samples[i, g]), pointers.npixels, pointers.spans)
+            from_python(copy_in)(
+                row=row, address=int(pointers.samples[i, g]), count=pointers.npixels, spans=pointers.spans
+            )
             values = row.byteswap() if pointers.swapped else row
             expected = data[i, g + 2, tile.rows, tile.columns]
             np.testing.assert_array_equal(values.reshape(expected.shape), expected)
@@ -171,11 +173,11 @@ def test_copies_stay_within_their_count():
     row, memory = np.arange(8, dtype=np.float32), np.full(12, GUARD, np.float32)
     part = memory[np.newaxis, 2:]
     start, spans = int(addresses(part)[()]), spans_of(part)
-    from_python(copy_out)(start, row, 5, spans)
-    from_python(put)(start, 7, row, 3, spans)
+    from_python(copy_out)(address=start, row=row, count=5, spans=spans)
+    from_python(put)(address=start, element=7, row=row, k=3, spans=spans)
     np.testing.assert_array_equal(memory, [GUARD, GUARD, 0, 1, 2, 3, 4, GUARD, GUARD, 3, GUARD, GUARD])
     back = np.full(8, -1, np.float32)
-    from_python(copy_in)(back, start, 5, spans)
+    from_python(copy_in)(row=back, address=start, count=5, spans=spans)
     np.testing.assert_array_equal(back, [0, 1, 2, 3, 4, -1, -1, -1])
 
 
@@ -187,12 +189,12 @@ def test_copies_beyond_an_array_are_refused_where_bounds_are_checked():
     start, after = int(start), int(after)
     for address, count in ((start, 7), (start + 4, 6), (after - 4, 2), (after, 7), (start - 4, 1), (after + 24, 1)):
         with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
-            from_python(copy_out)(address, row, count, spans)
+            from_python(copy_out)(address=address, row=row, count=count, spans=spans)
         with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
-            from_python(copy_in)(row, address, count, spans)
+            from_python(copy_in)(row=row, address=address, count=count, spans=spans)
     for begin, element in ((start, -1), (after, 6)):
         with pytest.raises(IndexError, match="a copy by address reaches beyond the arrays"):
-            from_python(put)(begin, element, row, 3, spans)
+            from_python(put)(address=begin, element=element, row=row, k=3, spans=spans)
     assert (memory == GUARD).all()
 
 
@@ -240,7 +242,7 @@ def test_samples_that_are_not_finite_are_found(samples, flagged):
     flags[:, 2] = 2
     found, sums = np.empty(LANES, np.uint8), np.empty(LANES, np.float32)
     with np.errstate(all="ignore"):
-        assert from_python(gather_flags)(block, block.view(np.int32), flags, found, sums)
+        assert from_python(gather_flags)(samples=block, bits=block.view(np.int32), flags=flags, found=found, sums=sums)
     np.testing.assert_array_equal(flags[:, 1], flagged)
     np.testing.assert_array_equal(flags[:, 2], [2, 2, 2])
     assert not np.delete(flags, [1, 2], axis=1).any()

@@ -58,9 +58,9 @@ class TestBar:
 
         with job([100, 0, 299], shown=True) as bar:
             for number, steps in enumerate([4, 0, 2]):
-                with bar.file(number):
+                with bar.file(number) as part:
                     if steps:
-                        with bar.rows(8 * steps) as advance:
+                        with part.rows(8 * steps) as advance:
                             for _ in range(steps):
                                 advance(8)
                                 look(bar)

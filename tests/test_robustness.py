@@ -153,7 +153,7 @@ def test_maximum_cores_is_the_number_of_slices_for_an_executor(maximum_cores, sl
 
 @pytest.fixture(scope="module")
 def ramp_file(tmp_path_factory):
-    """Write an exposure that is read in several bands."""
+    """Write an exposure that is read in several chunks."""
     return save(ramp_hdulist((2, 20, 256, 320), optional=True), tmp_path_factory.mktemp("ramps") / "sound_jump.fits")
 
 

@@ -48,7 +48,7 @@ def console_log(*, quiet: bool, verbose: bool, file: Path | None = None) -> Iter
         handlers.append(_LogFile(file, encoding="utf-8", errors="backslashreplace"))
         level = logging.DEBUG
     before = package.level
-    package.setLevel(level)
+    package.setLevel(min(level, logging.WARNING))  # the summary of many files lists warnings, shown or not
     for handler in handlers:
         handler.setFormatter(logging.Formatter(_FORMAT))
         package.addHandler(handler)

@@ -6,15 +6,14 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.cli.arguments import new_parser
 from rampfit_numba.cli.console import log_failure
 from rampfit_numba.cli.fit_arguments import add_fit_options, add_references, as_typed, fit_keywords
+from rampfit_numba.cli.scheduler import add_scheduler, connected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rampfit_numba.cli.arguments import Parser, Subparsers
     from rampfit_numba.files import FileResult, FittedFile
 
@@ -36,6 +35,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="exposure after the jump step")
     add_references(parser)
     add_fit_options(parser)
+    add_scheduler(parser)
     wfc3 = parser.add_argument_group("WFC3/IR files (_ima.fits)")
     wfc3.add_argument("--flat", type=Path, metavar="FILE", help="flat field that calwf3 divided by (PFLTFILE)")
     wfc3.add_argument("--exclude-reads", type=_reads, metavar="N,N", help="reads to leave out; 0 is the zeroth")
@@ -60,14 +60,34 @@ def add_parser(subparsers: Subparsers) -> Parser:
     output.add_argument("--output-dir", type=Path, metavar="FOLDER", help="where to write (default: here)")
     output.add_argument("--report", action="store_true", help="also write FILE_report.html (extra: report)")
     output.add_argument("--overwrite", action="store_true", help="replace existing files")
+    output.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="go on with a job that was interrupted: skip files whose products are all there, whole, and made by this "
+        "version with these options and references; fit all others, and replace what there is of their products",
+    )
+    output.add_argument(
+        "--summary",
+        type=Path,
+        metavar="FILE.csv",
+        help="also write a table of the files: status, seconds, pixels, groups, hits, warnings, products, error",
+    )
     return parser
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Fit every file; return 1 if one failed, else 0."""
+    """Fit every file, here or on a cluster; return 1 if one failed, else 0."""
+    if chosen.scheduler is not None and chosen.executor is not None:
+        chosen.parser.error("--scheduler: the workers are those of the cluster; got --executor, too")
+    if chosen.scheduler is not None and chosen.report and len(chosen.files) > 1:
+        chosen.parser.error("--report: not for several files with --scheduler, whose workers keep the fits")
+    with connected(chosen.scheduler) as cluster:
+        return _fit(chosen, cluster)
+
+
+def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
     from rampfit_numba.files import fit_files
 
-    reporting = {"on_fit": _reporter(chosen)} if chosen.report else {}
     try:
         results = fit_files(
             chosen.files,
@@ -79,35 +99,49 @@ def run(chosen: argparse.Namespace) -> int:
             int_name=chosen.int_name,
             opt_name=chosen.opt_name,
             on_error=_report,
-            **reporting,
+            on_fit=_Reporter(chosen) if chosen.report else None,
+            skip_existing=chosen.skip_existing,
+            summary=chosen.summary,
             progress=not chosen.quiet and sys.stderr.isatty(),
-            **fit_keywords(chosen),
+            **fit_keywords(chosen) | cluster,
             **{name: value for name in _OF_FORMATS if (value := getattr(chosen, name)) is not None},
         )
     except (TypeError, ValueError) as error:  # what is wrong with one of the files, its result says
         chosen.parser.error(as_typed(error, chosen))
     failed = [result.path for result in results if result.error]
     if len(results) > 1:
-        log.info("%d of %d files fitted", len(results) - len(failed), len(results))
+        skipped = sum(result.skipped for result in results)
+        fitted = f"{len(results) - len(failed) - skipped} of {len(results)} files fitted"
+        log.info("%s%s", fitted, f", {skipped} skipped" if skipped else "")
         if failed:
             log.error("%d of %d files failed: %s", len(failed), len(results), ", ".join(map(str, failed)))
     return 1 if failed else 0
 
 
-def _reporter(chosen: argparse.Namespace) -> Callable[[FittedFile], None]:
-    """Return what writes the report on each fit, after a look whether that will be possible."""
-    from rampfit_numba.cli.report import write_fitted
-    from rampfit_numba.io.outputs import check_outputs
-    from rampfit_numba.report import check_extra, report_path
+class _Reporter:
+    """Writes the report on each fit, after a look whether that will be possible."""
 
-    check_extra()
-    folder = chosen.output_dir or Path()
-    check_outputs([report_path(file, folder) for file in chosen.files], overwrite=chosen.overwrite)
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        from rampfit_numba.io.outputs import check_outputs
+        from rampfit_numba.report import check_extra
 
-    def write(fitted: FittedFile) -> None:
-        write_fitted(fitted, report_path(fitted.path, folder), [], overwrite=chosen.overwrite)
+        check_extra()
+        self._folder = chosen.output_dir or Path()
+        self._overwrite = chosen.overwrite or chosen.skip_existing
+        reports = [report for file in chosen.files for report in self.products(file)]
+        check_outputs(reports, overwrite=self._overwrite)
 
-    return write
+    def __call__(self, fitted: FittedFile) -> None:
+        from rampfit_numba.cli.report import write_fitted
+
+        (path,) = self.products(fitted.path)
+        write_fitted(fitted, path, [], overwrite=self._overwrite)
+
+    def products(self, path: Path) -> tuple[Path, ...]:
+        """Return what is written for a file: it is skipped only where this is there already."""
+        from rampfit_numba.report import report_path
+
+        return (report_path(path, self._folder),)
 
 
 def _report(result: FileResult) -> None:

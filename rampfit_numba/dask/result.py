@@ -17,7 +17,7 @@ from rampfit_numba.summary import brief, shape_text
 if TYPE_CHECKING:
     from dask.delayed import Delayed
 
-    from rampfit_numba.exposure import ExposureHeader
+    from rampfit_numba.exposure_header import ExposureHeader
     from rampfit_numba.options import FitOptions
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine import shared
-from rampfit_numba.engine.bands import BAND_BYTES, run_bands
+from rampfit_numba.engine.chunks import CHUNK_BYTES, run_chunks
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.pool import without_interrupts
 from rampfit_numba.engine.processes import NoProcessesError, run_in_processes
@@ -23,7 +23,7 @@ from rampfit_numba.progress import row_bar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rampfit_numba.progress import Job
+    from rampfit_numba.progress import FilePart
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,23 @@ log = logging.getLogger(__name__)
 #: some tenths of a millisecond (2x20: 2 per worker take a tenth less time than 4), so they are of some size.
 _FEWEST, _STEPS = 2, 16
 _SLICE_BYTES = 48 << 20
+
+
+class OnSharedFiles(Executor):
+    """An executor whose workers, wherever they are, see the files of this process: they read their rows themselves.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+        That does the work; whoever made it ends it.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> Future[Any]:  # noqa: ANN401
+        """Hand on a call."""
+        return self._executor.submit(function, *args, **keywords)
 
 
 def run_rows(
@@ -41,7 +58,7 @@ def run_rows(
     nrows: int,
     workers: int,
     executor: str | Executor | None = None,
-    progress: bool | Job = False,
+    progress: bool | FilePart = False,
     max_memory: int | None = None,
 ) -> list[Any]:
     """Run `task` on slices of rows until all are done.
@@ -60,8 +77,8 @@ def run_rows(
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
         Where more than one worker runs; None: processes. On systems that have no memory without a name for them to
         share, threads in any case.
-    progress : bool or Job
-        Show a bar, or move that of a job.
+    progress : bool or FilePart
+        Show a bar, or move that of a job, which can also stop.
     max_memory : int, optional
         Bytes that what is read from files may take at once; None: a quarter of what this process may use.
 
@@ -76,13 +93,13 @@ def run_rows(
         A worker process was killed, and another one while the slices that were not done were fitted once more.
     """
     kind = usable_kind(executor, workers)
-    band = _expect_files(inputs, max_memory) // workers
+    budget = _expect_files(inputs, max_memory) // workers
     if isinstance(executor, Executor):
         slices = row_slices(nrows, workers)
     else:
         size = sum(array.nbytes for array in inputs if array is not None)
         wanted = min(max(_FEWEST, size // (workers * _SLICE_BYTES)), _STEPS)
-        per_worker = _STEPS if progress else 1 if kind == "here" else wanted
+        per_worker = _STEPS if progress is not False else 1 if kind == "here" else wanted
         slices = row_slices(nrows, workers * per_worker)
     with row_bar(progress, nrows) as move:
 
@@ -90,16 +107,16 @@ def run_rows(
             move(slices[number].stop - slices[number].start)
 
         if kind == "here":
-            results = _run_here(task, inputs, outputs, slices, advance, band)
+            results = _run_here(task, inputs, outputs, slices, advance, budget)
         elif kind == "threads":
-            results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, band)
+            results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         elif kind == "processes":
             try:
                 parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
                 results = run_in_processes(task, parts, workers, advance, partial(_check_files, inputs))
             except NoProcessesError as error:
                 log.warning("No worker processes can be started (%s): the slices are fitted in threads", error)
-                results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, band)
+                results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         else:
             results = _run_elsewhere(task, inputs, outputs, slices, executor, advance)  # type: ignore[arg-type]
     _check_files(inputs)  # a mixture of what stood in a file before and after a change is no result
@@ -140,7 +157,7 @@ def _expect_files(inputs: Any, max_memory: int | None) -> int:  # noqa: ANN401
     if not files:
         return 1
     for array in files:
-        if array.nbytes > BAND_BYTES:
+        if array.nbytes > CHUNK_BYTES:
             array.expect()
     return memory_budget(max_memory)
 
@@ -158,11 +175,11 @@ def _run_here(  # noqa: PLR0917  (the state of run_rows)
     outputs: Any,  # noqa: ANN401
     slices: list[slice],
     advance: Callable[[int], None],
-    band: int,
+    budget: int,
 ) -> list[Any]:
     results = []
     for number, rows in enumerate(slices):
-        results.append(run_bands(task, take_rows(inputs, rows), take_rows(outputs, rows), band))
+        results.append(run_chunks(task, take_rows(inputs, rows), take_rows(outputs, rows), budget))
         advance(number)
     return results
 
@@ -187,13 +204,13 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
     workers: int,
     executor: Any,  # noqa: ANN401
     advance: Callable[[int], None],
-    band: int,
+    budget: int,
 ) -> list[Any]:
     def submit(pool: Executor) -> list[Any]:
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
         futures: list[Future[Any]] = []
         try:
-            futures.extend(pool.submit(run_bands, task, *part, band) for part in parts)
+            futures.extend(pool.submit(run_chunks, task, *part, budget) for part in parts)
             return _collect(futures, advance)
         except BaseException:  # Ctrl-C too: what has not begun is left
             for future in futures:
@@ -207,7 +224,7 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
             return submit(threads)
     except _NoThreadsError as error:
         log.warning("No threads can be started (%s): the slices are fitted one after another", error)
-        return _run_here(task, inputs, outputs, slices, advance, band)
+        return _run_here(task, inputs, outputs, slices, advance, budget)
 
 
 def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
@@ -218,11 +235,12 @@ def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
     executor: Executor,
     advance: Callable[[int], None],
 ) -> list[Any]:
-    """Send the arrays themselves: the executor's workers may be anywhere."""
-    futures = []
+    """Send the arrays themselves, unless they stand in files that the workers see, wherever these are."""
+    futures, send_files = [], isinstance(executor, OnSharedFiles)
     with without_interrupts():
         for rows in slices:
-            arrays = [a.read() if isinstance(a, FileArray) else a for a in take_rows(inputs, rows)]
+            sent = take_rows(inputs, rows)
+            arrays = [a if send_files or not isinstance(a, FileArray) else a.read() for a in sent]
             futures.append(executor.submit(_run_slice, task, type(inputs)(*arrays), _forms(take_rows(outputs, rows))))
     results = []
     for rows, (result, planes) in zip(slices, _collect(futures, advance), strict=True):
@@ -239,7 +257,7 @@ def _run_slice(task: Callable[[Any, Any], Any], inputs: Any, forms: Any) -> tupl
     if forms is not None:
         planes: Any = (None if form is None else np.zeros(*form) for form in forms)
         outputs = type(forms)(*planes)
-    return run_bands(task, inputs, outputs), outputs
+    return run_chunks(task, inputs, outputs), outputs
 
 
 def _forms(outputs: Any) -> Any:  # noqa: ANN401
@@ -257,7 +275,7 @@ def _collect(futures: list[Future[Any]], advance: Callable[[int], None]) -> list
         for future in as_completed(futures):
             future.result()
             advance(numbers[future])
-    except Exception:
+    except BaseException:  # Ctrl-C too
         for future in futures:
             future.cancel()
         raise

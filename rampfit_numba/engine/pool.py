@@ -91,7 +91,7 @@ if hasattr(os, "register_at_fork"):
 @contextmanager
 def without_interrupts() -> Iterator[None]:
     """Hold back Ctrl-C until the end: processes that start meanwhile never see it, this one ends them."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

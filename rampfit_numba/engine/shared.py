@@ -147,7 +147,7 @@ def available() -> bool:
     return hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
 
 
-def shared_source(array: np.ndarray) -> SharedArray | None:
+def as_shared_array(array: np.ndarray) -> SharedArray | None:
     """Return where `array` stands, if it is a view of shared memory of this process."""
     address = array.__array_interface__["data"][0]
     with _LOCK:

@@ -17,7 +17,7 @@ import numpy as np
 
 from rampfit_numba.engine import shared
 from rampfit_numba.engine.memory_pool import Arena, padded
-from rampfit_numba.engine.shared import SharedArray, shared_source
+from rampfit_numba.engine.shared import SharedArray, as_shared_array
 from rampfit_numba.file_arrays import FileArray, mapped
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def sharing(slices: list[tuple[Any, Any]]) -> Iterator[Callable[[Any, Any], Shar
         returning.extend(
             (array, copy) for array, (_, copy) in zip(outputs or (), sent_outputs, strict=True) if copy is not None
         )
-        places = [[place for place, _ in sent] for sent in (sent_inputs, sent_outputs)]
+        found_inputs, found_outputs = ([location for location, _ in sent] for sent in (sent_inputs, sent_outputs))
         output_type = None if outputs is None else type(outputs)
-        return SharedTask(shared.alive_blocks(), type(inputs), places[0], output_type, places[1])
+        return SharedTask(shared.alive_blocks(), type(inputs), found_inputs, output_type, found_outputs)
 
     try:
         yield share
@@ -126,7 +126,9 @@ def _freeze_once() -> None:
 
 
 def _must_be_copied(array: Any) -> bool:  # noqa: ANN401  (an array, an array in a file, or None)
-    return isinstance(array, np.ndarray) and array.size > 0 and not _is_constant(array) and shared_source(array) is None
+    return (
+        isinstance(array, np.ndarray) and array.size > 0 and not _is_constant(array) and as_shared_array(array) is None
+    )
 
 
 def _is_constant(array: np.ndarray) -> bool:
@@ -141,13 +143,13 @@ def _share(array: Any, arena: Arena | None) -> tuple[Any, np.ndarray | None]:  #
         return Empty(array.shape, array.dtype), None
     if _is_constant(array):
         return Constant(array[(0,) * array.ndim], array.shape), None
-    place = shared_source(array)
-    if place is not None:
-        return place, None
+    location = as_shared_array(array)
+    if location is not None:
+        return location, None
     assert arena is not None  # noqa: S101  (there is arena for whatever must be copied)
     copy = arena.empty(array.shape, array.dtype)
-    return shared_source(copy), copy
+    return as_shared_array(copy), copy
 
 
-def _attach(place: Any) -> Any:  # noqa: ANN401
-    return place.attach() if isinstance(place, SharedArray | Constant | Empty) else place
+def _attach(location: Any) -> Any:  # noqa: ANN401
+    return location.attach() if isinstance(location, SharedArray | Constant | Empty) else location

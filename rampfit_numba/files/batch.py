@@ -1,185 +1,118 @@
-"""From files to files: one of them, or many with the same references and options."""
+"""Many files on their way through a job, and what has become of them."""
 
 from __future__ import annotations
 
 import logging
-import os
-from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from rampfit_numba.files.fitting import fit_one
-from rampfit_numba.files.job import Job, make_destination
-from rampfit_numba.files.results import FileResult
+from rampfit_numba.files.attempts import Outcome, attempt
+from rampfit_numba.files.clients import client_of
+from rampfit_numba.files.cluster import fit_on_cluster, rows_on_cluster
+from rampfit_numba.files.lanes import fit_in_lanes
+from rampfit_numba.files.plan import make_plan
+from rampfit_numba.files.processes import fit_in_processes
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.progress import job as progress_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from rampfit_numba.files.results import FittedFile
+    from rampfit_numba.files.job import Job
+    from rampfit_numba.files.results import FileResult
 
 log = logging.getLogger(__package__)
 
 
-def fit_file(
-    path: str | os.PathLike[str],
-    readnoise: Any = None,  # noqa: ANN401  (path, number or array)
-    gain: Any = None,  # noqa: ANN401
-    *,
-    output_dir: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    save_jumps: bool = False,
-    int_name: str = "",
-    opt_name: str = "",
-    **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
-) -> FileResult:
-    """Fit the exposure in a file and write its products: rate, rateints and, with ``save_opt=True``, an optional one.
+class Batch:
+    """Files to fit.
 
-    That is fitopt, and for the likelihood fits likely_chisq.
-
-    Parameters
+    Attributes
     ----------
-    path : path-like
-        Jump-step (or ramp) file, see :func:`rampfit_numba.read_exposure`.
-    readnoise, gain : path-like, number or array_like of shape (nrows, ncols)
-        Read noise in DN, of the difference of two frames (CDS) unless ``readnoise_kind="single"`` says otherwise, and
-        gain in e-/DN; see :func:`rampfit_numba.read_reference`.
-    output_dir : path-like, optional
-        Folder of the products, made where it does not exist. None: the working directory, as the pipeline does.
-    overwrite : bool
-        Whether existing products are replaced. Without it they are refused before the fit begins.
-    save_jumps : bool
-        Also write the table of the jumps, ``_jumps.fits``: what :func:`rampfit_numba.find_jumps` returns.
-    int_name, opt_name : str
-        Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
-    **options
-        As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
-        rejection_threshold, pedestal, readnoise_kind, chisq, maximum_cores, executor, progress. And
-        ``dark_current_unit``, the unit of the average dark current (AVDRKCUR), ``"DN/s"`` or ``"electron/s"``; without
-        it, its BUNIT, or DN/s as the pipeline's ramp fit takes it.
-
-    Returns
-    -------
-    FileResult
-        Its ``products`` are the files written, which it is also a sequence of.
-
-    Raises
-    ------
-    RampFileError
-        A file cannot be read or written.
-    TypeError, ValueError
-        An option is unusable, or the algorithm cannot fit this exposure.
-
-    Warns
-    -----
-    RampFitWarning
-        No pixel could be fitted; the products are written all the same, with NaN rates and their flags.
-
-    Examples
-    --------
-    With the files that ``rampfit simulate demo_jump.fits`` writes:
-
-    >>> result = fit_file("demo_jump.fits", "demo_readnoise.fits", "demo_gain.fits", output_dir="rates")
-    >>> [path.name for path in result]
-    ['demo_rate.fits', 'demo_rateints.fits']
+    results : list of FileResult or None
+        What became of each file so far.
     """
-    destination = make_destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
-    job = Job.checked([Path(path)], readnoise, gain, destination, options)
-    return fit_one(Path(path), job)
 
+    def __init__(self, files: Sequence[Path], job: Job, on_error: str | Callable[[FileResult], None]) -> None:
+        self.results: list[FileResult | None] = [None] * len(files)
+        self._files = files
+        self._job = job
+        self._on_error = on_error
+        self._client = client_of(job.options.get("executor"))
 
-def fit_files(
-    paths: Iterable[str | os.PathLike[str]],
-    readnoise: Any = None,  # noqa: ANN401  (path, number or array)
-    gain: Any = None,  # noqa: ANN401
-    *,
-    output_dir: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    save_jumps: bool = False,
-    int_name: str = "",
-    opt_name: str = "",
-    on_error: Literal["raise", "continue"] | Callable[[FileResult], None] = "raise",
-    on_fit: Callable[[FittedFile], None] | None = None,
-    **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
-) -> list[FileResult]:
-    """Fit the exposures in several files, one after the other, with the same references and options.
+    def run(self) -> list[FileResult]:
+        """Fit the files; return what became of them, or raise the first one's error if that is to be raised."""
+        if len(self._files) == 1:
+            self._fit_here()
+        elif self._files:
+            self._fit_many_or_say_how_many()
+        if self._on_error == "raise":
+            for result in self.results:
+                if result is not None and result.error is not None:
+                    raise result.error
+        return [result for result in self.results if result is not None]
 
-    Parameters
-    ----------
-    paths : iterable of path-like
-        The exposures' files; `int_name` and `opt_name` can name the products of one file only. None of them is
-        overwritten by the product of another.
-    readnoise, gain : path-like, number or array_like of shape (nrows, ncols), optional
-        Read noise in DN and gain in e-/DN, the same for all files, as for :func:`fit_file`.
-    output_dir : path-like, optional
-        Folder of the products. None: the working directory.
-    overwrite : bool
-        Whether existing products are replaced.
-    save_jumps : bool
-        Also write the table of the jumps of each.
-    int_name, opt_name : str
-        Names of the products, as for :func:`fit_file`.
-    on_error : {"raise", "continue"} or callable
-        Whether a file that fails stops the run, or is noted in its result while the others are done. "continue" logs
-        the error; a function is called with the result instead.
-    on_fit : callable, optional
-        Called with each :class:`FittedFile` when its products are written; what it raises is the file's failure.
-    **options
-        As for :func:`fit_file`.
+    def _fit_here(self) -> None:
+        """Fit a single file, in this thread and with the bar of its rows."""
+        job = self._job if self._client is None else rows_on_cluster(self._files[0], self._job, self._client)
+        outcome = attempt(self._files[0], job)
+        assert outcome is not None  # noqa: S101  (there is nobody to stop it)
+        self._take(0, outcome)
 
-    Returns
-    -------
-    list of FileResult
-        One for each file, in their order.
-
-    Raises
-    ------
-    TypeError, ValueError
-        An argument is unusable, or two files would have the same products; nothing was fitted then.
-    RampFileError
-        There is no such reference file (nothing was fitted then); a file cannot be read or written, with
-        ``on_error="raise"``.
-
-    Examples
-    --------
-    >>> results = fit_files(["demo_jump.fits"], 14.0, "demo_gain.fits", on_error="continue", output_dir="again")
-    >>> [result.path for result in results if result.error]
-    []
-    """
-    if isinstance(paths, str | os.PathLike):
-        raise TypeError(f"paths: expected several paths; got one, {os.fspath(paths)!r} (fit_file is for one)")
-    if on_error not in ("raise", "continue") and not callable(on_error):
-        raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
-    files = [Path(path) for path in paths]
-    destination = make_destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
-    job = replace(Job.checked(files, readnoise, gain, destination, options), on_fit=on_fit)
-
-    results = []
-    with progress_job([_size(path) for path in files], shown=bool(options.get("progress"))) as bar:
-        if bar is not None:
-            job = replace(job, options=job.options | {"progress": bar})
-        for number, path in enumerate(files):
-            if len(files) > 1:
-                log.info("File %d of %d: %s", number + 1, len(files), path)
-            with nullcontext() if bar is None else bar.file(number):
-                results.append(_fit_or_report(path, job, on_error))
-    return results
-
-
-def _fit_or_report(path: Path, job: Job, on_error: str | Callable[[FileResult], None]) -> FileResult:
-    try:
-        return fit_one(path, job)
-    except Exception as error:
-        if on_error == "raise":
+    def _fit_many_or_say_how_many(self) -> None:
+        try:
+            self._fit_many()
+        except KeyboardInterrupt:
+            done = sum(result is not None and result.error is None for result in self.results)
+            log.error(  # noqa: TRY400  (where it was pressed says nothing)
+                "Interrupted: %d of %d files are done; go on with skip_existing=True (--skip-existing)",
+                done,
+                len(self._files),
+            )
             raise
-        result = FileResult(path, error=error)
-        if callable(on_error):
-            on_error(result)
+
+    def _fit_many(self) -> None:
+        files = list(enumerate(self._files))
+        sizes = [_size(path) for path in self._files]
+        how: dict[str, Any] = {"announce": self._announce, "stop_at_error": self._on_error == "raise"}
+        shown = bool(self._job.options.get("progress"))
+        if self._client is not None:
+            with progress_job(sizes, shown=shown) as bar:
+                fit_on_cluster(files, self._job, bar, self._take, client=self._client, **how)
+            return
+        plan = make_plan(sizes, self._job.options, fits_wanted=self._job.on_fit is not None)
+        if plan.files > 1:
+            log.info("The files are fitted %s", plan)
+        job = self._job if plan.files == 1 else self._job.with_one_core()
+        with progress_job(sizes, shown=shown) as bar:
+            if plan.kind == "threads":
+                fit_in_lanes(files, job, bar, self._take, at_once=plan.files, budget=plan.budget, **how)
+                return
+            # The first one here: what must be compiled is compiled once, where it is seen.
+            fit_in_lanes(files[:1], job, bar, self._take, at_once=1, budget=plan.budget, **how)
+            if self._on_error != "raise" or not (self.results[0] and self.results[0].error):
+                fit_in_processes(files[1:], job, bar, self._take, workers=plan.files, **how)
+
+    def _announce(self, number: int, path: Path) -> None:
+        log.info("File %d of %d: %s", number + 1, len(self._files), path)
+
+    def _take(self, number: int, outcome: Outcome) -> None:
+        """Keep what became of a file, hand on its fit, and report a failure."""
+        result = outcome.result
+        if self._job.on_fit is not None and outcome.fitted is not None:
+            try:
+                self._job.on_fit(outcome.fitted)
+            except Exception as error:  # noqa: BLE001  (it is the file's failure)
+                result = replace(result, products=(), error=error)
+        self.results[number] = result
+        if result.error is None or self._on_error == "raise":
+            return
+        if callable(self._on_error):
+            self._on_error(result)
         else:
-            log.error("%s", error if isinstance(error, RampFileError) else f"{path}: {error}")  # noqa: TRY400
-        return result
+            of_a_file = isinstance(result.error, RampFileError)  # its message begins with the file
+            log.error("%s", result.error if of_a_file else f"{result.path}: {result.error}")
 
 
 def _size(path: Path) -> int:

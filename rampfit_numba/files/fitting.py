@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +14,21 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.files.job import RUN_OPTIONS, Job
+from rampfit_numba.files.records import is_up_to_date, make_record
 from rampfit_numba.files.results import FileResult, FittedFile
+from rampfit_numba.files.warned import warnings_of_this_file
 from rampfit_numba.io.formats import Destination
 from rampfit_numba.options import FitOptions
+from rampfit_numba.progress import FilePart
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.units import DN
 
 if TYPE_CHECKING:
     import os
+    from contextlib import AbstractContextManager
 
     from rampfit_numba.exposure import Exposure
+    from rampfit_numba.io.formats import Format
     from rampfit_numba.io.references import ReferenceImage
     from rampfit_numba.result import RampFit
 
@@ -36,12 +42,13 @@ def read_and_fit(
     **options: Any,  # noqa: ANN401
 ) -> FittedFile:
     """Fit the exposure in a file, and write nothing; parameters, and what is raised, are those of :func:`fit_file`."""
-    job = Job.checked([Path(path)], readnoise, gain, Destination(Path.cwd()), options)
-    kind = job.formats[Path(path)]
+    path = Path(path)
+    job = Job.checked([path], readnoise, gain, Destination(Path.cwd()), options)
+    kind = job.formats[path]
     begin = time.perf_counter()
-    exposure = kind.read(Path(path), **job.format_options(kind))
-    fit, references = _fit_exposure(Path(path), exposure, job)
-    return _fitted(Path(path), fit, references, begin)
+    exposure = kind.read(path, **job.format_options(kind))
+    references = _references(exposure, kind, job)
+    return _fitted(path, _fit_exposure(path, exposure, references, job), references, begin)
 
 
 def fit_one(path: Path, job: Job) -> FileResult:
@@ -49,48 +56,121 @@ def fit_one(path: Path, job: Job) -> FileResult:
 
     With :meth:`Job.for_file`, which can be pickled, this runs in any process that sees the files.
     """
+    with warnings_of_this_file() as warned:
+        result, fitted = read_fit_write(path, job)
+    if job.on_fit is not None and fitted is not None:
+        job.on_fit(fitted)
+    return replace(result, warnings=tuple(warned))
+
+
+def read_fit_write(
+    path: Path, job: Job, turn: AbstractContextManager[object] | None = None
+) -> tuple[FileResult, FittedFile | None]:
+    """Do the same, but for calling ``job.on_fit``: return what that is to be given, too.
+
+    Parameters
+    ----------
+    path : Path
+    job : Job
+    turn : context manager, optional
+        Entered for the fit alone, where files are read and written while others are fitted.
+    """
+    begin = time.perf_counter()
     kind = job.formats[path]
     asked = FitOptions(**job.fit_options(kind))
+    record = make_record(path, job, kind, asked)
+    if skipped := _skipped(path, job, asked, record):
+        return skipped, None
     job.check_products(path, kind, asked)
 
-    own = job.format_options(kind)
-    begin = time.perf_counter()
-    exposure = kind.read(path, **own)
+    with job.alone(kind):
+        exposure = kind.read(path, **job.format_options(kind))
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     if options != asked:
+        if skipped := _skipped(path, job, options, record):
+            return skipped, None
         job.check_products(path, kind, options)
-    fit, references = _fit_exposure(path, exposure, job)
-    products = list(kind.write(fit, path, job.destination, references, **own))
+    with job.alone(kind):
+        references = _references(exposure, kind, job)
+    if turn is not None:
+        read_ahead(path)
+    waiting = time.perf_counter()
+    with turn or nullcontext():
+        begin += time.perf_counter() - waiting
+        fit = _fit_exposure(path, exposure, references, job)
+    fitted = _fitted(path, fit, references, begin)
+    stop_here_if_asked(job)
+    with job.alone(kind):
+        destination = replace(job.destination, record=record)
+        written = kind.write(fit, path, destination, references, **job.format_options(kind))
+    products = tuple(written)
     for product in products:
         log.info("Saved %s", product)
-    if job.on_fit is not None:
-        job.on_fit(replace(_fitted(path, fit, references, begin), products=tuple(products)))
-    _, ngroups, nrows, ncols = exposure.shape
-    return FileResult(
+    result = FileResult(
         path,
-        tuple(products),
+        products,
         seconds=time.perf_counter() - begin,
-        pixels=nrows * ncols,
-        groups=ngroups,
+        pixels=exposure.nrows * exposure.ncols,
+        groups=exposure.ngroups,
         hits=int(np.count_nonzero(fit.rate.dq & dq.JUMP_DET)),
     )
+    return result, None if job.on_fit is None else replace(fitted, products=products)
 
 
-def _fit_exposure(path: Path, exposure: Exposure, job: Job) -> tuple[RampFit, dict[str, ReferenceImage]]:
+def read_ahead(path: Path) -> None:
+    """Have the system read a file into its cache, where it can: what is not needed in the end costs nobody memory."""
+    import os
+
+    if not hasattr(os, "posix_fadvise"):
+        return
+    try:
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+    except OSError:  # the fit will read it, or say why not
+        return
+
+
+def _skipped(path: Path, job: Job, options: FitOptions, record: str) -> FileResult | None:
+    """Return the result of a file whose products are there and up to date, if that is to be looked at; else None."""
+    if not job.skip_existing:
+        return None
     kind = job.formats[path]
-    given = job.fit_options(kind)
+    planned = kind.paths(path, job.destination, options)
+    with job.alone(kind):
+        if not is_up_to_date(kind, planned, record):
+            return None
+    # What else is made of each fit, like a report, says itself what that is.
+    others = getattr(job.on_fit, "products", None)
+    if others is not None and not all(other.is_file() for other in others(path)):
+        return None
+    log.info("%s: its products are up to date", path)
+    return FileResult(path, tuple(planned.values()), skipped=True)
+
+
+def stop_here_if_asked(job: Job) -> None:
+    """Raise Stopped if the job of many files was stopped meanwhile."""
+    part = job.options.get("progress")
+    if isinstance(part, FilePart):
+        part.check()
+
+
+def _references(exposure: Exposure, kind: Format, job: Job) -> dict[str, ReferenceImage]:
+    return {name: job.reference(name, exposure, kind) for name in job.references}
+
+
+def _fit_exposure(path: Path, exposure: Exposure, references: dict[str, ReferenceImage], job: Job) -> RampFit:
+    given = job.fit_options(job.formats[path])
     options = FitOptions(**given).for_groups(exposure.ngroups)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
     _remark_on_units(path, exposure, options)
-    references = {name: job.reference(name, exposure, kind) for name in job.references}
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
     log.info("Using algorithm = %s, weighting = %s", options.algorithm, options.weighting)
     run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS}
-    return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run), references
+    return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run)
 
 
 def _fitted(path: Path, fit: RampFit, references: dict[str, ReferenceImage], begin: float) -> FittedFile:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
+import unicodedata
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba._version import __version__
 from rampfit_numba.checks import check_unit
 from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
@@ -22,6 +26,7 @@ from rampfit_numba.units import rate_unit
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.files.results import FittedFile
@@ -32,19 +37,36 @@ log = logging.getLogger(__package__)
 #: What may be given to the functions for files as options: those of a fit, and how it is run.
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
 RUN_OPTIONS = ("maximum_cores", "executor", "progress")
+#: Held while a file is read or written that no other may be meanwhile.
+_reading = threading.Lock()
 #: Those of single kinds of files.
 _FORMAT_OPTIONS = tuple(name for kind in FORMATS for name in kind.own_options)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked for, checked as far as that is possible before a file is read."""
+    """What is asked for, checked as far as that is possible before a file is read.
+
+    Attributes
+    ----------
+    references : dict
+        Read noise and gain, as :func:`rampfit_numba.io.references.resolve_reference` returns them; None: the kind's.
+    destination : Destination
+    options : dict
+        Those of the fit, of kinds of files, and of how it is run.
+    formats : dict
+        The kind of each file.
+    on_fit : callable, optional
+    skip_existing : bool
+        Files whose products are up to date are not fitted.
+    """
 
     references: dict[str, Any]
     destination: Destination
     options: dict[str, Any]
     formats: dict[Path, Format]
     on_fit: Callable[[FittedFile], None] | None = None
+    skip_existing: bool = False
 
     @classmethod
     def checked(
@@ -91,10 +113,18 @@ class Job:
             log.warning("opt_name has no effect without save_opt")
         return job
 
+    def with_one_core(self) -> Job:
+        """Return what is asked for where files are fitted at once, and not rows."""
+        return replace(self, options=self.options | {"maximum_cores": "none", "executor": None})
+
     def for_file(self, path: Path) -> Job:
         """Return what is asked for of one file, to be done by one worker anywhere: it can be pickled."""
         options = {name: value for name, value in self.options.items() if name not in RUN_OPTIONS}
         return replace(self, options=options, formats={path: self.formats[path]}, on_fit=None)
+
+    def alone(self, kind: Format) -> AbstractContextManager[object]:
+        """Return what is to be held while a file of a kind is read or written."""
+        return _reading if kind.alone else nullcontext()
 
     def fit_options(self, kind: Format) -> dict[str, Any]:
         """Return the options of the fit of a file: what is not said is as usual for its kind."""
@@ -119,18 +149,33 @@ class Job:
         planned = kind.paths(path, self.destination, options)
         check_outputs(planned.values(), overwrite=self.destination.overwrite, inputs=self.destination.inputs)
 
+    def check_table(self, path: Path) -> None:
+        """Refuse a table of the files that could not be written, or would stand in the place of another file."""
+        check_outputs([path], overwrite=self.destination.overwrite, inputs=self.destination.inputs)
+        products = {product.absolute() for file in self.formats for product in self._planned(file).values()}
+        if path.absolute() in products:
+            raise ValueError(f"summary: expected the name of no product; got {path}")
+
+    def _planned(self, path: Path) -> dict[str, Path]:
+        kind = self.formats[path]
+        return kind.paths(path, self.destination, FitOptions(**self.fit_options(kind)))
+
     def refuse_same_products(self, files: Sequence[Path]) -> None:
-        """Refuse files that would be written to the same product."""
-        sources: dict[Path, Path] = {}
+        """Refuse files that would be written to the same product, or to the same one where case makes no difference."""
+        sources: dict[tuple[Path, str], tuple[Path, str]] = {}
         for path in files:
-            kind = self.formats[path]
-            for product in kind.paths(path, self.destination, FitOptions(**self.fit_options(kind))).values():
-                if product in sources:
-                    raise ValueError(
-                        f"paths: {sources[product]} and {path} would both be written to {product.name}; fit them one "
-                        "by one"
-                    )
-                sources[product] = path
+            for product in self._planned(path).values():
+                place = product.parent, unicodedata.normalize("NFC", product.name).casefold()
+                if place not in sources:
+                    sources[place] = path, product.name
+                    continue
+                other, name = sources[place]
+                if name == product.name:
+                    raise ValueError(f"paths: {other} and {path} would both be written to {name}; fit them one by one")
+                raise ValueError(
+                    f"paths: {other} and {path} would be written to {name} and {product.name}, which are one file on "
+                    "many systems; rename one, or fit them into different folders"
+                )
 
     def reference(self, name: str, exposure: Exposure, kind: Format) -> ReferenceImage:
         """Return the read noise or the gain for an exposure: the one that was given, or the one that its kind has."""
@@ -148,8 +193,11 @@ def _check_options(options: dict[str, Any]) -> None:
     check_unit("dark_current_unit", options.get("dark_current_unit"), rate_unit)
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
     executor = options.get("executor")
-    if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
-        raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
+    known_executor = isinstance(executor, Executor) or client_of(executor) is not None
+    if not known_executor and executor not in (None, "processes", "threads"):
+        raise ValueError(
+            f"executor: expected None, 'processes', 'threads', an Executor or a Dask client; got {executor!r}"
+        )
 
 
 def make_destination(

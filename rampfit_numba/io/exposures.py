@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.exposure import CarriedTable, Exposure, ExposureHeader
+from rampfit_numba.exposure import Exposure
+from rampfit_numba.exposure_header import CarriedTable, ExposureHeader
 from rampfit_numba.io import hdus
 from rampfit_numba.io.asdf_trees import check_tree
 from rampfit_numba.messages import RampFileError, how_to_install

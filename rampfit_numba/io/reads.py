@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.io import fits
 
-from rampfit_numba.exposure import Exposure, ExposureHeader
+from rampfit_numba.exposure import Exposure
+from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.io import hdus
 from rampfit_numba.messages import RampFileError
 

@@ -104,6 +104,28 @@ def read_surroundings(path: Path) -> tuple[dict[str, Any], str]:
         return tree | {"meta": meta}, getattr(roman, "_tag", "") or ""
 
 
+def read_history(path: Path) -> list[str]:
+    """Return the lines of a file's history, all of whose arrays are read.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be read, or is not whole.
+    """
+    with plain_asdf() as asdf:
+        try:
+            _refuse_references(path, asdf.util.load_yaml(path, tagged=True))
+            found = asdf.open(
+                path, memmap=False, lazy_load=False, ignore_unrecognized_tag=True, ignore_missing_extensions=True
+            )
+            with found as file:
+                return [str(entry["description"]) for entry in file.get_history_entries()]
+        except RampFileError:
+            raise
+        except Exception as error:  # asdf, yaml and the system each have their own classes
+            raise _unreadable(path, error) from error
+
+
 def read_reference_image(path: Path, name: str) -> np.ndarray:
     """Return the image of a reference file; `name` is "readnoise" or "gain".
 

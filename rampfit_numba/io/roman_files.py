@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from rampfit_numba.io.roman import MAGIC, read_roman
+from rampfit_numba.io.roman import MAGIC, read_history, read_roman
 from rampfit_numba.io.roman_images import image_path, write_image
 
 if TYPE_CHECKING:
@@ -42,6 +42,18 @@ def write(fit: RampFit, path: Path, destination: Destination, references: dict[s
         log.warning("%s: save_opt, int_name and opt_name have no effect, Roman has one product", path)
     names = {name: reference.source for name, reference in references.items()}
     target = image_path(path, destination.folder)
-    return [
-        write_image(fit, target, path, overwrite=destination.overwrite, inputs=destination.inputs, references=names)
-    ]
+    image = write_image(
+        fit,
+        target,
+        path,
+        overwrite=destination.overwrite,
+        inputs=destination.inputs,
+        references=names,
+        history=destination.history,
+    )
+    return [image]
+
+
+def history(product: Path) -> list[str]:
+    """Return the lines of the history of an image, which must be whole."""
+    return read_history(product)

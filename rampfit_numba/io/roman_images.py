@@ -20,7 +20,7 @@ from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import BinaryIO
 
     from rampfit_numba.exposure import Exposure
@@ -107,15 +107,19 @@ def write_image(
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
     references: dict[str, str] | None = None,
+    history: Sequence[str] = (),
 ) -> Path:
-    """Write the image of a fit; `references` are the names of read noise and gain. As :func:`write_roman` else."""
+    """Write the image of a fit; `references` are the names of read noise and gain. As :func:`write_roman` else.
+
+    `history` are lines to follow what the file's history says about the fit.
+    """
     check_outputs([path], overwrite=overwrite, inputs=inputs)
     tree, tag = read_surroundings(ramp)
     exposure = None if fit.inputs is None else fit.inputs.exposure
     if exposure is None or exposure.read_times is None:
         exposure = read_roman(ramp)
     tree |= {"meta": _meta(tree["meta"], path.name, references or {})} | image_planes(fit, exposure)
-    document = _Document(tree, tag, fit)
+    document = _Document(tree, tag, history_lines(fit, history))
     write_all([(path, document)], overwrite=overwrite)
     return path
 
@@ -126,7 +130,7 @@ class _Document:
 
     tree: dict[str, Any]
     tag: str
-    fit: RampFit
+    history: Sequence[str]
 
     def write_to(self, file: BinaryIO) -> None:
         """Write the file whole, compressed as Roman's are."""
@@ -136,7 +140,7 @@ class _Document:
                 node = asdf.tagged.TaggedDict(self.tree, self.tag.replace("/ramp-", "/wfi_image-"))
             document = asdf.AsdfFile({"roman": node})
             software = {"name": "rampfit_numba", "version": __version__}
-            for number, line in enumerate(history_lines(self.fit)):
+            for number, line in enumerate(self.history):
                 document.add_history_entry(line, *([software] if number == 0 else []))
             document.write_to(file, all_array_compression="lz4")
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.exposure import Exposure, ExposureHeader
+from rampfit_numba.exposure import Exposure
+from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.io.hdus import one_line
 from rampfit_numba.messages import RampFileError
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.io.histories import read_history
 from rampfit_numba.io.references import ReferenceImage
 from rampfit_numba.io.wfc3 import READNOISE_CDS, mean_gain, read_ima
 from rampfit_numba.io.wfc3_flt import write_flt
@@ -71,6 +72,12 @@ def write(
         gain=references["gain"].data,
         flat=flat,
         overwrite=destination.overwrite,
+        history=destination.history,
         inputs=destination.inputs,
     )
     return [written]
+
+
+def history(product: Path) -> list[str]:
+    """Return the lines of the history of a calibrated image, which must be whole."""
+    return read_history(product)

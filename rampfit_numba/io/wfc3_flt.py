@@ -16,7 +16,7 @@ from rampfit_numba.io.whole_files import write_all
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from astropy.io import fits
 
@@ -35,6 +35,7 @@ def write_flt(
     gain: Any,  # noqa: ANN401  (number or array)
     flat: Any = None,  # noqa: ANN401  (path or array)
     overwrite: bool = False,
+    history: Sequence[str] = (),
     inputs: Iterable[str | os.PathLike[str]] = (),
 ) -> Path:
     """Write the fit of an exposure of :func:`~rampfit_numba.io.wfc3.read_ima` as a calibrated image.
@@ -57,6 +58,8 @@ def write_flt(
         The flat that :func:`~rampfit_numba.io.wfc3.read_ima` was given: rates are divided by it again.
     overwrite : bool
         Whether an existing file is replaced.
+    history : sequence of str
+        Lines for HISTORY, after the software's own.
     inputs : iterable of path-like
         Files that must not be overwritten in any case.
 
@@ -103,7 +106,7 @@ def write_flt(
         "SAMP": np.where(lost, 0, samples).astype(np.int16),
         "TIME": np.where(lost, 0, seconds).astype(np.float32),
     }
-    write_all([(path, _hdulist(fit, path.name, primary, science, planes))], overwrite=overwrite)
+    write_all([(path, _hdulist(fit, path.name, (primary, science), planes, history))], overwrite=overwrite)
     return path
 
 
@@ -134,10 +137,15 @@ def _quality(fit: RampFit, bits: np.ndarray) -> np.ndarray:
 
 
 def _hdulist(
-    fit: RampFit, filename: str, primary: fits.Header, science: fits.Header, planes: dict[str, np.ndarray]
+    fit: RampFit,
+    filename: str,
+    headers: tuple[fits.Header, fits.Header],
+    planes: dict[str, np.ndarray],
+    history: Sequence[str],
 ) -> fits.HDUList:
     from astropy.io import fits
 
+    primary, science = headers
     header = carried_cards(primary)
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
     header["DATE"] = (now, "date this file was written")
@@ -145,7 +153,7 @@ def _hdulist(
     header["NEXTEND"] = (len(planes), "Number of standard extensions")
     header["CRCORR"] = ("COMPLETE", "combine observations, reject cosmic rays")
     header["UNITCORR"] = ("COMPLETE", "convert to count rates")
-    for line in history_lines(fit):
+    for line in history_lines(fit, history):
         header.add_history(line)
     cards = _trimmed(carried_cards(science))
     hdus = [fits.PrimaryHDU(header=header)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.exposure import ExposureHeader
+from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.file_arrays import as_file_array, take_plane
 from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.nddata import celestial_wcs

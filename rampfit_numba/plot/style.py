@@ -17,6 +17,8 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#CC79A7",
 )
 GREY: Final = "#7F7F7F"
+#: Size of the letters beside a panel.
+FONT: Final = 7.5
 
 #: How samples are drawn, by kind: label, and keywords of ``Axes.plot``. Shapes differ, so that grey prints tell them
 #: apart; the kinds follow each other in the order in which one hides another.

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from astropy.io import fits
 
-    from rampfit_numba.exposure import Exposure, ExposureHeader
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.exposure_header import ExposureHeader
     from rampfit_numba.simulate.ramps import Simulation
 
 #: What the file of a simulated exposure can be like.

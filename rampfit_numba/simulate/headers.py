@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rampfit_numba.exposure import ExposureHeader
+from rampfit_numba.exposure_header import ExposureHeader
 
 if TYPE_CHECKING:
     from astropy.io import fits

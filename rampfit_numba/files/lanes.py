@@ -1,0 +1,159 @@
+"""Several files at once in this process: one is fitted while the next one is read and the last one is written.
+
+A lane is a thread that takes one file after the other through all of it. There are two lanes more than files may be
+fitted at once; who wants to fit waits for its turn, in the order of the files.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import warnings
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rampfit_numba.files.attempts import attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from rampfit_numba.files.attempts import Outcome
+    from rampfit_numba.files.job import Job
+    from rampfit_numba.progress import Job as Bar
+
+#: One file that is read ahead, and one that is written behind.
+_AHEAD_AND_BEHIND = 2
+
+
+def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
+    files: Sequence[tuple[int, Path]],
+    job: Job,
+    bar: Bar,
+    take: Callable[[int, Outcome], None],
+    *,
+    at_once: int,
+    budget: int,
+    announce: Callable[[int, Path], None],
+    stop_at_error: bool = False,
+) -> None:
+    """Fit files, some at once, and hand each outcome on as it comes, in the thread of the caller.
+
+    Parameters
+    ----------
+    files : sequence of (int, Path)
+        Their numbers in the bar, and the files.
+    job : Job
+    bar : rampfit_numba.progress.Job
+        Stopped when something else than a file's failure happens, Ctrl-C for instance: what is being written is still
+        written, and taken.
+    take : callable
+        Called with the number and the outcome of each file that is done.
+    at_once : int
+        How many files are fitted at once.
+    budget : int
+        Bytes that the files in the lanes may have together; one is always worked on.
+    announce : callable
+        Called with number and file before it is fitted, in its lane.
+    stop_at_error : bool
+        Whether no file is fitted any more behind one that failed.
+    """
+    turns = _Turns(at_once)
+
+    def work(turn: int, number: int, path: Path) -> Outcome | None:
+        with turns.passed_in_the_end(turn), bar.file(number) as part:
+            own = replace(job, options=job.options | {"progress": part})
+            outcome = attempt(path, own, turns.turn(turn, lambda: announce(number, path)))
+            if stop_at_error and outcome is not None and outcome.result.error is not None:
+                bar.stop(after=number)
+            return outcome
+
+    lanes = min(at_once + _AHEAD_AND_BEHIND, len(files))
+    # What libraries do to the filters of warnings in one lane, another one could undo in the wrong order.
+    with warnings.catch_warnings(), ThreadPoolExecutor(lanes, "rampfit-lane", _leave_signals_to_others) as threads:
+        waiting = deque((turn, number, path, _size(path)) for turn, (number, path) in enumerate(files))
+        running: dict[Future[Outcome | None], tuple[int, int]] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < lanes:
+                    turn, number, path, size = waiting[0]
+                    if running and sum(size for _, size in running.values()) + size > budget:
+                        break
+                    waiting.popleft()
+                    running[threads.submit(work, turn, number, path)] = number, size
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in sorted(done, key=running.__getitem__):
+                    _hand_on(future, running.pop(future)[0], take)
+        except BaseException:
+            bar.stop()
+            for future in running:
+                future.cancel()
+            wait(running)
+            for future, (number, _) in running.items():
+                if not future.cancelled() and future.exception() is None:
+                    _hand_on(future, number, take)
+            raise
+
+
+def _hand_on(future: Future[Outcome | None], number: int, take: Callable[[int, Outcome], None]) -> None:
+    outcome = future.result()
+    if outcome is not None:
+        take(number, outcome)
+
+
+class _Turns:
+    """So many at a time, in the order of their numbers."""
+
+    def __init__(self, at_once: int) -> None:
+        self._changed = threading.Condition()
+        self._free = at_once
+        self._next = 0
+        self._passed: set[int] = set()
+
+    @contextmanager
+    def turn(self, number: int, begin: Callable[[], None]) -> Iterator[None]:
+        """Wait for the turn of a number, and keep one of the places while the block runs."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._next == number and self._free > 0)
+            self._free -= 1
+        try:
+            begin()
+            self._pass(number)
+            yield
+        finally:
+            with self._changed:
+                self._free += 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def passed_in_the_end(self, number: int) -> Iterator[None]:
+        """Let the next one have its turn when the block ends, though this one may not have wanted any."""
+        try:
+            yield
+        finally:
+            self._pass(number)
+
+    def _pass(self, number: int) -> None:
+        with self._changed:
+            self._passed.add(number)
+            while self._next in self._passed:
+                self._passed.remove(self._next)
+                self._next += 1
+            self._passed = {other for other in self._passed if other > self._next}
+            self._changed.notify_all()
+
+
+def _leave_signals_to_others() -> None:
+    """Let signals reach the main thread, which holds them back where it must; and no process that starts here."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # told when its turn comes
+        return 0

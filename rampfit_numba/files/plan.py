@@ -1,0 +1,73 @@
+"""How many files are fitted: their rows shared out, one file after the other, or several files at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.executors import usable_kind
+from rampfit_numba.engine.memory import memory_budget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Measured with 2x20x1024x1032 (212 MB) on one core: reading, fitting and writing; what of it holds Python's lock, for
+# which threads wait; and what it takes until a worker process has started and loaded the machine code.
+_SECONDS_PER_BYTE = 0.9e-9
+_LOCKED_SECONDS = 0.02
+_START_SECONDS = 1.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How files are fitted.
+
+    Attributes
+    ----------
+    files : int
+        How many are fitted at once; 1: the rows of each are shared out.
+    kind : str
+        Where several are: "threads" or "processes".
+    budget : int
+        Bytes of files that may be worked on at once.
+    """
+
+    files: int
+    kind: str
+    budget: int
+
+    def __str__(self) -> str:
+        if self.files == 1:
+            return "one file after the other, its rows shared out"
+        return f"{self.files} files at a time, in {self.kind}"
+
+
+def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: bool = False) -> Plan:
+    """Return how files of these sizes, in bytes, are fitted fastest by the workers that `options` allow.
+
+    Files at once need no handing over of arrays, and read and write at once as well; but there must be enough of them
+    that no worker is left without, and they must fit into the budget together. An executor of the caller's gets rows.
+    Threads start at once, but hold each other up where files are small; processes are worth it for many files.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+    options : dict
+        `maximum_cores`, `executor` and `max_memory` of :func:`rampfit_numba.fit_files`.
+    fits_wanted : bool
+        Whether the fits themselves are needed in this process.
+    """
+    executor = options.get("executor")
+    budget = memory_budget(options.get("max_memory"))
+    workers = count_workers(options.get("maximum_cores", "none"), max(len(sizes), 1))
+    largest = sum(sorted(sizes)[-workers:])
+    if workers == 1 or isinstance(executor, Executor) or len(sizes) < 2 * workers or largest > budget:
+        return Plan(1, "threads", budget)
+    seconds = _LOCKED_SECONDS * len(sizes) + _SECONDS_PER_BYTE * sum(sizes)
+    in_threads = max(seconds / workers, _LOCKED_SECONDS * len(sizes))
+    in_processes = seconds / workers + _START_SECONDS
+    wanted = executor or ("threads" if in_threads <= in_processes else "processes")
+    kind = "threads" if fits_wanted or usable_kind(wanted, workers) != "processes" else "processes"
+    return Plan(workers, kind, budget)

@@ -1,0 +1,215 @@
+"""Whole files in worker processes: only paths and options travel, and what became of each file comes back."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import tempfile
+import traceback
+import warnings
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from rampfit_numba.engine.pool import pool, without_interrupts
+from rampfit_numba.files.attempts import Outcome, attempt
+from rampfit_numba.files.results import FileResult
+from rampfit_numba.messages import RampFitWarning
+from rampfit_numba.progress import Job as Bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rampfit_numba.files.job import Job
+
+_PACKAGE = "rampfit_numba"
+
+
+class _Report(NamedTuple):
+    """What a worker tells of a file: None where the job was stopped; what it logged; what it warned of."""
+
+    result: FileResult | None
+    records: list[logging.LogRecord]
+    warned: list[str]
+
+
+#: Of a file whose worker was killed.
+_KILLED = _Report(None, [], [])
+
+
+def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one state)
+    files: Sequence[tuple[int, Path]],
+    job: Job,
+    bar: Bar,
+    take: Callable[[int, Outcome], None],
+    *,
+    workers: int,
+    announce: Callable[[int, Path], None],
+    stop_at_error: bool = False,
+) -> None:
+    """Fit files, each in a worker process, and hand each outcome on as it comes, in the thread of the caller.
+
+    A file whose worker is killed is tried once more, alone: where that worker is killed too, the file has failed, and
+    the others go on. Parameters are those of :func:`rampfit_numba.files.lanes.fit_in_lanes`; a job that was stopped
+    leaves what is being written until it is whole.
+    """
+    with tempfile.TemporaryDirectory(prefix="rampfit-") as folder:
+        going_on = Path(folder) / "going_on"  # as long as this exists, the workers go on
+        going_on.touch()
+        shift = _Shift(job, going_on, workers)
+        waiting, suspects = deque(files), deque[tuple[int, Path]]()
+
+        def hand_on(number: int, outcome: Outcome | None) -> None:
+            bar.move(number, 1.0)
+            if outcome is not None:
+                take(number, outcome)
+
+        try:
+            while waiting or suspects or shift.running:
+                while waiting and not suspects and len(shift.running) < workers:
+                    shift.begin(*waiting.popleft())
+                if suspects and not shift.running:
+                    shift.begin(*suspects.popleft(), again=True)
+                for number, path, outcome in shift.wait():
+                    if outcome is _KILLED:
+                        suspects.append((number, path))
+                        continue
+                    announce(number, path)
+                    hand_on(number, _played_back(outcome))
+                    if stop_at_error and outcome.result is not None and outcome.result.error is not None:
+                        waiting.clear()
+                        suspects.clear()
+        except BaseException:
+            going_on.unlink(missing_ok=True)
+            for number, _, outcome in shift.end():
+                hand_on(number, _played_back(outcome))
+            raise
+        finally:
+            shift.give_back()
+
+
+class _Shift:
+    """The pool while it works for a job, and the files that are being fitted."""
+
+    def __init__(self, job: Job, going_on: Path, workers: int) -> None:
+        self.running: dict[Future[_Report], tuple[int, Path, bool]] = {}
+        self._job = job
+        self._going_on = going_on
+        self._workers = workers
+        self._level = logging.getLogger(_PACKAGE).getEffectiveLevel()
+        self._executor, _ = pool.take(workers)
+
+    def begin(self, number: int, path: Path, *, again: bool = False) -> None:
+        """Give a file to a worker; `again`: one of those that were at work when a worker was killed."""
+        with without_interrupts():  # workers start with the first task
+            try:
+                future = self._submit(path, again=again)
+            except BrokenExecutor:
+                # Since the pool was used last a worker was killed.
+                pool.drop(self._executor)
+                self._executor, _ = pool.take(self._workers)
+                future = self._submit(path, again=again)
+        self.running[future] = number, path, again
+
+    def wait(self) -> Iterator[tuple[int, Path, _Report]]:
+        """Wait for one file or more; yield number, file and report (`_KILLED`: to be tried again)."""
+        done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+        for future in sorted(done, key=lambda future: self.running[future][0]):
+            number, path, again = self.running.pop(future)
+            yield number, path, _report(future, path, again=again)
+
+    def end(self) -> Iterator[tuple[int, Path, _Report]]:
+        """Begin with no further file, and yield those that are done when what runs has ended."""
+        for future in self.running:
+            future.cancel()
+        wait(self.running)
+        for future, (number, path, again) in self.running.items():
+            if not future.cancelled() and (report := _report(future, path, again=again)) is not _KILLED:
+                yield number, path, report
+
+    def give_back(self) -> None:
+        """Leave the pool to others."""
+        pool.give_back(self._executor)
+
+    def _submit(self, path: Path, *, again: bool) -> Future[_Report]:
+        job = self._job.for_file(path)
+        if again:  # its products may have been whole before its worker ended
+            job = replace(job, skip_existing=True)
+        future: Future[_Report] = self._executor.submit(_work, path, job, self._going_on, self._level)
+        return future
+
+
+def _report(future: Future[_Report], path: Path, *, again: bool) -> _Report:
+    error = future.exception()
+    if error is None:
+        report = future.result()
+        if again and report.result is not None:
+            report = report._replace(result=replace(report.result, skipped=False))
+        return report
+    if isinstance(error, BrokenExecutor):
+        if not again:
+            return _KILLED
+        error = RuntimeError(
+            f"{path}: the worker process that fitted it was killed, twice, perhaps because memory ran out: use fewer "
+            "workers (maximum_cores)"
+        )
+    if not isinstance(error, Exception):
+        raise error
+    return _Report(FileResult(path, error=error), [], [])
+
+
+def _played_back(report: _Report) -> Outcome | None:
+    """Say here what was said in a worker."""
+    for record in report.records:
+        logging.getLogger(record.name).handle(record)
+    for message in report.warned:
+        warnings.warn(message, RampFitWarning, stacklevel=2)
+    return None if report.result is None else Outcome(report.result)
+
+
+def _work(path: Path, job: Job, going_on: Path, level: int) -> _Report:
+    """Fit a file, in a worker process."""
+    package, records = logging.getLogger(_PACKAGE), _Records()
+    before = package.level
+    package.setLevel(min(level, logging.WARNING))
+    package.addHandler(records)
+    bar = Bar([1], shown=False, is_stopped=lambda: not going_on.exists())
+    try:
+        with warnings.catch_warnings(record=True) as caught, bar.file(0) as part:
+            warnings.simplefilter("always", RampFitWarning)
+            outcome = attempt(path, replace(job, options=job.options | {"progress": part}))
+    finally:
+        package.removeHandler(records)
+        package.setLevel(before)
+    warned = [str(warning.message) for warning in caught if issubclass(warning.category, RampFitWarning)]
+    result = None if outcome is None else portable(outcome.result)
+    return _Report(result, [record for record in records.found if record.levelno >= level], warned)
+
+
+class _Records(logging.Handler):
+    """Keeps log records as they can travel: with their text made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        record.msg, record.args = record.getMessage(), None
+        record.exc_info = None
+        self.found.append(record)
+
+
+def portable(result: FileResult) -> FileResult:
+    """Return a result whose error can travel: with its traceback as a note, and as another error where it cannot."""
+    error = result.error
+    if error is None:
+        return result
+    error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  (our own)
+    except Exception:  # noqa: BLE001  (whatever such an error does when it is made again)
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    return replace(result, error=error)

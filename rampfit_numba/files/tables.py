@@ -1,0 +1,56 @@
+"""What became of many files, as a table (CSV)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from rampfit_numba.io.whole_files import write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rampfit_numba.files.results import FileResult
+
+COLUMNS = ("file", "status", "seconds", "pixels", "groups", "hits", "warnings", "products", "error")
+_BETWEEN = "; "
+
+
+def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult | None]) -> None:
+    r"""Write a row for each file, whole or not at all; files without a result are "not done".
+
+    Columns are those of :class:`rampfit_numba.FileResult`. Warnings are parted by semicolons, and so are products. What
+    cannot be printed, as line breaks in a file's name, is written as Python writes it: ``\\\\n``.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be written.
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for file, result in zip(files, results, strict=True):
+        rows.writerow([_printable(str(file)), *_cells(result)])
+    write_all([(path, text.getvalue().encode())], overwrite=True)
+
+
+def _cells(result: FileResult | None) -> list[str]:
+    if result is None:
+        return ["not done", *[""] * (len(COLUMNS) - 2)]
+    known = result.pixels > 0
+    counts = [str(count) if known else "" for count in (result.pixels, result.groups, result.hits)]
+    error = "" if result.error is None else str(result.error) or type(result.error).__name__
+    return [
+        result.status,
+        f"{result.seconds:.3f}",
+        *counts,
+        *(_printable(text) for text in (_BETWEEN.join(result.warnings), _BETWEEN.join(map(str, result.products)))),
+        _printable(" ".join(error.split())),
+    ]
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

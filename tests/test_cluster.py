@@ -1,0 +1,356 @@
+"""Files fitted by the workers of a Dask cluster: a real scheduler, real workers, and what may go wrong with them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from rampfit_numba import RampFileError, fit_file, fit_files, simulate_exposure
+from rampfit_numba.cli import main
+from rampfit_numba.files import clients, cluster
+from rampfit_numba.files.job import Job, make_destination
+from rampfit_numba.simulate import write_simulation
+from tests.clusters import PYTHONPATH, Cluster
+
+pytestmark = pytest.mark.dask
+distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+
+REFERENCES = {"readnoise": 14.0, "gain": 1.8}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    made = [folder / f"e{number:02d}_jump.fits" for number in range(12)]
+    for number, path in enumerate(made):
+        write_simulation(simulate_exposure(2, 10, 128, 128, seed=number), path)
+    return made
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """Start a scheduler with two workers of one thread each."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        made.add_worker()
+        made.add_worker()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def client(started):
+    with distributed.Client(scheduler_file=str(started.file), timeout=30, set_as_default=False) as found:
+        found.wait_for_workers(2, timeout=60)
+        yield found
+
+
+def assert_same_products(expected, folder):
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in expected)
+    for path in expected:
+        with fits.open(path) as one, fits.open(folder / path.name) as other:
+            assert [hdu.name for hdu in one] == [hdu.name for hdu in other]
+            for hdu, twin in zip(one, other, strict=True):
+                assert hdu.header.tostring() == twin.header.tostring() or hdu.name == "PRIMARY"
+                if hdu.data is not None:
+                    assert hdu.data.tobytes() == twin.data.tobytes()
+
+
+@pytest.mark.slow
+def test_one_worker_is_killed_and_the_products_are_those_of_this_process(started, client, files, tmp_path):
+    expected = [
+        product for result in fit_files(files, **REFERENCES, output_dir=tmp_path / "here") for product in result
+    ]
+    victim = started.workers.pop()
+
+    class Killer(logging.Handler):
+        """Kill one of the workers when the first product is there: it has work, and more waits for it."""
+
+        def emit(self, record):
+            if record.getMessage().startswith("Saved"):
+                victim.kill()
+
+    killer, log = Killer(), logging.getLogger("rampfit_numba.files")
+    log.addHandler(killer)
+    before = log.level
+    log.setLevel(logging.INFO)
+    try:
+        results = fit_files(files, **REFERENCES, output_dir=tmp_path / "there", executor=client)
+    finally:
+        log.removeHandler(killer)
+        log.setLevel(before)
+    assert victim.wait(10) == -signal.SIGKILL
+    assert len(client.nthreads()) == 1
+    assert [result.path for result in results] == files
+    assert all(result and result.seconds > 0 for result in results)
+    assert_same_products(expected, tmp_path / "there")
+    again = fit_files(files, **REFERENCES, output_dir=tmp_path / "there", skip_existing=True)
+    assert all(result.skipped for result in again)  # the products are those of any process, in any folder
+    started.add_worker()
+
+
+@pytest.mark.slow
+def test_rows_of_one_file_are_read_and_fitted_by_the_workers(files, client, tmp_path, monkeypatch):
+    from rampfit_numba.file_arrays import FileArray
+
+    expected = list(fit_file(files[0], **REFERENCES, save_opt=True, output_dir=tmp_path / "here"))
+    read, true_read = [], FileArray.read
+    monkeypatch.setattr(FileArray, "read", lambda array, *room: read.append(array.nbytes) or true_read(array, *room))
+    result = fit_file(files[0], **REFERENCES, save_opt=True, output_dir=tmp_path / "there", executor=client)
+    assert_same_products(expected, tmp_path / "there")
+    assert sum(read) < files[0].stat().st_size / 100  # but for a look at some rows, all is read there
+    assert len(result.products) == 3
+    monkeypatch.chdir(files[0].parent)  # a relative path: the workers have another working folder
+    fit_files([files[0].name], **REFERENCES, output_dir=tmp_path / "relative", executor=client, progress=True)
+    assert (tmp_path / "relative" / "e00_rate.fits").is_file()
+
+
+@pytest.mark.slow
+def test_a_file_that_fails_is_reported_and_the_others_are_done(  # noqa: PLR0917  (fixtures)
+    files, client, tmp_path, caplog, capfd, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    bad = tmp_path / "bad_jump.fits"
+    bad.write_bytes(b"no FITS file")
+    done = tmp_path / "e02_rate.fits"
+    done.write_bytes(b"somebody's product")
+    three = [os.path.relpath(path) for path in (files[1], bad, files[2])]
+    with caplog.at_level(logging.INFO, logger="rampfit_numba"):
+        results = fit_files(three, **REFERENCES, on_error="continue", executor=client.get_executor(), progress=True)
+    assert [result.status for result in results] == ["fitted", "failed", "failed"]
+    assert [str(result.path) for result in results] == three
+    assert [product.name for product in results[0]] == ["e01_rate.fits", "e01_rateints.fits"]
+    assert "bad_jump.fits" in str(results[1].error)
+    assert "e02_rate.fits" in str(results[2].error)
+    assert done.read_bytes() == b"somebody's product"
+    assert "3 files for 2 threads of 2 Dask workers" in caplog.text
+    assert "100%" in capfd.readouterr().err
+    with pytest.raises(RampFileError, match=r"bad_jump\.fits"):
+        fit_files([bad, files[3]], **REFERENCES, output_dir=tmp_path / "other", executor=client)
+    with pytest.raises(ValueError, match="on_fit: expected None with a Dask client"):
+        fit_files(files[:2], **REFERENCES, on_fit=print, executor=client)
+    (tmp_path / "e02_rateints.fits").write_bytes(b"half a set")
+    last, *others = fit_files([*files[1:3], files[0]], **REFERENCES, skip_existing=True, executor=client)[::-1]
+    assert (last.status, [result.status for result in others]) == ("fitted", ["fitted", "skipped"])
+
+
+@pytest.mark.slow
+def test_workers_of_other_versions_are_refused_by_name(started, client, files, tmp_path):
+    """One worker believes in another numba."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import importlib.metadata as m\n"
+        "true = m.version\n"
+        "def version(name): return '0.1' if name == 'numba' else true(name)\n"
+        "m.version = version\n"
+    )
+    odd = started.add_worker(folder)
+    try:
+        client.wait_for_workers(3, timeout=60)
+        (address,) = [worker for worker, pid in client.run(os.getpid).items() if pid == odd.pid]
+        with pytest.raises(
+            RuntimeError, match="executor: Dask workers have other versions than this process"
+        ) as caught:
+            fit_files(files[:2], **REFERENCES, output_dir=tmp_path / "out", executor=client)
+        assert f"{address}: numba 0.1 (here {clients.versions_here()['numba']})" in str(caught.value)
+        assert not (tmp_path / "out").exists()
+    finally:
+        odd.terminate()
+        odd.wait(30)
+        started.wait_for(lambda: len(client.nthreads()) == 2)
+
+
+@pytest.mark.slow
+def test_ctrl_c_cancels_what_waits_and_says_what_is_done(started, client, files, tmp_path):
+    many = []
+    for number in range(60):
+        many.append(tmp_path / f"m{number:02d}_jump.fits")
+        many[-1].symlink_to(files[0])
+    command = [sys.executable, "-m", "rampfit_numba", *map(str, many), "--readnoise", "14", "--gain", "1.8"]
+    command += ["--output-dir", str(tmp_path / "out"), "--scheduler", str(started.file)]
+    environment = os.environ | {"PYTHONPATH": PYTHONPATH}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+        said = ""
+        for line in process.stderr:
+            said += line
+            if "Saved" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        said += process.stderr.read()
+    assert process.returncode == 130
+    assert "of 60 files are done; go on with skip_existing=True (--skip-existing)" in said
+    assert "Traceback" not in said
+    started.wait_for(lambda: not any(client.processing().values()))
+    # What was being written is written whole, and no temporary file stays.
+    started.wait_for(lambda: not list((tmp_path / "out").glob(".*")))
+    written = [path.name for path in (tmp_path / "out").iterdir()]
+    assert 2 <= len(written) < 120
+    assert len([name for name in written if name.endswith("_rate.fits")]) * 2 == len(written)
+
+
+def job_for(path, folder, **options):
+    destination = make_destination(folder, overwrite=False, save_jumps=False, names=("", ""))
+    return Job.checked([path], 14.0, 1.8, destination, options)
+
+
+class Elsewhere:
+    """A client of one worker that sees other files, or has other packages."""
+
+    asynchronous, status = False, "running"
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def wait_for_workers(self, number, timeout):
+        pass
+
+    def run(self, function, *arguments, on_error):
+        assert on_error == "return"
+        return {f"tcp://10.0.0.{number}:4000": self._answer(function, *arguments) for number in (1, 2, 3, 4, 5)}
+
+
+def test_workers_that_do_not_see_the_files_are_refused(files, tmp_path):
+    job, mark = job_for(files[0], tmp_path), tmp_path / "mark"
+    mark.touch()
+
+    def lost(change):
+        def answer(function, sizes, mark):
+            return function(*change(sizes, mark))
+
+        with pytest.raises(RampFileError, match="executor: Dask workers must see all files and folders") as caught:
+            clients.check_files(Elsewhere(answer), [files[0]], job, mark)
+        return str(caught.value)
+
+    def elsewhere(sizes, mark):
+        return {Path("/nowhere") / path.name: size for path, size in sizes.items()}, mark
+
+    told = lost(elsewhere)
+    assert "tcp://10.0.0.1:4000, tcp://10.0.0.2:4000, tcp://10.0.0.3:4000 and 2 more: no /nowhere/e00_jump.fits" in told
+    told = lost(lambda sizes, mark: ({path: size + 1 for path, size in sizes.items()}, mark))
+    assert "e00_jump.fits is another file there" in told
+    (tmp_path / "twin").mkdir()
+    told = lost(lambda sizes, mark: (sizes, tmp_path / "twin" / mark.name))
+    assert "twin is another folder there" in told
+    assert "no /nowhere" in lost(lambda sizes, mark: (sizes, Path("/nowhere") / mark.name))
+    clients.check_files(Elsewhere(lambda function, *arguments: function(*arguments)), [files[0]], job, mark)
+
+
+def test_versions_are_compared_worker_by_worker():
+    from importlib.metadata import PackageNotFoundError
+
+    here = clients.versions_here()
+    clients.check_cluster(Elsewhere(lambda _, *name: here[name[0] if name else "python"]))
+
+    def other(_, *name):
+        return PackageNotFoundError() if name == ("rampfit_numba",) else here[name[0] if name else "python"]
+
+    with pytest.raises(RuntimeError, match=r"10\.0\.0\.3:4000 and 2 more: rampfit_numba none \(here"):
+        clients.check_cluster(Elsewhere(other))
+
+
+def test_a_worker_that_joins_later_with_other_versions_fits_nothing(files, tmp_path):
+    run = cluster.Run(clients.versions_here() | {"numpy": "1.0"}, files[0], 0)
+    result = cluster.fit_there(files[0], job_for(files[0], tmp_path / "out"), run)
+    assert str(result.error).startswith("a Dask worker of other versions has joined: numpy ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_lost_worker_has_left_is_replaced_and_what_was_there_before_is_not(files, tmp_path):
+    job = job_for(files[0], tmp_path)
+    half = tmp_path / "e00_rate.fits"
+    half.write_bytes(b"half of a set")
+    versions, before = clients.versions_here(), half.stat().st_mtime_ns - 1
+    result = cluster.fit_there(files[0], job, cluster.Run(versions, half, before + 2))
+    assert "e00_rate.fits" in str(result.error)
+    assert half.read_bytes() == b"half of a set"
+    result = cluster.fit_there(files[0], job, cluster.Run(versions, half, before))
+    assert result.error is None
+    assert np.isfinite(fits.getdata(half, "SCI")).any()
+
+
+def test_errors_travel_whatever_their_class(files, tmp_path, monkeypatch):
+    class OddError(Exception):
+        def __init__(self, one, two):
+            super().__init__(f"{one} and {two}")
+
+    def fail(*_arguments):
+        raise OddError(1, 2)
+
+    monkeypatch.setattr("rampfit_numba.files.attempts.read_fit_write", fail)
+    with pytest.raises(OddError):
+        fail()
+    run = cluster.Run(clients.versions_here(), files[0], 0)
+    result = pickle.loads(pickle.dumps(cluster.fit_there(files[0], job_for(files[0], tmp_path), run)))  # noqa: S301
+    assert str(result.error) == "OddError: 1 and 2"
+
+
+def test_a_task_of_a_run_that_has_ended_fits_nothing(files, tmp_path):
+    run = cluster.Run(clients.versions_here(), tmp_path / "gone", 0)
+    result = cluster.fit_there(files[0], job_for(files[0], tmp_path), run)
+    assert "was not fitted" in str(result.error)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_paths_and_options_travel(files, tmp_path):
+    job = job_for(files[0], tmp_path)
+    many = [tmp_path / f"{number}_jump.fits" for number in range(10_000)]
+    job = replace(job, destination=replace(job.destination, inputs=(files[0], *many)))
+    assert len(pickle.dumps(cluster.job_of_one(files[0], job))) < 3000
+
+
+def test_a_client_without_workers_or_closed_is_one_sentence(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(clients, "_PATIENCE", 0.2)
+    alone = Cluster(tmp_path)
+    try:
+        with distributed.Client(scheduler_file=str(alone.file), timeout=30, set_as_default=False) as client:
+            nobody = r"executor: no worker has joined the Dask scheduler tcp://.* within 0 s"
+            with pytest.raises(RuntimeError, match=nobody):
+                fit_files(files[:2], **REFERENCES, output_dir=tmp_path / "out", executor=client)
+        with pytest.raises(
+            RuntimeError, match="executor: expected a Dask client that is connected; got one that is cl"
+        ):
+            fit_files(files[:2], **REFERENCES, output_dir=tmp_path / "out", executor=client)
+    finally:
+        alone.close()
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_executors_are_no_clients():
+    with ThreadPoolExecutor(1) as threads:
+        assert clients.client_of(threads) is None
+    assert clients.client_of("threads") is None
+    assert clients.client_of(None) is None
+
+
+@pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:9", "scheduler.json", "nonsense"])
+def test_a_scheduler_that_does_not_answer_is_one_line(scheduler, files, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rampfit_numba.cli.scheduler._PATIENCE", 0.5)
+    monkeypatch.chdir(tmp_path)
+    Path("scheduler.json").write_text("{}", encoding="utf-8")
+    assert main([str(files[0]), "--readnoise", "14", "--gain", "1.8", "--scheduler", scheduler]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--scheduler: expected the address of a Dask scheduler" in line
+    assert f"nothing answers at {scheduler}" in line
+
+
+def test_the_command_needs_the_extra(files, tmp_path):
+    code = (
+        "import sys; sys.modules['distributed'] = None; from rampfit_numba.cli import main; "
+        f"sys.exit(main([{str(files[0])!r}, '--readnoise', '14', '--gain', '1.8', '--scheduler', 'tcp://a:1']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "--scheduler needs Dask, which is not installed: pip install '.[dask]'" in done.stderr
