@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, as_completed, wait
@@ -120,6 +121,23 @@ def _exit_codes(error: BrokenExecutor) -> str:
     return f" ({found[1]})" if found else ""
 
 
+def _obstacle(error: Exception) -> str:
+    """Say what workers lack."""
+    if isinstance(error, UnboundLocalError):  # loky's own mistake when a pipe could not be made
+        return "descriptors ran out, see ulimit -n"
+    if isinstance(error, OSError):
+        remedies = {
+            errno.ENOSPC: "make room in /dev/shm",
+            errno.EROFS: "let /dev/shm be written",
+            errno.EACCES: "let /dev/shm be written",
+            errno.EMFILE: "see ulimit -n",
+            errno.EAGAIN: "see ulimit -u",
+        }
+        remedy = remedies.get(error.errno or 0, "")
+        return f"{error.strerror or error}{', ' if remedy else ''}{remedy}"
+    return f"{error}, see ulimit -u" if "thread" in str(error) else str(error)
+
+
 class _Attempt:
     """One pool of workers, and what it was sent."""
 
@@ -130,7 +148,7 @@ class _Attempt:
         try:
             self._executor, self._size = pool.take(workers)
         except OSError as error:
-            raise NoProcessesError(error) from error
+            raise NoProcessesError(_obstacle(error)) from error
 
     def run(self, slices: _Slices) -> None:
         """Run what is undone of `slices`."""
@@ -147,11 +165,11 @@ class _Attempt:
                     slices.finish(number, future.result())
             raise
         except (OSError, RuntimeError, UnboundLocalError) as error:
-            # Descriptors, processes or memory for them have run out; the last one is loky's own mistake then.
+            # Descriptors, processes or memory for them have run out.
             if self._futures:
                 raise
             pool.drop(self._executor, kill=True)
-            raise NoProcessesError("descriptors ran out" if isinstance(error, UnboundLocalError) else error) from error
+            raise NoProcessesError(_obstacle(error)) from error
         finally:
             pool.give_back(self._executor)
 
