@@ -21,7 +21,6 @@ ARGUMENTS = {
     "ols/arrays.py",
     "ols/settings.py",
     "ols/weighting.py",
-    "tiles.py",
     "likely/arrays.py",
     "likely/columns.py",
 }

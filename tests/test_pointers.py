@@ -8,7 +8,8 @@ import mmap
 import numpy as np
 import pytest
 
-from rampfit_numba.algorithms.ols.pointers import InputPointers, OutputPointers
+from rampfit_numba.algorithms.blocks import InputPointers
+from rampfit_numba.algorithms.ols.pointers import OutputPointers
 from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
 from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
 from rampfit_numba.algorithms.rows import BUFFER_BYTES, MOST_SAMPLES, RowInputs

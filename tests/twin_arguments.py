@@ -11,9 +11,11 @@ from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.algorithms.read_pattern import read_pattern
 from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.blocks import Ramps
 from rampfit_numba.kernels.likely.fit import WORK_ROWS
 from rampfit_numba.kernels.likely.flags import CARRIED, CARRIED_JOINT
-from rampfit_numba.kernels.ols.arrays import BlockFitOpt, Ramps
+from rampfit_numba.kernels.ols.arrays import BlockFitOpt
+from rampfit_numba.kernels.ols.long_median import Selection, empty_selection
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.ols.pixels import CONSTANTS, GAIN, READNOISE
 from rampfit_numba.kernels.ols.segments import empty_runs, empty_segments
@@ -278,9 +280,25 @@ def _(rng: Generator) -> Arguments:
     return {"settings": settings, "rate": rate, "constants": some_constants(rng, settings)}
 
 
-@example("ols.median_rate.add_clean_step", ignored=("differences",), rtol=1e-6)
+SELECTION = tuple(f"selection.{field}" for field in Selection._fields)
+
+
+@example(
+    "ols.long_median.select_middle",
+    ignored=SELECTION,
+    chosen=lambda made, _: made["values"][len(made["values"]) // 2 - 1 : len(made["values"]) // 2 + 1].copy(),
+)
 def _(rng: Generator) -> Arguments:
-    ngroups = several(rng)
+    length = several(rng, 300)
+    values = np.round(rng.normal(0, 30, (length, LANES)), int(rng.integers(0, 3))).astype(np.float32)
+    values[rng.random(values.shape) < 0.1] = np.inf
+    values[rng.random(values.shape) < 0.1] = -np.inf
+    return {"values": values, "selection": empty_selection(length)}
+
+
+@example("ols.median_rate.add_clean_step", ignored=("differences", *SELECTION), rtol=1e-6)
+def _(rng: Generator) -> Arguments:
+    ngroups = several(rng) + 1
     step, size = rng.normal(0, 5, (2, LANES))
     return {
         "samples": some_samples(rng, (ngroups, LANES)),
@@ -288,10 +306,11 @@ def _(rng: Generator) -> Arguments:
         "differences": np.zeros((ngroups - 1, LANES), np.float32),
         "step": step,
         "size": size,
+        "selection": empty_selection(ngroups - 1) if chance(rng) else None,
     }
 
 
-@example("ols.median_rate.add_flagged_step", ignored=("differences", "work", "filler", "sums"), rtol=1e-6)
+@example("ols.median_rate.add_flagged_step", ignored=("differences", "work", "filler", "sums", *SELECTION), rtol=1e-6)
 def _(rng: Generator) -> Arguments:
     ramps, settings = some_ramps(rng), some_settings(rng)
     status, ngroups = status_of(ramps, settings, 0), ramps.samples.shape[1]
@@ -309,6 +328,7 @@ def _(rng: Generator) -> Arguments:
         "work": np.zeros((3, LANES), np.uint8),
         "filler": np.zeros(LANES, np.float32),
         "sums": np.zeros((2, LANES)),
+        "selection": empty_selection(ngroups - 1) if ngroups > 2 and chance(rng) else None,
     }
 
 
@@ -693,6 +713,18 @@ def _(rng: Generator) -> Arguments:
     return {"used": rng.integers(0, 5, WIDTH).astype(float), "variance": variance}
 
 
+@example("likely.fit.number_used", vectors=1)
+def _(rng: Generator) -> Arguments:
+    return only(some_differences(rng), "used", "count")
+
+
+@example("likely.search.choose_omission", lanes=("gain_one", "gain_two", "check"), vectors=1)
+def _(rng: Generator) -> Arguments:
+    gains = np.round(rng.uniform(0, 40, (2, WIDTH)))
+    check = np.where(rng.random(WIDTH) < 0.2, np.nan, 1.0)
+    return {"gain_one": gains[0], "gain_two": gains[1], "check": check, "limits": (20.0, 24.0)}
+
+
 @example("likely.fit.eliminate", ignored=("work",), lanes=VECTORS, vectors=3)
 def _(rng: Generator) -> Arguments:
     return only(some_differences(rng), *FITTED)
@@ -782,11 +814,10 @@ def _(rng: Generator) -> Arguments:
 
 @example("likely.flags.integration_flags")
 def _(rng: Generator) -> Arguments:
-    flags = some_flags(rng, (4, 2 * LANES))
     return {
-        "flags": flags,
-        "jumps": np.where(rng.random(flags.shape) < 0.1, 4, 0).astype(np.uint8),
-        "pixeldq": rng.choice(np.uint32([0, 1, 1024]), 2 * LANES),
+        "flags": some_flags(rng, (4, LANES)),
+        "jumps": np.where(rng.random((4, 2 * LANES)) < 0.1, 4, 0).astype(np.uint8),
+        "pixeldq": rng.choice(np.uint32([0, 1, 1024]), LANES),
         "carried": rng.choice([CARRIED, CARRIED_JOINT]),
         "first": LANES,
         "result": np.zeros(2 * LANES, np.uint32),
@@ -797,3 +828,12 @@ def _(rng: Generator) -> Arguments:
 def _(rng: Generator) -> Arguments:
     words = rng.choice(np.uint32([0, 1, 1, 5, 1024]), (2, 2 * LANES))
     return {"rateints_dq": words, "first": LANES, "rate_dq": np.zeros(2 * LANES, np.uint32)}
+
+
+@example("likely.zeroframe.split_first_group")
+def _(rng: Generator) -> Arguments:
+    loaded = some_ramps(rng)
+    nints, ngroups, _ = loaded.samples.shape
+    samples = np.zeros((nints, ngroups + 1, LANES), np.float32)
+    ramps = loaded._replace(samples=samples, bits=samples.view(np.int32), flags=np.zeros(samples.shape, np.uint8))
+    return {"loaded": loaded, "nframes": np.float32(rng.integers(2, 6)), "joint": chance(rng), "ramps": ramps}

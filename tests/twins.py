@@ -26,6 +26,7 @@ PLUMBING = {
     "_jit.py": "the decorators themselves",
     "vectors.py": "vectors as values: operators, loads and stores; test_likely_kernels.py has NumPy's beside them",
     "memory.py": "copies by address; each has a checked form, which test_pointers.py runs",
+    "blocks.py": "copies an exposure to blocks, bit by bit",
     "ols/copying.py": "moves pixels between an exposure, blocks and outputs, bit by bit",
 }
 
@@ -127,15 +128,19 @@ def compare_with_twin(name: str, example: Example, rng: np.random.Generator) -> 
 
 
 def copies_of(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return copies of arguments; a block's samples and their bits stay the same memory."""
+    """Return copies of arguments; what is the same memory in a tuple stays so."""
     return {name: _copied(value) for name, value in arguments.items()}
 
 
 def _copied(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_replace"):
-        fields = {name: _copied(getattr(value, name)) for name in value._fields}
-        if "bits" in fields:
-            fields["bits"] = fields["samples"].view(np.int32)
+        fields: dict[str, Any] = {}
+        seen: dict[int, Any] = {}
+        for name, field in zip(value._fields, value, strict=True):
+            fields[name] = _copied(field)
+            if isinstance(field, np.ndarray) and field.size:
+                first = seen.setdefault(field.ctypes.data, fields[name])
+                fields[name] = first.view(field.dtype)
         return value._replace(**fields)
     return value.copy() if isinstance(value, np.ndarray) else value
 

@@ -38,6 +38,20 @@ def correct_reads(samples, flags, npixels, saturation, pedestal, linearity, inve
         NaN for counts that rise.
     from_first : bool
         Subtract the first read of each ramp.
+
+    Formula
+    -------
+    x = i - x                       (falling counts)
+    x = x - b                       (pedestal)
+    y = c_0 + c_1 x + c_2 x^2 + ...
+
+    Source
+    ------
+    The order and the polynomial of ``docs/reads.md``, which names where the coefficients come from.
+
+    Units
+    -----
+    x and y, the pedestal b and `inverted_from` i in DN; c_p in DN^(1 - p).
     """
     nints, nreads, _ = samples.shape
     over = np.empty(LANES, np.uint8)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.blocks import AllGroups, InputPointers
 from rampfit_numba.algorithms.likely.tables import difference_table, single_group_table
 from rampfit_numba.algorithms.likely.thresholds import most_chisq
 from rampfit_numba.algorithms.median_network import middle_network
-from rampfit_numba.algorithms.tiles import TileLoader
+from rampfit_numba.algorithms.rows import fitting_pixels
+from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.blocks import Ramps, empty_ramps
 from rampfit_numba.kernels.likely.arrays import LikelyResult
 from rampfit_numba.kernels.likely.combine import RESULTS
 from rampfit_numba.kernels.likely.joint import fit_joint_tile
@@ -19,7 +22,6 @@ from rampfit_numba.kernels.likely.tile import fit_likely_tile
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
     from rampfit_numba.algorithms.rows import RowInputs, Tile
-    from rampfit_numba.kernels.tiles import TileInputs
 
 #: Above so many values, be it the differences of all integrations or their rates, a median is found pixel by pixel.
 LONGEST_NETWORK = 4096
@@ -41,12 +43,16 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
     int
         The number of jumps found.
     """
-    loader = TileLoader(inputs, rules)
-    nints = inputs.data.shape[0]
+    nints, ngroups = inputs.data.shape[:2]
+    # The flags are read from the exposure once, and from here on from the output, in the cache.
+    copied = inputs._replace(groupdq=outputs.groupdq)
+    groups = AllGroups(ngroups, rules.first_used, rules.last_used, rules.reads)
+    input_pointers = InputPointers(copied, groups, fitting_pixels(nints, ngroups, in_place=False))
+    loaded = ramps = None
     table = difference_table(rules.pattern)
     count = table.shape[0] - 1
     limits = rules.threshold_one, rules.threshold_two
-    buffers = _ResultBuffers(nints, count + 1, loader.most_pixels)
+    buffers = _ResultBuffers(nints, count + 1, _whole_blocks(input_pointers.tiles.pixels))
     if rules.joint:
         network = _network(nints * count)
         largest = most_chisq(count, rules.threshold_two)
@@ -56,19 +62,21 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
     else:
         network, integrations_network = middle_network(count), _network(nints)
     jumps = 0
-    for tile in loader.tiles:
-        # They are read from the exposure once, and from here on from the output, in the cache.
+    for tile in input_pointers.tiles:
         flags = outputs.groupdq[:, :, tile.rows, tile.columns]
         flags[...] = inputs.groupdq[:, :, tile.rows, tile.columns]
-        arrays = loader.load(tile, flags)
-        if rules.split_zeroframe:
-            arrays = _split(arrays, rules)
-        result = buffers.of(arrays.pixeldq.size)
+        pointers = input_pointers.at(tile)
+        if loaded is None or ramps is None:
+            loaded = empty_ramps(pointers)
+            ramps = _with_split_group(loaded) if rules.split_zeroframe else loaded
+        result = buffers.of(_whole_blocks(pointers.npixels))
+        block = pointers, loaded, ramps, np.float32(rules.nframes), table
         if rules.joint:
-            fit_joint_tile(arrays, table, single_group, limits, largest, network, result)
+            fit_joint_tile(*block, single_group, limits, largest, network, result)
         else:
-            fit_likely_tile(arrays, table, limits, network, integrations_network, result)
-        jumps += _store(result, outputs, tile, arrays.flags if rules.reads is not None else None)
+            fit_likely_tile(*block, limits, network, integrations_network, result)
+        corrected = None if rules.reads is None else input_pointers.corrected_flags(pointers.npixels)
+        jumps += _store(result, outputs, tile, corrected)
     return jumps
 
 
@@ -77,24 +85,16 @@ def _network(length: int) -> np.ndarray:
     return middle_network(length if length <= LONGEST_NETWORK else 1)
 
 
-def _split(arrays: TileInputs, rules: LikelyRules) -> TileInputs:
-    """Split group 0 into the zeroframe and the mean of its other frames, in single precision as the pipeline does.
+def _whole_blocks(npixels: int) -> int:
+    """Return the number of pixels of the blocks that `npixels` are in."""
+    return -(-npixels // LANES) * LANES
 
-    Both inherit the flags of group 0. With `joint`, the zeroframe has flags of its own: it is not saturated because the
-    frames after it are, and 0 means that it cannot be used, so the others' mean is not known either.
-    """
-    first, flags = arrays.samples[:, 0], arrays.flags[:, 0]
-    zeroframe, nframes = arrays.zeroframe, np.float32(rules.nframes)
-    with np.errstate(all="ignore"):
-        others = (first * nframes - zeroframe) / (nframes - np.float32(1))
-    zeroframe_flags = flags
-    if rules.joint:
-        bad = np.where(np.isfinite(zeroframe) & (zeroframe != 0), np.uint8(0), np.uint8(dq.DO_NOT_USE))
-        zeroframe_flags = (flags & ~np.uint8(dq.SATURATED)) | bad
-        flags = flags | bad
-    samples = np.concatenate([zeroframe[:, None], others[:, None], arrays.samples[:, 1:]], axis=1)
-    flags = np.concatenate([zeroframe_flags[:, None], flags[:, None], arrays.flags[:, 1:]], axis=1)
-    return arrays._replace(samples=samples, bits=samples.view(np.int32), flags=flags)
+
+def _with_split_group(loaded: Ramps) -> Ramps:
+    """Return arrays for the same ramps with a group more."""
+    nints, ngroups, _ = loaded.samples.shape
+    samples = np.zeros((nints, ngroups + 1, LANES), np.float32)
+    return loaded._replace(samples=samples, bits=samples.view(np.int32), flags=np.zeros(samples.shape, np.uint8))
 
 
 class _ResultBuffers:
@@ -142,5 +142,5 @@ def _store(result: LikelyResult, outputs: LikelyOutputs, tile: Tile, found: np.n
     number = int(np.count_nonzero(jumps & ~flags))
     flags |= jumps
     if found is not None:
-        flags |= (found[..., :npixels] & np.uint8(dq.SATURATED)).reshape(flags.shape)
+        flags |= (found & np.uint8(dq.SATURATED)).reshape(flags.shape)
     return number

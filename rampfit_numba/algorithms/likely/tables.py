@@ -14,12 +14,12 @@ from rampfit_numba.kernels.likely.columns import (
     COLUMNS,
     DELTA_T,
     PAIR,
-    SOLE_COLUMNS,
-    SOLE_LEVEL,
-    SOLE_PEDESTAL,
-    SOLE_PHOTON,
-    SOLE_READ,
-    SOLE_TIME,
+    SINGLE_GROUP_COLUMNS,
+    SINGLE_GROUP_LEVEL,
+    SINGLE_GROUP_PEDESTAL,
+    SINGLE_GROUP_PHOTON,
+    SINGLE_GROUP_READ,
+    SINGLE_GROUP_TIME,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def difference_table(pattern: ReadPattern) -> np.ndarray:
 
 
 def single_group_table(pattern: ReadPattern, mean: float, sigma: float, *, zeroframe: bool) -> np.ndarray:
-    """Return what a ramp's only good group says about its rate, an array of float64, shape (G, SOLE_COLUMNS).
+    """Return what a ramp's only good group says about its rate, an array of float64, shape (G, SINGLE_GROUP_COLUMNS).
 
     The group is a difference from the reset whose level is known to be `mean` +- `sigma` (Brandt 2024a, section 6).
     With neither, a lone zeroframe counts from 0, as in the pipeline's OLS, and other groups say nothing.
@@ -54,17 +54,17 @@ def single_group_table(pattern: ReadPattern, mean: float, sigma: float, *, zerof
     zeroframe : bool
         Group 0 is a zeroframe.
     """
-    table = np.full((pattern.reads.size, SOLE_COLUMNS), np.nan)
+    table = np.full((pattern.reads.size, SINGLE_GROUP_COLUMNS), np.nan)
     known = np.isfinite(mean) and np.isfinite(sigma)
     if known or zeroframe:
         time = pattern.mean_t
         spread = sigma if known else 0.0
         with np.errstate(divide="ignore", invalid="ignore"):  # a group at time 0 cannot be used, which its time shows
-            table[:, SOLE_PHOTON] = pattern.tau / time**2
-            table[:, SOLE_READ] = 1 / (pattern.reads * time**2)
-            table[:, SOLE_PEDESTAL] = spread * spread / time**2
-        table[:, SOLE_TIME] = time
-        table[:, SOLE_LEVEL] = mean if known else 0.0
+            table[:, SINGLE_GROUP_PHOTON] = pattern.tau / time**2
+            table[:, SINGLE_GROUP_READ] = 1 / (pattern.reads * time**2)
+            table[:, SINGLE_GROUP_PEDESTAL] = spread * spread / time**2
+        table[:, SINGLE_GROUP_TIME] = time
+        table[:, SINGLE_GROUP_LEVEL] = mean if known else 0.0
         if not known:
             table[1:] = np.nan
     return table

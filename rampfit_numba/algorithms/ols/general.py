@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rampfit_numba.algorithms.blocks import AllGroups, InputPointers
 from rampfit_numba.algorithms.ols.weighting import Exponents, find_exponents
 from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
-from rampfit_numba.algorithms.tiles import TileLoader
+from rampfit_numba.algorithms.rows import fitting_pixels
+from rampfit_numba.kernels.blocks import empty_ramps
 from rampfit_numba.kernels.ols.general import GeneralSettings, GeneralTimes, fit_general_tile
 
 if TYPE_CHECKING:
@@ -124,21 +126,24 @@ def fit_general_rows(inputs: RowInputs, outputs: OlsOutputs, rules: GeneralRules
         Written whole.
     rules : GeneralRules
     """
-    loader = TileLoader(inputs, rules)
-    nints = inputs.data.shape[0]
+    nints, ngroups = inputs.data.shape[:2]
+    groups = AllGroups(ngroups, rules.first_used, rules.last_used, rules.reads)
+    input_pointers = InputPointers(inputs, groups, fitting_pixels(nints, ngroups, in_place=False))
+    ramps = None
     bounds, exponents, _ = rules.exponents
-    for tile in loader.tiles:
-        ramps = loader.load(tile)
-        size = ramps.pixeldq.size
+    for tile in input_pointers.tiles:
+        pointers = input_pointers.at(tile)
+        if ramps is None:
+            ramps = empty_ramps(pointers)
+        size = pointers.npixels
         rate, rateints = np.empty((_PLANES, size), np.float32), np.empty((_PLANES, nints, size), np.float32)
         rate_dq, rateints_dq = np.empty(size, np.uint32), np.empty((nints, size), np.uint32)
         with np.errstate(all="ignore"):  # where nothing is compiled
             fit_general_tile(
-                ramps, rules.times, rules.settings, bounds, exponents, rate, rate_dq, rateints, rateints_dq
+                pointers, ramps, rules.times, rules.settings, bounds, exponents, rate, rate_dq, rateints, rateints_dq
             )
-        npixels = tile.shape[0] * tile.shape[1]
         planes = (*rate, rate_dq, *rateints, rateints_dq)
         outputs_here: Iterable[Any] = outputs[: len(planes)]  # those of fitopt are None
         for output, plane in zip(outputs_here, planes, strict=True):
-            output[..., tile.rows, tile.columns] = plane[..., :npixels].reshape(*plane.shape[:-1], *tile.shape)
+            output[..., tile.rows, tile.columns] = plane.reshape(*plane.shape[:-1], *tile.shape)
     return True

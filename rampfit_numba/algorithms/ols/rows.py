@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rampfit_numba.algorithms.blocks import InputPointers
 from rampfit_numba.algorithms.median_network import middle_network
-from rampfit_numba.algorithms.ols.pointers import InputPointers, OutputPointers
+from rampfit_numba.algorithms.ols.pointers import OutputPointers
 from rampfit_numba.algorithms.ols.weights import segment_weights
+from rampfit_numba.kernels.blocks import empty_ramps
 from rampfit_numba.kernels.ols.chisq import chisq_workspace, find_chisq
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, empty_runs
-from rampfit_numba.kernels.ols.window import count_window, empty_ramps, fit_window, window_workspace
+from rampfit_numba.kernels.ols.window import count_window, fit_window, window_workspace
 
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
     from rampfit_numba.algorithms.rows import RowInputs, Tile
-    from rampfit_numba.kernels.ols.arrays import BlockPointers
+    from rampfit_numba.kernels.blocks import BlockPointers
     from rampfit_numba.kernels.ols.window import Workspace
 
 

@@ -8,5 +8,5 @@ ALPHA_PHOTON, ALPHA_READ, BETA_PHOTON, BETA_READ, DELTA_T, PAIR = range(6)
 COLUMNS = 6
 #: Columns of the table for ramps with one good group: factors of photon and read noise, variance due to the pedestal,
 #: time since the reset, and level at the reset.
-SOLE_PHOTON, SOLE_READ, SOLE_PEDESTAL, SOLE_TIME, SOLE_LEVEL = range(5)
-SOLE_COLUMNS = 5
+SINGLE_GROUP_PHOTON, SINGLE_GROUP_READ, SINGLE_GROUP_PEDESTAL, SINGLE_GROUP_TIME, SINGLE_GROUP_LEVEL = range(5)
+SINGLE_GROUP_COLUMNS = 5

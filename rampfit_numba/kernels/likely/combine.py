@@ -32,6 +32,22 @@ def combine_integrations(rateints, first, network, rate):
         That of :func:`middle_network` for nints values; empty for a great many.
     rate : ndarray of float32, shape (RESULTS, npixels)
         Result, from `first` on.
+
+    Formula
+    -------
+    w_i  = 1 / (v_p,i R / R_i + v_r,i),  divided by their sum
+    R    = sum w_i R_i                          (twice, from the median on)
+    var_poisson = sum w_i^2 v_p,i R / R_i
+    var_rnoise  = sum w_i^2 v_r,i
+    err  = sqrt(var_poisson + var_rnoise),  chisq = sum chisq_i
+
+    Source
+    ------
+    The rules of the pipeline: section 8 of ``docs/likelihood.md``. Rates R_i and variances v of integrations.
+
+    Units
+    -----
+    DN/s and (DN/s)^2.
     """
     nints = rateints.shape[1]
     if nints == 1:

@@ -36,6 +36,18 @@ def load_differences(samples, flags, first, table, joint, difference, used):
         flags, they also take the next one.
     difference, used : ndarray of float64, shape (n * WIDTH,)
         Results: rates in DN/s, infinite where the samples are not finite; 1 for differences without flags, else 0.
+
+    Formula
+    -------
+    d_k = (s_{k+1} - s_k) / dt_k
+
+    Source
+    ------
+    Brandt 2024a (PASP 136, 045004), equation 5; sections 3 and 13 of ``docs/likelihood.md``.
+
+    Units
+    -----
+    s in DN, dt_k (the difference of two groups' mean times) in s, d in DN/s.
     """
     before_bits = _ANY_BUT_ADVICE_OR_JUMP if joint else _ANY
     after_bits = _ANY_BUT_ADVICE if joint else _ANY
@@ -117,6 +129,18 @@ def middle(values, count, network, filler):
         That of :func:`middle_network` for `count` values.
     filler : vector
         As the functions above return it.
+
+    Formula
+    -------
+    guess = median of the d_k that count
+
+    Source
+    ------
+    The guess of the rate: sections 5 and 13 of ``docs/likelihood.md``.
+
+    Units
+    -----
+    The differences d, and the median, in DN/s.
     """
     for e in range(network.shape[0]):
         i, j = network[e, 0] * WIDTH, network[e, 1] * WIDTH

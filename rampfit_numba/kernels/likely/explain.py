@@ -52,6 +52,18 @@ def explain(difference, used, lane, table, count, photon, read, shift, limits, b
         What to leave out: the lowest bit stands for the first used difference.
     chisq, hits : float
         Chi-square of the differences that are left; hits of the explanation.
+
+    Formula
+    -------
+    cost_B = chisq without B + limit of each hit + limit_1 (number of d_k < rate in B)
+
+    Source
+    ------
+    Section 14 of ``docs/likelihood.md``; the chi-square by the recursion of :func:`eliminate`.
+
+    Units
+    -----
+    Differences d and rates in DN/s; costs are chi-squares. B is what a selection leaves out.
     """
     cost_one, cost_two = limits
     size, selection = 0, 0

@@ -26,8 +26,40 @@ def degrees_of_freedom(used, variance):
     """Return the degrees of freedom of a chi-square: the differences used less the one rate fitted to them.
 
     Where nothing was fitted (`variance` of the rate, in (DN/s)^2, is NaN) there are none.
+
+    Formula
+    -------
+    dof = n - 1
+
+    Source
+    ------
+    Brandt 2024a (PASP 136, 045004), section 4: n differences, one rate; section 4 of ``docs/likelihood.md``.
+
+    Units
+    -----
+    None; `variance` in (DN/s)^2.
     """
     return select((used > 1.0) & (variance == variance), used - 1.0, 0.0)  # noqa: PLR0124  (NaN is not)
+
+
+@jit_inline
+def number_used(used, count):
+    """Return how many of a ramp's differences are used.
+
+    Parameters
+    ----------
+    used : ndarray of float64, shape (count * WIDTH,)
+        1 or 0.
+    count : int
+
+    Returns
+    -------
+    vector
+    """
+    number = spread(0.0)
+    for k in range(count):
+        number = number + load(used, k * WIDTH)
+    return number
 
 
 @jit_inline
@@ -53,6 +85,28 @@ def eliminate(difference, used, table, count, photon, read, shift, work):
     -------
     weight, weighted, squares : vector
         1' C^-1 1, 1' C^-1 d, and d' C^-1 d of the shifted differences d.
+
+    Formula
+    -------
+    C_kk = p alpha_k + r^2 rho_k,  C_k-1,k = p beta_k + r^2 sigma_k,  C = L diag(delta) L'
+    m       = C_k-1,k / delta_{k-1}             ratio
+    delta_k = C_kk - m C_k-1,k                  pivot
+    f_k     = 1 - m f_{k-1}                     one
+    F_k     = d_k - h - m F_{k-1}               value
+    1' C^-1 1             = sum f_k^2 / delta_k      weight
+    1' C^-1 (d - h)       = sum f_k F_k / delta_k    weighted
+    (d - h)' C^-1 (d - h) = sum F_k^2 / delta_k      squares
+    rate = h + weighted / weight,  err = 1 / sqrt(weight),  chisq = squares - weighted^2 / weight
+
+    Source
+    ------
+    Brandt 2024a (PASP 136, 045004), equations 28 and 29 for C, section 4 for the three sums, which are found there by
+    determinants; sections 2 and 4 of ``docs/likelihood.md``.
+
+    Units
+    -----
+    d and h (`shift`) in DN/s, L (lower triangular, 1 on its diagonal) without, C in (DN/s)^2, p (`photon`) in DN^2/s,
+    r^2 (`read`) in DN^2; alpha and beta in 1/s, rho and sigma in 1/s^2.
     """
     inverses, ones, values = work[INVERSE], work[ONES], work[VALUES]
     weight, weighted, squares = spread(0.0), spread(0.0), spread(0.0)
@@ -83,6 +137,22 @@ def spread_of_weights(table, count, photon, read, work):
     photon_part, read_part : vector
         x' C_photon x and x' C_read x with x = C^-1 1; times photon (read), over the square of the weight, they are the
         variances.
+
+    Formula
+    -------
+    x_k = f_k / delta_k - m_{k+1} x_{k+1},  x = C^-1 1
+    photon_part = sum alpha_k x_k^2 + 2 beta_{k+1} x_k x_{k+1}
+    read_part   = sum rho_k x_k^2 + 2 sigma_{k+1} x_k x_{k+1}
+    var_poisson = p photon_part / weight^2,  var_rnoise = r^2 read_part / weight^2
+
+    Source
+    ------
+    w' C w with the weights w = x / weight of Brandt 2024a (PASP 136, 045004), section 4, for each part of C; letters as
+    in :func:`eliminate`. Section 4 of ``docs/likelihood.md``.
+
+    Units
+    -----
+    p = `photon` in DN^2/s, r^2 = `read` in DN^2, alpha and beta in 1/s, rho and sigma in 1/s^2, variances in (DN/s)^2.
     """
     inverses, ones = work[INVERSE], work[ONES]
     photon_part, read_part = spread(0.0), spread(0.0)
@@ -104,6 +174,19 @@ def refuse_indefinite(photon, read, table, count):
 
     A negative rate over gain (a negative dark current or gain) can leave the covariance without an inverse. The
     pipeline looks at the leading minors of the matrix of all differences, at every tenth and the last.
+
+    Formula
+    -------
+    minor_n = delta_1 delta_2 ... delta_n > 0  for n = 10, 20, ... and all differences
+
+    Source
+    ------
+    The pivots delta are those of :func:`eliminate`, of all differences; deviations in section 12 of
+    ``docs/likelihood.md``.
+
+    Units
+    -----
+    p (`photon`) in DN^2/s, `read` in DN^2.
     """
     if not anywhere(photon < 0.0):
         return photon

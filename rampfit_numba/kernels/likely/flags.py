@@ -23,9 +23,10 @@ def integration_flags(flags, jumps, pixeldq, carried, first, result):
 
     Parameters
     ----------
-    flags, jumps : ndarray of uint8, shape (ngroups, npixels)
-        Of the input, and those that the search set.
-    pixeldq : ndarray of uint32, shape (npixels,)
+    flags : ndarray of uint8, shape (ngroups, LANES)
+    jumps : ndarray of uint8, shape (ngroups, npixels)
+        Those that the search set.
+    pixeldq : ndarray of uint32, shape (LANES,)
     carried : uint8
         CARRIED or CARRIED_JOINT.
     first : int
@@ -37,15 +38,14 @@ def integration_flags(flags, jumps, pixeldq, carried, first, result):
     found = np.zeros(LANES, np.uint8)
     unusable = np.full(LANES, _D8)
     for g in range(flags.shape[0]):
-        here = flags[g, first : first + LANES]
+        here = flags[g]
         set_here = jumps[g, first : first + LANES]
         for k in range(LANES):
             found[k] |= here[k] | set_here[k]
             unusable[k] &= here[k] | (here[k] >> 1)
-    base = pixeldq[first : first + LANES]
     out = result[first : first + LANES]
     for k in range(LANES):
-        out[k] = base[k] | np.uint32(found[k] & carried) | np.uint32(unusable[k])
+        out[k] = pixeldq[k] | np.uint32(found[k] & carried) | np.uint32(unusable[k])
 
 
 @jit_allocating

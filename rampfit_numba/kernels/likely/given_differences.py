@@ -40,6 +40,18 @@ def search_given(differences, wanted, sigma, table, limits, network, rate):
         That of :func:`middle_network` for n values.
     rate : ndarray of float64, shape (npixels,)
         Result, in e-/s.
+
+    Formula
+    -------
+    guess = max(0, median of d),  C = guess alpha + sigma^2 rho
+
+    Source
+    ------
+    Brandt 2024b (PASP 136, 045005), section 3: see :func:`search`; ``docs/fitramp.md``.
+
+    Units
+    -----
+    e- and e-/s; sigma is the read noise of a single read. Of `table`: alpha in 1/s, rho in 1/s^2.
     """
     count, npixels = differences.shape
     difference = np.empty(count * WIDTH, np.float64)
@@ -82,6 +94,19 @@ def fit_given(differences, wanted, sigma, guess, table, rate, err, chisq, assume
         Rate that the covariance is made of, in e-/s; where there is none, the mean of the used differences, or 0.
     rate, err, chisq, assumed : ndarray of float64, shape (npixels,)
         Results, in e-/s; the last one is the rate that the covariance was made of.
+
+    Formula
+    -------
+    C     = guess alpha + sigma^2 rho
+    rate  = 1' C^-1 d / 1' C^-1 1,  err = 1 / sqrt(1' C^-1 1),  chisq = (d - rate)' C^-1 (d - rate)
+
+    Source
+    ------
+    Brandt 2024a (PASP 136, 045004), section 4, by the recursion of :func:`eliminate`; ``docs/fitramp.md``.
+
+    Units
+    -----
+    e- and e-/s; C in (e-/s)^2. Of `table`: alpha in 1/s, rho in 1/s^2.
     """
     count, npixels = differences.shape
     difference = np.empty(count * WIDTH, np.float64)
@@ -123,6 +148,18 @@ def weigh_given(wanted, sigma, assumed, table, weights):
         As :func:`fit_given` returned it.
     weights : ndarray of float64, shape (n, npixels)
         Result; the sum is 1.
+
+    Formula
+    -------
+    weights = C^-1 1 / (1' C^-1 1)
+
+    Source
+    ------
+    Brandt 2024a (PASP 136, 045004), section 4; ``docs/fitramp.md``.
+
+    Units
+    -----
+    `sigma` in e-, `assumed` in e-/s; weights have none.
     """
     count, npixels = wanted.shape
     difference = np.zeros(count * WIDTH, np.float64)

@@ -10,19 +10,21 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_entry_allocating, jit_inline
+from rampfit_numba.kernels.blocks import load_block, pad_block
 from rampfit_numba.kernels.likely.columns import (
-    SOLE_LEVEL,
-    SOLE_PEDESTAL,
-    SOLE_PHOTON,
-    SOLE_READ,
-    SOLE_TIME,
+    SINGLE_GROUP_LEVEL,
+    SINGLE_GROUP_PEDESTAL,
+    SINGLE_GROUP_PHOTON,
+    SINGLE_GROUP_READ,
+    SINGLE_GROUP_TIME,
 )
 from rampfit_numba.kernels.likely.combine import CHISQ, DOF, ERR, SLOPE, VAR_POISSON, VAR_RNOISE
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
 from rampfit_numba.kernels.likely.explain import EXPLAIN_ROWS, MOST_EXPLAINED
-from rampfit_numba.kernels.likely.fit import WORK_ROWS, degrees_of_freedom, eliminate, spread_of_weights
+from rampfit_numba.kernels.likely.fit import WORK_ROWS, degrees_of_freedom, eliminate, number_used, spread_of_weights
 from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, integration_flags
 from rampfit_numba.kernels.likely.joint_search import CHOICE_ROWS, search_hits
+from rampfit_numba.kernels.likely.zeroframe import split_first_group
 from rampfit_numba.kernels.samples import flag_non_finite
 from rampfit_numba.kernels.selection import middle_two
 from rampfit_numba.kernels.vectors import (
@@ -40,9 +42,9 @@ from rampfit_numba.kernels.vectors import (
 #: Read noise of a difference of two frames is at least this, in DN: without any, a rate of 0 would have no variance.
 SMALLEST_NOISE = 1e-3
 
-#: Rows of `sole`, what the only good group of a ramp says: 1 or 0, rate, factors of the noises, pedestal variance.
-_IS_SOLE, _RATE, _PHOTON, _READ, _PEDESTAL = range(5)
-_SOLE_ROWS = 5
+#: Rows of `single`, what the only good group of a ramp says: 1 or 0, rate, factors of the noises, pedestal variance.
+_IS_SINGLE, _RATE, _PHOTON, _READ, _PEDESTAL = range(5)
+_SINGLE_ROWS = 5
 #: Rows of `refused`: see :func:`_refuse`.
 _REFUSED_CHISQ, _REFUSED_LEFT = range(2)
 _REFUSED_ROWS = 2
@@ -52,13 +54,17 @@ _NO_JUMPS = (0, 0)
 
 
 @jit_entry_allocating
-def fit_joint_tile(tile, table, sole_table, limits, most_chisq, network, result):
+def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits, most_chisq, network, result):
     """Fit all ramps of a tile.
 
     Parameters
     ----------
-    tile : TileInputs
-    table, sole_table : ndarray
+    pointers : BlockPointers
+    loaded, ramps : Ramps
+        Overwritten: a block as it is loaded, and as it is fitted. The same, unless the first group is split.
+    nframes : float32
+        See :func:`split_first_group`.
+    table, single_table : ndarray
         See :func:`difference_table` and :func:`single_group_table`.
     limits : tuple of float
         See :func:`search_hits`.
@@ -67,32 +73,55 @@ def fit_joint_tile(tile, table, sole_table, limits, most_chisq, network, result)
     network : ndarray of int64, shape (exchanges, 3)
         That of :func:`middle_network` for the differences of all integrations of a pixel; empty for a great many.
     result : LikelyResult
+
+    Formula
+    -------
+    p      = max(0, max(0, R) + dark) / G       one for all integrations i of a pixel
+    R      = sum_i x_i' d_i / sum_i S_i
+    err    = 1 / sqrt(sum_i S_i)
+    chisq  = sum_i squares_i - (sum_i weighted_i)^2 / sum_i S_i
+
+    Source
+    ------
+    Brandt 2024a (PASP 136, 045004), section 4, for each integration, and section 6 for ramps whose level at the reset
+    is known; sections 9, 13 and 14 of ``docs/likelihood.md``.
+
+    Units
+    -----
+    R in DN/s, variances in (DN/s)^2, gain G in e-/DN. S_i = weight and x_i = C^-1 1 of integration i, d_i its
+    differences in DN/s: see :func:`eliminate`.
     """
-    nints, ngroups, npixels = tile.samples.shape
+    nints, ngroups, _ = ramps.samples.shape
     count = ngroups - 1
     difference = np.empty((nints, count * WIDTH), np.float64)
     used = np.empty((nints, count * WIDTH), np.float64)
     kept = np.empty((nints, count * WIDTH), np.float64)
     values = np.empty(nints * count * WIDTH, np.float64)
     listed = np.empty(0 if network.shape[0] > 0 else nints * count + 1, np.float64)
-    sole = np.zeros((nints, _SOLE_ROWS, WIDTH), np.float64)
-    has_sole = np.empty(nints, np.bool_)
+    single = np.zeros((nints, _SINGLE_ROWS, WIDTH), np.float64)
+    has_single = np.empty(nints, np.bool_)
     refused = np.empty((nints, _REFUSED_ROWS, WIDTH), np.float64)
     no_jumps = np.empty(_NO_JUMPS, np.uint8)
     work = np.empty((WORK_ROWS, count * WIDTH), np.float64)
     choice = np.empty((CHOICE_ROWS, WIDTH), np.float64)
     room = np.empty((EXPLAIN_ROWS, MOST_EXPLAINED + 1), np.float64)
-    for first in range(0, npixels, LANES):
+    for first in range(0, pointers.npixels, LANES):
+        load_block(pointers, first, loaded)
+        pad_block(loaded, min(LANES, pointers.npixels - first))
+        split_first_group(loaded, nframes, True, ramps)  # noqa: FBT003
         for i in range(nints):
-            flag_non_finite(tile.bits[i], tile.flags[i], first)
-        for pixel in range(first, first + LANES, WIDTH):
+            flag_non_finite(ramps.bits[i], ramps.flags[i], np.int64(0))
+        for lane in range(0, LANES, WIDTH):
             for i in range(nints):
-                load_differences(tile.samples[i], tile.flags[i], pixel, table, True, difference[i], used[i])  # noqa: FBT003
-                has_sole[i] = _find_sole(tile.samples[i], tile.flags[i], pixel, sole_table, used[i], choice[0], sole[i])
-            guess = _start(difference, used, has_sole, sole, values, network, listed, choice[0])
+                load_differences(ramps.samples[i], ramps.flags[i], lane, table, True, difference[i], used[i])  # noqa: FBT003
+                has_single[i] = _find_single(
+                    ramps.samples[i], ramps.flags[i], lane, single_table, used[i], choice[0], single[i]
+                )
+            guess = _start(difference, used, has_single, single, values, network, listed, choice[0])
             _fit_vector(
-                tile,
-                pixel,
+                ramps,
+                lane,
+                first + lane,
                 table,
                 limits,
                 most_chisq,
@@ -100,8 +129,8 @@ def fit_joint_tile(tile, table, sole_table, limits, most_chisq, network, result)
                 difference,
                 used,
                 kept,
-                has_sole,
-                sole,
+                has_single,
+                single,
                 work,
                 choice,
                 room,
@@ -110,23 +139,23 @@ def fit_joint_tile(tile, table, sole_table, limits, most_chisq, network, result)
                 result,
             )
         for i in range(nints):
-            integration_flags(tile.flags[i], result.jumps[i], tile.pixeldq, CARRIED_JOINT, first, result.rateints_dq[i])
-            _flag_unfitted(tile.gain, result.rateints[SLOPE, i], first, result.rateints_dq[i])
+            integration_flags(
+                ramps.flags[i], result.jumps[i], ramps.pixeldq, CARRIED_JOINT, first, result.rateints_dq[i]
+            )
+            _flag_unfitted(ramps.gain, result.rateints[SLOPE, i], first, result.rateints_dq[i])
         combine_flags(result.rateints_dq, first, result.rate_dq)
 
 
 @jit_inline
-def _find_sole(samples, flags, pixel, sole_table, used, left, sole):
+def _find_single(samples, flags, pixel, single_table, used, left, single):
     """Find the ramps of a vector that have no difference, and one good group whose level at the reset is known.
 
     Returns whether there is any.
     """
-    total = spread(0.0)
-    for k in range(samples.shape[0] - 1):
-        total = total + load(used, k * WIDTH)
+    total = number_used(used, samples.shape[0] - 1)
     found = False
-    for row in range(_SOLE_ROWS):
-        store(sole[row], 0, spread(0.0))
+    for row in range(_SINGLE_ROWS):
+        store(single[row], 0, spread(0.0))
     if not anywhere(total == 0.0):
         return found
     store(left, 0, total)
@@ -140,19 +169,21 @@ def _find_sole(samples, flags, pixel, sole_table, used, left, sole):
                 group = g
             # A hit before the only good group would have raised it.
             jumped |= good == 0 and (flags[g, pixel + lane] & _J8) != 0
-        time = sole_table[group, SOLE_TIME]
+        time = single_table[group, SINGLE_GROUP_TIME]
         if good == 1 and not jumped and time > 0:
             found = True
-            sole[_IS_SOLE, lane] = 1.0
-            sole[_RATE, lane] = (np.float64(samples[group, pixel + lane]) - sole_table[group, SOLE_LEVEL]) / time
-            sole[_PHOTON, lane] = sole_table[group, SOLE_PHOTON]
-            sole[_READ, lane] = sole_table[group, SOLE_READ]
-            sole[_PEDESTAL, lane] = sole_table[group, SOLE_PEDESTAL]
+            single[_IS_SINGLE, lane] = 1.0
+            single[_RATE, lane] = (
+                np.float64(samples[group, pixel + lane]) - single_table[group, SINGLE_GROUP_LEVEL]
+            ) / time
+            single[_PHOTON, lane] = single_table[group, SINGLE_GROUP_PHOTON]
+            single[_READ, lane] = single_table[group, SINGLE_GROUP_READ]
+            single[_PEDESTAL, lane] = single_table[group, SINGLE_GROUP_PEDESTAL]
     return found
 
 
 @jit_inline
-def _start(difference, used, has_sole, sole, values, network, listed, median):
+def _start(difference, used, has_single, single, values, network, listed, median):
     """Return the median of all used differences of all integrations, those from the reset included.
 
     Where there is no network for so many, each pixel's values are listed in `listed`; `median` has WIDTH values.
@@ -161,14 +192,14 @@ def _start(difference, used, has_sole, sole, values, network, listed, median):
     count = size // WIDTH
     filler = spread(np.inf)
     for i in range(nints):
-        if has_sole[i]:
+        if has_single[i]:
             # They stand in for difference 0, which such a ramp does not have.
-            is_sole = load(sole[i, _IS_SOLE], 0) > 0.0
-            store(difference[i], 0, select(is_sole, load(sole[i, _RATE], 0), load(difference[i], 0)))
-            store(used[i], 0, select(is_sole, 1.0, load(used[i], 0)))
+            is_single = load(single[i, _IS_SINGLE], 0) > 0.0
+            store(difference[i], 0, select(is_single, load(single[i, _RATE], 0), load(difference[i], 0)))
+            store(used[i], 0, select(is_single, 1.0, load(used[i], 0)))
         filler = list_used(difference[i], used[i], count, values, i * count, filler)
-        if has_sole[i]:
-            store(used[i], 0, select(load(sole[i, _IS_SOLE], 0) > 0.0, 0.0, load(used[i], 0)))
+        if has_single[i]:
+            store(used[i], 0, select(load(single[i, _IS_SINGLE], 0) > 0.0, 0.0, load(used[i], 0)))
     if network.shape[0] > 0 or nints * count == 1:
         return middle(values, nints * count, network, filler)
     for lane in range(WIDTH):
@@ -192,16 +223,18 @@ def _photon(rate, gain, dark):
 
 
 @jit_inline
-def _eliminate_all(i, difference, used, table, photon, read, shift, has_sole, sole, work):
+def _eliminate_all(i, difference, used, table, photon, read, shift, has_single, single, work):
     """Eliminate the differences of integration `i` and add what its only good group says: see :func:`eliminate`."""
     count = table.shape[0] - 1
     weight, weighted, squares = eliminate(difference[i], used[i], table, count, photon, read, shift, work)
-    if has_sole[i]:
-        variance = photon * load(sole[i, _PHOTON], 0) + read * load(sole[i, _READ], 0) + load(sole[i, _PEDESTAL], 0)
-        is_sole = load(sole[i, _IS_SOLE], 0) > 0.0
-        more = select(is_sole, 1.0 / variance, 0.0)
+    if has_single[i]:
+        variance = (
+            photon * load(single[i, _PHOTON], 0) + read * load(single[i, _READ], 0) + load(single[i, _PEDESTAL], 0)
+        )
+        is_single = load(single[i, _IS_SINGLE], 0) > 0.0
+        more = select(is_single, 1.0 / variance, 0.0)
         # A ramp without differences has nothing else.
-        residual = select(is_sole, load(sole[i, _RATE], 0) - shift, 0.0)
+        residual = select(is_single, load(single[i, _RATE], 0) - shift, 0.0)
         weight = weight + more
         weighted = weighted + more * residual
         squares = squares + more * residual * residual
@@ -209,11 +242,11 @@ def _eliminate_all(i, difference, used, table, photon, read, shift, has_sole, so
 
 
 @jit_inline
-def _pooled_rate(difference, used, table, photon, read, shift, has_sole, sole, work):
+def _pooled_rate(difference, used, table, photon, read, shift, has_single, single, work):
     """Return the rate of all integrations together, in DN/s."""
     weight, weighted = spread(0.0), spread(0.0)
     for i in range(difference.shape[0]):
-        w, b, _ = _eliminate_all(i, difference, used, table, photon, read, shift, has_sole, sole, work)
+        w, b, _ = _eliminate_all(i, difference, used, table, photon, read, shift, has_single, single, work)
         # Without any difference, a weight is 0; NaN of one integration would be that of the pixel.
         weight = weight + w
         weighted = weighted + b
@@ -222,7 +255,8 @@ def _pooled_rate(difference, used, table, photon, read, shift, has_sole, sole, w
 
 @jit_inline
 def _fit_vector(
-    tile,
+    ramps,
+    lane,
     pixel,
     table,
     limits,
@@ -231,8 +265,8 @@ def _fit_vector(
     difference,
     used,
     kept,
-    has_sole,
-    sole,
+    has_single,
+    single,
     work,
     choice,
     room,
@@ -240,11 +274,14 @@ def _fit_vector(
     refused,
     result,
 ):
-    """Search twice and fit three times all integrations of a vector of pixels whose differences are loaded."""
+    """Search twice and fit three times all integrations of a vector of pixels whose differences are loaded.
+
+    It begins at `lane` of the block and at `pixel` of the results.
+    """
     nints = difference.shape[0]
     count = table.shape[0] - 1
-    gain, dark = load_single(tile.gain, pixel), load_single(tile.dark, pixel)
-    noise = load_single(tile.readnoise, pixel)
+    gain, dark = load_single(ramps.gain, lane), load_single(ramps.dark, lane)
+    noise = load_single(ramps.readnoise, lane)
     noise = select(noise < SMALLEST_NOISE, SMALLEST_NOISE, noise)
     read = noise * noise * 0.5
 
@@ -257,7 +294,7 @@ def _fit_vector(
         search_hits(
             difference[i], kept[i], table, count, photon, read, guess, limits, work, choice, room, no_jumps, pixel
         )
-    rate = _pooled_rate(difference, kept, table, photon, read, guess, has_sole, sole, work)
+    rate = _pooled_rate(difference, kept, table, photon, read, guess, has_single, single, work)
     photon = _photon(rate, gain, dark)
     for i in range(nints):
         jumps = result.jumps[i]
@@ -265,26 +302,26 @@ def _fit_vector(
             difference[i], used[i], table, count, photon, read, rate, limits, work, choice, room, jumps, pixel
         )
         any_refused |= _refuse(used[i], count, chisq, left, hits, most_chisq, choice, refused[i])
-    rate = _pooled_rate(difference, used, table, photon, read, rate, has_sole, sole, work)
+    rate = _pooled_rate(difference, used, table, photon, read, rate, has_single, single, work)
     photon = _photon(rate, gain, dark)
 
     weights, weighteds, squares_sum = spread(0.0), spread(0.0), spread(0.0)
     photon_sum, read_sum, used_sum = spread(0.0), spread(0.0), spread(0.0)
     for i in range(nints):
         planes = result.rateints[:, i]
-        weight, weighted, squares = _eliminate_all(i, difference, used, table, photon, read, rate, has_sole, sole, work)
+        weight, weighted, squares = _eliminate_all(
+            i, difference, used, table, photon, read, rate, has_single, single, work
+        )
         photon_part, read_part = spread_of_weights(table, count, photon, read, work)
-        left = spread(0.0)
-        for k in range(count):
-            left = left + load(used[i], k * WIDTH)
+        left = number_used(used[i], count)
         photon_part, read_part = photon * photon_part, read * read_part
-        if has_sole[i]:
-            is_sole = load(sole[i, _IS_SOLE], 0) > 0.0
-            of_photon = photon * load(sole[i, _PHOTON], 0)
-            of_read = read * load(sole[i, _READ], 0) + load(sole[i, _PEDESTAL], 0)
-            photon_part = select(is_sole, of_photon * (weight * weight), photon_part)
-            read_part = select(is_sole, of_read * (weight * weight), read_part)
-            left = select(is_sole, 1.0, left)
+        if has_single[i]:
+            is_single = load(single[i, _IS_SINGLE], 0) > 0.0
+            of_photon = photon * load(single[i, _PHOTON], 0)
+            of_read = read * load(single[i, _READ], 0) + load(single[i, _PEDESTAL], 0)
+            photon_part = select(is_single, of_photon * (weight * weight), photon_part)
+            read_part = select(is_single, of_read * (weight * weight), read_part)
+            left = select(is_single, 1.0, left)
         _store_fit(planes, pixel, rate, weight, weighted, squares, photon_part, read_part, left)
         weights, weighteds, squares_sum = weights + weight, weighteds + weighted, squares_sum + squares
         photon_sum, read_sum, used_sum = photon_sum + photon_part, read_sum + read_part, used_sum + left
@@ -364,13 +401,9 @@ def _store_fit(planes, pixel, shift, weight, weighted, squares, photon_part, rea
 @jit
 def _flag_unfitted(gain, slope, first, result):
     """Add DO_NOT_USE where an integration has no rate, and NO_GAIN_VALUE where the gain is no positive number."""
-    gain_here, slope_here, out = (
-        gain[first : first + LANES],
-        slope[first : first + LANES],
-        result[first : first + LANES],
-    )
+    slope_here, out = slope[first : first + LANES], result[first : first + LANES]
     for k in range(LANES):
-        good_gain = gain_here[k] > 0 and gain_here[k] < np.inf
+        good_gain = gain[k] > 0 and gain[k] < np.inf
         fitted = slope_here[k] - slope_here[k] == 0
         missing = np.uint32(0) if fitted else _D
         out[k] |= missing if good_gain else _NO_GAIN

@@ -10,7 +10,8 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import jit, jit_inline
 from rampfit_numba.kernels.likely.explain import MOST_EXPLAINED, explain
-from rampfit_numba.kernels.likely.search import search_round
+from rampfit_numba.kernels.likely.fit import number_used
+from rampfit_numba.kernels.likely.search import choose_omission, search_round
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, select, spread, store
 
 #: Rows of the small array `choice`: number of differences that a lane drops in a round, and the first of them; number
@@ -49,11 +50,22 @@ def search_hits(difference, used, table, count, photon, read, shift, limits, wor
     -------
     chisq, left, hits : vector
         Chi-square and number of the differences that are left; number of hits found.
+
+    Formula
+    -------
+    used = used without argmax_B (gain_B - limit_B),  while that is > 0 and more than MOST_EXPLAINED are left
+
+    Source
+    ------
+    Brandt 2024b (PASP 136, 045005), section 3, with rules of our own: section 14 of ``docs/likelihood.md``. The gains
+    are those of :func:`search_round`.
+
+    Units
+    -----
+    Limits, gains and chi-squares have none.
     """
     threshold_one, threshold_two = limits
-    left = spread(0.0)
-    for k in range(count):
-        left = left + load(used, k * WIDTH)
+    left = number_used(used, count)
     chisq, hits = spread(0.0), spread(0.0)
     searched = left >= _LEAST
     for _ in range(count):
@@ -71,13 +83,10 @@ def search_hits(difference, used, table, count, photon, read, shift, limits, wor
             True,  # noqa: FBT003
         )
         chisq = select(searched, chisq_here, chisq)
-        sound = searched & (check - check == 0.0)
-        excess_one, excess_two = gain_one - threshold_one, gain_two - threshold_two
-        one = sound & (excess_one > excess_two) & (excess_one > 0.0)
-        two = sound & (excess_two >= excess_one) & (excess_two > 0.0)
-        drop = select(one, 1.0, select(two, 2.0, 0.0))
+        drop = select(searched, choose_omission(gain_one, gain_two, check, limits), 0.0)
         if not anywhere(drop > 0.0):
             break
+        one = drop == 1.0
         # Any other explanation needs two hits: where one leaves less than that costs, it is the best of all.
         after = chisq_here - select(one, gain_one, gain_two)
         spare = 2.0 * threshold_one - select(one, threshold_one, spread(threshold_two))

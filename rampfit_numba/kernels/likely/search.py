@@ -12,7 +12,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import jit_inline
 from rampfit_numba.kernels.likely.columns import BETA_PHOTON, BETA_READ, PAIR
-from rampfit_numba.kernels.likely.fit import INVERSE, ONES, VALUES, eliminate
+from rampfit_numba.kernels.likely.fit import INVERSE, ONES, VALUES, eliminate, number_used
 from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, select, spread, store
 
 #: Rows of the small array `choice`: number of differences that a lane drops in a round, and the first of them.
@@ -56,6 +56,34 @@ def search_round(difference, used, table, count, photon, read, shift, work, limi
         With all used differences.
     height_one, height_two : vector
         How far the best difference, and the lower one of the best pair, are above the rate, in DN/s.
+
+    Formula
+    -------
+    D_k     = (C^-1)_kk   = 1 / delta_k + m_{k+1} o_k
+    o_k     = -(C^-1)_k,k+1 = m_{k+1} D_{k+1}
+    x_k     = (C^-1 1)_k  = f_k / delta_k - m_{k+1} x_{k+1}
+    r_k     = (C^-1 (d - R))_k = (F_k - (R - h) f_k) / delta_k - m_{k+1} r_{k+1}
+    V       = C^-1 - x x' / S
+    V_kk    = D_k - x_k^2 / S
+    V_k,k+1 = -o_k - x_k x_{k+1} / S
+    u_B     = V_BB^-1 r_B
+    gain_B  = r_B' u_B
+    R_B     = R - x_B' u_B / S
+
+    Where
+    -----
+    In the code d, o, x and r are D_k, o_k, x_k and r_k, s is V_kk, q is V_k,k+1, and y is x_k / S; `_after` means k +
+    1. The height u is t for a single difference, and b and c for a pair; R is `rate` plus `shift`.
+
+    Source
+    ------
+    Brandt 2024b (PASP 136, 045005), section 3, in a form of our own: to leave out B is to give each of its differences
+    a height u above the rate that is fitted with it, and u is found as in any least squares. R = rate, S = weight; m,
+    delta, f, F and h as in :func:`eliminate`. Section 5 of ``docs/likelihood.md``; `positive`: section 14.
+
+    Units
+    -----
+    d, R, h and u in DN/s; C in (DN/s)^2; gains and chi-square have none.
     """
     threshold_one, threshold_two = limits[0], limits[1]
     weight, weighted, squares = eliminate(difference, used, table, count, photon, read, shift, work)
@@ -131,6 +159,36 @@ def _less(gain, threshold, handicap):
 
 
 @jit_inline
+def choose_omission(gain_one, gain_two, check, limits):
+    """Return what a round leaves out: 1 for the best difference, 2 for the best pair, and 0 for nothing.
+
+    Parameters
+    ----------
+    gain_one, gain_two, check : vector
+        See :func:`search_round`. Nothing is left out where `check` is not finite.
+    limits : tuple of float
+        See :func:`search`.
+
+    Formula
+    -------
+    choice = argmax_B (gain_B - limit_B),  where that is > 0; of equal ones the pair
+
+    Source
+    ------
+    Brandt 2024b (PASP 136, 045005), section 3; section 5 of ``docs/likelihood.md``. B is the difference or the pair.
+
+    Units
+    -----
+    None: gains and limits are differences of chi-squares.
+    """
+    excess_one, excess_two = gain_one - limits[0], gain_two - limits[1]
+    sound = check - check == 0.0
+    one = sound & (excess_one > excess_two) & (excess_one > 0.0)
+    two = sound & (excess_two >= excess_one) & (excess_two > 0.0)
+    return select(one, 1.0, select(two, 2.0, 0.0))
+
+
+@jit_inline
 def search(difference, used, table, count, photon, read, shift, limits, work, choice, jumps, first):
     """Leave out differences as long as the chi-square falls by more than the thresholds, as the pipeline does.
 
@@ -153,11 +211,21 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
     -------
     rate, left : vector
         Rate without the dropped differences and with the first covariance, in DN/s; number of used differences.
+
+    Formula
+    -------
+    used = used without argmax_B (gain_B - limit_B),  while that is > 0
+
+    Source
+    ------
+    Brandt 2024b (PASP 136, 045005), section 3, with the rules of the pipeline: section 5 of ``docs/likelihood.md``. The
+    gains are those of :func:`search_round`.
+
+    Units
+    -----
+    Rates in DN/s; limits and gains are differences of chi-squares.
     """
-    threshold_one, threshold_two = limits
-    left = spread(0.0)
-    for k in range(count):
-        left = left + load(used, k * WIDTH)
+    left = number_used(used, count)
     rate = spread(0.0)
     searched = left >= _LEAST_FOR_ONE
     for turn in range(count):
@@ -177,14 +245,11 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
         if turn == 0:
             rate = found
         gain_two = select(left >= _LEAST_FOR_TWO, gain_two, 0.0)
-        sound = searched & (check - check == 0.0)
-        excess_one, excess_two = gain_one - threshold_one, gain_two - threshold_two
-        one = sound & (excess_one > excess_two) & (excess_one > 0.0)
-        two = sound & (excess_two >= excess_one) & (excess_two > 0.0)
-        drop = select(one, 1.0, select(two, 2.0, 0.0))
+        drop = select(searched, choose_omission(gain_one, gain_two, check, limits), 0.0)
         if not anywhere(drop > 0.0):
             break
-        rate = select(one, rate_one, select(two, rate_two, rate))
+        one = drop == 1.0
+        rate = select(one, rate_one, select(drop == 2.0, rate_two, rate))
         store(choice[DROP], 0, drop)
         store(choice[PLACE], 0, select(one, place_one, place_two))
         for lane in range(WIDTH):
@@ -194,9 +259,7 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
                 if used[k * WIDTH + lane] > 0 and jumps.size > 0:
                     jumps[k + 1, first + lane] = _JUMP
                 used[k * WIDTH + lane] = 0.0
-        left = spread(0.0)
-        for k in range(count):
-            left = left + load(used, k * WIDTH)
+        left = number_used(used, count)
         searched = (drop > 0.0) & (left >= _LEAST_AFTER_DROP)
         if not anywhere(searched):
             break

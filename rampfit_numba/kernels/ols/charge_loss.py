@@ -62,6 +62,20 @@ def recompute_read_variances(
         Row VAR_RNOISE is modified.
     affected, left_out, total : ndarray of bool, bool and float64, shape (LANES,)
         Workspace to work in.
+
+    Formula
+    -------
+    var_rnoise = 1 / I,  I = sum 1 / v_r
+    rate:  var_rnoise = 1 / sum I
+
+    Source
+    ------
+    End of section 6 of ``docs/algorithm.md``; v_r of the segments that CHARGELOSS does not shorten:
+    :func:`segment_variances`, :func:`single_group_variances`.
+
+    Units
+    -----
+    (DN/s)^2.
     """
     nints, ngroups, _ = flags.shape
     groups = runs.length

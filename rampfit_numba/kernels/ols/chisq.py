@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rampfit_numba.kernels._jit import LANES, jit, jit_entry
+from rampfit_numba.kernels.blocks import load_block, pad_block
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.block import RATE, find_rates
-from rampfit_numba.kernels.ols.copying import load_block, pad_block
 from rampfit_numba.kernels.ols.segments import find_runs
 
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
@@ -87,6 +87,23 @@ def find_chisq(pointers, settings, early, network, ramps, runs, block, workspace
     chisq, dof : ndarray of float32 and int32, shape (1 + nints, npixels) or longer
         Results: of the exposure, and of each integration. Ramps without segments have 0 and 0; those with segments have
         a chi-square of NaN where the noise is not finite.
+
+    Formula
+    -------
+    chisq = sum over segments, min over b: (D - b t_g)' C^-1 (D - b t_g)
+    C_jj    = p (t_g - 2 e) + 2 r^2
+    C_j,j+1 = p e - r^2
+    dof     = sum over segments: n - 2
+
+    Source
+    ------
+    Brandt 2024a (PASP 136, 045004), equations 28 and 29, for evenly spaced groups: the times of equations 4 and 11
+    differ by e, and all differences D are multiplied with the group time t_g. Section 2 of ``docs/likelihood.md``.
+
+    Units
+    -----
+    D (differences of n groups) in DN, the slope b in DN/s, C in DN^2, p = rate / gain in DN^2/s, r^2 (read noise of a
+    group) in DN^2, times in s.
     """
     nints, ngroups = pointers.samples.shape
     sums, degrees, left_out = workspace.sums, workspace.degrees, workspace.left_out

@@ -50,6 +50,22 @@ def combine_segments(sums, fitted, invalid, largest, combined):
         See :class:`Settings`.
     combined : ndarray of float64, shape (4, LANES)
         Results in DN/s and (DN/s)^2, rows SLOPE to VAR_RNOISE.
+
+    Formula
+    -------
+    var_rnoise  = 1 / I_r      I_r = sum 1 / v_r
+    var_poisson = 1 / I_p      I_p = sum 1 / v_p, over positive v_p
+    err         = sqrt(1 / I_e)    I_e = sum 1 / (v_p + v_r)
+    slope       = N var_rnoise     N = sum s / v_r
+
+    Source
+    ------
+    Robberto 2008 (JWST-STScI-0001490): weights by the read noise alone; section 6 of ``docs/algorithm.md``. Slope s and
+    variances v_p, v_r are those of a segment.
+
+    Units
+    -----
+    DN/s and (DN/s)^2.
     """
     slope, err = combined[SLOPE], combined[ERR]
     var_poisson, var_rnoise = combined[VAR_POISSON], combined[VAR_RNOISE]
@@ -81,6 +97,18 @@ def combine_clean(ngroups, constants, invalid, largest, combined):
     largest : float
     combined : ndarray of float64, shape (4, LANES)
         Results: rows ERR to VAR_RNOISE.
+
+    Formula
+    -------
+    var_rnoise = v_r,  var_poisson = v_p,  err = sqrt(v_p + v_r)
+
+    Source
+    ------
+    Those of :func:`segment_variances`, of the only segment; section 6 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    DN/s and (DN/s)^2.
     """
     poisson, read = constants[POISSON], constants[READ]
     err, var_poisson, var_rnoise = combined[ERR], combined[VAR_POISSON], combined[VAR_RNOISE]
@@ -107,6 +135,22 @@ def combine_integrations(totals, flags, largest, combined):
     largest : float
     combined : ndarray of float64, shape (4, LANES)
         Results.
+
+    Formula
+    -------
+    var_rnoise  = 1 / sum I_r
+    var_poisson = 1 / sum I_p
+    err         = sqrt(var_poisson + var_rnoise)
+    slope       = var_rnoise sum N
+
+    Source
+    ------
+    Robberto 2008 (JWST-STScI-0001490); section 6 of ``docs/algorithm.md``. The sums are over the integrations, of N,
+    I_r and I_p of :func:`combine_segments`.
+
+    Units
+    -----
+    DN/s and (DN/s)^2.
     """
     slope, err = combined[SLOPE], combined[ERR]
     var_poisson, var_rnoise = combined[VAR_POISSON], combined[VAR_RNOISE]

@@ -1,52 +1,10 @@
-"""Copies between the exposure, the blocks that are fitted, and the outputs."""
+"""Copies from block to block, and from blocks to the outputs."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
-from rampfit_numba.kernels.memory import copy_in, copy_out, put
-from rampfit_numba.kernels.ols.arrays import WORD
-
-_D = np.uint8(dq.DO_NOT_USE)
-
-
-@jit
-def load_block(pointers, first, ramps):
-    """Copy a block of pixels from pixel `first` of the window on, with native byte order and the rule of groups."""
-    nints, ngroups = pointers.samples.shape
-    spans = pointers.spans
-    number = min(LANES, pointers.npixels - first)
-    for i in range(nints):
-        for g in range(ngroups):
-            copy_in(ramps.samples[i, g], pointers.samples[i, g] + first * WORD, number, spans)
-            copy_in(ramps.flags[i, g], pointers.flags[i, g] + first, number, spans)
-            if pointers.swapped:
-                _swap(ramps.bits[i, g])
-            if not pointers.first_used <= g <= pointers.last_used:
-                flags = ramps.flags[i, g]
-                for k in range(LANES):
-                    flags[k] |= _D
-        if pointers.zeroframe.size > 0:
-            copy_in(ramps.zeroframe[i], pointers.zeroframe[i] + first * WORD, number, spans)
-        if pointers.suppressed.size > 0:
-            for k in range(number):
-                ramps.suppressed[i, k] = pointers.suppressed[i, first + k]
-    if pointers.planes[0] != 0:
-        copy_in(ramps.pixeldq, pointers.planes[0] + first * WORD, number, spans)
-    copy_in(ramps.readnoise, pointers.planes[1] + first * WORD, number, spans)
-    copy_in(ramps.gain, pointers.planes[2] + first * WORD, number, spans)
-    if pointers.planes[3] != 0:
-        copy_in(ramps.dark, pointers.planes[3] + first * WORD, number, spans)
-
-
-@jit
-def _swap(bits):
-    """Reverse the bytes of a row of samples."""
-    for k in range(LANES):
-        word = np.uint32(bits[k])
-        bits[k] = np.int32((word >> 24) | ((word >> 8) & 0xFF00) | ((word << 8) & 0xFF0000) | (word << 24))
+from rampfit_numba.kernels._jit import jit
+from rampfit_numba.kernels.blocks import WORD
+from rampfit_numba.kernels.memory import copy_out, put
 
 
 @jit
@@ -73,22 +31,6 @@ def take_pixels(ramps, lanes, pending, to):
         pending.readnoise[to + a] = ramps.readnoise[k]
         pending.gain[to + a] = ramps.gain[k]
         pending.dark[to + a] = ramps.dark[k]
-
-
-@jit
-def pad_block(ramps, number):
-    """Make the ramps behind the first `number` pixels of a block unusable; the pixels' planes may be anything."""
-    if number == LANES:
-        return
-    nints, ngroups, _ = ramps.samples.shape
-    for i in range(nints):
-        for g in range(ngroups):
-            ramps.samples[i, g, number:] = 0.0
-            ramps.flags[i, g, number:] = _D
-        if ramps.zeroframe.size > 0:
-            ramps.zeroframe[i, number:] = 0.0
-        if ramps.suppressed.size > 0:
-            ramps.suppressed[i, number:] = False
 
 
 @jit

@@ -34,6 +34,18 @@ def weighted_mean(samples, lane, begin, length, weights, start):
     """Return the weighted mean, in DN, of `length` samples of one ramp from group `begin` on.
 
     Their coefficients stand in ``weights.shares`` from `start` on.
+
+    Formula
+    -------
+    mean = sum w_k y_k / sum w_k
+
+    Source
+    ------
+    Section 5 of ``docs/algorithm.md``; the table ``weights.shares`` has w_k / sum w.
+
+    Units
+    -----
+    Samples y_k and their mean in DN; the weights w have none.
     """
     mean = 0.0
     for g in range(length):
@@ -61,6 +73,19 @@ def store_segment(place, k, begin, length, slope, mean, total, spread_of, settin
         See :class:`Weights`.
     settings : Settings
     constants : ndarray of float64, shape (CONSTANTS, LANES)
+
+    Formula
+    -------
+    slope = b / t_g,  yint = mean - b m,  b = slope per group,  m = s + (n - 1) / 2
+    weight = 1 / var_rnoise
+
+    Source
+    ------
+    Sections 5 and 8 of ``docs/algorithm.md``; the variances are those of :func:`segment_variances`.
+
+    Units
+    -----
+    yint and mean in DN; b in DN, m counts groups, the group time t_g is in s; the rest as in the parameters.
     """
     n = np.float64(length)
     per_cubic, per_second = 1.0 / (n * n * n - n), 1.0 / settings.group_time
@@ -91,6 +116,20 @@ def uncertainties(total, spread_of, centre):
     """Return the standard deviations of slope and intercept, in units of the noise of a group.
 
     `centre` is the middle of the segment, counted from the first group; the others are those of :class:`Weights`.
+
+    Formula
+    -------
+    sigslope = R / sqrt(sum w (k - c)^2)
+    sigyint  = R sqrt(1 / sum w + m^2 / sum w (k - c)^2)
+
+    Source
+    ------
+    Section 5 of ``docs/algorithm.md``, XX and Det written with the middle m of the segment.
+
+    Units
+    -----
+    Both in units of R, the noise of a group in e-. With w_k R^2 for w: `total` is their sum, `spread_of` that about the
+    centre c, m is `centre`.
     """
     return np.sqrt(1.0 / spread_of), np.sqrt(1.0 / total + centre * centre / spread_of)
 
@@ -209,7 +248,20 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
 
 @jit
 def store_single_group(fitopt, i, sample, k, status, settings, constants):
-    """Store the fit of a ramp whose only segment is one `sample` in DN; the rest is as for :func:`store_segments`."""
+    """Store the fit of a ramp whose only segment is one `sample` in DN; the rest is as for :func:`store_segments`.
+
+    Formula
+    -------
+    slope = y / T,  weight = 1 / var_rnoise
+
+    Source
+    ------
+    Sections 5 and 8 of ``docs/algorithm.md``; the variances are those of :func:`single_group_variances`.
+
+    Units
+    -----
+    y in DN, T in s; weight in (s/DN)^2.
+    """
     if fitopt is None:
         return
     place = fitopt.segments[:, i, 0]
@@ -236,6 +288,18 @@ def store_pedestals(fitopt, i, samples, settings, flags, slope):
         Of the integration, before partial saturation.
     slope : ndarray of float64, shape (LANES,)
         In DN/s. That the product with a number of groups lacks the group time is as in the reference.
+
+    Formula
+    -------
+    pedestal = y_0 - slope ((N + 1) / 2 + drop_frames1) / (N + groupgap)
+
+    Source
+    ------
+    Section 8 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    Sample y_0 and pedestal in DN, slope in DN/s; ``settings.pedestal_groups`` is the quotient, N the number of frames.
     """
     if fitopt is None:
         return
@@ -260,6 +324,18 @@ def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_
     status : uint16
     replaced_sample, replaced_flag
         Group 0 as it was where a zeroframe took its place.
+
+    Formula
+    -------
+    crmag = y_g - y_{g-1}
+
+    Source
+    ------
+    Sections 2.12 and 8 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    Samples y and steps in DN.
     """
     if fitopt is None:
         return

@@ -12,6 +12,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_entry_allocating
+from rampfit_numba.kernels.blocks import load_block, pad_block
 from rampfit_numba.kernels.samples import flag_non_finite
 from rampfit_numba.kernels.selection import middle_two
 
@@ -81,12 +82,14 @@ class GeneralSettings(NamedTuple):
 
 
 @jit_entry_allocating
-def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, rateints, rateints_dq):
+def fit_general_tile(pointers, ramps, times, settings, bounds, exponents, rate, rate_dq, rateints, rateints_dq):
     """Fit all ramps of a tile.
 
     Parameters
     ----------
-    tile : TileInputs
+    pointers : BlockPointers
+    ramps : Ramps
+        Overwritten.
     times : GeneralTimes
     settings : GeneralSettings
     bounds, exponents : ndarray of float64, shapes (n,), (n + 1,)
@@ -95,20 +98,41 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
         Results in DN/s and (DN/s)^2, rows SLOPE to VAR_RNOISE; flags.
     rateints, rateints_dq : ndarray, shapes (4, nints, npixels), (nints, npixels)
         The same of each integration.
+
+    Formula
+    -------
+    w_k = |(t_k - t_m) / h|^P (1 + P) N_k / (1 + P N_k)
+    K_k = w_k (t_k - t_w) / sum w (t - t_w)^2,  t_w = sum w t / sum w
+    slope       = sum K_k y_k
+    var_rnoise  = r^2 sum K_k^2 / N_k
+    var_poisson = p sum (K_k^2 tau_k + 2 K_k sum_{j<k} K_j t_j)
+
+    Source
+    ------
+    Casertano 2022 (Roman-STScI-000394) for the weights and the variances; Fixsen et al. 2000 (PASP 112, 1350), table 1,
+    for the exponent P; tau_k of Brandt 2024a (PASP 136, 045004), equation 4. ``docs/weighting.md``.
+
+    Units
+    -----
+    y in DN; mean times t of groups of N frames, the middle t_m and the half h of a segment in s; read noise r of a
+    frame in DN; p in DN^2/s.
     """
-    nints, ngroups, npixels = tile.samples.shape
+    nints, ngroups = pointers.samples.shape
     first, stop = settings.first_kept, settings.stop_kept
     d, flags = np.empty((nints, ngroups), np.float64), np.empty((nints, ngroups), np.uint8)
     lone, words, partly = np.empty(nints, np.float64), np.empty(nints, np.uint32), np.empty(nints, np.uint32)
     segments, weights = np.empty((2, ngroups), np.int64), np.empty((2, ngroups), np.float64)
     here, total = np.empty(_SUMS, np.float64), np.empty(_SUMS, np.float64)
     kept = np.zeros(_KEPT, np.float64)
-    for i in range(nints):
-        for block in range(0, npixels, LANES):
-            flag_non_finite(tile.bits[i], tile.flags[i], block)
-    for pixel in range(npixels):
-        gain, noise = np.float64(tile.gain[pixel]), np.float64(tile.readnoise[pixel])
-        base = tile.pixeldq[pixel]
+    for pixel in range(pointers.npixels):
+        k = pixel % LANES
+        if k == 0:
+            load_block(pointers, pixel, ramps)
+            pad_block(ramps, min(LANES, pointers.npixels - pixel))
+            for i in range(nints):
+                flag_non_finite(ramps.bits[i], ramps.flags[i], np.int64(0))
+        gain, noise = np.float64(ramps.gain[k]), np.float64(ramps.readnoise[k])
+        base = ramps.pixeldq[k]
         if not gain > 0:
             base |= _NO_GAIN
         if not noise > 0:
@@ -117,13 +141,13 @@ def fit_general_tile(tile, times, settings, bounds, exponents, rate, rate_dq, ra
         median, any_flags, all_flags = 0.0, base, _D | _S
         for i in range(nints):
             for g in range(ngroups):
-                d[i, g] = tile.samples[i, g, pixel]
-                flags[i, g] = tile.flags[i, g, pixel]
-            zeroframe = tile.zeroframe[i, pixel] if tile.zeroframe.shape[1] > 0 else np.float32(0)
+                d[i, g] = ramps.samples[i, g, k]
+                flags[i, g] = ramps.flags[i, g, k]
+            zeroframe = ramps.zeroframe[i, k] if ramps.zeroframe.shape[1] > 0 else np.float32(0)
             words[i], lone[i], partly[i] = _take_stock(d[i], flags[i], zeroframe, times, settings)
             median += _median_rate(d[i], flags[i], lone[i], times, settings, weights[1])
             any_flags |= words[i] & _JP
-        dark = np.float64(tile.dark[pixel])
+        dark = np.float64(ramps.dark[k])
         photon = (median / nints + dark if median > 0 else dark) / gain
         late = np.uint32(0)
         total[:] = 0.0

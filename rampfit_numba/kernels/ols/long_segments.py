@@ -120,6 +120,18 @@ def weigh_long(snr_class, length, weights, terms, workspace):
     Returns
     -------
     total, spread : float
+
+    Formula
+    -------
+    w_k R^2 = |(k - c) / c|^P,  c = (n - 1) / 2
+
+    Source
+    ------
+    Fixsen et al. 2000 (PASP 112, 1350); section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    None: w is relative, n is the number of groups, c their middle, P the exponent.
     """
     centre, half = 0.5 * (np.float64(length) - 1.0), (length + 1) // 2
     reciprocal = 1.0 / centre
@@ -152,6 +164,18 @@ def fit_long(samples, lane, begin, length, snr_class, workspace):
         Ramp, first group, number of groups n, signal-to-noise class.
     workspace : ndarray of float64, shape (3, max(n, WORKSPACE)) or larger
         Overwritten.
+
+    Formula
+    -------
+    slope = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j),  a_k = (n^3 - n) w_k (k - c) / sum w (k - c)^2
+
+    Source
+    ------
+    As :func:`fit_segments`; section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    Samples y and slope in DN; the weights w, about the middle c of n groups, have none.
     """
     weights, last = workspace[0], begin + length - 1
     n = np.float64(length)
@@ -166,7 +190,20 @@ def fit_long(samples, lane, begin, length, snr_class, workspace):
 
 @jit
 def describe_long(samples, lane, begin, length, snr_class, workspace):
-    """Return the weighted mean in DN of one segment, and the two sums of :func:`weigh_long`; parameters as there."""
+    """Return the weighted mean in DN of one segment, and the two sums of :func:`weigh_long`; parameters as there.
+
+    Formula
+    -------
+    mean = sum w_k y_k / sum w_k
+
+    Source
+    ------
+    Section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    Samples y and their mean in DN; the weights w have none.
+    """
     weights = workspace[0]
     total, spread = weigh_long(snr_class, length, weights, workspace[1], workspace[2])
     mean = 0.0

@@ -61,6 +61,18 @@ def add_clean_step(samples, network, differences, step, size, selection=None):
         of, in DN, modified. They are divided only once, since a division takes as long as a dozen exchanges.
     selection : Selection or None
         Finds the medians in the network's place. With None, the code for it is not even compiled.
+
+    Formula
+    -------
+    step = sum over integrations: median of y_{g+1} - y_g
+
+    Source
+    ------
+    Section 4 of ``docs/algorithm.md``: the median rate is this over integrations and group time.
+
+    Units
+    -----
+    Samples y and their steps in DN.
     """
     length = samples.shape[0] - 1
     for g in range(length):
@@ -87,6 +99,18 @@ def add_flagged_step(
     Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`; `work`, of uint8
     and shape (3, LANES), `filler`, of float32 and shape (LANES,), and `sums`, of float64 and shape (2, LANES), are
     workspaces.
+
+    Formula
+    -------
+    step = sum over integrations: t_g m_i
+
+    Source
+    ------
+    Section 4 of ``docs/algorithm.md``, with m_i as there.
+
+    Units
+    -----
+    m_i in DN/s, step in DN, the group time t_g in s.
     """
     ngroups = samples.shape[0]
     length = ngroups - 1
@@ -199,6 +223,18 @@ def exact_rate(ramps, lane, status, settings, differences):
     settings : Settings
     differences : ndarray of float64, shape (ngroups - 1,) or longer
         Workspace to work in.
+
+    Formula
+    -------
+    rate = sum over integrations: m_i
+
+    Source
+    ------
+    Section 4 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    m_i and the rate in DN/s.
     """
     nints, ngroups, _ = ramps.samples.shape
     total = 0.0

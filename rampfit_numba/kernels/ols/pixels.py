@@ -35,6 +35,19 @@ def load_pixels(ramps, settings, constants, base):
     base : ndarray of uint32, shape (LANES,)
         Result: PIXELDQ, with DO_NOT_USE and NO_GAIN_VALUE where the gain is no positive number, and DO_NOT_USE where
         the read noise is none (which the reference does not notice).
+
+    Formula
+    -------
+    R = C G / sqrt(2 N)
+
+    Source
+    ------
+    The noise of a group, the mean of N frames, from that of the difference of two; sections 2.4 and 2.9 of
+    ``docs/algorithm.md``.
+
+    Units
+    -----
+    C (CDS noise) in DN, G (gain) in e-/DN, R in e-; ``settings.readnoise_scale`` is sqrt(2 N).
     """
     noise_in = ramps.readnoise
     gain_in = ramps.gain
@@ -50,7 +63,22 @@ def load_pixels(ramps, settings, constants, base):
 
 @jit
 def find_constants(settings, rate, constants):
-    """Find the rows POISSON to UNFITTABLE of `constants` of a block of pixels from their median rates in DN/s."""
+    """Find the rows POISSON to UNFITTABLE of `constants` of a block of pixels from their median rates in DN/s.
+
+    Formula
+    -------
+    var_poisson (n - 1)   = p / (t_g G)           row POISSON
+    var_rnoise  (n^3 - n) = 12 (R / (t_g G))^2    rows READ, READ_LONG
+
+    Source
+    ------
+    Robberto 2008 (JWST-STScI-0001490) and Regan 2007 (JWST-STScI-001212) for a segment of n groups; section 5 of
+    ``docs/algorithm.md``.
+
+    Units
+    -----
+    Variances in (DN/s)^2, p (`rate`) in DN/s, group time t_g in s, gain G in e-/DN, noise of a group R in e-.
+    """
     readnoise, gain = constants[READNOISE], constants[GAIN]
     poisson, poisson_weight = constants[POISSON], constants[POISSON_WEIGHT]
     read, read_weight, slope_weight = constants[READ], constants[READ_WEIGHT], constants[SLOPE_WEIGHT]

@@ -40,10 +40,6 @@ _ONE, _LANES = np.uint32(1), np.uint32(LANES)
 def signal_class(step, readnoise, gain):
     """Return the signal-to-noise class of a segment, 0 to 5; of scalars or vectors.
 
-    ``S = D / sqrt(R^2 + D)`` with ``D = step G``, the electrons between its first and last sample: the class is the
-    number of BOUNDS (5, 10, 20, 50, 100) that S reaches (Fixsen et al. 2000, PASP 112, 1350, table 1; section 5 of the
-    rules in ``docs/algorithm.md``).
-
     Parameters
     ----------
     step : float or vector
@@ -57,6 +53,19 @@ def signal_class(step, readnoise, gain):
     -------
     float or vector
         A whole number. Where S is NaN it is the highest class, and where there is no positive variance the lowest.
+
+    Formula
+    -------
+    S     = D / sqrt(R^2 + D),  D = step G
+    class = number of BOUNDS that S reaches
+
+    Source
+    ------
+    Fixsen et al. 2000 (PASP 112, 1350), table 1; section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    step in DN, G in e-/DN, D and R in e-.
     """
     signal = step * gain
     variance = readnoise * readnoise + signal
@@ -75,7 +84,20 @@ def signal_class(step, readnoise, gain):
 
 @jit_inline
 def single_group_time(status, settings):
-    """Return the time in s that a segment of a single group stands for."""
+    """Return the time in s that a segment of a single group stands for.
+
+    Formula
+    -------
+    T = t_1 for group 0 alone, t_f for a zeroframe, t_g for any other
+
+    Source
+    ------
+    Section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    All times t in s.
+    """
     if (status & _SINGLE_FIRST_GROUP) != 0:
         return settings.one_group_time
     if (status & _ZEROFRAME) != 0:
@@ -85,10 +107,21 @@ def single_group_time(status, settings):
 
 @jit_inline
 def segment_variances(poisson, read, number):
-    """Return var_poisson and var_rnoise of a slope of `number` groups n, in (DN/s)^2; of scalars or vectors.
+    """Return var_poisson and var_rnoise of the slope of a segment of `number` groups n; of scalars or vectors.
 
-    ``var_poisson = rate / (t_g G (n - 1))`` and ``var_rnoise = 12 (R / t_g G)^2 / (n^3 - n)`` (Robberto 2008, JWST-
-    STScI-0001490; Regan 2007, JWST-STScI-001212), of which a pixel brings all but the n: see :mod:`pixels`.
+    Formula
+    -------
+    var_poisson = p / (t_g G (n - 1))
+    var_rnoise  = 12 (R / (t_g G))^2 / (n^3 - n)
+
+    Source
+    ------
+    Robberto 2008 (JWST-STScI-0001490), Regan 2007 (JWST-STScI-001212); section 5 of ``docs/algorithm.md``. All but the
+    n comes from :func:`find_constants`.
+
+    Units
+    -----
+    (DN/s)^2; p in DN/s, t_g in s, G in e-/DN, R in e-.
     """
     n = np.float64(number)
     return poisson * (1.0 / (n - 1.0)), read * (1.0 / (n * n * n - n))
@@ -96,10 +129,20 @@ def segment_variances(poisson, read, number):
 
 @jit_inline
 def single_group_variances(time, poisson, read, settings):
-    """Return var_poisson and var_rnoise of a slope of one group that stands for `time` s, in (DN/s)^2.
+    """Return var_poisson and var_rnoise of the slope of one group.
 
-    Those of two groups, ``rate / (t G)`` and ``2 (R / t G)^2``, with that time in the place of the group time: see
-    section 5 of the rules in ``docs/algorithm.md``.
+    Formula
+    -------
+    var_poisson = p / (T G)
+    var_rnoise  = 2 (R / (T G))^2
+
+    Source
+    ------
+    Those of two groups, with the time T in the place of the group time: section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    (DN/s)^2; p in DN/s, T (`time`) in s, G in e-/DN, R in e-.
     """
     ratio = settings.group_time / time
     return poisson * ratio, read * (ratio * ratio / 6.0)
@@ -120,6 +163,20 @@ def fit_segments(samples, constants, weights, segments, number):
         As :func:`list_segments` leaves them.
     number : int
         How many there are.
+
+    Formula
+    -------
+    slope (n^3 - n) = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j)
+    a_k = (n^3 - n) w_k (k - c) / sum w (k - c)^2,  w_k = |(k - c) / c|^P,  c = (n - 1) / 2
+
+    Source
+    ------
+    Fixsen et al. 2000 (PASP 112, 1350) for the weights; section 5 of ``docs/algorithm.md``. The table
+    ``weights.factors`` has a; P goes by :func:`signal_class`.
+
+    Units
+    -----
+    y and slope in DN.
     """
     flat = samples.reshape(-1)
     entries = np.uint32(weights.factors.size // _CLASSES)
@@ -176,6 +233,19 @@ def sum_segments(segments, number, runs, constants, sums):
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     sums : ndarray of float64, shape (4, LANES)
         Results: sum slope / var_rnoise, sum 1 / var_poisson (positive ones), sum 1 / var_rnoise, sum 1 / var_err.
+
+    Formula
+    -------
+    N = sum s / v_r,  I_p = sum 1 / v_p over positive v_p,  I_r = sum 1 / v_r,  I_e = sum 1 / (v_p + v_r)
+
+    Source
+    ------
+    Robberto 2008 (JWST-STScI-0001490); section 6 of ``docs/algorithm.md``. v_p and v_r are those of
+    :func:`segment_variances`; what does not depend on n is taken out of the sums.
+
+    Units
+    -----
+    s in DN/s, v in (DN/s)^2.
     """
     lane, length, slope = segments.lane, segments.length, segments.slope
     poisson, read, weight = segments.first_constant, segments.second_constant, segments.weight
@@ -211,7 +281,20 @@ def sum_segments(segments, number, runs, constants, sums):
 
 @jit
 def sum_single_group(sample, k, status, settings, constants, sums):
-    """Do what :func:`sum_segments` does for lane `k`, whose only segment is one `sample` in DN."""
+    """Do what :func:`sum_segments` does for lane `k`, whose only segment is one `sample` in DN.
+
+    Formula
+    -------
+    N = s / v_r,  I_p = 1 / v_p,  I_r = 1 / v_r,  I_e = 1 / (v_p + v_r),  s = y / T
+
+    Source
+    ------
+    Sections 5 and 6 of ``docs/algorithm.md``: :func:`single_group_variances`.
+
+    Units
+    -----
+    y in DN, T in s, v in (DN/s)^2.
+    """
     time = single_group_time(status, settings)
     var_poisson, var_rnoise = single_group_variances(time, constants[POISSON, k], constants[READ, k], settings)
     sums[0, k] = np.float64(sample) / time / var_rnoise
@@ -237,6 +320,18 @@ def fit_clean(samples, constants, weights, classes, slope):
         Result: signal-to-noise classes.
     slope : ndarray of float64, shape (LANES,)
         Result: slope per group times n^3 - n, in DN.
+
+    Formula
+    -------
+    slope (n^3 - n) = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j)
+
+    Source
+    ------
+    As :func:`fit_segments`; section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    y and slope in DN.
     """
     last = samples.shape[0] - 1
     entries = weights.factors.size // _CLASSES
@@ -260,7 +355,20 @@ def fit_clean(samples, constants, weights, classes, slope):
 
 @jit
 def sum_clean(slope, ngroups, constants, sums):
-    """Do what :func:`sum_segments` does for ramps without flags: only row 0 of `sums`."""
+    """Do what :func:`sum_segments` does for ramps without flags: only row 0 of `sums`.
+
+    Formula
+    -------
+    N = s / v_r
+
+    Source
+    ------
+    As :func:`sum_segments`; section 6 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    s in DN/s, v_r in (DN/s)^2.
+    """
     slope_weight, unfittable, slope_sum = constants[SLOPE_WEIGHT], constants[UNFITTABLE], sums[0]
     for k in range(LANES):
         lost = unfittable[k] if ngroups > _FEW else 0.0
@@ -269,7 +377,20 @@ def sum_clean(slope, ngroups, constants, sums):
 
 @jit
 def weigh_clean(ngroups, constants, sums):
-    """Find what the unflagged ramps of a pixel share: rows 1 and 2 of `sums` as in :func:`sum_segments`."""
+    """Find what the unflagged ramps of a pixel share: rows 1 and 2 of `sums` as in :func:`sum_segments`.
+
+    Formula
+    -------
+    I_p = 1 / v_p where that is positive,  I_r = 1 / v_r
+
+    Source
+    ------
+    As :func:`sum_segments`; section 6 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    (s/DN)^2.
+    """
     n = np.float64(ngroups)
     steps, cubic = n - 1.0, n * n * n - n
     poisson_weight, read_weight = constants[POISSON_WEIGHT], constants[READ_WEIGHT]

@@ -13,13 +13,12 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
+from rampfit_numba.kernels.blocks import Ramps, empty_ramps, load_block, pad_block
 from rampfit_numba.kernels.memory import addresses, spans_of
 from rampfit_numba.kernels.ols import ramp_status
-from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, Ramps, ResultPointers
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, ResultPointers
 from rampfit_numba.kernels.ols.block import BlockWorkspace, block_workspace, fit_block
 from rampfit_numba.kernels.ols.copying import (
-    load_block,
-    pad_block,
     scatter_fitopt,
     scatter_rows,
     store_fitopt,
@@ -36,7 +35,8 @@ from rampfit_numba.kernels.ols.segments import (
 )
 
 if TYPE_CHECKING:
-    from rampfit_numba.kernels.ols.arrays import BlockPointers, FitOptPointers
+    from rampfit_numba.kernels.blocks import BlockPointers
+    from rampfit_numba.kernels.ols.arrays import FitOptPointers
 
 _J = np.uint8(dq.JUMP_DET)
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
@@ -121,23 +121,6 @@ def _empty_result(nints: int) -> BlockResult:
         rate_dq=rate_dq[0],
         rateints=rateints.view(np.float32).reshape(_ROWS - 1, nints, LANES),
         rateints_dq=rateints_dq,
-    )
-
-
-def empty_ramps(pointers: BlockPointers) -> Ramps:
-    """Return arrays for a block of pixels whose inputs are like these; planes that are absent keep their values."""
-    nints, ngroups = pointers.samples.shape
-    samples = np.zeros((nints, ngroups, LANES), np.float32)
-    return Ramps(
-        samples=samples,
-        bits=samples.view(np.int32),
-        flags=np.zeros(samples.shape, np.uint8),
-        pixeldq=np.zeros(LANES, np.uint32),
-        readnoise=np.ones(LANES, np.float32),
-        gain=np.ones(LANES, np.float32),
-        dark=np.zeros(LANES, np.float32),
-        zeroframe=np.zeros((nints, LANES if pointers.zeroframe.size else 0), np.float32),
-        suppressed=np.zeros((nints, LANES if pointers.suppressed.size else 0), np.bool_),
     )
 
 

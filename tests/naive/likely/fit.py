@@ -30,6 +30,10 @@ def degrees_of_freedom(used, variance):
     return np.array([freedom(one, other) for one, other in zip(used, variance, strict=True)])
 
 
+def number_used(used, count):
+    return np.array([sum(used[k::WIDTH]) for k in range(WIDTH)])
+
+
 def eliminate(difference, used, table, count, photon, read, shift, work):
     found = np.zeros((3, WIDTH))
     for k, covariance in enumerate(covariances(table, count, photon, read)):

@@ -9,10 +9,10 @@ D, S = 1, 2
 
 def integration_flags(flags, jumps, pixeldq, carried, first, result):
     for k in range(first, first + LANES):
-        result[k] = pixeldq[k]
-        for flag in [*flags[:, k], *jumps[:, k]]:
+        result[k] = pixeldq[k - first]
+        for flag in [*flags[:, k - first], *jumps[:, k]]:
             result[k] |= int(flag) & int(carried)
-        if all(int(flag) & (D | S) for flag in flags[:, k]):
+        if all(int(flag) & (D | S) for flag in flags[:, k - first]):
             result[k] |= D
 
 

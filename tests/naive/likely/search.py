@@ -111,3 +111,12 @@ def search_round(difference, used, table, count, photon, read, shift, work, limi
             *(0.0, full.chisq, height_one, height_two),
         )
     return tuple(found)
+
+
+def choose_omission(gain_one, gain_two, check, limits):
+    found = np.zeros(WIDTH)
+    for k in range(WIDTH):
+        one, two = gain_one[k] - limits[0], gain_two[k] - limits[1]
+        if np.isfinite(check[k]) and max(one, two) > 0:
+            found[k] = 1 if one > two else 2
+    return found

@@ -13,7 +13,7 @@ D, S, J = 1, 2, 4
 LARGEST = np.finfo(np.float32).max
 
 
-def add_clean_step(samples, network, differences, step, size):
+def add_clean_step(samples, network, differences, step, size, selection):
     for k in range(samples.shape[1]):
         steps = sorted(samples[1:, k].astype(float) - samples[:-1, k].astype(float))
         step[k] += median(steps)
@@ -33,6 +33,7 @@ def add_flagged_step(
     work,
     filler,
     sums,
+    selection,
 ):
     for k in range(samples.shape[1]):
         steps = usable_steps(samples[:, k], flags[:, k])
