@@ -32,8 +32,8 @@ from rampfit_numba.algorithms.read_pattern import read_pattern
 from rampfit_numba.checks import as_array, check_read_times
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows
-from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.first_run import compile_or_load
+from rampfit_numba.mapped_arrays import as_file_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

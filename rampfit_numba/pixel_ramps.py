@@ -11,8 +11,9 @@ from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.rows import as_single
-from rampfit_numba.file_arrays import FileArray, as_file_array
+from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.kernels.corrections import correct_reads
+from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import RampFit
 

@@ -14,7 +14,7 @@ from rampfit_numba.algorithms.used_reads import UsedReads, count_used_rows
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows
 from rampfit_numba.exposure import Exposure
-from rampfit_numba.file_arrays import as_file_array
+from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.result import RampFit
 
 if TYPE_CHECKING:

@@ -26,6 +26,8 @@ from rampfit_numba.files.job import make_destination
 from rampfit_numba.io.products import image_hdu
 from rampfit_numba.progress import Stopped
 from rampfit_numba.progress import job as progress_job
+from rampfit_numba.simulate.roman import simulate_roman, write_roman_simulation
+from rampfit_numba.simulate.wfc3 import simulate_ima, write_ima
 from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
 
 #: So long a test waits for what would come at once.
@@ -219,6 +221,21 @@ class TestLanes:
         assert warnings.filters == before
 
 
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_files_at_once_share_the_budget(tmp_path, monkeypatch, executor):
+    """Each decides by its share whether its results are to be written section by section."""
+    seen = []
+
+    def look(*args, **_options):
+        seen.append(args[1].options["max_memory"])
+
+    monkeypatch.setattr(batch, "fit_in_lanes", look)
+    monkeypatch.setattr(batch, "fit_in_processes", look)
+    files = write(tmp_path, "abcd")
+    fit_files(files, 10.0, 2.0, output_dir=tmp_path, maximum_cores=2, executor=executor, max_memory="1 GiB")
+    assert set(seen) == {1 << 29}
+
+
 @pytest.mark.parametrize(
     ("sizes", "options", "says"),
     [
@@ -384,6 +401,25 @@ class TestSkipExisting:
         assert "1 of 2 files fitted, 1 skipped" in capsys.readouterr().err
         assert Path("out/b_jump_report.html").is_file()
 
+    def test_of_wfc3_files(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        files = [write_ima(simulate_ima(5, (24, 26), seed=seed), f"{seed}_ima.fits") for seed in (1, 2)]
+        states = [[result.status for result in fit_files(files, skip_existing=True)] for _ in range(2)]
+        assert states == [["fitted"] * 2, ["skipped"] * 2]
+        assert [result.status for result in fit_files(files, skip_existing=True, exclude_reads=[1])] == ["fitted"] * 2
+
+    def test_of_romans_files(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        files = [write_roman_simulation(simulate_roman(5, 20, 24, seed=n), f"r{n}_linearity.asdf") for n in (1, 2)]
+        (ramp, gain, noise), (other, *_) = files
+        states = [[r.status for r in fit_files([ramp, other], noise, gain, skip_existing=True)] for _ in range(2)]
+        assert states == [["fitted"] * 2, ["skipped"] * 2]
+        product = Path("r2_rampfit.asdf")
+        for lost in (1, 100, 2000):
+            product.write_bytes(product.read_bytes()[:-lost])
+            results = fit_files([ramp, other], noise, gain, skip_existing=True, maximum_cores=2)
+            assert [result.status for result in results] == ["skipped", "fitted"]
+
 
 class TestInterrupted:
     def test_says_how_many_are_done_and_how_to_go_on(self, tmp_path, monkeypatch, caplog):
@@ -454,6 +490,18 @@ class TestSummary:
         assert main(["a_jump.fits", "b_jump.fits", *words]) == 0
         assert capsys.readouterr().err == ""
         assert all("S_JUMP" in row["warnings"] for row in records("all.csv"))
+
+    def test_that_cannot_be_written_does_not_hide_what_stopped_the_job(self, tmp_path, monkeypatch, caplog):
+        files = write(tmp_path, "ab")
+
+        def fit(*_args, **_options):
+            (tmp_path / "all.csv").mkdir()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(fitting, "fit_ramps", fit)
+        with pytest.raises(KeyboardInterrupt):
+            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", summary=tmp_path / "all.csv")
+        assert "all.csv: cannot be written" in caplog.text
 
     @pytest.mark.parametrize("name", ["a_jump.fits", "out/a_rate.fits", "there.csv", "no/folder.csv/"])
     def test_takes_no_other_files_place(self, tmp_path, monkeypatch, name):

@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from rampfit_numba import Exposure, file_arrays, fit_ramps
-from rampfit_numba.file_arrays import FileArray, as_file_array
+from rampfit_numba import Exposure, fit_ramps, mapped_arrays
+from rampfit_numba.file_arrays import FileArray
+from rampfit_numba.mapped_arrays import as_file_array
 from tests.scripts import LINUX
 
 pytestmark = LINUX
@@ -45,7 +46,7 @@ def mapped_ramps(tmp_path):
 @pytest.mark.parametrize("span", [1 << 24, 300, 1], ids=["at once", "in parts", "one by one"])
 @pytest.mark.parametrize("cut", CUTS)
 def test_any_part_is_what_it_was(mapped_ramps, cut, span, monkeypatch):
-    monkeypatch.setattr(file_arrays, "_SPAN", span)
+    monkeypatch.setattr(mapped_arrays, "SPAN", span)
     mapping, ramps = mapped_ramps
     found = as_file_array(mapping[CUTS[cut]])
     assert isinstance(found, FileArray) == (cut in ROWS)
@@ -114,6 +115,6 @@ def test_file_that_was_replaced_is_not_read(mapped_ramps, tmp_path):
     """The map still shows the old file; nothing can truncate that one under its name."""
     mapping, ramps = mapped_ramps
     os.replace(tmp_path / "ramps.dat", tmp_path / "elsewhere.dat")  # noqa: PTH105
-    (tmp_path / "ramps.dat").write_bytes(b"another")
+    (tmp_path / "ramps.dat").write_bytes(b"another" * 10_000)
     found = as_file_array(mapping[..., 3:9])
     np.testing.assert_array_equal(found, ramps[..., 3:9])

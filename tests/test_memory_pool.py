@@ -14,7 +14,8 @@ from rampfit_numba import Exposure, fit_ramps
 from rampfit_numba.engine import memory_pool, shared
 from rampfit_numba.engine.memory_pool import MemoryPool, PrivateMemory, private_allocator
 from rampfit_numba.engine.pool import pool
-from rampfit_numba.file_arrays import as_file_array, mapped
+from rampfit_numba.file_arrays import mapped
+from rampfit_numba.mapped_arrays import as_file_array
 from tests.scripts import LINUX
 
 KINDS = [("none", None), (2, "threads"), (2, "processes")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import re
 import signal
 import time
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, RampFileError, fit_files, fit_ramps
-from rampfit_numba import file_arrays as files
+from rampfit_numba import mapped_arrays as files
 from rampfit_numba.cli import main
 from rampfit_numba.engine.executors import usable_kind
+from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.io.whole_files import write_all
 from tests.scripts import LINUX, PACKAGE_FOLDER, PREAMBLE, WARM_WORKERS, finished, started
 
@@ -104,7 +106,7 @@ def test_the_emulation_takes_away_what_it_says(tmp_path):
 @pytest.fixture
 def untold(monkeypatch):
     """Let the system not tell what is mapped where, as macOS."""
-    monkeypatch.setattr(files, "_mapped_inode", lambda _: None)
+    monkeypatch.setattr("rampfit_numba.mapped_arrays._mapped_inode", lambda _: None)
 
 
 def mapped_ramps(path, mode="r"):
@@ -118,7 +120,7 @@ def mapped_ramps(path, mode="r"):
 def test_mapped_files_are_read_where_the_system_does_not_tell(tmp_path, mode):
     array, ramps = mapped_ramps(tmp_path / "ramps", mode)
     found = files.as_file_array(array[:, :, 8:20])
-    assert isinstance(found, files.FileArray)
+    assert isinstance(found, FileArray)
     np.testing.assert_array_equal(found.read(), ramps[:, :, 8:20])
     np.testing.assert_array_equal(files.as_file_array(array[..., ::2]), ramps[..., ::2])
 
@@ -215,6 +217,35 @@ def test_what_is_compiled_is_noted_for_each_processor(tmp_path):
         for cpu in ("generic", None, "generic")
     ]
     assert [lines.split() for lines in said] == [["False", "True"], ["False", "True"], ["True", "True"]]
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="the page's example is for x86-64")
+@pytest.mark.parametrize(("features", "common"), [(True, True), (False, False)])
+def test_code_that_an_image_ships_is_that_of_every_machine(tmp_path, features, common):
+    """By the variables that docs/cache.md sets; the name of a processor alone leaves the features of the machine."""
+    page = (Path(__file__).parents[1] / "docs" / "cache.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ENV (NUMBA_CPU_NAME=.*)$", page, flags=re.MULTILINE)
+    environment = dict(setting.split("=", 1) for setting in line.split())
+    if not features:
+        environment["NUMBA_CPU_FEATURES"] = None
+    code = """
+        import llvmlite.binding as llvm
+
+        class Features(dict):
+            def flatten(self, sort=True):
+                return ",".join(sorted(f"+{name}" for name in self))
+
+        llvm.get_host_cpu_name = lambda: MACHINE
+        known = ["avx", "avx2"] + ["avx512f"] * (MACHINE == "znver4")
+        llvm.get_host_cpu_features = lambda: Features(dict.fromkeys(known, True))
+        from rampfit_numba.machine_code import places
+        print(places.version_key())
+    """
+    keys = {
+        finished(started(tmp_path, f"MACHINE = {machine!r}", code, environment=environment))
+        for machine in ("znver4", "skylake")
+    }
+    assert (len(keys) == 1) is common
 
 
 # --------------------------------------------------------------------------------------------------------- file names

@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from rampfit_numba import file_arrays
+from rampfit_numba import checked_files, file_arrays
+from rampfit_numba.checked_files import Stamp
 from rampfit_numba.engine import memory
 from rampfit_numba.engine.chunks import CHUNK_BYTES, PIECE_BYTES, chunk_height, run_chunks
-from rampfit_numba.file_arrays import FileArray, Stamp, as_file_array, map_file
+from rampfit_numba.file_arrays import FileArray
+from rampfit_numba.mapped_arrays import as_file_array, map_file
+from rampfit_numba.messages import RampFileError
 
 OFFSET = 2880
 
@@ -65,8 +68,8 @@ def test_small_planes_are_read_in_pieces_of_megabytes(tmp_path, monkeypatch):
     """70,000 planes of a few pixels were as many calls; what lies between their rows is rather read and left."""
     values, place = in_file(tmp_path / "a.bin", (700, 10, 8, 16))
     calls = []
-    read = file_arrays._read_into
-    monkeypatch.setattr(file_arrays, "_read_into", lambda *args: (calls.append(len(args[1])), read(*args)))
+    read = checked_files.read_into
+    monkeypatch.setattr(checked_files, "read_into", lambda *args: (calls.append(len(args[1])), read(*args)))
     assert np.array_equal(place.read(), values)
     assert calls == [values.nbytes]
     del calls[:]
@@ -83,9 +86,9 @@ def test_a_file_that_ends_in_the_last_gap_is_read(tmp_path):
 def test_whatever_is_read_of_a_file_that_was_cut_is_an_error(tmp_path):
     _, place = in_file(tmp_path / "a.bin", (50, 4, 30))
     os.truncate(tmp_path / "a.bin", OFFSET + 1000)
-    with pytest.raises(file_arrays.RampFileError, match=r"a\.bin: ended early"):
+    with pytest.raises(RampFileError, match=r"a\.bin: ended early"):
         place.rows(slice(0, 2)).read()
-    with pytest.raises(file_arrays.RampFileError, match=r"a\.bin: ended early"):
+    with pytest.raises(RampFileError, match=r"a\.bin: ended early"):
         place.expect()
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from functools import cache
 
 import numpy as np
 import pytest
 
+from tests.naive import naive_fit, naive_likely
+from tests.random_exposures import random_case
+from tests.random_likely import random_likely_case
 from tests.sizes import fewer
 from tests.twin_arguments import EXAMPLES
 from tests.twins import compare_with_twin, compiled_functions, find_kernels, kernel_of, parameters_of, twin_of
@@ -15,8 +20,8 @@ from tests.twins import compare_with_twin, compiled_functions, find_kernels, ker
 WHOLE = {
     "corrections.correct_reads": "test_reads.test_in_every_plane",
     "used_reads.count_used": "test_reads.test_reads_used_are_counted",
-    "ols.window.fit_window": "test_naive.test_engine_equals_naive",
-    "ols.window.count_window": "test_naive.test_engine_equals_naive",
+    "ols.tile.fit_tile": "test_naive.test_engine_equals_naive",
+    "ols.tile.count_tile": "test_naive.test_engine_equals_naive",
     "ols.block.fit_block": "test_naive.test_engine_equals_naive",
     "ols.block.find_rates": "test_naive.test_engine_equals_naive",
     "ols.chisq.find_chisq": "test_chisq.test_they_are_those_of_dense_matrices",
@@ -34,6 +39,23 @@ WHOLE = {
 KERNELS = find_kernels()
 
 
+@cache
+def reached_by_oracles():
+    """Return what is called where the oracles fit whole exposures."""
+    found = set()
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: found.add(frame.f_code) if event == "call" else None)
+    try:
+        for seed in range(4):
+            naive_fit(random_case(seed, small=True).copy(save_opt=True))
+        for seed in range(12, 20):
+            for joint in (False, True):
+                naive_likely(random_likely_case(seed, small=True), joint=joint)
+    finally:
+        sys.setprofile(before)
+    return found
+
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_kernel_has_a_twin(name):
     """A function of its own in tests/naive, in the same place and under the same name, that is compared with it."""
@@ -43,6 +65,8 @@ def test_every_kernel_has_a_twin(name):
         module, _, function = WHOLE[name].partition(".")
         found = importlib.import_module(f"tests.{module}")
         assert hasattr(found, function) or any(hasattr(part, function) for part in vars(found).values()), WHOLE[name]
+        handed = any(twin is part or twin is getattr(part, twin.__name__, None) for part in vars(found).values())
+        assert handed or twin.__code__ in reached_by_oracles(), f"no test calls the twin of {name}"
         return
     assert parameters_of(twin) == parameters_of(kernel_of(name))
     assert name in EXAMPLES, f"no arguments of {name} in tests/twin_arguments.py"

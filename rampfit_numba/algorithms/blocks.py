@@ -97,7 +97,7 @@ class InputPointers:
             None if plane is None else _Input(plane, dtype, most) for plane, dtype in zip(planes, types, strict=True)
         ]
         found = (self._data, self._groupdq, self._zeroframe, *self._planes)
-        self._spans = np.concatenate([one.spans for one in found if one is not None])
+        self._spans = spans_of(*(one.planes for one in found if one is not None))
 
     def at(self, tile: Tile) -> BlockPointers:
         """Return where the inputs are at `tile`."""
@@ -155,9 +155,8 @@ class _Input:
         self._direct = is_run(array, dtype) if direct is None else direct
         shape = (*array.shape[:-2], 0 if self._direct else most_pixels)
         self.buffer = np.empty(shape, dtype)
-        planes = array if self._direct else self.buffer[..., np.newaxis]
-        self._addresses = addresses(planes)
-        self.spans = spans_of(planes)
+        self.planes = array if self._direct else self.buffer[..., np.newaxis]
+        self._addresses = addresses(self.planes)
 
     def at(self, tile: Tile) -> np.ndarray:
         """Return the addresses of the first pixel of `tile`, of the shape of the array's leading axes."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine import shared
-from rampfit_numba.engine.chunks import CHUNK_BYTES, run_chunks
+from rampfit_numba.engine.chunks import expect_files, run_chunks
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.pool import without_interrupts
 from rampfit_numba.engine.processes import NoProcessesError, run_in_processes
@@ -80,7 +80,8 @@ def run_rows(
     progress : bool or FilePart
         Show a bar, or move that of a job, which can also stop.
     max_memory : int, optional
-        Bytes that what is read from files may take at once; None: a quarter of what this process may use.
+        Bytes that what is read from files may take at once, of which the caller has told the system; None: a quarter of
+        what this process may use.
 
     Returns
     -------
@@ -93,7 +94,10 @@ def run_rows(
         A worker process was killed, and another one while the slices that were not done were fitted once more.
     """
     kind = usable_kind(executor, workers)
-    budget = _expect_files(inputs, max_memory) // workers
+    in_files = any(isinstance(array, FileArray) for array in inputs)
+    budget = (max_memory or memory_budget(None)) // workers if in_files else 1
+    if max_memory is None:
+        expect_files(inputs)
     if isinstance(executor, Executor):
         slices = row_slices(nrows, workers)
     else:
@@ -149,17 +153,6 @@ def _no_processes() -> str:
     if not everything_kept():  # each worker would compile for itself
         return "The machine code could not be kept for other processes"
     return ""
-
-
-def _expect_files(inputs: Any, max_memory: int | None) -> int:  # noqa: ANN401
-    """Return the bytes that may be read at once; tell the system what will be read piece by piece."""
-    files = [array for array in inputs if isinstance(array, FileArray)]
-    if not files:
-        return 1
-    for array in files:
-        if array.nbytes > CHUNK_BYTES:
-            array.expect()
-    return memory_budget(max_memory)
 
 
 def _check_files(inputs: Any) -> None:  # noqa: ANN401

@@ -84,7 +84,7 @@ class Batch:
         plan = make_plan(sizes, self._job.options, fits_wanted=self._job.on_fit is not None)
         if plan.files > 1:
             log.info("The files are fitted %s", plan)
-        job = self._job if plan.files == 1 else self._job.with_one_core()
+        job = self._job if plan.files == 1 else self._job.for_each_of(plan.files, plan.budget)
         with progress_job(sizes, shown=shown) as bar:
             if plan.kind == "threads":
                 fit_in_lanes(files, job, bar, self._take, at_once=plan.files, budget=plan.budget, **how)

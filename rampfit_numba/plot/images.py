@@ -10,9 +10,10 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.exposure_header import ExposureHeader
-from rampfit_numba.file_arrays import as_file_array, take_plane
+from rampfit_numba.file_arrays import take_plane
 from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.nddata import celestial_wcs
+from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax, new_figure, plain
 from rampfit_numba.plot.style import VERMILION
 

@@ -13,8 +13,8 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.algorithms.ols.plan import OlsPlan, make_plan
 from rampfit_numba.algorithms.ols.weights import segment_weights
-from rampfit_numba.file_arrays import as_file_array
 from rampfit_numba.kernels.ols.weighting import BOUNDS
+from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.pixel_ramps import PixelRamps, SampleTimes, is_ols, sample_times, working_flags
 from rampfit_numba.segments.columns import FittedLines, Segments, number_within, shares
 from rampfit_numba.segments.samples import SegmentSamples, padded

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.file_arrays import as_file_array, take_plane
+from rampfit_numba.file_arrays import take_plane
+from rampfit_numba.mapped_arrays import as_file_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable

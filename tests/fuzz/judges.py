@@ -81,7 +81,7 @@ def judge_ramps(path: Path) -> bool:
         return True
     exposure = reading.result
     with _by_astropy(path, left_out=reading.left_out) as hdus:
-        header = hdus[0].header
+        header = hdus[0].header_as_read
         for argument, name in PLANES.items():
             hdu = next((hdu for hdu in hdus if hdu.name == name), None)
             _same_image(argument, getattr(exposure, argument), getattr(hdu, "data", None))
@@ -96,7 +96,7 @@ def judge_ramps(path: Path) -> bool:
         if times is not None:
             _same("INT_TIMES", (times.dtype, times.tobytes()), (table.data.dtype, table.data.tobytes()))
         sci = next(hdu for hdu in hdus if hdu.name == "SCI")
-        _same_cards("the header of SCI", exposure.header.sci, sci.header)
+        _same_cards("the header of SCI", exposure.header.sci, sci.header_as_read)
     return False
 
 
@@ -177,6 +177,7 @@ def _by_astropy(path: Path, *, left_out: bool) -> Iterator[list[Any]]:
             try:
                 while True:
                     hdus.append(hdulist[len(hdus)])
+                    hdus[-1].header_as_read = hdus[-1].header.copy()  # astropy changes it with the data
                     if getattr(hdus[-1], "is_image", False):
                         hdus[-1].data  # noqa: B018  (read now)
             except IndexError:

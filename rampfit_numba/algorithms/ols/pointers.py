@@ -33,7 +33,7 @@ class OutputPointers:
         self._ncols = outputs.slope.shape[-1]
         written = [plane if buffer is None else buffer[..., np.newaxis] for plane, buffer in pairs]
         found = [addresses(array) for array in written]
-        self._spans = np.concatenate([spans_of(array) for array in written])
+        self._spans = spans_of(*written)
         in_place = [np.full(at.shape, buffer is None) for at, (_, buffer) in zip(found, pairs, strict=True)]
         self._results, self._in_place = (np.concatenate([x.ravel() for x in xs[:_RATES]]) for xs in (found, in_place))
         segments = slice(_RATES, _RATES + _SEGMENTS)

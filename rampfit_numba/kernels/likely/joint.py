@@ -22,7 +22,7 @@ from rampfit_numba.kernels.likely.combine import CHISQ, DOF, ERR, SLOPE, VAR_POI
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
 from rampfit_numba.kernels.likely.explain import EXPLAIN_ROWS, MOST_EXPLAINED
 from rampfit_numba.kernels.likely.fit import WORK_ROWS, degrees_of_freedom, eliminate, number_used, spread_of_weights
-from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, integration_flags
+from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, flag_unfitted_joint, integration_flags
 from rampfit_numba.kernels.likely.joint_search import CHOICE_ROWS, search_hits
 from rampfit_numba.kernels.likely.zeroframe import split_first_group
 from rampfit_numba.kernels.samples import flag_non_finite
@@ -49,7 +49,6 @@ _SINGLE_ROWS = 5
 _REFUSED_CHISQ, _REFUSED_LEFT = range(2)
 _REFUSED_ROWS = 2
 _J8, _NOT_P8 = np.uint8(dq.JUMP_DET), np.uint8(0xFF ^ dq.PERSISTENCE)
-_D, _NO_GAIN = np.uint32(dq.DO_NOT_USE), np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
 _NO_JUMPS = (0, 0)
 
 
@@ -142,7 +141,7 @@ def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits
             integration_flags(
                 ramps.flags[i], result.jumps[i], ramps.pixeldq, CARRIED_JOINT, first, result.rateints_dq[i]
             )
-            _flag_unfitted(ramps.gain, result.rateints[SLOPE, i], first, result.rateints_dq[i])
+            flag_unfitted_joint(ramps.gain, result.rateints[SLOPE, i], first, result.rateints_dq[i])
         combine_flags(result.rateints_dq, first, result.rate_dq)
 
 
@@ -396,14 +395,3 @@ def _store_fit(planes, pixel, shift, weight, weighted, squares, photon_part, rea
     store_single(planes[VAR_RNOISE], pixel, read_part * (variance * variance))
     store_single(planes[CHISQ], pixel, squares - weighted * change)
     store_single(planes[DOF], pixel, degrees_of_freedom(used, variance))
-
-
-@jit
-def _flag_unfitted(gain, slope, first, result):
-    """Add DO_NOT_USE where an integration has no rate, and NO_GAIN_VALUE where the gain is no positive number."""
-    slope_here, out = slope[first : first + LANES], result[first : first + LANES]
-    for k in range(LANES):
-        good_gain = gain[k] > 0 and gain[k] < np.inf
-        fitted = slope_here[k] - slope_here[k] == 0
-        missing = np.uint32(0) if fitted else _D
-        out[k] |= missing if good_gain else _NO_GAIN
