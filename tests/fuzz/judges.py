@@ -89,7 +89,9 @@ def judge_ramps(path: Path) -> bool:
             for argument, (keyword, default) in KEYWORDS.items():
                 value = header.get(keyword, default)
                 _same(
-                    argument, getattr(exposure, argument), default if isinstance(value, fits.card.Undefined) else value
+                    argument,
+                    getattr(exposure, argument),
+                    default if isinstance(value, fits.card.Undefined | None) else value,
                 )
         _same_cards("the primary header", exposure.header.primary, header)
         times, table = exposure.header.int_times, next((hdu for hdu in hdus if hdu.name == "INT_TIMES"), None)
