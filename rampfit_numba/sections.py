@@ -230,6 +230,7 @@ class _Fit:
                     jumps.append(self._jumps(results, rows, columns, kept))
                 for kind, values in _images(results, products.paths).items():
                     images[kind].put(values, rows.start, columns.start)
+                del results, values  # the next ones stand there
                 move(rows.stop - rows.start)
             if not (nothing or found.anything):
                 raise _NothingFittedError

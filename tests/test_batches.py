@@ -298,6 +298,19 @@ class TestProcesses:
         if always:
             assert str(results[2].error).startswith(f"{files[2]}: the worker process that fitted it was killed, twice")
 
+    @pytest.mark.parametrize("where", ["take", "submit"])
+    def test_that_cannot_be_started_are_done_without(self, tmp_path, monkeypatch, caplog, where):
+        def refuse(*_args, **_options):
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+        if where == "take":
+            monkeypatch.setattr(processes.pool, "take", refuse)
+        else:
+            monkeypatch.setattr("loky.process_executor.ProcessPoolExecutor.submit", refuse)
+        results = fit_files(write(tmp_path, "abcd"), 10.0, 2.0, output_dir=tmp_path / "out", **TWO)
+        assert [result.status for result in results] == ["fitted"] * 4
+        assert "No worker processes can be started" in caplog.text
+
     def test_warnings_and_errors_travel(self, tmp_path, recwarn):
         files = write(tmp_path, "abcde", S_JUMP="SKIPPED")
         results = fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", **TWO)

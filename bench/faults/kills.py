@@ -50,6 +50,7 @@ def main() -> int:
             right += fit() == wanted
         except RuntimeError as error:
             sys.stdout.write(f"{error}\n")
+            sys.stdout.flush()
         timer.join()
         fit()  # an idle worker that was killed is noticed here, and the next run begins with two
         killed += before != set(workers())

@@ -17,6 +17,7 @@ from rampfit_numba import Exposure, fit_ramps
 SHAPES = ((1, 6, 64, 64), (3, 9, 40, 130), (2, 12, 128, 96))
 KINDS = (("none", None), (2, "threads"), (2, "processes"))
 ALGORITHMS = ("ols", "likely")
+_HIT = 0.01  # share of samples
 #: What may be more at the end than after the first quarter: MiB of memory that is not shared, and things with a number.
 GROWTH = {"memory": 24.0, "descriptors": 0, "semaphores": 0, "threads": 0, "children": 0}
 
@@ -30,7 +31,7 @@ def main() -> int:
     exposures = []
     for shape in SHAPES:
         ramps = np.cumsum(chance.poisson(60.0, shape), axis=1).astype(np.float32)
-        exposures.append(Exposure(ramps, np.where(chance.random(shape) < 0.01, 4, 0).astype(np.uint8), 3.0))
+        exposures.append(Exposure(ramps, np.where(chance.random(shape) < _HIT, 4, 0).astype(np.uint8), 3.0))
     # Shapes come in the same turn with every kind and algorithm, so that a quarter has seen all of them.
     turns = cycle(product(ALGORITHMS, KINDS, exposures))
     after = max(len(ALGORITHMS) * len(KINDS) * len(exposures), given.fits // 4)
@@ -61,7 +62,7 @@ def take_stock() -> dict[str, float]:
     return {
         "memory": round(int(status["RssAnon"].split()[0]) / 1024, 1),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
-        "semaphores": maps.count("/dev/shm/"),
+        "semaphores": maps.count("/dev/shm/"),  # noqa: S108  (looked for, not used)
         "threads": len(tasks),
         "children": len(children),
     }

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.cli import collector
 from rampfit_numba.cli.arguments import new_parser
 from rampfit_numba.cli.console import log_failure
 from rampfit_numba.cli.fit_arguments import add_fit_options, add_references, as_typed, fit_keywords
@@ -95,6 +96,7 @@ def run(chosen: argparse.Namespace) -> int:
 def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
     from rampfit_numba.files import fit_files
 
+    collector.imports_are_done()
     try:
         results = fit_files(
             chosen.files,

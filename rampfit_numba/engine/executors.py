@@ -117,7 +117,7 @@ def run_rows(
         elif kind == "processes":
             try:
                 parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-                results = run_in_processes(task, parts, workers, advance, partial(_check_files, inputs))
+                results = run_in_processes(task, parts, workers, advance, partial(_check_files, inputs), budget=budget)
             except NoProcessesError as error:
                 log.warning("No worker processes can be started (%s): the slices are fitted in threads", error)
                 results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)

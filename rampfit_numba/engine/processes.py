@@ -58,10 +58,12 @@ class _Slices:
 
 def run_in_processes(
     task: Callable[[Any, Any], Any],
-    parts: Sequence[tuple[Any, Any]],
+    parts: list[tuple[Any, Any]],
     workers: int,
     advance: Callable[[int], None],
     check_inputs: Callable[[], None],
+    *,
+    budget: int = 1,
 ) -> list[Any]:
     """Run `task` on slices in worker processes.
 
@@ -72,7 +74,7 @@ def run_in_processes(
     ----------
     task : callable
         See :func:`rampfit_numba.engine.executors.run_rows`.
-    parts : sequence of (inputs, outputs)
+    parts : list of (inputs, outputs)
         Named tuples of the arrays of each slice; outputs may be None.
     workers : int
         How many run at once.
@@ -80,6 +82,8 @@ def run_in_processes(
         Called with the number of each slice that is done.
     check_inputs : callable
         Called after a worker was killed; raises where the inputs are to blame.
+    budget : int
+        Bytes that each worker may read from files at once.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def run_in_processes(
     with transfer.sharing(parts) as share:
         slices = _Slices(parts, share, advance)
         try:
-            _Attempt(task, workers).run(slices)
+            _Attempt(task, workers, budget).run(slices)
         except BrokenExecutor as error:
             check_inputs()
             log.warning(
@@ -106,7 +110,7 @@ def run_in_processes(
                 len(parts),
             )
             try:
-                _Attempt(task, workers).run(slices)
+                _Attempt(task, workers, budget).run(slices)
             except BrokenExecutor as again:
                 check_inputs()
                 raise RuntimeError(
@@ -141,8 +145,9 @@ def _obstacle(error: Exception) -> str:
 class _Attempt:
     """One pool of workers, and what it was sent."""
 
-    def __init__(self, task: Callable[[Any, Any], Any], workers: int) -> None:
+    def __init__(self, task: Callable[[Any, Any], Any], workers: int, budget: int) -> None:
         self._task = task
+        self._budget = budget
         self._workers = workers
         self._futures: dict[Future[Any], int] = {}
         try:
@@ -178,16 +183,18 @@ class _Attempt:
         if self._size > self._workers and len(running) >= self._workers:
             # A larger pool, from another call, must not do more at once than was asked for.
             wait(running, return_when=FIRST_COMPLETED)
+        call = (transfer.run_shared, self._task, shared_task, self._budget)
         with without_interrupts():  # workers start with the first task
             try:
-                return self._executor.submit(transfer.run_shared, self._task, shared_task)
+                future: Future[Any] = self._executor.submit(*call)
             except BrokenExecutor:
                 if self._futures:
                     raise
                 # An idle worker was killed since the last call: that is nobody's loss.
                 pool.drop(self._executor)
                 self._executor, self._size = pool.take(self._workers)
-                return self._executor.submit(transfer.run_shared, self._task, shared_task)
+                future = self._executor.submit(*call)
+            return future
 
     @contextmanager
     def _nobody_left(self) -> Iterator[None]:

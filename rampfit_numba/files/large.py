@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rampfit_numba.engine.memory import memory_budget, size_text
 from rampfit_numba.files.job import RUN_OPTIONS
 from rampfit_numba.sections import fit_by_sections, memory_needed
@@ -43,6 +45,10 @@ def fit_if_large(
     """
     max_memory = memory_budget(job.options.get("max_memory"))
     needed = memory_needed(exposure, options)
+    held = sum(a.nbytes for a in (exposure.data, exposure.groupdq) if not isinstance(a, np.memmap))
+    if held > max_memory:
+        size, budget = size_text(held), size_text(max_memory)
+        log.warning("%s: is compressed or scaled: %s stand in memory, beside %s (max_memory)", path, size, budget)
     if needed <= max_memory:
         return None
     kind = job.formats[path]

@@ -40,9 +40,7 @@ _MAX_HEADER_BLOCKS = 20_000
 # FITS allows nothing else in headers, and astropy could not write it again.
 _PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
 # Where one of these makes no sense, astropy sees no such HDU.
-_STRUCTURE = frozenset(
-    {b"SIMPLE", b"XTENSION", b"BITPIX", b"EXTEND", b"PCOUNT", b"GCOUNT", b"EXTNAME", b"BZERO", b"BSCALE"}
-)
+_STRUCTURE = frozenset(b"SIMPLE XTENSION BITPIX EXTEND PCOUNT GCOUNT EXTNAME BZERO BSCALE".split())
 # What can stand in the name of a keyword: an END before one of these is another keyword (ENDTIME).
 _IN_KEYWORDS = re.compile(rb"[A-Z0-9_-]")
 # Bytes that are read at a time where a header's word is not taken for how many come.
