@@ -103,7 +103,7 @@ def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits
     no_jumps = np.empty(_NO_JUMPS, np.uint8)
     work = np.empty((WORK_ROWS, count * WIDTH), np.float64)
     choice = np.empty((CHOICE_ROWS, WIDTH), np.float64)
-    room = np.empty((EXPLAIN_ROWS, MOST_EXPLAINED + 1), np.float64)
+    selections = np.empty((EXPLAIN_ROWS, MOST_EXPLAINED + 1), np.float64)
     for first in range(0, pointers.npixels, LANES):
         load_block(pointers, first, loaded)
         pad_block(loaded, min(LANES, pointers.npixels - first))
@@ -132,7 +132,7 @@ def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits
                 single,
                 work,
                 choice,
-                room,
+                selections,
                 no_jumps,
                 refused,
                 result,
@@ -268,7 +268,7 @@ def _fit_vector(
     single,
     work,
     choice,
-    room,
+    selections,
     no_jumps,
     refused,
     result,
@@ -291,14 +291,14 @@ def _fit_vector(
         for k in range(used.shape[1]):
             kept[i, k] = used[i, k]
         search_hits(
-            difference[i], kept[i], table, count, photon, read, guess, limits, work, choice, room, no_jumps, pixel
+            difference[i], kept[i], table, count, photon, read, guess, limits, work, choice, selections, no_jumps, pixel
         )
     rate = _pooled_rate(difference, kept, table, photon, read, guess, has_single, single, work)
     photon = _photon(rate, gain, dark)
     for i in range(nints):
         jumps = result.jumps[i]
         chisq, left, hits = search_hits(
-            difference[i], used[i], table, count, photon, read, rate, limits, work, choice, room, jumps, pixel
+            difference[i], used[i], table, count, photon, read, rate, limits, work, choice, selections, jumps, pixel
         )
         any_refused |= _refuse(used[i], count, chisq, left, hits, most_chisq, choice, refused[i])
     rate = _pooled_rate(difference, used, table, photon, read, rate, has_single, single, work)
@@ -343,7 +343,7 @@ def _refuse(used, count, chisq, left, hits, most_chisq, choice, refused):
     most_chisq : ndarray of float64, shape (count + 1,)
         See :func:`most_chisq`.
     choice : ndarray of float64, shape (CHOICE_ROWS, WIDTH)
-        Room to work in.
+        Workspace.
     refused : ndarray of float64, shape (_REFUSED_ROWS, WIDTH)
         Result: chi-square and number of the differences that are taken; 0 of other ramps.
     """

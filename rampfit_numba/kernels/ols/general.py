@@ -69,7 +69,7 @@ def fit_general_tile(pointers, ramps, times, settings, bounds, exponents, rate, 
     nints, ngroups = pointers.samples.shape
     first_kept, stop = settings.first_kept, settings.stop_kept
     d, flags = np.empty((nints, ngroups), np.float64), np.empty((nints, ngroups), np.uint8)
-    lone, words, partly = np.empty(nints, np.float64), np.empty(nints, np.uint32), np.empty(nints, np.uint32)
+    lone, ramp_dq, saturated = np.empty(nints, np.float64), np.empty(nints, np.uint32), np.empty(nints, np.uint32)
     segments, weights = np.empty((2, ngroups), np.int64), np.empty((2, ngroups), np.float64)
     here, total = np.empty(_SUMS, np.float64), np.empty(_SUMS, np.float64)
     kept = np.zeros(_KEPT, np.float64)
@@ -94,19 +94,19 @@ def fit_general_tile(pointers, ramps, times, settings, bounds, exponents, rate, 
                     d[i, g] = ramps.samples[i, g, k]
                     flags[i, g] = ramps.flags[i, g, k]
                 zeroframe = ramps.zeroframe[i, k] if ramps.zeroframe.shape[1] > 0 else np.float32(0)
-                words[i], lone[i], partly[i] = _take_stock(d[i], flags[i], zeroframe, times, settings)
+                ramp_dq[i], lone[i], saturated[i] = _take_stock(d[i], flags[i], zeroframe, times, settings)
                 median += _median_rate(d[i], flags[i], lone[i], times, settings, weights[1])
-                any_flags |= words[i] & _JP
+                any_flags |= ramp_dq[i] & _JP
             dark = np.float64(ramps.dark[k])
             photon = (median / nints + dark if median > 0 else dark) / gain
-            late = np.uint32(0)
+            partly_saturated = np.uint32(0)
             total[:] = 0.0
             for i in range(nints):
-                words[i] |= base
+                ramp_dq[i] |= base
                 here[:] = 0.0
                 number = 0
                 if (flags[i, first_kept] & _S8) != 0:
-                    words[i] |= _D | _S
+                    ramp_dq[i] |= _D | _S
                 else:
                     number = _find_segments(flags[i], first_kept, stop, segments)
                 for s in range(number):
@@ -128,20 +128,20 @@ def fit_general_tile(pointers, ramps, times, settings, bounds, exponents, rate, 
                     )
                 for row in range(_SUMS):
                     total[row] += here[row]
-                invalid = (words[i] & (_D | _S)) != 0
+                invalid = (ramp_dq[i] & (_D | _S)) != 0
                 _store(here, invalid, number > 0, settings, rateints[:, i], pixel)
                 if settings.reference_errors and number > 0 and not invalid:
                     # The pipeline's error of an integration is not the root of its variances' sum.
                     rateints[ERR, i, pixel] = np.sqrt(1.0 / here[_INVERSE_TOTAL])
-                all_flags &= words[i]
-                word = words[i] | partly[i]
-                late |= partly[i]
+                all_flags &= ramp_dq[i]
+                word = ramp_dq[i] | saturated[i]
+                partly_saturated |= saturated[i]
                 value = rateints[SLOPE, i, pixel]
                 rateints_dq[i, pixel] = word | (np.uint32(0) if value - value == 0 else _D)
             word = any_flags | all_flags
             _store(total, (word & (_D | _S)) != 0, total[_WEIGHTS] > 0, settings, rate, pixel)
             value = rate[SLOPE, pixel]
-            rate_dq[pixel] = word | late | (np.uint32(0) if value - value == 0 else _D)
+            rate_dq[pixel] = word | partly_saturated | (np.uint32(0) if value - value == 0 else _D)
 
 
 @jit
