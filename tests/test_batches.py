@@ -277,6 +277,7 @@ class TestProcesses:
         assert "The files are fitted 2 files at a time, in processes" in caplog.text
         assert f"Saved {tmp_path / 'two' / 'e_rate.fits'}" in caplog.text
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("always", "status"), [(False, "fitted"), (True, "failed")])
     def test_a_killed_worker_costs_its_file_at_most(self, tmp_path, monkeypatch, always, status):
         """It is tried again, alone; the neighbours that were lost with it are done too."""

@@ -97,7 +97,8 @@ def references_of(path: Path) -> tuple[Path, Path]:
 def measure_alone(path: Path, folder: Path, repeats: int) -> dict[str, Times]:
     """Time what one worker does with a file, together and apart."""
     from rampfit_numba import fit_file, fit_ramps, read_exposure, read_reference, write_products
-    from rampfit_numba.file_arrays import FileArray, as_file_array
+    from rampfit_numba.file_arrays import FileArray
+    from rampfit_numba.mapped_arrays import as_file_array
 
     def read() -> Any:  # noqa: ANN401
         exposure = read_exposure(path)
