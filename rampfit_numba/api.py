@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.algorithms import corrections
-from rampfit_numba.algorithms.method import load_method
+from rampfit_numba.algorithms.method import Method, Plan, load_method
 from rampfit_numba.algorithms.rows import RowInputs, as_single
 from rampfit_numba.allocation import allocate_fitopt, allocate_results, check_apart
 from rampfit_numba.checks import as_measured
@@ -135,7 +135,7 @@ def fit_ramps(
     TypeError, ValueError
         An argument is unusable; the message names it, what was expected and what came.
     RuntimeError
-        A worker process was killed.
+        A worker process was killed, and another one while what was not done was fitted once more.
 
     Warns
     -----
@@ -175,7 +175,6 @@ def fit_ramps(
     )
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
-    known = ALGORITHMS[options.algorithm]
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     noise, electrons = noise_and_gain(readnoise, gain, exposure, options)
@@ -186,42 +185,78 @@ def fit_ramps(
         given = {name: getattr(exposure, name) for name in _EXPOSURE_ARRAYS}
         given |= dict(zip(("saturation", "pedestal", "linearity"), read_planes(exposure), strict=False))
         check_apart(results, given | {"readnoise": noise, "gain": electrons})
-    exposure = exposure.in_dn(electrons)
-    needed = ALGORITHMS[asked.algorithm].fewest_groups
-    if exposure.ngroups < needed:
-        instead = "" if options == asked else f"it is fitted with {options.algorithm!r}, and "
-        message = f"{asked.algorithm!r} needs {needed} groups, the exposure has {exposure.ngroups}: "
-        warnings.warn(f"{message}{instead}no jump is searched for", RampFitWarning, stacklevel=2)
-
-    if complaint := skipped_steps(exposure, known):
-        warnings.warn(complaint, RampFitWarning, stacklevel=2)
-
     start = time.perf_counter()
-    # All that is mapped from a file is read instead: see file_arrays.py.
-    planes = (noise, electrons, exposure.pixeldq, exposure.average_dark_current, exposure.zeroframe)
-    arrays = (exposure.data, exposure.groupdq, *planes, *read_planes(exposure))
-    inputs = RowInputs(*(_source(array) for array in arrays))
-    method = load_method(options.algorithm)
-    plan = method.plan(exposure, options, inputs)
-    make_ready(plan.kernels, progress=bool(progress))
-    if exposure.corrections is not None:
-        corrections.make_ready()
+    exposure, method, plan = plan_fit(exposure, asked, options, noise, electrons, progress=bool(progress))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
     if plan.count_rows is not None:
         counts = run(plan.count_rows, plan.inputs, None)
         nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
         results = results._replace(fitopt=allocate_fitopt(exposure.shape, nsegments, njumps, allocator))
     returned = run(plan.fit_rows, plan.inputs, method.outputs(results), progress=progress)
+    method.tell(returned)
     nothing = method.finish(plan, returned, results) or ("" if anything_fitted(results.rate) else NO_VALID_FIT)
     if nothing:
-        left = "NaN" if np.isnan(results.rate.data).all() else "NaN or 0"
-        warnings.warn(f"no ramp can be fitted: {nothing}; all rates are {left}", RampFitWarning, stacklevel=2)
+        warn_of_nothing(nothing, only_nan=bool(np.isnan(results.rate.data).all()))
     log.info("Ramps fitted in %.3f s by %d worker%s", time.perf_counter() - start, workers, "s" if workers > 1 else "")
     rate, rateints, fitopt, groupdq = results
     if exposure.header is not None:
         rate, rateints = replace(rate, header=exposure.header), replace(rateints, header=exposure.header)
     kept = FitInputs(exposure, noise, electrons)
     return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, groupdq, kept)
+
+
+def plan_fit(
+    exposure: Exposure,
+    asked: FitOptions,
+    options: FitOptions,
+    readnoise: np.ndarray,
+    gain: np.ndarray,
+    *,
+    progress: bool,
+) -> tuple[Exposure, Method, Plan]:
+    """Return the exposure in DN, the code of its algorithm, and how that will fit it; its kernels are compiled.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    asked, options : FitOptions
+        What was asked for, and what fits the exposure's number of groups.
+    readnoise, gain : ndarray, shape (nrows, ncols)
+        See :func:`noise_and_gain`.
+    progress : bool
+        Whether to show that kernels are compiled.
+
+    Warns
+    -----
+    RampFitWarning
+        See :func:`fit_ramps`.
+    """
+    exposure = exposure.in_dn(gain)
+    needed = ALGORITHMS[asked.algorithm].fewest_groups
+    if exposure.ngroups < needed:
+        instead = "" if options == asked else f"it is fitted with {options.algorithm!r}, and "
+        message = f"{asked.algorithm!r} needs {needed} groups, the exposure has {exposure.ngroups}: "
+        warnings.warn(f"{message}{instead}no jump is searched for", RampFitWarning, stacklevel=3)
+
+    if complaint := skipped_steps(exposure, ALGORITHMS[options.algorithm]):
+        warnings.warn(complaint, RampFitWarning, stacklevel=3)
+
+    # All that is mapped from a file is read instead: see file_arrays.py.
+    planes = (readnoise, gain, exposure.pixeldq, exposure.average_dark_current, exposure.zeroframe)
+    arrays = (exposure.data, exposure.groupdq, *planes, *read_planes(exposure))
+    inputs = RowInputs(*(_source(array) for array in arrays))
+    method = load_method(options.algorithm)
+    plan = method.plan(exposure, options, inputs)
+    make_ready(plan.kernels, progress=progress)
+    if exposure.corrections is not None:
+        corrections.make_ready()
+    return exposure, method, plan
+
+
+def warn_of_nothing(reason: str, *, only_nan: bool) -> None:
+    """Warn that nothing could be fitted, and what the rates are; ``"ols"`` may have zeros, as its reference."""
+    left = "NaN" if only_nan else "NaN or 0"
+    warnings.warn(f"no ramp can be fitted: {reason}; all rates are {left}", RampFitWarning, stacklevel=3)
 
 
 def skipped_steps(exposure: Exposure, algorithm: Algorithm) -> str:

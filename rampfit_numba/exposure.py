@@ -316,12 +316,12 @@ class Exposure:
             facts["instrument"] = repr(self.instrument[:_LONGEST])
         return facts
 
-    def rows(self, rows: slice) -> Self:
-        """Return the exposure of some detector rows: views of the same arrays.
+    def rows(self, rows: slice, columns: slice = slice(None)) -> Self:
+        """Return the exposure of some detector rows, or of some columns of them: views of the same arrays.
 
         Parameters
         ----------
-        rows : slice
+        rows, columns : slice
 
         Returns
         -------
@@ -329,13 +329,13 @@ class Exposure:
         """
 
         def cut(array: np.ndarray | None) -> np.ndarray | None:
-            return None if array is None else array[..., rows, :]
+            return None if array is None else array[..., rows, columns]
 
         part = copy.copy(self)
         for name in ("data", "groupdq", "pixeldq", "average_dark_current", "zeroframe"):
             object.__setattr__(part, name, cut(getattr(self, name)))
         if self.corrections is not None:
-            object.__setattr__(part, "corrections", self.corrections.rows(rows))
+            object.__setattr__(part, "corrections", self.corrections.rows(rows, columns))
         return part
 
     @property

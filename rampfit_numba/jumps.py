@@ -15,7 +15,7 @@ from rampfit_numba.pixel_ramps import correct_samples, inputs_of, is_ols, sample
 from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from astropy.table import QTable
 
@@ -91,14 +91,18 @@ def find_jumps(fit: RampFit) -> QTable:
     ...     print(*row)
     0 6 0 0 500.0 DN 2750.0 electron
     """
+    inputs = inputs_of(fit)
+    return table_of_jumps([jump_columns(fit, kept_groups(fit, inputs))], fit.options.algorithm)
+
+
+def table_of_jumps(parts: Sequence[dict[str, np.ndarray]], algorithm: str) -> QTable:
+    """Return the table of :func:`find_jumps` from what :func:`jump_columns` returned, at least once."""
     from astropy import units
     from astropy.table import QTable
 
-    inputs = inputs_of(fit)
-    parts = list(_parts(fit, inputs))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in _COLUMNS}
     order = np.lexsort([columns[name] for name in ("column", "row", "group", "integration")])
-    table = QTable(meta={"algorithm": fit.options.algorithm})
+    table = QTable(meta={"algorithm": algorithm})
     for name, (unit, _, description) in _COLUMNS.items():
         values = columns[name][order]
         table[name] = units.Quantity(values, unit, dtype=values.dtype, copy=False) if unit else values
@@ -108,11 +112,30 @@ def find_jumps(fit: RampFit) -> QTable:
     return table
 
 
-def _parts(fit: RampFit, inputs: FitInputs) -> Iterator[dict[str, np.ndarray]]:
+def jump_columns(fit: RampFit, kept: tuple[int, int, bool], top: int = 0, left: int = 0) -> dict[str, np.ndarray]:
+    """Return the columns of the table of jumps, in some order.
+
+    Parameters
+    ----------
+    fit : RampFit
+        That of an exposure, or of a section of its detector.
+    kept : tuple
+        What :func:`rampfit_numba.segments.kept_groups` says of the whole exposure.
+    top, left : int
+        Row and column of the section's first pixel.
+    """
+    parts = list(_parts(fit, inputs_of(fit), kept))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in _COLUMNS}
+    columns["row"] += np.int32(top)
+    columns["column"] += np.int32(left)
+    return columns
+
+
+def _parts(fit: RampFit, inputs: FitInputs, kept: tuple[int, int, bool]) -> Iterator[dict[str, np.ndarray]]:
     """Yield the columns, some rows of the detector and one integration at a time; at least once."""
     exposure = inputs.exposure
     nints, ngroups, nrows, ncols = exposure.shape
-    first, stop, clear_first = kept_groups(fit, inputs)
+    first, stop, clear_first = kept
     first_used, last_used = usable_groups(fit.options, ngroups)
     times = sample_times(exposure, ols=is_ols(fit))
     data, flags = as_file_array(exposure.data), as_file_array(exposure.groupdq)

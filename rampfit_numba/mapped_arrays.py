@@ -162,10 +162,10 @@ def _looks_like(path: str, root: np.memmap) -> bool:
     """Whether a file has what the map of a file shows, in samples all over it."""
     seen = root.ravel("K").view(np.uint8)
     with Path(path).open("rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size < root.offset + len(seen):
-            return True  # to touch the map of a file that was cut ends the process; to read it is an error
+        # Of a file that was cut, nothing behind its end may be touched.
+        seen = seen[: max(0, os.fstat(file.fileno()).st_size - root.offset)]
         for place in np.linspace(0, max(0, len(seen) - _SAMPLE), _SAMPLES).astype(int):
             file.seek(root.offset + place)
-            if file.read(_SAMPLE) != seen[place : place + _SAMPLE].tobytes():
+            if file.read(min(_SAMPLE, len(seen))) != seen[place : place + _SAMPLE].tobytes():
                 return False
     return True

@@ -43,10 +43,10 @@ class ReadCorrections:
     inverted_from: float | None = None
     from_first: bool = False
 
-    def rows(self, rows: slice) -> ReadCorrections:
-        """Return the corrections of some detector rows."""
+    def rows(self, rows: slice, columns: slice = slice(None)) -> ReadCorrections:
+        """Return the corrections of some detector rows, or of some columns of them."""
         planes = (self.saturation, self.pedestal, self.linearity)
-        saturation, pedestal, linearity = (None if plane is None else plane[..., rows, :] for plane in planes)
+        saturation, pedestal, linearity = (None if plane is None else plane[..., rows, columns] for plane in planes)
         return replace(self, saturation=saturation, pedestal=pedestal, linearity=linearity)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import rampfit_numba
 
 PYTHONPATH = os.pathsep.join([str(Path(rampfit_numba.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-_PATIENCE = 60.0
+_PATIENCE = 200.0
 
 
 class Cluster:

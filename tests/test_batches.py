@@ -221,6 +221,21 @@ class TestLanes:
         assert warnings.filters == before
 
 
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_files_at_once_share_the_budget(tmp_path, monkeypatch, executor):
+    """Each decides by its share whether its results are to be written section by section."""
+    seen = []
+
+    def look(*args, **_options):
+        seen.append(args[1].options["max_memory"])
+
+    monkeypatch.setattr(batch, "fit_in_lanes", look)
+    monkeypatch.setattr(batch, "fit_in_processes", look)
+    files = write(tmp_path, "abcd")
+    fit_files(files, 10.0, 2.0, output_dir=tmp_path, maximum_cores=2, executor=executor, max_memory="1 GiB")
+    assert set(seen) == {1 << 29}
+
+
 @pytest.mark.parametrize(
     ("sizes", "options", "says"),
     [
@@ -262,6 +277,7 @@ class TestProcesses:
         assert "The files are fitted 2 files at a time, in processes" in caplog.text
         assert f"Saved {tmp_path / 'two' / 'e_rate.fits'}" in caplog.text
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("always", "status"), [(False, "fitted"), (True, "failed")])
     def test_a_killed_worker_costs_its_file_at_most(self, tmp_path, monkeypatch, always, status):
         """It is tried again, alone; the neighbours that were lost with it are done too."""
@@ -282,6 +298,19 @@ class TestProcesses:
         assert len(listing(tmp_path / "out")) == 12 - 2 * always
         if always:
             assert str(results[2].error).startswith(f"{files[2]}: the worker process that fitted it was killed, twice")
+
+    @pytest.mark.parametrize("where", ["take", "submit"])
+    def test_that_cannot_be_started_are_done_without(self, tmp_path, monkeypatch, caplog, where):
+        def refuse(*_args, **_options):
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+        if where == "take":
+            monkeypatch.setattr(processes.pool, "take", refuse)
+        else:
+            monkeypatch.setattr("loky.process_executor.ProcessPoolExecutor.submit", refuse)
+        results = fit_files(write(tmp_path, "abcd"), 10.0, 2.0, output_dir=tmp_path / "out", **TWO)
+        assert [result.status for result in results] == ["fitted"] * 4
+        assert "No worker processes can be started" in caplog.text
 
     def test_warnings_and_errors_travel(self, tmp_path, recwarn):
         files = write(tmp_path, "abcde", S_JUMP="SKIPPED")
@@ -396,13 +425,14 @@ class TestSkipExisting:
     def test_of_romans_files(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         files = [write_roman_simulation(simulate_roman(5, 20, 24, seed=n), f"r{n}_linearity.asdf") for n in (1, 2)]
-        (ramp, noise, gain), (other, *_) = files
+        (ramp, gain, noise), (other, *_) = files
         states = [[r.status for r in fit_files([ramp, other], noise, gain, skip_existing=True)] for _ in range(2)]
         assert states == [["fitted"] * 2, ["skipped"] * 2]
         product = Path("r2_rampfit.asdf")
-        product.write_bytes(product.read_bytes()[:-100])
-        results = fit_files([ramp, other], noise, gain, skip_existing=True, maximum_cores=2)
-        assert [result.status for result in results] == ["skipped", "fitted"]
+        for lost in (1, 100, 2000):
+            product.write_bytes(product.read_bytes()[:-lost])
+            results = fit_files([ramp, other], noise, gain, skip_existing=True, maximum_cores=2)
+            assert [result.status for result in results] == ["skipped", "fitted"]
 
 
 class TestInterrupted:

@@ -52,8 +52,8 @@ def started(tmp_path_factory):
 
 @pytest.fixture
 def client(started):
-    with distributed.Client(scheduler_file=str(started.file), timeout=30, set_as_default=False) as found:
-        found.wait_for_workers(2, timeout=60)
+    with distributed.Client(scheduler_file=str(started.file), timeout=200, set_as_default=False) as found:
+        found.wait_for_workers(2, timeout=200)
         yield found
 
 
@@ -147,6 +147,27 @@ def test_a_file_that_fails_is_reported_and_the_others_are_done(  # noqa: PLR0917
 
 
 @pytest.mark.slow
+def test_a_scheduler_that_is_lost_midway_is_one_sentence(client, files, tmp_path):
+    class Closer(logging.Handler):
+        """Let go of the scheduler when the first product is there."""
+
+        def emit(self, record):
+            if record.getMessage().startswith("Saved"):
+                client.close()
+
+    closer, log = Closer(), logging.getLogger("rampfit_numba.files")
+    log.addHandler(closer)
+    before = log.level
+    log.setLevel(logging.INFO)
+    try:
+        with pytest.raises(RuntimeError, match="executor: the Dask scheduler was lost; the client is closed"):
+            fit_files(files, **REFERENCES, output_dir=tmp_path, executor=client, on_error="continue")
+    finally:
+        log.removeHandler(closer)
+        log.setLevel(before)
+
+
+@pytest.mark.slow
 def test_workers_of_other_versions_are_refused_by_name(started, client, files, tmp_path):
     """One worker believes in another numba."""
     folder = tmp_path / "other"
@@ -159,7 +180,7 @@ def test_workers_of_other_versions_are_refused_by_name(started, client, files, t
     )
     odd = started.add_worker(folder)
     try:
-        client.wait_for_workers(3, timeout=60)
+        client.wait_for_workers(3, timeout=200)
         (address,) = [worker for worker, pid in client.run(os.getpid).items() if pid == odd.pid]
         with pytest.raises(
             RuntimeError, match="executor: Dask workers have other versions than this process"
@@ -315,7 +336,7 @@ def test_a_client_without_workers_or_closed_is_one_sentence(files, tmp_path, mon
     monkeypatch.setattr(clients, "_PATIENCE", 0.2)
     alone = Cluster(tmp_path)
     try:
-        with distributed.Client(scheduler_file=str(alone.file), timeout=30, set_as_default=False) as client:
+        with distributed.Client(scheduler_file=str(alone.file), timeout=200, set_as_default=False) as client:
             nobody = r"executor: no worker has joined the Dask scheduler tcp://.* within 0 s"
             with pytest.raises(RuntimeError, match=nobody):
                 fit_files(files[:2], **REFERENCES, output_dir=tmp_path / "out", executor=client)

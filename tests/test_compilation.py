@@ -16,7 +16,7 @@ from rampfit_numba.compilation import make_ready
 from rampfit_numba.kernels.likely.joint import fit_joint_tile
 from rampfit_numba.kernels.likely.tile import fit_likely_tile
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
-from rampfit_numba.kernels.ols.window import count_window, fit_window
+from rampfit_numba.kernels.ols.tile import count_tile, fit_tile
 from rampfit_numba.machine_code import places
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
@@ -30,7 +30,7 @@ def exposure_of(ngroups):
 def test_after_a_warm_up_no_fit_compiles():
     """Whatever a fit needs: ramps that bytes can count or not, optional results or not, the other algorithms."""
     warm_up()
-    kernels = (fit_window, count_window, fit_likely_tile, fit_joint_tile)
+    kernels = (fit_tile, count_tile, fit_likely_tile, fit_joint_tile)
     before = [kernel.signatures for kernel in kernels]
     assert all(before)
     for ngroups in (3, MOST_IN_BYTES, MOST_IN_BYTES + 1, 300):

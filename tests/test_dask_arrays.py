@@ -208,6 +208,19 @@ def test_schedulers_of_one_machine_give_the_same_bits(scheduler, simulation):
     assert_same_bits(expected, fit.compute(scheduler=scheduler, num_workers=2))
 
 
+def test_arrays_and_results_in_a_clusters_memory_are_used_from_there(simulation):
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+    whole = simulation.exposure
+    expected = fit_ramps(whole, simulation.readnoise, simulation.gain, save_opt=True)
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster), dask.config.set(scheduler=None):
+        times = {name: getattr(whole, name) for name in TIMES} | {"header": whole.header}
+        data, flags = (in_blocks(array, 20, 24).persist() for array in (whole.data, whole.groupdq))
+        planes = {"pixeldq": whole.pixeldq, "average_dark_current": whole.average_dark_current}
+        fit = lazily(data, flags, simulation.readnoise, simulation.gain, **planes, **times, save_opt=True)
+        assert_same_bits(expected, fit.persist().compute())
+
+
 def test_tasks_take_no_array_along():
     """Not even one of zeros, of the size of the exposure, which pickles to that size."""
     exposure = Exposure(np.zeros((4, 30, 64, 64), np.float32), None, 3.0, zeroframe=np.zeros((4, 64, 64)))

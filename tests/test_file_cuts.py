@@ -115,6 +115,6 @@ def test_file_that_was_replaced_is_not_read(mapped_ramps, tmp_path):
     """The map still shows the old file; nothing can truncate that one under its name."""
     mapping, ramps = mapped_ramps
     os.replace(tmp_path / "ramps.dat", tmp_path / "elsewhere.dat")  # noqa: PTH105
-    (tmp_path / "ramps.dat").write_bytes(b"another")
+    (tmp_path / "ramps.dat").write_bytes(b"another" * 10_000)
     found = as_file_array(mapping[..., 3:9])
     np.testing.assert_array_equal(found, ramps[..., 3:9])

@@ -21,7 +21,7 @@ RULES = {
     "ols.long_median",
     "ols.ramp_status",
     "ols.segments",
-    "ols.window",
+    "ols.tile",
 }
 #: Kernels in the other modules that compute nothing of a paper's.
 WITHOUT = {

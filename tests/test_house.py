@@ -19,6 +19,7 @@ PACKAGE = Path(rampfit_numba.__file__).parent
 #: What holds arguments of compiled functions and no function.
 ARGUMENTS = {
     "ols/arrays.py",
+    "ols/general_settings.py",
     "ols/settings.py",
     "ols/weighting.py",
     "likely/arrays.py",

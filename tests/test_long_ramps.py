@@ -144,7 +144,7 @@ def test_products_are_the_powers_of_the_library(snr_class):
         if hard:
             values[3] = 1.0 + 2.0**-12
         expected = (values ** POWERS[snr_class]).astype(np.float32)
-        raise_to_power(snr_class, number, values, np.empty(number))
+        raise_to_power(snr_class=snr_class, number=number, values=values, raised=np.empty(number))
         np.testing.assert_array_equal(values, expected)
 
 

@@ -425,7 +425,7 @@ def test_another_installation_of_the_same_version_is_served(tmp_path, warm):
 
 @LINUX
 def test_a_damaged_cache_gives_one_warning_and_the_right_fit(tmp_path, warm):
-    for path in warm.rglob("fit_window-*.nbc"):
+    for path in warm.rglob("fit_tile-*.nbc"):
         path.write_bytes(bytes(1000))
     code = """
         import warnings

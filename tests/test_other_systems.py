@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import re
 import signal
 import time
@@ -59,7 +60,7 @@ FIT_FILES = """
         from astropy.io import fits
         print(*(sha256(fits.getdata(f"s_{name}.fits", 1).tobytes()).hexdigest()[:9] for name in names))
     print(sorted(path.name for path in Path().iterdir() if not path.name.startswith("script")))
-    print(any(place.writable for place in machine_code.usable_places()), machine_code.is_warm("ols"))
+    print(any(place.writable for place in machine_code.usable_places()), machine_code.is_warm("ols-fitopt"))
     print("multiprocessing.resource_tracker" in sys.modules, "rampfit_numba.engine.shared" in sys.modules)
 """
 
@@ -105,7 +106,7 @@ def test_the_emulation_takes_away_what_it_says(tmp_path):
 @pytest.fixture
 def untold(monkeypatch):
     """Let the system not tell what is mapped where, as macOS."""
-    monkeypatch.setattr(files, "_mapped_inode", lambda _: None)
+    monkeypatch.setattr("rampfit_numba.mapped_arrays._mapped_inode", lambda _: None)
 
 
 def mapped_ramps(path, mode="r"):
@@ -216,6 +217,35 @@ def test_what_is_compiled_is_noted_for_each_processor(tmp_path):
         for cpu in ("generic", None, "generic")
     ]
     assert [lines.split() for lines in said] == [["False", "True"], ["False", "True"], ["True", "True"]]
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="the page's example is for x86-64")
+@pytest.mark.parametrize(("features", "common"), [(True, True), (False, False)])
+def test_code_that_an_image_ships_is_that_of_every_machine(tmp_path, features, common):
+    """By the variables that docs/cache.md sets; the name of a processor alone leaves the features of the machine."""
+    page = (Path(__file__).parents[1] / "docs" / "cache.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ENV (NUMBA_CPU_NAME=.*)$", page, flags=re.MULTILINE)
+    environment = dict(setting.split("=", 1) for setting in line.split())
+    if not features:
+        environment["NUMBA_CPU_FEATURES"] = None
+    code = """
+        import llvmlite.binding as llvm
+
+        class Features(dict):
+            def flatten(self, sort=True):
+                return ",".join(sorted(f"+{name}" for name in self))
+
+        llvm.get_host_cpu_name = lambda: MACHINE
+        known = ["avx", "avx2"] + ["avx512f"] * (MACHINE == "znver4")
+        llvm.get_host_cpu_features = lambda: Features(dict.fromkeys(known, True))
+        from rampfit_numba.machine_code import places
+        print(places.version_key())
+    """
+    keys = {
+        finished(started(tmp_path, f"MACHINE = {machine!r}", code, environment=environment))
+        for machine in ("znver4", "skylake")
+    }
+    assert (len(keys) == 1) is common
 
 
 # --------------------------------------------------------------------------------------------------------- file names

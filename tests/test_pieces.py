@@ -10,7 +10,7 @@ import pytest
 
 from rampfit_numba import checked_files, file_arrays
 from rampfit_numba.checked_files import Stamp
-from rampfit_numba.engine import memory
+from rampfit_numba.engine import memory, transfer
 from rampfit_numba.engine.chunks import CHUNK_BYTES, PIECE_BYTES, chunk_height, run_chunks
 from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.mapped_arrays import as_file_array, map_file
@@ -181,3 +181,14 @@ def test_the_limits_of_control_groups_are_those_of_all_around(tmp_path, monkeypa
     monkeypatch.setattr(memory, "_GROUPS", tmp_path)
     monkeypatch.setattr(memory, "Path", Paths)
     assert memory._group_limits() == expected
+
+
+def test_a_worker_reads_what_is_scattered_in_a_file(tmp_path, monkeypatch):
+    """To map it were a page fault for every piece of some KB, and a map of the whole file for each slice."""
+    values, place = in_file(tmp_path / "a.bin", (6, 5, 12, 4))
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(transfer, "mapped", None)
+    task = transfer.SharedTask(frozenset(), Planes, [place.rows(slice(2, 9)), None], None, [])
+    parts = transfer.run_shared(lambda inputs, _: inputs.data.copy(), task, 3 * values.nbytes // 12)
+    assert [part.shape[-2] for part in parts] == [3, 3, 1]
+    assert np.array_equal(np.concatenate(parts, axis=-2), values[..., 2:9, :])

@@ -20,8 +20,8 @@ from tests.twins import compare_with_twin, compiled_functions, find_kernels, ker
 WHOLE = {
     "corrections.correct_reads": "test_reads.test_in_every_plane",
     "used_reads.count_used": "test_reads.test_reads_used_are_counted",
-    "ols.window.fit_window": "test_naive.test_engine_equals_naive",
-    "ols.window.count_window": "test_naive.test_engine_equals_naive",
+    "ols.tile.fit_tile": "test_naive.test_engine_equals_naive",
+    "ols.tile.count_tile": "test_naive.test_engine_equals_naive",
     "ols.block.fit_block": "test_naive.test_engine_equals_naive",
     "ols.block.find_rates": "test_naive.test_engine_equals_naive",
     "ols.chisq.find_chisq": "test_chisq.test_they_are_those_of_dense_matrices",

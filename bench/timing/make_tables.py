@@ -22,8 +22,9 @@ from reporting import machine_text
 from shared import ROOT, markdown_rows, replace_block, versions_text
 
 BENCHMARKS = ("kernel", "likely", "workers", "startup", "memory")
-#: These run only where they are asked for (the first needs the pipeline); their tables stand in pages of their own.
-PAGES = {"step": "jwst.md", "fitramp": "fitramp.md", "reads": "reads.md"}
+#: These run only where they are asked for (the first needs the pipeline, the last Dask); their tables stand in pages of
+#: their own.
+PAGES = {"step": "jwst.md", "fitramp": "fitramp.md", "reads": "reads.md", "scaling": "scaling.md"}
 _GIST_HEADINGS = ("", "this package", "stcal (pipeline's OLS)", "ratio")
 
 

@@ -110,10 +110,13 @@ class Method(Protocol):
         """Return the arrays of `results` as the row function takes them; rows are the last axis but one of each."""
 
     def finish(self, plan: Plan, returned: list[Any], results: Results) -> str:
-        """Do what is left when all rows are fitted; return why nothing could be fitted, or an empty text.
+        """Do what is left when rows are fitted, all or some; return why nothing could be fitted, or an empty text.
 
-        `returned` is what the row function returned, in the order of rows.
+        `returned` is what the row function returned, in the order of rows, and `results` are theirs.
         """
+
+    def tell(self, returned: list[Any]) -> None:
+        """Log what the row function found in all rows."""
 
     def kernels(self, algorithm: str) -> list[Kernels]:
         """Return all kernels that fits with this algorithm can need."""

@@ -7,6 +7,7 @@ arguments.py  parsers, and the arguments that several commands have
 fit_arguments.py  references and options of a fit, which several commands have
 console.py    log lines, warnings and failures, as a user of a terminal wants them
 interrupts.py Ctrl-C and SIGTERM
+collector.py  the collector of garbage waits for imports
 main.py       the entry: from arguments to an exit status
 fit.py        rampfit fit: as every command, its arguments (add_parser) and its work (run)
 view.py       rampfit view

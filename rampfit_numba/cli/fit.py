@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.cli import collector
 from rampfit_numba.cli.arguments import new_parser
 from rampfit_numba.cli.console import log_failure
 from rampfit_numba.cli.fit_arguments import add_fit_options, add_references, as_typed, fit_keywords
@@ -58,6 +59,13 @@ def add_parser(subparsers: Subparsers) -> Parser:
     output.add_argument("--int-name", default="", metavar="NAME", help="base name of the rateints product")
     output.add_argument("--opt-name", default="", metavar="NAME", help="base name of the optional product")
     output.add_argument("--output-dir", type=Path, metavar="FOLDER", help="where to write (default: here)")
+    parser.add_argument(
+        "--max-memory",
+        type=_memory,
+        metavar="SIZE",
+        help="what the arrays of a fit may take, 512MiB or 2GB say; larger results are written section by section "
+        "(default: a quarter of the memory)",
+    )
     output.add_argument("--report", action="store_true", help="also write FILE_report.html (extra: report)")
     output.add_argument("--overwrite", action="store_true", help="replace existing files")
     output.add_argument(
@@ -88,6 +96,7 @@ def run(chosen: argparse.Namespace) -> int:
 def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
     from rampfit_numba.files import fit_files
 
+    collector.imports_are_done()
     try:
         results = fit_files(
             chosen.files,
@@ -102,6 +111,7 @@ def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
             on_fit=_Reporter(chosen) if chosen.report else None,
             skip_existing=chosen.skip_existing,
             summary=chosen.summary,
+            max_memory=chosen.max_memory,
             progress=not chosen.quiet and sys.stderr.isatty(),
             **fit_keywords(chosen) | cluster,
             **{name: value for name in _OF_FORMATS if (value := getattr(chosen, name)) is not None},
@@ -147,6 +157,16 @@ class _Reporter:
 def _report(result: FileResult) -> None:
     assert result.error is not None  # noqa: S101  (for mypy)
     log_failure(result.error, result.path)
+
+
+def _memory(text: str) -> str:
+    from rampfit_numba.engine.memory import memory_budget
+
+    try:
+        memory_budget(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("max_memory: ")) from None
+    return text
 
 
 def _reads(text: str) -> list[int]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import sys
 from typing import TYPE_CHECKING
 
-from rampfit_numba.cli import commands, console
+from rampfit_numba.cli import collector, commands, console
 from rampfit_numba.cli.interrupts import Terminated, orderly_end
 
 if TYPE_CHECKING:
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
 
 # The last three: 128 + SIGINT, SIGPIPE, SIGTERM.
 _FAILED, _INTERRUPTED, _NOBODY_READS, _TERMINATED = 1, 130, 141, 143
-#: New objects between two collections; Numba and astropy make 150,000 while they are imported.
-_SELDOM = 200_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     console.provide_standard_error()
     if argv is None:  # the process is this command's own
-        _collect_seldom()
+        collector.wait_for_imports()
     try:
         with orderly_end():
             return _main(argv)
@@ -52,15 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nrampfit: interrupted; files are whole or absent\n")
         return _INTERRUPTED
-
-
-def _collect_seldom() -> None:
-    """Let the collector of garbage leave alone what imports make, which stays: a tenth of a short run.
-
-    At the end of the process, too, it need not look at all of it once more.
-    """
-    gc.set_threshold(_SELDOM)
-    atexit.register(gc.freeze)
 
 
 def _main(argv: Sequence[str] | None) -> int:

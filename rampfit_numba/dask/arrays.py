@@ -332,7 +332,8 @@ def _read_again(array: da.Array) -> da.Array:
     graph, left = dict(copied.__dask_graph__()), False
     for key, task in graph.items():
         # Dask's clone, from 2024.12 to 2026.8 at least, leaves the tasks of some operations as they were.
-        if hasattr(task, "substitute") and task.key != key:
+        # What is in a cluster's memory already (a Future, which has no dependencies) is right as it is.
+        if hasattr(task, "dependencies") and task.key != key:
             names = {other: clone_key(other, seed) for other in task.dependencies}
             graph[key], left = task.substitute(names, key=key), True
     return da.Array(graph, copied.name, copied.chunks, meta=copied._meta) if left else copied  # noqa: SLF001

@@ -174,6 +174,7 @@ def fit_block(fit: Fit, plan: BlockPlan, counts: tuple[int, int] | None, *blocks
     if counts is not None:
         results = results._replace(fitopt=allocate_fitopt(shape, *counts, _new_memory))
     returned = found.fit_rows(found.inputs, method.outputs(results))
+    method.tell([returned])
     method.finish(found, [returned], results)
     return dict(planes_of(results))
 

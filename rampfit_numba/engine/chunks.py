@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.engine.memory import usable_memory
 from rampfit_numba.engine.slices import take_rows
 from rampfit_numba.file_arrays import FileArray
 
@@ -36,6 +37,14 @@ def chunk_height(inputs: Any, budget: int) -> int:  # noqa: ANN401  (a named tup
     piece = max(array.shape[-1] * array.dtype.itemsize for array in read)
     wanted = max(CHUNK_BYTES // row, -(-PIECE_BYTES // piece))
     return max(1, min(wanted, budget // row, nrows))
+
+
+def expect_files(inputs: Any) -> None:  # noqa: ANN401  (a named tuple)
+    """Tell the system which files will be read whole, piece by piece, if its memory has room for them."""
+    files = [array for array in inputs if isinstance(array, FileArray) and array.nbytes > CHUNK_BYTES]
+    if sum(array.nbytes for array in files) < usable_memory() // 2:
+        for array in files:
+            array.expect()
 
 
 def run_chunks(

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba.engine import shared
+from rampfit_numba.engine.chunks import CHUNK_BYTES, run_chunks
 from rampfit_numba.engine.memory_pool import Arena, padded
 from rampfit_numba.engine.shared import SharedArray, as_shared_array
 from rampfit_numba.file_arrays import FileArray, mapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+#: Bytes that stand together in a file, from which on maps are faster than reads.
+_MAPPED_PIECE = 64 << 10
 
 
 class SharedTask(NamedTuple):
@@ -105,14 +109,26 @@ def sharing(slices: list[tuple[Any, Any]]) -> Iterator[Callable[[Any, Any], Shar
             shared.pool.release(memory)
 
 
-def run_shared(task: Callable[[Any, Any], Any], shared_task: SharedTask) -> list[Any]:
-    """Run `task` in a worker process on the arrays of a slice, and return a list of its result."""
+def run_shared(task: Callable[[Any, Any], Any], shared_task: SharedTask, budget: int) -> list[Any]:
+    """Run `task` in a worker process on the arrays of a slice, and return a list of its results.
+
+    `budget` is that of :func:`run_chunks`, for files that are rather read than mapped.
+    """
     shared.unmap_all_but(shared_task.alive)
     outputs = None if shared_task.output_type is None else shared_task.output_type(*map(_attach, shared_task.outputs))
-    with mapped(map(_attach, shared_task.inputs)) as inputs:
-        result = task(shared_task.input_type(*inputs), outputs)
+    found = [_attach(place) for place in shared_task.inputs]
+    if any(isinstance(place, FileArray) and _is_scattered(place) for place in found):
+        results = run_chunks(task, shared_task.input_type(*found), outputs, budget)
+    else:
+        with mapped(found) as inputs:
+            results = [task(shared_task.input_type(*inputs), outputs)]
     _freeze_once()
-    return [result]
+    return results
+
+
+def _is_scattered(array: FileArray) -> bool:
+    """Tell whether a part of a file is many small pieces: each would be a page fault or more, and a map of its own."""
+    return array.nbytes > CHUNK_BYTES and array.shape[-2] * array.shape[-1] * array.dtype.itemsize < _MAPPED_PIECE
 
 
 @cache

@@ -11,7 +11,7 @@ from rampfit_numba.files.clients import client_of
 from rampfit_numba.files.cluster import fit_on_cluster, rows_on_cluster
 from rampfit_numba.files.lanes import fit_in_lanes
 from rampfit_numba.files.plan import make_plan
-from rampfit_numba.files.processes import fit_in_processes
+from rampfit_numba.files.processes import NoWorkersError, fit_in_processes
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.progress import job as progress_job
 
@@ -84,7 +84,7 @@ class Batch:
         plan = make_plan(sizes, self._job.options, fits_wanted=self._job.on_fit is not None)
         if plan.files > 1:
             log.info("The files are fitted %s", plan)
-        job = self._job if plan.files == 1 else self._job.with_one_core()
+        job = self._job if plan.files == 1 else self._job.for_each_of(plan.files, plan.budget)
         with progress_job(sizes, shown=shown) as bar:
             if plan.kind == "threads":
                 fit_in_lanes(files, job, bar, self._take, at_once=plan.files, budget=plan.budget, **how)
@@ -92,7 +92,12 @@ class Batch:
             # The first one here: what must be compiled is compiled once, where it is seen.
             fit_in_lanes(files[:1], job, bar, self._take, at_once=1, budget=plan.budget, **how)
             if self._on_error != "raise" or not (self.results[0] and self.results[0].error):
-                fit_in_processes(files[1:], job, bar, self._take, workers=plan.files, **how)
+                try:
+                    fit_in_processes(files[1:], job, bar, self._take, workers=plan.files, **how)
+                except NoWorkersError as error:
+                    log.warning("No worker processes can be started (%s): the files are fitted in threads", error)
+                    left = [file for file in files if self.results[file[0]] is None]
+                    fit_in_lanes(left, job, bar, self._take, at_once=plan.files, budget=plan.budget, **how)
 
     def _announce(self, number: int, path: Path) -> None:
         log.info("File %d of %d: %s", number + 1, len(self._files), path)

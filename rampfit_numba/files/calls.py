@@ -34,6 +34,7 @@ def fit_file(
     save_jumps: bool = False,
     int_name: str = "",
     opt_name: str = "",
+    max_memory: str | int | None = None,
     **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> FileResult:
     """Fit the exposure in a file and write its products: rate, rateints and, with ``save_opt=True``, an optional one.
@@ -55,6 +56,10 @@ def fit_file(
         Also write the table of the jumps, ``_jumps.fits``: what :func:`rampfit_numba.find_jumps` returns.
     int_name, opt_name : str
         Names to use for rateints and the optional product in place of the input's; known suffixes are replaced.
+    max_memory : str or int, optional
+        What the arrays of the fit may take at once, beside the program itself: bytes, or text like ``"512 MiB"`` or
+        ``"2GB"``. Results that take more are fitted and written section by section of the detector, to the same
+        products. None: a quarter of the memory that this process may use.
     **options
         As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
         rejection_threshold, pedestal, readnoise_kind, chisq, maximum_cores, executor, progress. And
@@ -90,7 +95,7 @@ def fit_file(
     ['demo_rate.fits', 'demo_rateints.fits']
     """
     destination = make_destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
-    job = Job.checked([Path(path)], readnoise, gain, destination, options)
+    job = Job.checked([Path(path)], readnoise, gain, destination, options | {"max_memory": max_memory})
     if (client := client_of(options.get("executor"))) is not None:
         job = rows_on_cluster(Path(path), job, client)
     return fit_one(Path(path), job)
@@ -110,6 +115,7 @@ def fit_files(
     on_fit: Callable[[FittedFile], None] | None = None,
     skip_existing: bool = False,
     summary: str | os.PathLike[str] | None = None,
+    max_memory: str | int | None = None,
     **options: Any,  # noqa: ANN401  (checked against those of fit_ramps)
 ) -> list[FileResult]:
     """Fit the exposures in several files with the same references and options.
@@ -146,6 +152,8 @@ def fit_files(
         A table (CSV) to write in the end, also after a failure or Ctrl-C: a row for each file, with the columns file,
         status ("fitted", "skipped", "failed", "not done"), seconds, pixels, groups, hits, warnings, products, error. It
         is replaced like products.
+    max_memory : str or int, optional
+        What the arrays of all fits may take at once, as for :func:`fit_file`.
     **options
         As for :func:`fit_file`; without an `executor` several files are fitted in threads or processes, whichever is
         faster. With a :class:`distributed.Client` (extra ``dask``), or its ``get_executor()``, each of several files is
@@ -180,7 +188,7 @@ def fit_files(
         raise ValueError("on_fit: expected None with a Dask client, whose workers keep the fits of several files")
     replacing = overwrite or skip_existing
     destination = make_destination(output_dir, overwrite=replacing, save_jumps=save_jumps, names=(int_name, opt_name))
-    job = Job.checked(files, readnoise, gain, destination, options)
+    job = Job.checked(files, readnoise, gain, destination, options | {"max_memory": max_memory})
     job = replace(job, on_fit=on_fit, skip_existing=skip_existing)
 
     if summary is not None:

@@ -153,7 +153,8 @@ class _Tasks:
 
     def end(self) -> None:
         """Let what waits be left."""
-        self._client.cancel(list(self._running))
+        if self._client.status == "running":
+            self._client.cancel(list(self._running))
 
     def _refused(self, path: Path) -> Exception | None:
         """Return why a file cannot be fitted, as far as its products tell."""
@@ -179,10 +180,11 @@ class _Tasks:
         except KilledWorker as error:
             message = f"{path}: the Dask workers that fitted it were killed, perhaps because memory ran out ({error})"
             return FileResult(path, error=RuntimeError(message))
-        except CancelledError:
-            message = f"executor: the Dask scheduler was lost; the client is {self._client.status}"
-            raise RuntimeError(message) from None
-        except Exception as error:  # noqa: BLE001  (of Dask: it could not be sent, say)
+        except Exception as error:
+            if isinstance(error, CancelledError) or self._client.status != "running":
+                message = f"executor: the Dask scheduler was lost; the client is {self._client.status}"
+                raise RuntimeError(message) from error
+            # It could not be sent, say.
             return FileResult(path, error=RuntimeError(f"{path}: {type(error).__name__}: {error}"))
         return result
 

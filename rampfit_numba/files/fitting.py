@@ -14,6 +14,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.files.job import RUN_OPTIONS, Job
+from rampfit_numba.files.large import fit_if_large
 from rampfit_numba.files.records import is_up_to_date, make_record
 from rampfit_numba.files.results import FileResult, FittedFile
 from rampfit_numba.files.warned import warnings_of_this_file
@@ -48,7 +49,8 @@ def read_and_fit(
     begin = time.perf_counter()
     exposure = kind.read(path, **job.format_options(kind))
     references = _references(exposure, kind, job)
-    return _fitted(path, _fit_exposure(path, exposure, references, job), references, begin)
+    _describe(path, exposure, references, job)
+    return _fitted(path, _fit_exposure(exposure, references, kind, job), references, begin)
 
 
 def fit_one(path: Path, job: Job) -> FileResult:
@@ -96,15 +98,21 @@ def read_fit_write(
     if turn is not None:
         read_ahead(path)
     waiting = time.perf_counter()
+    destination = replace(job.destination, record=record)
     with turn or nullcontext():
         begin += time.perf_counter() - waiting
-        fit = _fit_exposure(path, exposure, references, job)
-    fitted = _fitted(path, fit, references, begin)
-    stop_here_if_asked(job)
-    with job.alone(kind):
-        destination = replace(job.destination, record=record)
-        written = kind.write(fit, path, destination, references, **job.format_options(kind))
-    products = tuple(written)
+        _describe(path, exposure, references, job)
+        written = fit_if_large(path, exposure, references, asked, replace(job, destination=destination))
+        fit = None if written else _fit_exposure(exposure, references, kind, job)
+    if fit is not None:
+        fitted = _fitted(path, fit, references, begin)
+        hits = int(np.count_nonzero(fit.rate.dq & dq.JUMP_DET))
+        stop_here_if_asked(job)
+        with job.alone(kind):
+            products = tuple(kind.write(fit, path, destination, references, **job.format_options(kind)))
+    else:
+        assert written is not None  # noqa: S101  (for mypy)
+        fitted, hits, products = None, written.hits, written.products
     for product in products:
         log.info("Saved %s", product)
     result = FileResult(
@@ -113,9 +121,9 @@ def read_fit_write(
         seconds=time.perf_counter() - begin,
         pixels=exposure.nrows * exposure.ncols,
         groups=exposure.ngroups,
-        hits=int(np.count_nonzero(fit.rate.dq & dq.JUMP_DET)),
+        hits=hits,
     )
-    return result, None if job.on_fit is None else replace(fitted, products=products)
+    return result, None if job.on_fit is None or fitted is None else replace(fitted, products=products)
 
 
 def read_ahead(path: Path) -> None:
@@ -159,9 +167,9 @@ def _references(exposure: Exposure, kind: Format, job: Job) -> dict[str, Referen
     return {name: job.reference(name, exposure, kind) for name in job.references}
 
 
-def _fit_exposure(path: Path, exposure: Exposure, references: dict[str, ReferenceImage], job: Job) -> RampFit:
-    given = job.fit_options(job.formats[path])
-    options = FitOptions(**given).for_groups(exposure.ngroups)
+def _describe(path: Path, exposure: Exposure, references: dict[str, ReferenceImage], job: Job) -> None:
+    """Log what will be fitted, with which references."""
+    options = FitOptions(**job.fit_options(job.formats[path])).for_groups(exposure.ngroups)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
@@ -169,7 +177,11 @@ def _fit_exposure(path: Path, exposure: Exposure, references: dict[str, Referenc
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
     log.info("Using algorithm = %s, weighting = %s", options.algorithm, options.weighting)
-    run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS}
+
+
+def _fit_exposure(exposure: Exposure, references: dict[str, ReferenceImage], kind: Format, job: Job) -> RampFit:
+    given = job.fit_options(kind)
+    run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS and name != "max_memory"}
     return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba._version import __version__
 from rampfit_numba.checks import check_unit
 from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
@@ -36,7 +37,7 @@ log = logging.getLogger(__package__)
 
 #: What may be given to the functions for files as options: those of a fit, and how it is run.
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
-RUN_OPTIONS = ("maximum_cores", "executor", "progress")
+RUN_OPTIONS = ("maximum_cores", "executor", "progress", "max_memory")
 #: Held while a file is read or written that no other may be meanwhile.
 _reading = threading.Lock()
 #: Those of single kinds of files.
@@ -113,13 +114,16 @@ class Job:
             log.warning("opt_name has no effect without save_opt")
         return job
 
-    def with_one_core(self) -> Job:
-        """Return what is asked for where files are fitted at once, and not rows."""
-        return replace(self, options=self.options | {"maximum_cores": "none", "executor": None})
+    def for_each_of(self, files: int, budget: int) -> Job:
+        """Return what is asked for where so many files are fitted at once, and not rows: they share a budget."""
+        each = {"maximum_cores": "none", "executor": None, "max_memory": max(budget // files, 1)}
+        return replace(self, options=self.options | each)
 
     def for_file(self, path: Path) -> Job:
         """Return what is asked for of one file, to be done by one worker anywhere: it can be pickled."""
-        options = {name: value for name, value in self.options.items() if name not in RUN_OPTIONS}
+        options = {
+            name: value for name, value in self.options.items() if name not in RUN_OPTIONS or name == "max_memory"
+        }
         return replace(self, options=options, formats={path: self.formats[path]}, on_fit=None)
 
     def alone(self, kind: Format) -> AbstractContextManager[object]:
@@ -192,6 +196,7 @@ def _check_options(options: dict[str, Any]) -> None:
             raise TypeError(f"{name}: unknown option; expected some of {', '.join(known)}")
     check_unit("dark_current_unit", options.get("dark_current_unit"), rate_unit)
     count_workers(options.get("maximum_cores", "none"), 1, available=1)
+    memory_budget(options.get("max_memory"))
     executor = options.get("executor")
     known_executor = isinstance(executor, Executor) or client_of(executor) is not None
     if not known_executor and executor not in (None, "processes", "threads"):

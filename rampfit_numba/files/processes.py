@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from rampfit_numba.files.job import Job
 
 _PACKAGE = "rampfit_numba"
+
+
+class NoWorkersError(Exception):
+    """No worker process can be started."""
 
 
 class _Report(NamedTuple):
@@ -54,6 +59,11 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
     A file whose worker is killed is tried once more, alone: where that worker is killed too, the file has failed, and
     the others go on. Parameters are those of :func:`rampfit_numba.files.lanes.fit_in_lanes`; a job that was stopped
     leaves what is being written until it is whole.
+
+    Raises
+    ------
+    NoWorkersError
+        No worker process can be started; the files that were not handed on are not done.
     """
     with tempfile.TemporaryDirectory(prefix="rampfit-") as folder:
         going_on = Path(folder) / "going_on"  # as long as this exists, the workers go on
@@ -85,6 +95,7 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
             going_on.unlink(missing_ok=True)
             for number, _, outcome in shift.end():
                 hand_on(number, _played_back(outcome))
+            shift.dismiss()
             raise
         finally:
             shift.give_back()
@@ -99,7 +110,8 @@ class _Shift:
         self._going_on = going_on
         self._workers = workers
         self._level = logging.getLogger(_PACKAGE).getEffectiveLevel()
-        self._executor, _ = pool.take(workers)
+        with _refused_by_the_system():
+            self._executor, _ = pool.take(workers)
 
     def begin(self, number: int, path: Path, *, again: bool = False) -> None:
         """Give a file to a worker; `again`: one of those that were at work when a worker was killed."""
@@ -109,8 +121,9 @@ class _Shift:
             except BrokenExecutor:
                 # Since the pool was used last a worker was killed.
                 pool.drop(self._executor)
-                self._executor, _ = pool.take(self._workers)
-                future = self._submit(path, again=again)
+                with _refused_by_the_system():
+                    self._executor, _ = pool.take(self._workers)
+                    future = self._submit(path, again=again)
         self.running[future] = number, path, again
 
     def wait(self) -> Iterator[tuple[int, Path, _Report]]:
@@ -129,6 +142,10 @@ class _Shift:
             if not future.cancelled() and (report := _report(future, path, again=again)) is not _KILLED:
                 yield number, path, report
 
+    def dismiss(self) -> None:
+        """End the workers at once, none of which has anything to do any more: the program may be about to end."""
+        pool.drop(self._executor, kill=True)
+
     def give_back(self) -> None:
         """Leave the pool to others."""
         pool.give_back(self._executor)
@@ -137,8 +154,20 @@ class _Shift:
         job = self._job.for_file(path)
         if again:  # its products may have been whole before its worker ended
             job = replace(job, skip_existing=True)
-        future: Future[_Report] = self._executor.submit(_work, path, job, self._going_on, self._level)
+        with _refused_by_the_system():
+            future: Future[_Report] = self._executor.submit(_work, path, job, self._going_on, self._level)
         return future
+
+
+@contextmanager
+def _refused_by_the_system() -> Iterator[None]:
+    """Tell a system that has no descriptors, processes or memory left from a worker that was killed."""
+    try:
+        yield
+    except BrokenExecutor:
+        raise
+    except (OSError, RuntimeError, UnboundLocalError) as error:  # the last one is loky's own mistake then
+        raise NoWorkersError(error) from error
 
 
 def _report(future: Future[_Report], path: Path, *, again: bool) -> _Report:

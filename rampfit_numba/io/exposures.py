@@ -11,7 +11,7 @@ import numpy as np
 
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import CarriedTable, ExposureHeader
-from rampfit_numba.io import hdus
+from rampfit_numba.io import hdu_data, hdus
 from rampfit_numba.io.asdf_trees import check_tree
 from rampfit_numba.messages import RampFileError, how_to_install
 
@@ -88,15 +88,15 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
     primary = found[0].header
     _refuse_superstripes(path, primary)
     sci, groupdq = _required(path, found, "SCI"), _required(path, found, "GROUPDQ")
-    hdus.check_image(path, sci)
+    hdu_data.check_image(path, sci)
     _check_shapes(path, found, sci.shape)
 
     keywords, read_times = Keywords(path, primary), _read_times(path, found)
     implied = read_times is not None  # and needs no keyword
     try:
         return Exposure(
-            hdus.physical_image(path, sci),
-            hdus.physical_image(path, groupdq, flags=True),
+            hdu_data.physical_image(path, sci),
+            hdu_data.physical_image(path, groupdq, flags=True),
             keywords.number("TGROUP", "the time from group to group in s", optional=implied),
             pixeldq=_optional(path, found, "PIXELDQ", flags=True),
             frame_time=keywords.number("TFRAME", "the time from frame to frame in s", optional=implied),
@@ -179,7 +179,7 @@ def _check_shapes(path: Path, found: Sequence[hdus.Hdu], shape: tuple[int, ...])
 def _optional(path: Path, found: Sequence[hdus.Hdu], name: str, *, flags: bool = False) -> np.ndarray | None:
     hdu = hdus.find(found, name)
     # An extension without data is as good as none.
-    return hdus.physical_image(path, hdu, flags=flags) if hdu is not None and hdu.shape else None
+    return hdu_data.physical_image(path, hdu, flags=flags) if hdu is not None and hdu.shape else None
 
 
 def _dark_current_unit(found: Sequence[hdus.Hdu], stated: str | None) -> str | None:
@@ -189,7 +189,7 @@ def _dark_current_unit(found: Sequence[hdus.Hdu], stated: str | None) -> str | N
 
 def _tables(path: Path, found: Sequence[hdus.Hdu]) -> tuple[CarriedTable, ...]:
     """Return the tables that go on into the products, beside INT_TIMES."""
-    return tuple(CarriedTable(hdu.name, hdu.header, hdus.table(path, hdu)) for hdu in found if _goes_on(hdu))
+    return tuple(CarriedTable(hdu.name, hdu.header, hdu_data.table(path, hdu)) for hdu in found if _goes_on(hdu))
 
 
 def _goes_on(hdu: hdus.Hdu) -> bool:
@@ -204,7 +204,7 @@ def _left_out(found: Sequence[hdus.Hdu]) -> tuple[str, ...]:
 
 def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:
     hdu = hdus.find(found, "INT_TIMES")
-    return hdus.table(path, hdu) if hdu is not None and hdu.nbytes else None
+    return hdu_data.table(path, hdu) if hdu is not None and hdu.nbytes else None
 
 
 class Keywords:
@@ -259,7 +259,7 @@ def _read_times(path: Path, found: Sequence[hdus.Hdu]) -> Any:  # noqa: ANN401  
     hdu = hdus.find(found, "ASDF")
     if hdu is None:
         return None
-    content = hdus.data_bytes(path, hdu)
+    content = hdu_data.data_bytes(path, hdu)
     if all(match.group(1) for match in _READ_TIMES.finditer(content)):
         return None
     try:

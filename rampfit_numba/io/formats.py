@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rampfit_numba.exposure import Exposure
+    from rampfit_numba.io.products import Provenance
     from rampfit_numba.io.references import ReferenceImage
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import RampFit
@@ -73,6 +74,9 @@ class Format:
         Options of reading and writing that only this kind has.
     tables_jumps : bool
         It can have a table of the jumps among its products.
+    by_sections : bool
+        Its products can be written section by section of the detector, and it has a ``provenance(destination,
+        references)`` for their headers.
     alone : bool
         No two of its files are read or written at once: that changes what is global to the process (which warnings are
         shown).
@@ -88,6 +92,7 @@ class Format:
     own_options: tuple[str, ...] = ()
     brings_references: bool = False
     tables_jumps: bool = False
+    by_sections: bool = False
     alone: bool = False
 
     def is_kind(self, start: bytes) -> bool:
@@ -121,6 +126,11 @@ class Format:
         written: Sequence[Path] = self._code.write(fit, path, destination, references, **options)
         return written
 
+    def provenance(self, destination: Destination, references: dict[str, ReferenceImage]) -> Provenance:
+        """Return what the products' headers say about the references."""
+        provenance: Provenance = self._code.provenance(destination, references)
+        return provenance
+
     def history(self, product: Path) -> list[str]:
         """Return the lines of a product's history; raises RampFileError where it cannot be read, or is not whole."""
         lines: list[str] = self._code.history(product)
@@ -142,7 +152,7 @@ FORMATS: Final = (
         brings_references=True,
         alone=True,
     ),
-    Format("JWST", "jwst_files", own_options=("dark_current_unit",), tables_jumps=True),
+    Format("JWST", "jwst_files", own_options=("dark_current_unit",), tables_jumps=True, by_sections=True),
 )
 #: Enough to hold the primary header of nearly every file; a longer one is told by its first cards as well.
 _START = 64 * 2880

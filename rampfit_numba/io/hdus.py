@@ -8,7 +8,6 @@ stays open but the maps themselves, and a compressed file is read once, from fro
 from __future__ import annotations
 
 import gzip
-import io
 import logging
 import math
 import os
@@ -16,39 +15,39 @@ import re
 import stat
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import IO, TYPE_CHECKING, NoReturn, TypeAlias
 
-import numpy as np
 from astropy.io import fits
 
-from rampfit_numba.checked_files import Stamp, read_planes
+from rampfit_numba.checked_files import Stamp
 from rampfit_numba.io.reference_names import file_in
-from rampfit_numba.io.table_hdus import table_hdu
-from rampfit_numba.mapped_arrays import map_file
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 _File: TypeAlias = IO[bytes] | gzip.GzipFile
 
-_BLOCK = 2880
+BLOCK = 2880
 _CARD = 80
+_VALUE = 30  # where a card's value ends, if it has the fixed format
 _GZIP_MAGIC = b"\x1f\x8b"
 # No header of an observation comes near 20,000 blocks (720,000 cards); a file of noise that begins like FITS may.
 _MAX_HEADER_BLOCKS = 20_000
 # FITS allows nothing else in headers, and astropy could not write it again.
 _PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
+# Where one of these makes no sense, astropy sees no such HDU.
+_STRUCTURE = frozenset(b"SIMPLE XTENSION BITPIX EXTEND PCOUNT GCOUNT EXTNAME BZERO BSCALE".split())
 # What can stand in the name of a keyword: an END before one of these is another keyword (ENDTIME).
 _IN_KEYWORDS = re.compile(rb"[A-Z0-9_-]")
 # Bytes that are read at a time where a header's word is not taken for how many come.
-_CHUNK = 5760 * _BLOCK
+_CHUNK = 5760 * BLOCK
 # No compressed stream is longer when it is decompressed: deflate stores 258 bytes in two bits at best.
 _MOST_COMPRESSED = 1100
-_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +128,8 @@ def _walk(
             )
             _raise_truncated(path, f"{where} ends at byte {end}, {size}")
         wanted = name in keep or (bool(keep) and text(header, "XTENSION") == "BINTABLE")
-        content = _read_exactly(path, file, nbytes, where) if wanted else None
-        file.seek(offset + -(-nbytes // _BLOCK) * _BLOCK)
+        content = read_exactly(path, file, nbytes, where) if wanted else None
+        file.seek(offset + -(-nbytes // BLOCK) * BLOCK)
         # The last padding may be missing.
         if compressed and file.tell() < end:
             _raise_truncated(path, f"{where} ends at byte {end}, the decompressed file at byte {file.tell()}")
@@ -142,23 +141,23 @@ def _read_header(path: Path, file: _File, before: Sequence[Hdu]) -> fits.Header 
     """Return the next header, or None where no further HDU follows those `before`."""
     first = not before
     start = file.tell()
-    block = file.read(_BLOCK)
+    block = file.read(BLOCK)
     if first and not block:
         raise RampFileError(f"{path}: the file is empty; fetch it again")
     begin = b"SIMPLE  =" if first else b"XTENSION"
     if not block.startswith(begin):
         if first:
             raise RampFileError(f"{path}: is no FITS file (it does not begin with 'SIMPLE  =')")
-        if not block or len(block) == _BLOCK or not begin.startswith(block[: len(begin)]):
+        if not block or len(block) == BLOCK or not begin.startswith(block[: len(begin)]):
             _check_rest(path, file, block, f"extension {before[-1].name or len(before) - 1}", start)
             return None
     blocks = [block]
     while not _holds_end(path, blocks[-1]):
-        if len(blocks[-1]) < _BLOCK:
+        if len(blocks[-1]) < BLOCK:
             _raise_truncated(path, "it ends within a header")
         if len(blocks) == _MAX_HEADER_BLOCKS:
             raise RampFileError(f"{path}: is no FITS file (a header without END)")
-        blocks.append(file.read(_BLOCK))
+        blocks.append(file.read(BLOCK))
     content = b"".join(blocks)
     _check_keywords(path, content, start)
     try:
@@ -183,7 +182,7 @@ def _check_rest(path: Path, file: _File, block: bytes, last: str, start: int) ->
     while block and not lost:
         junk = junk or bool(block.strip(b"\0 "))
         block = file.read(_CHUNK)  # whole FITS blocks
-        lost = any(block.startswith(b"XTENSION", i) for i in range(0, len(block), _BLOCK))
+        lost = any(block.startswith(b"XTENSION", i) for i in range(0, len(block), BLOCK))
     if lost:
         raise RampFileError(
             f"{path}: what follows {last}, at byte {start}, is an extension with a damaged header; fetch the file again"
@@ -212,20 +211,43 @@ def _holds_end(path: Path, block: bytes) -> bool:
 
 
 def _check_keywords(path: Path, content: bytes, start: int) -> None:
-    """Refuse a header with keywords that are no text: its END is damaged, and data were read as cards."""
+    """Refuse a header with keywords that are no text: its END is damaged, and data were read as cards.
+
+    So are cards that tell how an HDU is built and do not follow FITS in every byte.
+    """
+    seen: dict[bytes, bytes] = {}
     for i in range(0, len(content), _CARD):
         keyword = content[i : i + len("KEYWORD=")]
         if keyword.translate(_PRINTABLE) != keyword:
             raise RampFileError(f"{path}: the header at byte {start} is damaged (a keyword is no text); fetch it again")
         if keyword.rstrip() == b"END":
             return
+        if keyword.rstrip() in _STRUCTURE or keyword.startswith(b"NAXIS"):
+            card = content[i : i + _CARD]
+            # Of two that contradict each other, it is chance which one is read.
+            if seen.setdefault(keyword, card)[:_VALUE] != card[:_VALUE] or not _is_sound(card):
+                name = keyword.decode("ascii").rstrip()
+                raise RampFileError(
+                    f"{path}: a header is damaged (its card {name} does not follow FITS); fetch the file again"
+                )
+
+
+def _is_sound(card: bytes) -> bool:
+    """Whether a card is text with a value; where SIMPLE is not T, a file is no FITS file."""
+    try:
+        value = fits.Card.fromstring(card).value
+    except (ValueError, fits.VerifyError):
+        return False
+    if card.translate(_PRINTABLE) != card or isinstance(value, fits.card.Undefined):
+        return False
+    return value is True or not card.startswith(b"SIMPLE")
 
 
 def _data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, ...], int]:
     bitpix = keyword(path, header, "BITPIX", where)
     axes = [keyword(path, header, f"NAXIS{i + 1}", where) for i in range(keyword(path, header, "NAXIS", where))]
     pcount, gcount = (keyword(path, header, name, where, default) for name, default in (("PCOUNT", 0), ("GCOUNT", 1)))
-    if bitpix not in _DTYPES or min(axes, default=0) < 0 or pcount < 0 or gcount < 0:
+    if bitpix not in DTYPES or min(axes, default=0) < 0 or pcount < 0 or gcount < 1:
         sizes = f"BITPIX = {bitpix}, axes {axes}, PCOUNT = {pcount}, GCOUNT = {gcount}"
         raise RampFileError(f"{path}: {where} is damaged: {sizes}; fetch the file again")
     # NAXIS1 = 0 with GROUPS marks random groups, the first format of radio interferometers.
@@ -291,7 +313,7 @@ def text(header: fits.Header, name: str) -> str:
     return "" if isinstance(value, fits.card.Undefined) else str(value).strip()
 
 
-def _read_exactly(path: Path, file: _File, nbytes: int, where: str) -> bytearray:
+def read_exactly(path: Path, file: _File, nbytes: int, where: str) -> bytearray:
     """Read so many bytes; memory is taken as they come, not as the header claims."""
     try:
         content = bytearray(nbytes)  # of pages that are there when they are written
@@ -314,141 +336,6 @@ def find(hdus: Sequence[Hdu], name: str) -> Hdu | None:
     return next((hdu for hdu in hdus if hdu.name == name), None)
 
 
-def check_image(path: Path, hdu: Hdu) -> None:
-    """Refuse an HDU that holds no image.
-
-    Raises
-    ------
-    RampFileError
-        It is a table, a tile-compressed image, or without data.
-    """
-    if text(hdu.header, "XTENSION") not in ("", "IMAGE"):  # the primary HDU has none
-        compressed = text(hdu.header, "ZIMAGE") == "True"
-        hint = "is tile-compressed; decompress the file with funpack" if compressed else "is a table, not an image"
-        raise RampFileError(f"{path}: extension {hdu.name} {hint}")
-    if not hdu.nbytes:
-        raise RampFileError(f"{path}: extension {hdu.name} holds no data")
-
-
-def image(path: Path, hdu: Hdu) -> np.ndarray:
-    """Return the stored values of an image: mapped, read-only and big-endian; in memory where the file is compressed.
-
-    Raises
-    ------
-    RampFileError
-        The HDU holds no image, or the file changed since it was scanned.
-    """
-    check_image(path, hdu)
-    dtype = _DTYPES[hdu.header["BITPIX"]]
-    if hdu.content is not None:
-        stored = np.frombuffer(hdu.content, dtype).reshape(hdu.shape)
-        stored.flags.writeable = False
-        return stored
-    try:
-        return map_file(path, hdu.stamp, dtype, hdu.shape, hdu.offset)
-    except (OSError, ValueError) as error:
-        raise RampFileError(f"{path}: cannot be mapped ({error}); has it changed in the meantime?") from error
-
-
-def _planes(path: Path, hdu: Hdu) -> Iterator[np.ndarray]:
-    """Yield the planes of an image as they are stored, read and not mapped: for those that are copied anyway."""
-    dtype = np.dtype(_DTYPES[hdu.header["BITPIX"]])
-    if hdu.content is not None:
-        yield from image(path, hdu).reshape(-1, *hdu.shape[-2:])
-    else:
-        yield from read_planes(str(path), hdu.stamp, dtype, hdu.shape, hdu.offset)
-
-
-def data_bytes(path: Path, hdu: Hdu) -> bytes | bytearray:
-    """Return the data of an HDU as they are stored."""
-    if hdu.content is not None:
-        return hdu.content
-    with path.open("rb") as file:
-        file.seek(hdu.offset)
-        return _read_exactly(path, file, hdu.nbytes, f"extension {hdu.name}")
-
-
-def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
-    """Return the rows of a binary table, in memory.
-
-    Raises
-    ------
-    RampFileError
-        The HDU holds no binary table, or one without sense.
-    """
-    if text(hdu.header, "XTENSION") != "BINTABLE":
-        raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
-    whole = hdu.header.tostring().encode("ascii") + data_bytes(path, hdu)
-    try:
-        rows = fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % _BLOCK)).data
-        # Some descriptions without sense show only when the rows are written again, as they are with the products.
-        table_hdu(rows.copy()).writeto(io.BytesIO())
-    except Exception as error:  # astropy meets descriptions without sense in many ways
-        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
-    return rows
-
-
 def one_line(error: Exception) -> str:
     """Return what an error of another package says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def physical_image(path: Path, hdu: Hdu, *, flags: bool = False) -> np.ndarray:
-    """Return an image's physical values: :func:`image` as it is where BSCALE, BZERO and BLANK do nothing.
-
-    Integers stored with the offset that FITS uses for unsigned types (and for signed bytes) become these types, native;
-    other scaled images become float32, with NaN for BLANK. With `flags` there is no BLANK: any value is a set of flags.
-
-    Raises
-    ------
-    RampFileError
-        As :func:`image`, or a scaling keyword is no number.
-    """
-    check_image(path, hdu)
-    dtype = np.dtype(_DTYPES[hdu.header["BITPIX"]])
-    scale, zero = (_number(path, hdu, name, default) for name, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
-    integer = dtype.kind in "iu"
-    # FITS defines BLANK for integers alone.
-    blank = _blank(path, hdu) if integer and not flags else None
-    if scale == 1 and zero == 0 and blank is None:
-        return _stored_flags(path, hdu, dtype) if flags else image(path, hdu)
-    half = 1 << (8 * dtype.itemsize - 1)
-    if integer and scale == 1 and blank is None and zero == (-half if dtype.kind == "u" else half):
-        # Adding half the range is flipping the highest bit.
-        unsigned = np.empty(hdu.shape, f"=u{dtype.itemsize}")
-        for plane, raw in zip(unsigned.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
-            plane[...] = raw.astype(unsigned.dtype)
-        unsigned ^= unsigned.dtype.type(half)
-        return unsigned.view("i1") if dtype.kind == "u" else unsigned
-    values = np.empty(hdu.shape, np.float32)
-    for plane, raw in zip(values.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
-        plane[...] = raw * scale + zero
-        if blank is not None:
-            plane[raw == blank] = np.nan
-    return values
-
-
-def _stored_flags(path: Path, hdu: Hdu, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return flags as they are stored: mapped where they are bytes, read where they will be converted to bytes."""
-    if dtype.itemsize == 1:
-        return image(path, hdu)
-    stored = np.empty(hdu.shape, dtype)
-    for plane, raw in zip(stored.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
-        plane[...] = raw
-    return stored
-
-
-def _blank(path: Path, hdu: Hdu) -> int | None:
-    where = f"extension {hdu.name}"
-    if keyword_value(path, hdu.header, "BLANK", where) is None:
-        return None
-    return keyword(path, hdu.header, "BLANK", where)
-
-
-def _number(path: Path, hdu: Hdu, name: str, default: float) -> float:
-    value = keyword_value(path, hdu.header, name, f"extension {hdu.name}")
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RampFileError(f"{path}: keyword {name} of extension {hdu.name} must be a number; it is {value!r}")
-    return float(value)

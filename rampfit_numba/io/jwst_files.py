@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rampfit_numba.io.exposures import read_exposure
 from rampfit_numba.io.histories import read_history
 from rampfit_numba.io.outputs import product_paths, write_products
+from rampfit_numba.io.products import Provenance
 from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ def paths(path: Path, destination: Destination, options: FitOptions) -> dict[str
         int_name=destination.int_name,
         opt_name=destination.opt_name,
     )
+
+
+def provenance(destination: Destination, references: dict[str, ReferenceImage]) -> Provenance:
+    """Return what the products' headers say about the references."""
+    noise, gain = references["readnoise"], references["gain"]
+    return Provenance(noise.source, gain.source, gain.gain_factor, destination.history)
 
 
 def write(

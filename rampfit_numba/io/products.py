@@ -36,6 +36,8 @@ from rampfit_numba.result import RampFit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from astropy.table import QTable
+
     from rampfit_numba.result import Rate
 
 log = logging.getLogger(__name__)
@@ -218,17 +220,20 @@ def image_hdu(name: str, values: np.ndarray | None, header: fits.Header | None =
     uint32 is stored as FITS and JWST files have it: int32 with BZERO = 2^31.
     """
     if values is not None:
-        values = np.ascontiguousarray(values).view(_SwappedFreely)
+        # What is only planned yet has no strides, and takes no memory.
+        values = (values if not any(values.strides) else np.ascontiguousarray(values)).view(_SwappedFreely)
         values.flags.writeable = False
     hdu = fits.ImageHDU(values, header, name=name)
     hdu.ver = 1
     return hdu
 
 
-def jumps_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | None = None) -> fits.HDUList:
-    """Return the jumps as a table, JUMPS: what :func:`rampfit_numba.find_jumps` returns.
+def jumps_hdulist(
+    fit: RampFit, filename: str = "", provenance: Provenance | None = None, jumps: QTable | None = None
+) -> fits.HDUList:
+    """Return the jumps as a table, JUMPS: what :func:`rampfit_numba.find_jumps` returns, or `jumps`.
 
-    Parameters are those of :func:`rate_hdulist`.
+    Parameters are otherwise those of :func:`rate_hdulist`.
 
     Raises
     ------
@@ -239,7 +244,7 @@ def jumps_hdulist(fit: RampFit, filename: str = "", provenance: Provenance | Non
 
     from rampfit_numba.jumps import find_jumps
 
-    table = Table(find_jumps(fit))
+    table = Table(find_jumps(fit) if jumps is None else jumps)
     hdu = fits.table_to_hdu(Table({name: table[name].value for name in table.colnames}))
     hdu.name, hdu.ver = "JUMPS", 1
     for number, name in enumerate(table.colnames, 1):

@@ -19,7 +19,7 @@ from astropy.io import fits
 
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import ExposureHeader
-from rampfit_numba.io import hdus
+from rampfit_numba.io import hdu_data, hdus
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def read_map(value: Any, name: str, image: tuple[int, ...], *, naxes: int = _IMA
         raise RampFileError(
             f"{path}: the image with the {name} must have {wanted}, as the reads; it has shape {images[0].shape}"
         )
-    return np.asarray(hdus.physical_image(path, images[0]))
+    return np.asarray(hdu_data.physical_image(path, images[0]))
 
 
 def _holds_image(hdu: hdus.Hdu) -> bool:
@@ -319,12 +319,12 @@ def _load(images: Sequence[_Image]) -> np.ndarray:
             advice = "rates cannot be fitted" if "/" in unit or "s-1" in unit.lower() else "convert it"
             raise RampFileError(f"{image.path}: BUNIT is {unit!r}, expected counts (ADU, DN) or electrons; {advice}")
     if len(images) == 1:
-        return hdus.physical_image(images[0].path, images[0].hdu)
-    first = hdus.physical_image(images[0].path, images[0].hdu)
+        return hdu_data.physical_image(images[0].path, images[0].hdu)
+    first = hdu_data.physical_image(images[0].path, images[0].hdu)
     dtype = np.result_type(*(_native(image) for image in images))
     stack = np.empty((len(images), *first.shape[-2:]), dtype)
     for read, image in zip(stack, images, strict=True):
-        read[...] = hdus.physical_image(image.path, image.hdu).reshape(read.shape)
+        read[...] = hdu_data.physical_image(image.path, image.hdu).reshape(read.shape)
     return stack
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rampfit_numba.checks import as_measured, scaled
 from rampfit_numba.file_arrays import FileArray
-from rampfit_numba.io import hdus
+from rampfit_numba.io import hdu_data, hdus
 from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
 from rampfit_numba.io.roman import is_asdf, read_reference_image
 from rampfit_numba.mapped_arrays import as_file_array
@@ -207,7 +207,7 @@ def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
         return _from_asdf(path, exposure, name)
     primary, sci = check_reference(path, name)
     _compare_detectors(path, primary, exposure)
-    stored = hdus.physical_image(path, sci)
+    stored = hdu_data.physical_image(path, sci)
     rows, cols = _cut(path, primary, sci.shape, exposure, name)
     part = as_file_array(stored[rows, cols])
     values = np.array(part.read() if isinstance(part, FileArray) else part, np.float32, order="C")

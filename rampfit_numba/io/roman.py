@@ -6,6 +6,7 @@ arrays must be in the file itself, so no other file is opened and nothing is fet
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +18,13 @@ from rampfit_numba.exposure import Exposure
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
     from types import ModuleType
 
 #: How files of ASDF begin.
 MAGIC = b"#ASDF"
+#: And how those end that were written whole.
+_END = b"...\n"
 _STEP = (
     "give the output of the linearity step: strun roman_elp r..._uncal.asdf --steps.linearity.save_results=true writes "
     "r..._linearity.asdf"
@@ -114,6 +116,7 @@ def read_history(path: Path) -> list[str]:
     """
     with plain_asdf() as asdf:
         try:
+            _check_end(path)
             _refuse_references(path, asdf.util.load_yaml(path, tagged=True))
             found = asdf.open(
                 path, memmap=False, lazy_load=False, ignore_unrecognized_tag=True, ignore_missing_extensions=True
@@ -124,6 +127,14 @@ def read_history(path: Path) -> list[str]:
             raise
         except Exception as error:  # asdf, yaml and the system each have their own classes
             raise _unreadable(path, error) from error
+
+
+def _check_end(path: Path) -> None:
+    """Refuse a file without its end, an index of the blocks, which readers do without."""
+    with path.open("rb") as file:
+        file.seek(-len(_END), os.SEEK_END)
+        if file.read() != _END:
+            raise RampFileError(f"{path}: ended early: its index of blocks is cut; make it anew")
 
 
 def read_reference_image(path: Path, name: str) -> np.ndarray:

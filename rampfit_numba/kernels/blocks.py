@@ -50,7 +50,7 @@ class Ramps(NamedTuple):
 
 
 class BlockPointers(NamedTuple):
-    """Inputs of the pixels of one window: addresses of the first pixel, behind which the others follow.
+    """Inputs of the pixels of one tile: addresses of the first pixel, behind which the others follow.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ def empty_ramps(pointers: BlockPointers) -> Ramps:
 
 @jit
 def load_block(pointers, first, ramps):
-    """Copy a block of pixels from pixel `first` of the window on, with native byte order and the rule of groups."""
+    """Copy a block of pixels from pixel `first` of the tile on, with native byte order and the rule of groups."""
     nints, ngroups = pointers.samples.shape
     spans = pointers.spans
     number = min(LANES, pointers.npixels - first)

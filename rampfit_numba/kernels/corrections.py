@@ -23,16 +23,16 @@ def correct_reads(samples, flags, npixels, saturation, pedestal, linearity, inve
 
     Parameters
     ----------
-    samples : ndarray of float32, shape (nints, nreads, room)
+    samples : ndarray of float32, shape (nints, nreads, most_pixels)
         In DN, in the order of time. Modified, as `flags`, in the first `npixels` of each row.
     flags : ndarray of uint8, shape of `samples`
         Reads with DO_NOT_USE are not asked whether they are saturated.
     npixels : int
-    saturation : ndarray of float32, shape (room,) or (0,)
+    saturation : ndarray of float32, shape (most_pixels,) or (0,)
         In DN; NaN where it is not known.
-    pedestal : ndarray of float32, shape (room,) or (0,)
+    pedestal : ndarray of float32, shape (most_pixels,) or (0,)
         In DN.
-    linearity : ndarray of float32, shape (ncoefficients, room) or (0, 0)
+    linearity : ndarray of float32, shape (ncoefficients, most_pixels) or (0, 0)
         From the constant on.
     inverted_from : float32
         NaN for counts that rise.

@@ -20,14 +20,14 @@ def count_used(bits, flags, npixels, first_used, last_used, result):
 
     Parameters
     ----------
-    bits : ndarray of int32, shape (nints, nreads, room)
-        The samples' bit patterns; room is a multiple of LANES.
+    bits : ndarray of int32, shape (nints, nreads, most_pixels)
+        The samples' bit patterns; most_pixels is a multiple of LANES.
     flags : ndarray of uint8, shape of `bits`
         Modified.
     npixels : int
     first_used, last_used : int
         Reads outside this inclusive range count as flagged.
-    result : ndarray of int16, shape (nints, room)
+    result : ndarray of int16, shape (nints, most_pixels)
     """
     nints, nreads, _ = flags.shape
     joined, joins = np.empty(LANES, np.uint8), np.empty(LANES, np.uint8)

@@ -5,6 +5,6 @@ numbers; the others are parts of the oracles of whole exposures, of which every 
 """
 
 from tests.naive.likely.exposure import naive_likely
-from tests.naive.ols.window import fit_window as naive_fit
+from tests.naive.ols.tile import fit_tile as naive_fit
 
 __all__ = ["naive_fit", "naive_likely"]

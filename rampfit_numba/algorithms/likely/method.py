@@ -50,9 +50,11 @@ class _Likely:
             planes |= {_PLANES.get(name, name) + suffix: plane for name, plane in vars(fit).items() if name != "header"}
         return LikelyOutputs(groupdq=results.groupdq, **planes)  # type: ignore[arg-type]  # these algorithms have it
 
-    def finish(self, plan: Plan, returned: list[Any], _results: Results) -> str:
-        log.info("Jumps found: %d", sum(returned))
+    def finish(self, plan: Plan, _returned: list[Any], _results: Results) -> str:
         return plan.nothing_to_fit
+
+    def tell(self, returned: list[Any]) -> None:
+        log.info("Jumps found: %d", sum(returned))
 
     def kernels(self, algorithm: str) -> list[Kernels]:
         return [Kernels(algorithm)]

@@ -12,7 +12,8 @@ from rampfit_numba.algorithms.ols.weighting import Exponents, find_exponents
 from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.rows import fitting_pixels
 from rampfit_numba.kernels.blocks import empty_ramps
-from rampfit_numba.kernels.ols.general import GeneralSettings, GeneralTimes, fit_general_tile
+from rampfit_numba.kernels.ols.general import fit_general_tile
+from rampfit_numba.kernels.ols.general_settings import GeneralSettings, GeneralTimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,7 +21,7 @@ from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
 from rampfit_numba.algorithms.ols.scan import merge_surveys
 from rampfit_numba.algorithms.ols.weighting import find_exponents
 from rampfit_numba.algorithms.rows import one_pixel
-from rampfit_numba.kernels.ols.general import GeneralSettings, GeneralTimes
+from rampfit_numba.kernels.ols.general_settings import GeneralSettings, GeneralTimes
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.kernels.ols.settings import Settings
 
@@ -92,6 +92,9 @@ class _Ols:
             for plane in (results.rate.var_rnoise, results.rateints.var_rnoise):
                 plane[...] = 0
         return plan.nothing_to_fit
+
+    def tell(self, returned: list[Any]) -> None:
+        """Say nothing: OLS searches for nothing."""
 
     def kernels(self, algorithm: str) -> list[Kernels]:
         choices = product(*(((), (name,)) for name in (_LONG, _FITOPT, _CHISQ)))

@@ -13,13 +13,13 @@ from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels.blocks import empty_ramps
 from rampfit_numba.kernels.ols.chisq import chisq_workspace, find_chisq
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, empty_runs
-from rampfit_numba.kernels.ols.window import count_window, fit_window, window_workspace
+from rampfit_numba.kernels.ols.tile import count_tile, fit_tile, tile_workspace
 
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
     from rampfit_numba.algorithms.rows import RowInputs, Tile
     from rampfit_numba.kernels.blocks import BlockPointers
-    from rampfit_numba.kernels.ols.window import Workspace
+    from rampfit_numba.kernels.ols.tile import Workspace
 
 
 def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
@@ -45,8 +45,8 @@ def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
         pointers = input_pointers.at(tile)
         results, fitopt = output_pointers.at(tile)
         if workspace is None:
-            workspace = window_workspace(pointers, fitopt)
-        whole &= bool(fit_window(pointers, results, fitopt, rules.settings, weights, network, workspace))
+            workspace = tile_workspace(pointers, fitopt)
+        whole &= bool(fit_tile(pointers, results, fitopt, rules.settings, weights, network, workspace))
         output_pointers.store(tile)
         if chisq is not None:
             chisq.find(tile, pointers, network, workspace)
@@ -86,7 +86,7 @@ class _Chisq:
 
 
 def count_rows(inputs: RowInputs, _outputs: None, rules: OlsRules) -> tuple[int, int]:
-    """Return the largest number of segments and of jumps that any ramp of `inputs` has, as :func:`count_window`."""
+    """Return the largest number of segments and of jumps that any ramp of `inputs` has, as :func:`count_tile`."""
     input_pointers = InputPointers(inputs, rules)
     runs, ramps = empty_runs(rules.stop_kept - rules.first_kept), None
     most_segments = most_jumps = 0
@@ -94,6 +94,6 @@ def count_rows(inputs: RowInputs, _outputs: None, rules: OlsRules) -> tuple[int,
         pointers = input_pointers.at(tile)
         if ramps is None:
             ramps = empty_ramps(pointers)
-        segments, jumps = count_window(pointers, rules.settings, ramps, runs)
+        segments, jumps = count_tile(pointers, rules.settings, ramps, runs)
         most_segments, most_jumps = max(most_segments, segments), max(most_jumps, jumps)
     return most_segments, most_jumps

@@ -15,13 +15,13 @@ from rampfit_numba.kernels.vectors import WIDTH
 
 #: Most differences of which all selections are tried.
 MOST_EXPLAINED = 8
-#: Rows of `room`: what is known of a selection before each of its differences.
+#: Rows of `selections`: what is known of a selection before each of its differences.
 _INVERSE, _ONE, _VALUE, _WEIGHT, _WEIGHTED, _SQUARES, _CHISQ, _COST, _HITS, _UNPAIRED, _PLACE = range(11)
 EXPLAIN_ROWS = 11
 
 
 @jit
-def explain(difference, used, lane, table, count, photon, read, shift, limits, begin, dropped, room):
+def explain(difference, used, lane, table, count, photon, read, shift, limits, begin, dropped, selections):
     """Find the differences that are most likely spoilt by hits, at least one and not all.
 
     An explanation costs its chi-square, the threshold of a single difference or of a pair for each hit, and, since hits
@@ -43,8 +43,8 @@ def explain(difference, used, lane, table, count, photon, read, shift, limits, b
     begin, dropped : int
         The first difference of those that a round of the search would drop, and their number: a good explanation to
         begin with ends most others early.
-    room : ndarray of float64, shape (EXPLAIN_ROWS, MOST_EXPLAINED + 1)
-        To work in.
+    selections : ndarray of float64, shape (EXPLAIN_ROWS, MOST_EXPLAINED + 1)
+        Workspace.
 
     Returns
     -------
@@ -69,11 +69,11 @@ def explain(difference, used, lane, table, count, photon, read, shift, limits, b
     size, selection = 0, 0
     for k in range(count):
         if used[k * WIDTH + lane] > 0:
-            room[_PLACE, size] = k
+            selections[_PLACE, size] = k
             selection = 2 * selection + (1 if begin <= k < begin + dropped else 0)
             size += 1
     for row in range(_PLACE):
-        room[row, 0] = 0.0
+        selections[row, 0] = 0.0
     # A selection is a number whose highest bit stands for the first difference, and is 1 if that is left out.
     chosen, chisq, hits, best = 0, np.nan, 0.0, np.inf
     level, following, everything = 0, 1, (1 << size) - 1
@@ -81,19 +81,20 @@ def explain(difference, used, lane, table, count, photon, read, shift, limits, b
         pruned = False
         while level < size and not pruned:
             out = (selection >> (size - 1 - level)) & 1 == 1
-            _take(difference, lane, table, photon, read, shift, cost_one, cost_two, room, level, out)
+            _take(difference, lane, table, photon, read, shift, cost_one, cost_two, selections, level, out)
             level += 1
-            pruned = room[_CHISQ, level] + room[_COST, level] >= best
+            pruned = selections[_CHISQ, level] + selections[_COST, level] >= best
         if pruned:
             following = ((selection >> (size - level)) + 1) << (size - level)
         else:
-            rate = shift + room[_WEIGHTED, size] / room[_WEIGHT, size]
-            cost = room[_CHISQ, size] + room[_COST, size]
+            rate = shift + selections[_WEIGHTED, size] / selections[_WEIGHT, size]
+            cost = selections[_CHISQ, size] + selections[_COST, size]
             for i in range(size):
-                if (selection >> (size - 1 - i)) & 1 == 1 and difference[int(room[_PLACE, i]) * WIDTH + lane] < rate:
+                left_out = (selection >> (size - 1 - i)) & 1 == 1
+                if left_out and difference[int(selections[_PLACE, i]) * WIDTH + lane] < rate:
                     cost += cost_one
             if cost < best:
-                chosen, chisq, hits, best = selection, room[_CHISQ, size], room[_HITS, size], cost
+                chosen, chisq, hits, best = selection, selections[_CHISQ, size], selections[_HITS, size], cost
         # What is known up to the first difference that the next selection treats otherwise can stay.
         changed = selection ^ following
         level = size
@@ -110,32 +111,32 @@ def explain(difference, used, lane, table, count, photon, read, shift, limits, b
 
 
 @jit_inline
-def _take(difference, lane, table, photon, read, shift, cost_one, cost_two, room, level, out):
+def _take(difference, lane, table, photon, read, shift, cost_one, cost_two, selections, level, out):
     """Add one difference to the sums of a selection, or what leaving it `out` costs; see :func:`eliminate`."""
-    k = int(room[_PLACE, level])
-    neighbour = level > 0 and int(room[_PLACE, level - 1]) == k - 1
+    k = int(selections[_PLACE, level])
+    neighbour = level > 0 and int(selections[_PLACE, level - 1]) == k - 1
     after = level + 1
     for row in range(_WEIGHT, _UNPAIRED):
-        room[row, after] = room[row, level]
-    room[_UNPAIRED, after] = 0.0
+        selections[row, after] = selections[row, level]
+    selections[_UNPAIRED, after] = 0.0
     if out:
-        room[_INVERSE, after] = room[_ONE, after] = room[_VALUE, after] = 0.0
-        if neighbour and room[_UNPAIRED, level] > 0 and table[k - 1, PAIR] > 0:
-            room[_COST, after] += cost_two - cost_one
+        selections[_INVERSE, after] = selections[_ONE, after] = selections[_VALUE, after] = 0.0
+        if neighbour and selections[_UNPAIRED, level] > 0 and table[k - 1, PAIR] > 0:
+            selections[_COST, after] += cost_two - cost_one
         else:
-            room[_COST, after] += cost_one
-            room[_HITS, after] += 1.0
-            room[_UNPAIRED, after] = 1.0
+            selections[_COST, after] += cost_one
+            selections[_HITS, after] += 1.0
+            selections[_UNPAIRED, after] = 1.0
         return
     beta = photon * table[k, BETA_PHOTON] + read * table[k, BETA_READ]
-    ratio = beta * room[_INVERSE, level] if neighbour else 0.0
+    ratio = beta * selections[_INVERSE, level] if neighbour else 0.0
     inverse = 1.0 / (photon * table[k, ALPHA_PHOTON] + read * table[k, ALPHA_READ] - ratio * beta)
-    one = 1.0 - ratio * room[_ONE, level]
-    value = (difference[k * WIDTH + lane] - shift) - ratio * room[_VALUE, level]
-    room[_INVERSE, after], room[_ONE, after], room[_VALUE, after] = inverse, one, value
-    weight = room[_WEIGHT, level] + one * (one * inverse)
-    weighted = room[_WEIGHTED, level] + value * (one * inverse)
-    squares = room[_SQUARES, level] + value * (value * inverse)
-    room[_WEIGHT, after], room[_WEIGHTED, after], room[_SQUARES, after] = weight, weighted, squares
+    one = 1.0 - ratio * selections[_ONE, level]
+    value = (difference[k * WIDTH + lane] - shift) - ratio * selections[_VALUE, level]
+    selections[_INVERSE, after], selections[_ONE, after], selections[_VALUE, after] = inverse, one, value
+    weight = selections[_WEIGHT, level] + one * (one * inverse)
+    weighted = selections[_WEIGHTED, level] + value * (one * inverse)
+    squares = selections[_SQUARES, level] + value * (value * inverse)
+    selections[_WEIGHT, after], selections[_WEIGHTED, after], selections[_SQUARES, after] = weight, weighted, squares
     # That of the rate which fits the differences up to here best, so it can only grow.
-    room[_CHISQ, after] = squares - weighted * (weighted / weight)
+    selections[_CHISQ, after] = squares - weighted * (weighted / weight)

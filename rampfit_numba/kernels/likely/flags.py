@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit_allocating
+from rampfit_numba.kernels._jit import LANES, jit, jit_allocating
 
 _D8, _J8 = np.uint8(dq.DO_NOT_USE), np.uint8(dq.JUMP_DET)
 #: The flags of groups that integrations get; in the pipeline's rules PERSISTENCE is not among them.
 CARRIED, CARRIED_JOINT = np.uint8(dq.SATURATED | dq.JUMP_DET), np.uint8(dq.SATURATED | dq.JUMP_DET | dq.PERSISTENCE)
 _D = np.uint32(dq.DO_NOT_USE)
+_NO_GAIN = np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
 _NOT_D = np.uint32(0xFFFFFFFF ^ dq.DO_NOT_USE)
 
 
@@ -70,3 +71,26 @@ def combine_flags(rateints_dq, first, rate_dq):
     out = rate_dq[first : first + LANES]
     for k in range(LANES):
         out[k] = (found[k] & _NOT_D) | unusable[k]
+
+
+@jit
+def flag_unfitted_joint(gain, slope, first, result):
+    """Add DO_NOT_USE where an integration has no rate, and NO_GAIN_VALUE where the gain is no positive number.
+
+    Parameters
+    ----------
+    gain : ndarray of float32, shape (LANES,)
+        In e-/DN.
+    slope : ndarray of float32, shape (npixels,)
+        In DN/s; not finite where there is none.
+    first : int
+        First pixel of the block.
+    result : ndarray of uint32, shape (npixels,)
+        Modified in place.
+    """
+    slope_here, out = slope[first : first + LANES], result[first : first + LANES]
+    for k in range(LANES):
+        good_gain = gain[k] > 0 and gain[k] < np.inf
+        fitted = slope_here[k] - slope_here[k] == 0
+        missing = np.uint32(0) if fitted else _D
+        out[k] |= missing if good_gain else _NO_GAIN

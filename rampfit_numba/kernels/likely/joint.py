@@ -22,7 +22,7 @@ from rampfit_numba.kernels.likely.combine import CHISQ, DOF, ERR, SLOPE, VAR_POI
 from rampfit_numba.kernels.likely.differences import list_used, load_differences, middle
 from rampfit_numba.kernels.likely.explain import EXPLAIN_ROWS, MOST_EXPLAINED
 from rampfit_numba.kernels.likely.fit import WORK_ROWS, degrees_of_freedom, eliminate, number_used, spread_of_weights
-from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, integration_flags
+from rampfit_numba.kernels.likely.flags import CARRIED_JOINT, combine_flags, flag_unfitted_joint, integration_flags
 from rampfit_numba.kernels.likely.joint_search import CHOICE_ROWS, search_hits
 from rampfit_numba.kernels.likely.zeroframe import split_first_group
 from rampfit_numba.kernels.samples import flag_non_finite
@@ -49,7 +49,6 @@ _SINGLE_ROWS = 5
 _REFUSED_CHISQ, _REFUSED_LEFT = range(2)
 _REFUSED_ROWS = 2
 _J8, _NOT_P8 = np.uint8(dq.JUMP_DET), np.uint8(0xFF ^ dq.PERSISTENCE)
-_D, _NO_GAIN = np.uint32(dq.DO_NOT_USE), np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
 _NO_JUMPS = (0, 0)
 
 
@@ -104,7 +103,7 @@ def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits
     no_jumps = np.empty(_NO_JUMPS, np.uint8)
     work = np.empty((WORK_ROWS, count * WIDTH), np.float64)
     choice = np.empty((CHOICE_ROWS, WIDTH), np.float64)
-    room = np.empty((EXPLAIN_ROWS, MOST_EXPLAINED + 1), np.float64)
+    selections = np.empty((EXPLAIN_ROWS, MOST_EXPLAINED + 1), np.float64)
     for first in range(0, pointers.npixels, LANES):
         load_block(pointers, first, loaded)
         pad_block(loaded, min(LANES, pointers.npixels - first))
@@ -133,7 +132,7 @@ def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits
                 single,
                 work,
                 choice,
-                room,
+                selections,
                 no_jumps,
                 refused,
                 result,
@@ -142,7 +141,7 @@ def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits
             integration_flags(
                 ramps.flags[i], result.jumps[i], ramps.pixeldq, CARRIED_JOINT, first, result.rateints_dq[i]
             )
-            _flag_unfitted(ramps.gain, result.rateints[SLOPE, i], first, result.rateints_dq[i])
+            flag_unfitted_joint(ramps.gain, result.rateints[SLOPE, i], first, result.rateints_dq[i])
         combine_flags(result.rateints_dq, first, result.rate_dq)
 
 
@@ -269,7 +268,7 @@ def _fit_vector(
     single,
     work,
     choice,
-    room,
+    selections,
     no_jumps,
     refused,
     result,
@@ -292,14 +291,14 @@ def _fit_vector(
         for k in range(used.shape[1]):
             kept[i, k] = used[i, k]
         search_hits(
-            difference[i], kept[i], table, count, photon, read, guess, limits, work, choice, room, no_jumps, pixel
+            difference[i], kept[i], table, count, photon, read, guess, limits, work, choice, selections, no_jumps, pixel
         )
     rate = _pooled_rate(difference, kept, table, photon, read, guess, has_single, single, work)
     photon = _photon(rate, gain, dark)
     for i in range(nints):
         jumps = result.jumps[i]
         chisq, left, hits = search_hits(
-            difference[i], used[i], table, count, photon, read, rate, limits, work, choice, room, jumps, pixel
+            difference[i], used[i], table, count, photon, read, rate, limits, work, choice, selections, jumps, pixel
         )
         any_refused |= _refuse(used[i], count, chisq, left, hits, most_chisq, choice, refused[i])
     rate = _pooled_rate(difference, used, table, photon, read, rate, has_single, single, work)
@@ -344,7 +343,7 @@ def _refuse(used, count, chisq, left, hits, most_chisq, choice, refused):
     most_chisq : ndarray of float64, shape (count + 1,)
         See :func:`most_chisq`.
     choice : ndarray of float64, shape (CHOICE_ROWS, WIDTH)
-        Room to work in.
+        Workspace.
     refused : ndarray of float64, shape (_REFUSED_ROWS, WIDTH)
         Result: chi-square and number of the differences that are taken; 0 of other ramps.
     """
@@ -396,14 +395,3 @@ def _store_fit(planes, pixel, shift, weight, weighted, squares, photon_part, rea
     store_single(planes[VAR_RNOISE], pixel, read_part * (variance * variance))
     store_single(planes[CHISQ], pixel, squares - weighted * change)
     store_single(planes[DOF], pixel, degrees_of_freedom(used, variance))
-
-
-@jit
-def _flag_unfitted(gain, slope, first, result):
-    """Add DO_NOT_USE where an integration has no rate, and NO_GAIN_VALUE where the gain is no positive number."""
-    slope_here, out = slope[first : first + LANES], result[first : first + LANES]
-    for k in range(LANES):
-        good_gain = gain[k] > 0 and gain[k] < np.inf
-        fitted = slope_here[k] - slope_here[k] == 0
-        missing = np.uint32(0) if fitted else _D
-        out[k] |= missing if good_gain else _NO_GAIN

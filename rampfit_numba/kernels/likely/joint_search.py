@@ -25,7 +25,7 @@ _LEAST = 2.0
 
 
 @jit_inline
-def search_hits(difference, used, table, count, photon, read, shift, limits, work, choice, room, jumps, first):
+def search_hits(difference, used, table, count, photon, read, shift, limits, work, choice, selections, jumps, first):
     """Leave out the differences that hits have changed.
 
     Rounds like the pipeline's drop one difference or pair after another. As soon as no more than MOST_EXPLAINED are
@@ -38,8 +38,8 @@ def search_hits(difference, used, table, count, photon, read, shift, limits, wor
     limits : tuple of float
         The gains in chi-square that one difference and a pair must exceed.
     choice : ndarray of float64, shape (CHOICE_ROWS, WIDTH)
-        Room to work in.
-    room : ndarray of float64
+        Workspace.
+    selections : ndarray of float64
         See :func:`explain`.
     jumps : ndarray of uint8, shape (count + 1, npixels)
         JUMP_DET is set where a dropped difference ends. Nothing is written where its shape is (0, 0).
@@ -103,7 +103,7 @@ def search_hits(difference, used, table, count, photon, read, shift, limits, wor
         store(choice[_SHIFT], 0, shift)
         for lane in range(WIDTH):
             if choice[_DROP, lane] > 0:
-                _drop(difference, used, lane, table, count, limits, choice, room, jumps, first)
+                _drop(difference, used, lane, table, count, limits, choice, selections, jumps, first)
         left = load(choice[_LEFT], 0)
         hits = load(choice[_HITS], 0)
         chisq = load(choice[_CHISQ], 0)
@@ -114,7 +114,7 @@ def search_hits(difference, used, table, count, photon, read, shift, limits, wor
 
 
 @jit
-def _drop(difference, used, lane, table, count, limits, choice, room, jumps, first):
+def _drop(difference, used, lane, table, count, limits, choice, selections, jumps, first):
     """Drop what a round has chosen for a lane, or what explains it best; DROP is 0 for a lane that is done."""
     begin, dropped = int(choice[_PLACE, lane]), int(choice[_DROP, lane])
     selection = 0
@@ -135,7 +135,7 @@ def _drop(difference, used, lane, table, count, limits, choice, room, jumps, fir
             limits,
             begin,
             dropped,
-            room,
+            selections,
         )
         choice[_CHISQ, lane] = chisq
         choice[_HITS, lane] += hits

@@ -201,7 +201,7 @@ def search(difference, used, table, count, photon, read, shift, limits, work, ch
     limits : tuple of float
         The gains in chi-square that one difference and a pair must exceed.
     choice : ndarray of float64, shape (CHOICE_ROWS, WIDTH)
-        Room to work in.
+        Workspace.
     jumps : ndarray of uint8, shape (count + 1, npixels)
         JUMP_DET is set where a dropped difference ends. Nothing is written where its shape is (0, 0).
     first : int

@@ -51,7 +51,7 @@ class BlockFitOpt(NamedTuple):
 
 
 class ResultPointers(NamedTuple):
-    """Outputs of the pixels of one window, as :class:`.blocks.BlockPointers`.
+    """Outputs of the pixels of one tile, as :class:`.blocks.BlockPointers`.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class ResultPointers(NamedTuple):
 
 
 class FitOptPointers(NamedTuple):
-    """Optional outputs of the pixels of one window, as :class:`.blocks.BlockPointers`; zeroed by the caller.
+    """Optional outputs of the pixels of one tile, as :class:`.blocks.BlockPointers`; zeroed by the caller.
 
     Attributes
     ----------

@@ -69,7 +69,7 @@ def chisq_workspace(ngroups: int) -> ChisqWorkspace:
 
 @jit_entry
 def find_chisq(pointers, settings, early, network, ramps, runs, block, workspace, chisq, dof):
-    """Find the chi-squares of all ramps of a window, and their degrees of freedom.
+    """Find the chi-squares of all ramps of a tile, and their degrees of freedom.
 
     Parameters
     ----------

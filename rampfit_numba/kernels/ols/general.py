@@ -6,8 +6,6 @@ Casertano 2022 (Roman-STScI-000394) for weights of groups of different numbers o
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from rampfit_numba import dq
@@ -30,55 +28,6 @@ _NOT_P8, _NOT_J8 = np.uint8(0xFF ^ dq.PERSISTENCE), np.uint8(0xFF ^ dq.JUMP_DET)
 _D, _S = np.uint32(dq.DO_NOT_USE), np.uint32(dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 _NO_GAIN = np.uint32(dq.DO_NOT_USE | dq.NO_GAIN_VALUE)
-
-
-class GeneralTimes(NamedTuple):
-    """Times of an exposure's groups, in s since the reset.
-
-    Attributes
-    ----------
-    mean, tau : ndarray of float64, shape (ngroups,)
-        Mean time of the frames, and their mean weighted by the variance that arrives with each.
-    reads : ndarray of float64, shape (ngroups,)
-        Frames that a group is the mean of.
-    lone : ndarray of float64, shape (ngroups,)
-        What a ramp's only good group is divided by.
-    first, zeroframe : float
-        The same for group 0 alone, and for a zeroframe.
-    """
-
-    mean: np.ndarray
-    tau: np.ndarray
-    reads: np.ndarray
-    lone: np.ndarray
-    first: float
-    zeroframe: float
-
-
-class GeneralSettings(NamedTuple):
-    """Rules of an exposure.
-
-    Attributes
-    ----------
-    first_kept, stop_kept : int
-        Groups outside were dropped.
-    group_time : float
-        Time between groups, in s; NaN where it is not the same everywhere.
-    suppress_one_group, clear_first_jump : bool
-        See :class:`rampfit_numba.kernels.ols.settings.Settings`.
-    interpolated : bool
-        The exponents are those at the bounds, and rise linearly in between.
-    reference_errors : bool
-        Variances are the pipeline's, whatever the weights are.
-    """
-
-    first_kept: int
-    stop_kept: int
-    group_time: float
-    suppress_one_group: bool
-    clear_first_jump: bool
-    interpolated: bool
-    reference_errors: bool
 
 
 @jit_entry_allocating
@@ -118,80 +67,81 @@ def fit_general_tile(pointers, ramps, times, settings, bounds, exponents, rate, 
     frame in DN; p in DN^2/s.
     """
     nints, ngroups = pointers.samples.shape
-    first, stop = settings.first_kept, settings.stop_kept
+    first_kept, stop = settings.first_kept, settings.stop_kept
     d, flags = np.empty((nints, ngroups), np.float64), np.empty((nints, ngroups), np.uint8)
-    lone, words, partly = np.empty(nints, np.float64), np.empty(nints, np.uint32), np.empty(nints, np.uint32)
+    lone, ramp_dq, saturated = np.empty(nints, np.float64), np.empty(nints, np.uint32), np.empty(nints, np.uint32)
     segments, weights = np.empty((2, ngroups), np.int64), np.empty((2, ngroups), np.float64)
     here, total = np.empty(_SUMS, np.float64), np.empty(_SUMS, np.float64)
     kept = np.zeros(_KEPT, np.float64)
-    for pixel in range(pointers.npixels):
-        k = pixel % LANES
-        if k == 0:
-            load_block(pointers, pixel, ramps)
-            pad_block(ramps, min(LANES, pointers.npixels - pixel))
+    for first in range(0, pointers.npixels, LANES):
+        number_here = min(LANES, pointers.npixels - first)
+        load_block(pointers, first, ramps)
+        pad_block(ramps, number_here)
+        for i in range(nints):
+            flag_non_finite(ramps.bits[i], ramps.flags[i], np.int64(0))
+        for k in range(number_here):
+            pixel = first + k
+            gain, noise = np.float64(ramps.gain[k]), np.float64(ramps.readnoise[k])
+            base = ramps.pixeldq[k]
+            if not gain > 0:
+                base |= _NO_GAIN
+            if not noise > 0:
+                base |= _D
+            read = noise * noise * 0.5  # of a single frame
+            median, any_flags, all_flags = 0.0, base, _D | _S
             for i in range(nints):
-                flag_non_finite(ramps.bits[i], ramps.flags[i], np.int64(0))
-        gain, noise = np.float64(ramps.gain[k]), np.float64(ramps.readnoise[k])
-        base = ramps.pixeldq[k]
-        if not gain > 0:
-            base |= _NO_GAIN
-        if not noise > 0:
-            base |= _D
-        read = noise * noise * 0.5  # of a single frame
-        median, any_flags, all_flags = 0.0, base, _D | _S
-        for i in range(nints):
-            for g in range(ngroups):
-                d[i, g] = ramps.samples[i, g, k]
-                flags[i, g] = ramps.flags[i, g, k]
-            zeroframe = ramps.zeroframe[i, k] if ramps.zeroframe.shape[1] > 0 else np.float32(0)
-            words[i], lone[i], partly[i] = _take_stock(d[i], flags[i], zeroframe, times, settings)
-            median += _median_rate(d[i], flags[i], lone[i], times, settings, weights[1])
-            any_flags |= words[i] & _JP
-        dark = np.float64(ramps.dark[k])
-        photon = (median / nints + dark if median > 0 else dark) / gain
-        late = np.uint32(0)
-        total[:] = 0.0
-        for i in range(nints):
-            words[i] |= base
-            here[:] = 0.0
-            number = 0
-            if (flags[i, first] & _S8) != 0:
-                words[i] |= _D | _S
-            else:
-                number = _find_segments(flags[i], first, stop, segments)
-            for s in range(number):
-                _add_segment(
-                    d[i],
-                    segments[0, s],
-                    segments[1, s],
-                    lone[i],
-                    photon,
-                    read,
-                    gain,
-                    times,
-                    settings,
-                    bounds,
-                    exponents,
-                    weights,
-                    kept,
-                    here,
-                )
-            for row in range(_SUMS):
-                total[row] += here[row]
-            invalid = (words[i] & (_D | _S)) != 0
-            _store(here, invalid, number > 0, settings, rateints[:, i], pixel)
-            if settings.reference_errors and number > 0 and not invalid:
-                # The pipeline's error of an integration is not the root of its variances' sum.
-                rateints[ERR, i, pixel] = np.sqrt(1.0 / here[_INVERSE_TOTAL])
-            all_flags &= words[i]
-            word = words[i] | partly[i]
-            late |= partly[i]
-            value = rateints[SLOPE, i, pixel]
-            rateints_dq[i, pixel] = word | (np.uint32(0) if value - value == 0 else _D)
-        word = any_flags | all_flags
-        _store(total, (word & (_D | _S)) != 0, total[_WEIGHTS] > 0, settings, rate, pixel)
-        value = rate[SLOPE, pixel]
-        rate_dq[pixel] = word | late | (np.uint32(0) if value - value == 0 else _D)
+                for g in range(ngroups):
+                    d[i, g] = ramps.samples[i, g, k]
+                    flags[i, g] = ramps.flags[i, g, k]
+                zeroframe = ramps.zeroframe[i, k] if ramps.zeroframe.shape[1] > 0 else np.float32(0)
+                ramp_dq[i], lone[i], saturated[i] = _take_stock(d[i], flags[i], zeroframe, times, settings)
+                median += _median_rate(d[i], flags[i], lone[i], times, settings, weights[1])
+                any_flags |= ramp_dq[i] & _JP
+            dark = np.float64(ramps.dark[k])
+            photon = (median / nints + dark if median > 0 else dark) / gain
+            partly_saturated = np.uint32(0)
+            total[:] = 0.0
+            for i in range(nints):
+                ramp_dq[i] |= base
+                here[:] = 0.0
+                number = 0
+                if (flags[i, first_kept] & _S8) != 0:
+                    ramp_dq[i] |= _D | _S
+                else:
+                    number = _find_segments(flags[i], first_kept, stop, segments)
+                for s in range(number):
+                    _add_segment(
+                        d[i],
+                        segments[0, s],
+                        segments[1, s],
+                        lone[i],
+                        photon,
+                        read,
+                        gain,
+                        times,
+                        settings,
+                        bounds,
+                        exponents,
+                        weights,
+                        kept,
+                        here,
+                    )
+                for row in range(_SUMS):
+                    total[row] += here[row]
+                invalid = (ramp_dq[i] & (_D | _S)) != 0
+                _store(here, invalid, number > 0, settings, rateints[:, i], pixel)
+                if settings.reference_errors and number > 0 and not invalid:
+                    # The pipeline's error of an integration is not the root of its variances' sum.
+                    rateints[ERR, i, pixel] = np.sqrt(1.0 / here[_INVERSE_TOTAL])
+                all_flags &= ramp_dq[i]
+                word = ramp_dq[i] | saturated[i]
+                partly_saturated |= saturated[i]
+                value = rateints[SLOPE, i, pixel]
+                rateints_dq[i, pixel] = word | (np.uint32(0) if value - value == 0 else _D)
+            word = any_flags | all_flags
+            _store(total, (word & (_D | _S)) != 0, total[_WEIGHTS] > 0, settings, rate, pixel)
+            value = rate[SLOPE, pixel]
+            rate_dq[pixel] = word | partly_saturated | (np.uint32(0) if value - value == 0 else _D)
 
 
 @jit

@@ -138,8 +138,10 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_sa
         status[k] = value
     for k in range(LANES):
         alone = good[k] > several[k]
-        sole = alone and (first_flags[k] & first_kept) == 0
-        value = (NO_USABLE_GROUP if alone else _NOTHING) if suppress else (SINGLE_FIRST_GROUP if sole else _NOTHING)
+        first_only = alone and (first_flags[k] & first_kept) == 0
+        value = (
+            (NO_USABLE_GROUP if alone else _NOTHING) if suppress else (SINGLE_FIRST_GROUP if first_only else _NOTHING)
+        )
         status[k] |= value | (FIRST_SATURATED if (first_flags[k] & _S) != 0 else _NOTHING)
     for k in range(LANES):
         value = status[k]

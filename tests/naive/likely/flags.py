@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rampfit_numba.kernels._jit import LANES
 
-D, S = 1, 2
+D, S, NO_GAIN = 1, 2, 1 << 19
 
 
 def integration_flags(flags, jumps, pixeldq, carried, first, result):
@@ -24,3 +26,11 @@ def combine_flags(rateints_dq, first, rate_dq):
             rate_dq[k] |= word & ~D
         if all(word & D for word in words):
             rate_dq[k] |= D
+
+
+def flag_unfitted_joint(gain, slope, first, result):
+    for k, value in enumerate(gain):
+        if not (np.isfinite(value) and value > 0):
+            result[first + k] |= D | NO_GAIN
+        elif not np.isfinite(slope[first + k]):
+            result[first + k] |= D

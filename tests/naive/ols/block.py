@@ -1,4 +1,4 @@
-"""The slow implementation's rules for one pixel; see `window`."""
+"""The slow implementation's rules for one pixel; see `tile`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit of the pixels of one window, block by block.
+"""Fit of the pixels of one tile, block by block.
 
 A block is LANES pixels with all their integrations and groups. It is copied from wherever the exposure stands to memory
 that stays in the nearest cache, so that the exposure is read from memory once. Where few pixels of a block have flags,
@@ -50,7 +50,7 @@ _ROWS = len(RESULT_TYPES)
 
 
 class Workspace(NamedTuple):
-    """What :func:`fit_window` works in.
+    """What :func:`fit_tile` works in.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Workspace(NamedTuple):
     ramps, pending : Ramps
         The block at hand, and pixels with flags that wait for enough of their kind.
     pixels : ndarray of int64, shape (LANES,)
-        Where those of `pending` stand in the window.
+        Where those of `pending` stand in the tile.
     lanes : ndarray of uint32, shape (LANES,)
         Pixels of the block that have flags.
     result, fitopt : BlockResult, BlockFitOpt or None
@@ -82,8 +82,8 @@ class Workspace(NamedTuple):
     collected_pointers: ResultPointers
 
 
-def window_workspace(pointers: BlockPointers, fitopt: FitOptPointers | None) -> Workspace:
-    """Return :class:`Workspace` for windows whose inputs, and optional results, are like these."""
+def tile_workspace(pointers: BlockPointers, fitopt: FitOptPointers | None) -> Workspace:
+    """Return :class:`Workspace` for tiles whose inputs, and optional results, are like these."""
     nints, ngroups = pointers.samples.shape
     optional = None
     if fitopt is not None:
@@ -125,8 +125,8 @@ def _empty_result(nints: int) -> BlockResult:
 
 
 @jit_entry
-def fit_window(pointers, results, fitopt_results, settings, weights, network, workspace):
-    """Fit all ramps of a window (sections 2.9 to 8 of the rules in ``docs/algorithm.md``).
+def fit_tile(pointers, results, fitopt_results, settings, weights, network, workspace):
+    """Fit all ramps of a tile (sections 2.9 to 8 of the rules in ``docs/algorithm.md``).
 
     Parameters
     ----------
@@ -204,8 +204,8 @@ def fit_window(pointers, results, fitopt_results, settings, weights, network, wo
 
 
 @jit_entry_allocating
-def count_window(pointers, settings, ramps, runs):
-    """Return the largest number of segments and of jumps of a ramp of this window, as fitopt needs it (section 8).
+def count_tile(pointers, settings, ramps, runs):
+    """Return the largest number of segments and of jumps of a ramp of this tile, as fitopt needs it (section 8).
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def fit_window(case: Case, *, as_reference: bool = False) -> PlainFit | None:
+def fit_tile(case: Case, *, as_reference: bool = False) -> PlainFit | None:
     """Fit an exposure; None where the reference finds nothing to fit."""
     with np.errstate(all="ignore"):
         fit = _fit(case.copy(), as_reference)
@@ -132,7 +132,7 @@ def collect(pixels: dict[tuple[int, int], Pixel], save_opt: bool) -> PlainFit:
     if not save_opt:
         return PlainFit(rate, ints, None)
 
-    nsegments, njumps = count_window(pixels)
+    nsegments, njumps = count_tile(pixels)
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(FITOPT_PLANES, (nints, nsegments, nrows, ncols))
     shapes |= {"pedestal": (nints, nrows, ncols), "crmag": (nints, njumps, nrows, ncols)}
     fitopt = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
@@ -147,7 +147,7 @@ def collect(pixels: dict[tuple[int, int], Pixel], save_opt: bool) -> PlainFit:
     return PlainFit(rate, ints, fitopt)
 
 
-def count_window(pixels: dict[tuple[int, int], Pixel]) -> tuple[int, int]:
+def count_tile(pixels: dict[tuple[int, int], Pixel]) -> tuple[int, int]:
     """Return the largest number of segments and of jumps of any ramp."""
     ramps = [ramp for pixel in pixels.values() for ramp in pixel.ramps]
     return max(ramp.reported for ramp in ramps), max(len(ramp.jumps) for ramp in ramps)

@@ -1,0 +1,82 @@
+"""Exposures whose results take more memory than they may."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rampfit_numba.engine.memory import memory_budget, size_text
+from rampfit_numba.files.job import RUN_OPTIONS
+from rampfit_numba.sections import fit_by_sections, memory_needed
+from rampfit_numba.units import DN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rampfit_numba.exposure import Exposure
+    from rampfit_numba.files.job import Job
+    from rampfit_numba.io.references import ReferenceImage
+    from rampfit_numba.options import FitOptions
+    from rampfit_numba.sections import FittedSections
+
+log = logging.getLogger(__package__)
+
+
+def fit_if_large(
+    path: Path, exposure: Exposure, references: dict[str, ReferenceImage], options: FitOptions, job: Job
+) -> FittedSections | None:
+    """Fit an exposure and write its products section by section, if its results take more memory than they may.
+
+    Parameters
+    ----------
+    path : Path
+    exposure : Exposure
+    references : dict of str to ReferenceImage
+        ``"readnoise"`` and ``"gain"``.
+    options : FitOptions
+    job : Job
+
+    Returns
+    -------
+    FittedSections or None
+        None: nothing was done, the exposure is to be fitted in one piece.
+    """
+    max_memory = memory_budget(job.options.get("max_memory"))
+    needed = memory_needed(exposure, options)
+    held = sum(a.nbytes for a in (exposure.data, exposure.groupdq) if not isinstance(a, np.memmap))
+    if held > max_memory:
+        size, budget = size_text(held), size_text(max_memory)
+        log.warning("%s: is compressed or scaled: %s stand in memory, beside %s (max_memory)", path, size, budget)
+    if needed <= max_memory:
+        return None
+    kind = job.formats[path]
+    if obstacle := _obstacle(exposure, job, by_sections=kind.by_sections):
+        sizes = size_text(needed), size_text(max_memory)
+        log.warning("%s: its results take %s at once, more than %s (max_memory): %s", path, *sizes, obstacle)
+        return None
+    run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS and name != "max_memory"}
+    return fit_by_sections(
+        exposure,
+        references["readnoise"].data,
+        references["gain"].data,
+        options,
+        products=kind.paths(path, job.destination, options),
+        provenance=kind.provenance(job.destination, references),
+        max_memory=max_memory,
+        overwrite=job.destination.overwrite,
+        inputs=job.destination.inputs,
+        **run,
+    )
+
+
+def _obstacle(exposure: Exposure, job: Job, *, by_sections: bool) -> str:
+    """Return why an exposure cannot be fitted section by section, or an empty text."""
+    if not by_sections:
+        return "files of this kind are fitted in one piece"
+    if job.on_fit is not None:
+        return "a report, or another use of the whole fit, needs them all"
+    if exposure.data_unit != DN:
+        return f"data in {exposure.data_unit} are converted in one piece"
+    return ""

@@ -1,0 +1,158 @@
+"""What is in an HDU: the stored and the physical values of images, and the rows of tables."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.io import fits
+
+from rampfit_numba.checked_files import read_planes
+from rampfit_numba.io.hdus import BLOCK, DTYPES, keyword, keyword_value, one_line, read_exactly, text
+from rampfit_numba.io.table_hdus import table_hdu
+from rampfit_numba.mapped_arrays import map_file
+from rampfit_numba.messages import RampFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rampfit_numba.io.hdus import Hdu
+
+
+def check_image(path: Path, hdu: Hdu) -> None:
+    """Refuse an HDU that holds no image.
+
+    Raises
+    ------
+    RampFileError
+        It is a table, a tile-compressed image, or without data.
+    """
+    if text(hdu.header, "XTENSION") not in ("", "IMAGE"):  # the primary HDU has none
+        compressed = text(hdu.header, "ZIMAGE") == "True"
+        hint = "is tile-compressed; decompress the file with funpack" if compressed else "is a table, not an image"
+        raise RampFileError(f"{path}: extension {hdu.name} {hint}")
+    if not hdu.nbytes:
+        raise RampFileError(f"{path}: extension {hdu.name} holds no data")
+
+
+def image(path: Path, hdu: Hdu) -> np.ndarray:
+    """Return the stored values of an image: mapped, read-only and big-endian; in memory where the file is compressed.
+
+    Raises
+    ------
+    RampFileError
+        The HDU holds no image, or the file changed since it was scanned.
+    """
+    check_image(path, hdu)
+    dtype = DTYPES[hdu.header["BITPIX"]]
+    if hdu.content is not None:
+        stored = np.frombuffer(hdu.content, dtype).reshape(hdu.shape)
+        stored.flags.writeable = False
+        return stored
+    try:
+        return map_file(path, hdu.stamp, dtype, hdu.shape, hdu.offset)
+    except (OSError, ValueError) as error:
+        raise RampFileError(f"{path}: cannot be mapped ({error}); has it changed in the meantime?") from error
+
+
+def _planes(path: Path, hdu: Hdu) -> Iterator[np.ndarray]:
+    """Yield the planes of an image as they are stored, read and not mapped: for those that are copied anyway."""
+    dtype = np.dtype(DTYPES[hdu.header["BITPIX"]])
+    if hdu.content is not None:
+        yield from image(path, hdu).reshape(-1, *hdu.shape[-2:])
+    else:
+        yield from read_planes(str(path), hdu.stamp, dtype, hdu.shape, hdu.offset)
+
+
+def data_bytes(path: Path, hdu: Hdu) -> bytes | bytearray:
+    """Return the data of an HDU as they are stored."""
+    if hdu.content is not None:
+        return hdu.content
+    with path.open("rb") as file:
+        file.seek(hdu.offset)
+        return read_exactly(path, file, hdu.nbytes, f"extension {hdu.name}")
+
+
+def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
+    """Return the rows of a binary table, in memory.
+
+    Raises
+    ------
+    RampFileError
+        The HDU holds no binary table, or one without sense.
+    """
+    if text(hdu.header, "XTENSION") != "BINTABLE":
+        raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
+    try:
+        for card in hdu.header.cards:
+            _ = card.value  # what cannot be parsed would be taken as it stands, as the name of a column for instance
+        whole = hdu.header.tostring().encode("ascii") + data_bytes(path, hdu)
+        rows = fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % BLOCK)).data
+        # Some descriptions without sense show only when the rows are written again, as they are with the products.
+        table_hdu(rows.copy()).writeto(io.BytesIO())
+    except Exception as error:  # astropy meets descriptions without sense in many ways
+        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
+    return rows
+
+
+def physical_image(path: Path, hdu: Hdu, *, flags: bool = False) -> np.ndarray:
+    """Return an image's physical values: :func:`image` as it is where BSCALE, BZERO and BLANK do nothing.
+
+    Integers stored with the offset that FITS uses for unsigned types (and for signed bytes) become these types, native;
+    other scaled images become float32, with NaN for BLANK. With `flags` there is no BLANK: any value is a set of flags.
+
+    Raises
+    ------
+    RampFileError
+        As :func:`image`, or a scaling keyword is no number.
+    """
+    check_image(path, hdu)
+    dtype = np.dtype(DTYPES[hdu.header["BITPIX"]])
+    scale, zero = (_number(path, hdu, name, default) for name, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
+    integer = dtype.kind in "iu"
+    # FITS defines BLANK for integers alone.
+    blank = _blank(path, hdu) if integer and not flags else None
+    if scale == 1 and zero == 0 and blank is None:
+        return _stored_flags(path, hdu, dtype) if flags else image(path, hdu)
+    half = 1 << (8 * dtype.itemsize - 1)
+    if integer and scale == 1 and blank is None and zero == (-half if dtype.kind == "u" else half):
+        # Adding half the range is flipping the highest bit.
+        unsigned = np.empty(hdu.shape, f"=u{dtype.itemsize}")
+        for plane, raw in zip(unsigned.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
+            plane[...] = raw.astype(unsigned.dtype)
+        unsigned ^= unsigned.dtype.type(half)
+        return unsigned.view("i1") if dtype.kind == "u" else unsigned
+    values = np.empty(hdu.shape, np.float32)
+    for plane, raw in zip(values.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
+        plane[...] = raw * scale + zero
+        if blank is not None:
+            plane[raw == blank] = np.nan
+    return values
+
+
+def _stored_flags(path: Path, hdu: Hdu, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return flags as they are stored: mapped where they are bytes, read where they will be converted to bytes."""
+    if dtype.itemsize == 1:
+        return image(path, hdu)
+    stored = np.empty(hdu.shape, dtype)
+    for plane, raw in zip(stored.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
+        plane[...] = raw
+    return stored
+
+
+def _blank(path: Path, hdu: Hdu) -> int | None:
+    where = f"extension {hdu.name}"
+    if keyword_value(path, hdu.header, "BLANK", where) is None:
+        return None
+    return keyword(path, hdu.header, "BLANK", where)
+
+
+def _number(path: Path, hdu: Hdu, name: str, default: float) -> float:
+    value = keyword_value(path, hdu.header, name, f"extension {hdu.name}")
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RampFileError(f"{path}: keyword {name} of extension {hdu.name} must be a number; it is {value!r}")
+    return float(value)

@@ -1,0 +1,227 @@
+"""Results that take more memory than they may: written section by section, to the same bytes."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+import rampfit_numba.sections
+from rampfit_numba import RampFileError, RampFitWarning, fit_file, read_exposure
+from rampfit_numba.io import section_writer
+from rampfit_numba.io.section_writer import SectionedFile, planned
+from rampfit_numba.io.whole_files import written_together
+from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
+
+SHAPE = (5, 7, 9, 21)
+#: Bytes that hold some rows, one row, and some columns of this exposure.
+BUDGETS = {"rows": 12_000, "row": 8_000, "columns": 1_000, "pixel": 1}
+_DATE = re.compile(rb"DATE    = '[0-9T:.-]{23}'")
+
+
+@pytest.fixture(autouse=True)
+def no_workspace(monkeypatch):
+    """Let the budgets be for the arrays alone: what kernels work in is more than all of a small exposure."""
+    monkeypatch.setattr(rampfit_numba.sections, "_WORKSPACE", 0)
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """Return the file of a small time series, with all that an exposure can have, and its references."""
+    folder = tmp_path_factory.mktemp("series")
+    hdulist = ramp_hdulist(SHAPE, {"NINTS": SHAPE[0], "NGROUPS": SHAPE[1]}, optional=True)
+    random = np.random.default_rng(4)
+    flags = hdulist["GROUPDQ"].data
+    flags[:, 4:, 2, 3] = 2  # saturated
+    flags[1, :, 3, 4] = 1
+    flags[:, :, 5, 5] = 1  # nothing to fit
+    flags[random.random(SHAPE) < 0.05] |= 4
+    image = random.uniform(5, 20, SHAPE[2:])
+    start = {"SUBSTRT1": 11, "SUBSTRT2": 21}
+    for key, value in start.items():
+        hdulist[0].header[key] = value
+    noise = reference_hdulist(image, start=(11, 21))
+    gain = reference_hdulist(1 + image / 10, start=(11, 21))
+    return (
+        save(hdulist, folder / "x_jump.fits"),
+        save(noise, folder / "noise.fits"),
+        save(gain, folder / "gain.fits"),
+    )
+
+
+def contents(folder):
+    """Return the products in a folder as bytes, without the time at which they were made."""
+    return {path.name: _DATE.sub(b"DATE", path.read_bytes()) for path in sorted(folder.iterdir())}
+
+
+def fit_both(series, tmp_path, max_memory, **options):
+    """Fit a file in one piece and section by section; return the products of both."""
+    fit_file(*series, output_dir=tmp_path / "whole", **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rampfit_numba.files.large, "memory_needed", lambda *_: 1 << 60)
+        fit_file(*series, output_dir=tmp_path / "sections", max_memory=max_memory, **options)
+    return contents(tmp_path / "whole"), contents(tmp_path / "sections")
+
+
+OPTIONS = {
+    "ols": {},
+    "fitopt": {"save_opt": True},
+    "ols with chisq and jumps": {"chisq": True, "save_jumps": True},
+    "ols of one rule": {"weighting": "uniform", "errors": "weights"},
+    "likely": {"algorithm": "likely", "save_opt": True, "save_jumps": True},
+    "likely_joint": {"algorithm": "likely_joint", "save_opt": True, "save_jumps": True},
+    "names": {"int_name": "a", "opt_name": "b_jump.fits", "save_opt": True},
+}
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_products_have_the_same_bytes(series, tmp_path, options, budget):
+    whole, sections = fit_both(series, tmp_path, BUDGETS[budget], **OPTIONS[options])
+    assert len(whole) > 1
+    assert list(sections) == list(whole)
+    for name, content in whole.items():
+        assert sections[name] == content, name
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_workers_do_not_change_them(series, tmp_path, executor):
+    whole, sections = fit_both(series, tmp_path, 40_000, maximum_cores=2, executor=executor, save_opt=True)
+    assert sections == whole
+
+
+def test_an_exposure_of_nothing_says_so_in_its_headers(series, tmp_path):
+    """What the headers say is known only after the last section."""
+    path = tmp_path / "x_jump.fits"
+    with fits.open(series[0]) as hdulist:
+        hdulist["GROUPDQ"].data[...] = 1
+        hdulist.writeto(path)
+    with pytest.warns(RampFitWarning, match="no ramp can be fitted: no ramp has a valid fit; all rates are NaN"):
+        whole, sections = fit_both((path, *series[1:]), tmp_path, BUDGETS["rows"])
+    assert sections == whole
+    assert b"no pixel could be fitted" in whole["x_rate.fits"]
+
+
+def test_a_rule_for_all_of_the_exposure_holds_in_every_section(series, tmp_path):
+    path = tmp_path / "x_jump.fits"
+    with fits.open(series[0]) as hdulist:
+        hdulist["GROUPDQ"].data[:, 0] = 2
+        hdulist.writeto(path)
+    with pytest.warns(RampFitWarning, match="every ramp is saturated in its first group"):
+        whole, sections = fit_both((path, *series[1:]), tmp_path, BUDGETS["rows"], save_opt=True)
+    assert sections == whole
+
+
+def test_groups_that_are_dropped_are_those_of_the_whole_exposure(series, tmp_path):
+    """MIRI drops edge groups without a usable sample anywhere: one section does not tell."""
+    path = tmp_path / "x_jump.fits"
+    with fits.open(series[0]) as hdulist:
+        hdulist[0].header["INSTRUME"] = "MIRI"
+        hdulist["GROUPDQ"].data[:, -1] = 1
+        hdulist["GROUPDQ"].data[:, 0] = 1
+        hdulist["GROUPDQ"].data[0, 0, -1, -1] = 0
+        hdulist["GROUPDQ"].data[:, 1:3] |= 4
+        hdulist.writeto(path)
+    whole, sections = fit_both((path, 14.0, 1.8), tmp_path, BUDGETS["rows"], save_jumps=True)
+    assert sections == whole
+
+
+def test_the_log_says_how_the_detector_is_cut(series, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "rampfit_numba")
+    fit_both(series, tmp_path, BUDGETS["row"])
+    assert re.search(r"In 7\.81 KiB of memory: 9 sections of 1 rows x 21 columns", caplog.text)
+
+
+def test_a_budget_that_cannot_be_kept_is_said(series, tmp_path, caplog):
+    fit_both(series, tmp_path, 1)
+    assert "max_memory: 1 B do not hold these, the fit will take" in caplog.text
+
+
+def test_what_fits_into_the_budget_is_fitted_in_one_piece(series, tmp_path, monkeypatch):
+    monkeypatch.setattr(rampfit_numba.files.large, "fit_by_sections", None)
+    fit_file(*series, output_dir=tmp_path, max_memory="100 MiB")
+    fit_file(*series, output_dir=tmp_path, overwrite=True)
+
+
+def test_what_exists_is_not_replaced(series, tmp_path):
+    (tmp_path / "x_rate.fits").write_text("mine")
+    with pytest.raises(RampFileError, match=r"x_rate\.fits: exists"):
+        fit_file(*series, output_dir=tmp_path, max_memory=1000)
+    assert listing(tmp_path) == ["x_rate.fits"]
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError(28, "No space left on device"), ZeroDivisionError])
+def test_whatever_stops_it_leaves_nothing(series, tmp_path, monkeypatch, failure):
+    """What was there before is there again."""
+    (tmp_path / "x_rate.fits").write_text("mine")
+    written = []
+    write = SectionedFile._write
+
+    def fail(self, *args):
+        written.append(args)
+        if len(written) > 60:  # headers are written, and some sections
+            raise failure
+        write(self, *args)
+
+    monkeypatch.setattr(SectionedFile, "_write", fail)
+    kind = RampFileError if isinstance(failure, OSError) else failure
+    with pytest.raises(kind, match=r"x_.*\.fits: cannot be written \(No space" if kind is RampFileError else None):
+        fit_file(*series, output_dir=tmp_path, overwrite=True, max_memory=BUDGETS["rows"])
+    assert len(written) > 60
+    assert listing(tmp_path) == ["x_rate.fits"]
+    assert (tmp_path / "x_rate.fits").read_text() == "mine"
+
+
+def test_a_full_disk_is_an_error_before_anything_is_fitted(series, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(section_writer, "allocate", full)
+    monkeypatch.setattr(rampfit_numba.sections, "run_rows", None)
+    with pytest.raises(RampFileError, match=r"x_rate\.fits: cannot be written \(No space left"):
+        fit_file(*series, output_dir=tmp_path / "new", max_memory=BUDGETS["rows"])
+    assert listing(tmp_path) == []
+
+
+def test_a_file_that_changes_between_two_sections_is_refused(series, tmp_path, monkeypatch):
+    path = tmp_path / "x_jump.fits"
+    path.write_bytes(series[0].read_bytes())
+    put = SectionedFile.put
+
+    def change(self, *args):
+        put(self, *args)
+        path.write_bytes(series[0].read_bytes())
+
+    monkeypatch.setattr(SectionedFile, "put", change)
+    with pytest.raises(RampFileError, match=r"x_jump\.fits: was changed while it was read"):
+        fit_file(path, 14.0, 1.8, output_dir=tmp_path / "new", max_memory=BUDGETS["rows"])
+    assert listing(tmp_path) == ["x_jump.fits"]
+
+
+@pytest.mark.parametrize("kind", ["f4", "i4", "u4"])
+@pytest.mark.parametrize("shape", [(6, 8), (3, 6, 8), (2, 3, 6, 8)])
+def test_sections_of_any_shape_stand_where_they_belong(tmp_path, kind, shape):
+    values = np.random.default_rng(1).integers(0, 1 << 31, shape).astype(kind)
+    hdulist = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(planned(shape, kind), name="A")])
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(values, name="A")]).writeto(tmp_path / "whole.fits")
+    with written_together([tmp_path / "a.fits"]) as (file,):
+        sectioned = SectionedFile(file, hdulist)
+        for rows, columns in (
+            (slice(0, 2), slice(0, 8)),
+            (slice(2, 6), slice(0, 3)),
+            (slice(2, 5), slice(3, 8)),
+            (slice(5, 6), slice(3, 8)),
+        ):
+            sectioned.put({"A": values[..., rows, columns].copy()}, rows.start, columns.start)
+    assert (tmp_path / "a.fits").read_bytes() == (tmp_path / "whole.fits").read_bytes()
+
+
+def test_an_exposure_can_be_cut_by_columns(series):
+    exposure = read_exposure(series[0])
+    part = exposure.rows(slice(2, 5), slice(3, 9))
+    assert part.shape == (*SHAPE[:2], 3, 6)
+    assert np.array_equal(part.data, exposure.data[..., 2:5, 3:9])
+    assert np.array_equal(part.zeroframe, exposure.zeroframe[..., 2:5, 3:9])

@@ -1,0 +1,55 @@
+"""The peak memory of a fit in a process of its own, with a file that takes no room on the disk."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+SHAPE = (400, 4, 32, 512)
+MIB = 1 << 20
+
+SCRIPT = """
+import resource, sys
+from rampfit_numba import fit_file
+path, folder, max_memory = sys.argv[1:]
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+fit_file(path.replace("large", "small"), 14.0, 1.8, output_dir=folder)
+before = peak()
+fit_file(path, 14.0, 1.8, output_dir=folder, max_memory=max_memory or None)
+print(peak() - before)
+"""
+
+
+def sparse(path, shape):
+    """Write an exposure whose arrays are holes in the file: zeros."""
+    first = fits.PrimaryHDU()
+    for name, value in {"TGROUP": 3.0, "TFRAME": 3.0, "NFRAMES": 1, "INSTRUME": "NIRCAM"}.items():
+        first.header[name] = value
+    with path.open("wb") as file:
+        file.write(first.header.tostring().encode())
+        for name, dtype in (("SCI", ">f4"), ("GROUPDQ", "u1")):
+            hdu = fits.ImageHDU(np.broadcast_to(np.zeros((), dtype), shape), name=name)
+            file.write(hdu.header.tostring().encode())
+            file.truncate(file.seek(-(-hdu.data.nbytes // 2880) * 2880, 1))
+    return path
+
+
+def growth(tmp_path, max_memory):
+    """Return by how many bytes the peak memory of a process grows with the large file."""
+    sparse(tmp_path / "small_jump.fits", (2, *SHAPE[1:]))
+    path = sparse(tmp_path / "large_jump.fits", SHAPE)
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, path, tmp_path / f"out{max_memory}", max_memory]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is that of Linux")
+def test_peak_memory_is_bounded_by_the_budget(tmp_path):
+    """In one piece it is that of the results and more."""
+    results = SHAPE[0] * SHAPE[2] * SHAPE[3] * 20
+    assert growth(tmp_path, "") > results
+    assert growth(tmp_path, f"{48 * MIB}") < 64 * MIB < results

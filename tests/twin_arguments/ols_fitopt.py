@@ -1,0 +1,137 @@
+"""Random arguments of kernels of the optional results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rampfit_numba.algorithms.ols.weights import segment_weights
+from rampfit_numba.kernels._jit import LANES
+from tests.naive.ols import segment_fit as naive_fits
+from tests.twin_arguments.making import (
+    chance,
+    example,
+    fitted,
+    only,
+    several,
+    some_constants,
+    some_fitopt,
+    some_flags,
+    some_samples,
+    some_settings,
+)
+
+if TYPE_CHECKING:
+    Generator = np.random.Generator
+    Arguments = dict[str, Any]
+
+
+@example("ols.fitopt.weighted_mean")
+def _(rng: Generator) -> Arguments:
+    ngroups = several(rng)
+    length = int(rng.integers(2, ngroups + 1))
+    return {
+        "samples": some_samples(rng, (ngroups, LANES)),
+        "lane": int(rng.integers(LANES)),
+        "begin": int(rng.integers(0, ngroups - length + 1)),
+        "length": length,
+        "weights": segment_weights(ngroups),
+        "start": length * (length - 1) // 2,
+    }
+
+
+@example("ols.fitopt.uncertainties")
+def _(rng: Generator) -> Arguments:
+    total, spread, centre = (float(x) for x in rng.uniform(0.1, 20, 3))
+    return {"total": total, "spread_of": spread, "centre": centre}
+
+
+@example("ols.fitopt.store_segment")
+def _(rng: Generator) -> Arguments:
+    settings = some_settings(rng)
+    slope, mean, total, spread = (float(x) for x in rng.uniform(0.1, 2e3, 4))
+    return {
+        "place": np.zeros((7, LANES), np.float32),
+        "k": int(rng.integers(LANES)),
+        "begin": int(rng.integers(0, 9)),
+        "length": several(rng),
+        "slope": slope,
+        "mean": mean,
+        "total": total,
+        "spread_of": spread,
+        "settings": settings,
+        "constants": some_constants(rng, settings),
+    }
+
+
+@example("ols.fitopt.store_clean")
+def _(rng: Generator) -> Arguments:
+    ngroups, settings = several(rng), some_settings(rng)
+    samples, constants = some_samples(rng, (ngroups, LANES)), some_constants(rng, settings)
+    weights, (classes, slope) = segment_weights(ngroups), np.zeros((2, LANES))
+    with np.errstate(all="ignore"):
+        naive_fits.fit_clean(samples, constants, weights, classes, slope)
+    return {
+        "fitopt": some_fitopt(),
+        "i": 0,
+        "samples": samples,
+        "classes": classes,
+        "slope": slope,
+        "settings": settings,
+        "constants": constants,
+        "weights": weights,
+        "flagged": np.array([1, 3, 5], np.uint32),
+        "nflagged": 2,
+        "wanted": chance(rng, 0.8),
+    }
+
+
+@example("ols.fitopt.store_segments", ignored=("segments.long_workspace",))
+def _(rng: Generator) -> Arguments:
+    made = fitted(rng, several(rng, 30), tabulated=int(rng.choice([5, 512])))
+    parts = only(made, "samples", "segments", "number", "settings", "constants", "weights")
+    return {"fitopt": some_fitopt(int(rng.integers(1, 4))), "i": 0} | parts | {"stored": np.zeros(LANES, np.int32)}
+
+
+@example("ols.fitopt.store_single_group")
+def _(rng: Generator) -> Arguments:
+    settings = some_settings(rng)
+    return {
+        "fitopt": some_fitopt(),
+        "i": 0,
+        "sample": np.float32(rng.normal(50, 20)),
+        "k": int(rng.integers(LANES)),
+        "status": np.uint16(rng.choice([0, 1 << 11, 1 << 12])),
+        "settings": settings,
+        "constants": some_constants(rng, settings),
+    }
+
+
+@example("ols.fitopt.store_pedestals")
+def _(rng: Generator) -> Arguments:
+    slope = rng.normal(5, 3, LANES)
+    slope[rng.random(LANES) < 0.2] = np.nan
+    return {
+        "fitopt": some_fitopt(),
+        "i": 0,
+        "samples": some_samples(rng, (3, LANES)),
+        "settings": some_settings(rng),
+        "flags": rng.choice(np.uint32([0, 1, 2, 6]), LANES),
+        "slope": slope,
+    }
+
+
+@example("ols.fitopt.store_jumps")
+def _(rng: Generator) -> Arguments:
+    ngroups = several(rng)
+    return {
+        "fitopt": some_fitopt(jumps=int(rng.integers(1, 4))),
+        "i": 0,
+        "samples": some_samples(rng, (ngroups, LANES)),
+        "flags": some_flags(rng, (ngroups, LANES)),
+        "k": int(rng.integers(LANES)),
+        "status": np.uint16(rng.choice([0, 1 << 12])),
+        "replaced_sample": np.float32(rng.normal(50, 20)),
+        "replaced_flag": np.uint8(rng.choice([0, 2])),
+    }
