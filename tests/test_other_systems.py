@@ -60,7 +60,7 @@ FIT_FILES = """
         from astropy.io import fits
         print(*(sha256(fits.getdata(f"s_{name}.fits", 1).tobytes()).hexdigest()[:9] for name in names))
     print(sorted(path.name for path in Path().iterdir() if not path.name.startswith("script")))
-    print(any(place.writable for place in machine_code.usable_places()), machine_code.is_warm("ols"))
+    print(any(place.writable for place in machine_code.usable_places()), machine_code.is_warm("ols-fitopt"))
     print("multiprocessing.resource_tracker" in sys.modules, "rampfit_numba.engine.shared" in sys.modules)
 """
 
