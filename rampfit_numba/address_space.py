@@ -1,7 +1,8 @@
 """Whether the process may have the address space that compiled code takes (``ulimit -v``, RLIMIT_AS).
 
 Where it runs out, no error comes that could be caught: the compiler ends the process, and the BLAS of SciPy, which
-Numba imports where it is installed, waits without end for threads that it could not start, or sends SIGINT.
+Numba imports before it compiles where it is installed, waits without end for threads that it could not start, or sends
+SIGINT.
 """
 
 from __future__ import annotations
@@ -10,53 +11,61 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 try:
     import resource
 except ImportError:  # a system without such limits
     resource = None  # type: ignore[assignment]
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # What was seen to be taken, and a tenth more (Linux, 64 bits, Python 3.11 to 3.13; MiB).
-_NUMBA = 200  # with the compiler; 170 were
+_NUMBA = 200  # with the compiler; 187 were
 _BLAS = 110  # of SciPy with one thread; 95 were
 _BLAS_THREAD = 45  # a stack and a buffer for each further one; 40 were
-#: Machine code of one kind of kernels, loaded from disk; 10 to 30 were.
-LOADING = 40
-#: Kernels of one kind while they are compiled; 350 were taken by the largest.
-COMPILING = 390
+_LOADING = 40  # machine code of one kind of kernels, from disk; 10 to 30 were
+_COMPILING = 390  # kernels of one kind; 350 were by the largest
 
 
-def check_for_numba() -> None:
-    """Refuse to import Numba where the process would not survive it.
-
-    Raises
-    ------
-    MemoryError
-        The address space is limited, and too little of it is left.
-    """
-    check(LOADING, "to load Numba")
-
-
-def check(needed: int, what: str) -> None:
-    """Refuse to begin what the process would not survive.
+def check_for_loading(what: str) -> None:
+    """Refuse to import Numba, or to load machine code, where the process would not survive it.
 
     Parameters
     ----------
-    needed : int
-        Address space that it takes, MiB, beside that for modules that are not imported yet.
     what : str
-        What is about to be done, for the message: "to ...".
+        What is about to be loaded, for the message.
 
     Raises
     ------
     MemoryError
         The address space is limited, and too little of it is left.
     """
+    _check(f"to load {what}", lambda: _LOADING + _numba())
+
+
+def check_for_compiling(what: str) -> None:
+    """Refuse to compile kernels where the process would not survive it.
+
+    Parameters
+    ----------
+    what : str
+        Their name, for the message.
+
+    Raises
+    ------
+    MemoryError
+        The address space is limited, and too little of it is left.
+    """
+    _check(f"to compile {what}", lambda: _COMPILING + _numba() + _blas())
+
+
+def _check(what: str, count_needed: Callable[[], int]) -> None:
     limit = _limit()
     if limit is None:
         return
-    left = max(0, limit - _taken()) >> 20
-    needed += _for_imports()
+    left, needed = max(0, limit - _taken()) >> 20, count_needed()
     if left < needed:
         raise MemoryError(
             f"too little address space {what}: that takes about {needed} MiB, and this process has {left} left of the "
@@ -64,13 +73,14 @@ def check(needed: int, what: str) -> None:
         )
 
 
-def _for_imports() -> int:
-    needed = 0
-    if "numba" not in sys.modules:
-        needed += _NUMBA
-    if "scipy.linalg" not in sys.modules and find_spec("scipy") is not None:
-        needed += _BLAS + _BLAS_THREAD * (_cores() - 1)
-    return needed
+def _numba() -> int:
+    return 0 if "numba" in sys.modules else _NUMBA
+
+
+def _blas() -> int:
+    if "scipy.linalg" in sys.modules or find_spec("scipy") is None:
+        return 0
+    return _BLAS + _BLAS_THREAD * (_cores() - 1)
 
 
 def _limit() -> int | None:

@@ -135,7 +135,7 @@ def fit_ramps(
     TypeError, ValueError
         An argument is unusable; the message names it, what was expected and what came.
     RuntimeError
-        A worker process was killed.
+        A worker process was killed, and another one while what was not done was fitted once more.
 
     Warns
     -----

@@ -12,7 +12,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rampfit_numba.address_space import COMPILING, LOADING, check
+from rampfit_numba.address_space import check_for_compiling, check_for_loading
 from rampfit_numba.machine_code import (
     Held,
     all_places,
@@ -69,7 +69,7 @@ def compile_or_load(
     if is_warm(name):
         _load(label, run_once)
     else:
-        check(COMPILING, f"to compile the kernels for {label}")
+        check_for_compiling(f"the kernels for {label}")
         with compiling_alone(name, _PATIENCE, _say_who_compiles) as held:
             if held is Held.GIVEN_UP:
                 announce(f"After {_PATIENCE} s they are still not ready, and this process compiles them as well")
@@ -82,11 +82,12 @@ def compile_or_load(
 
 def _load(label: str, run_once: Callable[[], None]) -> None:
     """Load kernels, and say so where one of them is missing after all."""
-    check(LOADING, f"to load the kernels for {label}")
+    check_for_loading(f"the kernels for {label}")
     missing: list[str] = []
 
     def say() -> None:
         if not missing:
+            check_for_compiling(f"the kernels for {label}")
             missing.append(label)
             announce(f"Some kernels for {label} are missing from the cache; they are compiled anew")
 
@@ -201,12 +202,16 @@ def moving_bar(expected: float, label: str, *, shown: bool) -> Iterator[None]:
                 bar.refresh()
 
         mover = threading.Thread(target=move, name="rampfit-bar", daemon=True)
-        mover.start()
+        try:
+            mover.start()
+        except RuntimeError:  # no more threads: the bar stands still
+            done.set()
         try:
             yield
         finally:
             done.set()
-            mover.join()
+            if mover.ident is not None:
+                mover.join()
         bar.n = 100
         bar.refresh()
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rampfit_numba import address_space
-from rampfit_numba.address_space import COMPILING, check, check_for_numba
+from rampfit_numba.address_space import check_for_compiling, check_for_loading
 from tests.make_files import ramp_hdulist, save
 from tests.scripts import LINUX, PACKAGE_FOLDER
 
@@ -28,37 +28,54 @@ def limited(monkeypatch):
     return limit
 
 
-def test_what_is_left_is_compared_with_what_is_needed(limited):
-    import numba  # noqa: F401
+@pytest.fixture
+def imported(monkeypatch):
+    """Let Numba and SciPy's BLAS seem imported, or not."""
 
-    pytest.importorskip("scipy.linalg")
-    limited(left=100)
-    check(100, "to do something")
-    with pytest.raises(MemoryError, match=r"to do something: that takes about 101 MiB, and this process has 100 left"):
-        check(101, "to do something")
+    def are(*, numba, scipy):
+        for name, there in (("numba", numba), ("scipy.linalg", scipy)):
+            if there:
+                monkeypatch.setitem(sys.modules, name, sys)
+            else:
+                monkeypatch.delitem(sys.modules, name, raising=False)
 
-
-def test_what_is_still_to_be_imported_counts(limited, monkeypatch):
-    """SciPy is imported by Numba, where it is installed; its BLAS takes more with every core."""
     monkeypatch.setattr(address_space, "find_spec", lambda _: True)
     monkeypatch.setattr(address_space, "_cores", lambda: 2)
-    for module in ("numba", "scipy.linalg"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    limited(left=394)
-    with pytest.raises(MemoryError, match="to load Numba: that takes about 395 MiB, and this process has 394 left"):
-        check_for_numba()
-    limited(left=395)
-    check_for_numba()
+    return are
+
+
+@pytest.mark.parametrize(
+    ("function", "there", "needed"),
+    [
+        (check_for_loading, {"numba": True, "scipy": False}, 40),
+        (check_for_loading, {"numba": False, "scipy": False}, 240),
+        (check_for_compiling, {"numba": True, "scipy": True}, 390),
+        (check_for_compiling, {"numba": True, "scipy": False}, 545),
+    ],
+)
+def test_what_is_left_is_compared_with_what_is_needed(limited, imported, function, there, needed):
+    imported(**there)
+    limited(left=needed)
+    function("kernels")
+    limited(left=needed - 1)
+    with pytest.raises(MemoryError, match=f"that takes about {needed} MiB, and this process has {needed - 1} "):
+        function("kernels")
+
+
+def test_the_blas_of_scipy_takes_more_with_every_core(limited, imported, monkeypatch):
+    imported(numba=True, scipy=False)
     monkeypatch.setattr(address_space, "_cores", lambda: 64)
-    with pytest.raises(MemoryError, match="that takes about 3185 MiB"):
-        check_for_numba()
-    monkeypatch.setattr(address_space, "find_spec", lambda _: None)
-    check_for_numba()
+    limited(left=3000)
+    with pytest.raises(MemoryError, match="that takes about 3335 MiB"):
+        check_for_compiling("kernels")
+    monkeypatch.setattr(address_space, "find_spec", lambda _: None)  # it is not installed
+    check_for_compiling("kernels")
 
 
 def test_without_a_limit_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(address_space, "_limit", lambda: None)
-    check(1 << 60, "to do something")
+    monkeypatch.setattr(address_space, "_COMPILING", 1 << 60)
+    check_for_compiling("kernels")
 
 
 def limited_process(*arguments, mib, cwd):
@@ -86,8 +103,7 @@ def test_a_fit_in_little_address_space_is_one_error(tmp_path):
 def test_compilation_in_little_address_space_is_one_error(tmp_path):
     """The cache is empty, and the compiler would end the process."""
     save(ramp_hdulist(), tmp_path / "x_jump.fits")
-    cores = len(address_space.os.sched_getaffinity(0))
-    mib = 450 + 90 * cores + COMPILING // 2
+    mib = 400 + 45 * len(address_space.os.sched_getaffinity(0))  # for NumPy, Numba and astropy
     arguments = ["-m", "rampfit_numba", "fit", "x_jump.fits", "--readnoise", "12", "--gain", "2"]
     done = limited_process(*arguments, mib=mib, cwd=tmp_path)
     assert done.returncode == 1

@@ -263,27 +263,6 @@ def test_the_pool_is_reused(tmp_path):
 
 
 @LINUX
-def test_killed_worker_is_an_error_and_the_next_fit_works(tmp_path):
-    code = """
-    def kill():
-        time.sleep(1)
-        for worker in workers:
-            os.kill(worker, signal.SIGKILL)
-    threading.Thread(target=kill).start()
-    try:
-        fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="processes")
-    except Exception as error:
-        print("error", type(error).__name__, isinstance(error, RuntimeError), str(error).replace("\\n", " "))
-    """
-    lines = finished(started(tmp_path, PREAMBLE, WARM_WORKERS, STOPPED_WORKERS, code, FIT)).splitlines()
-    assert lines[1:] == ["started", "equal True"]
-    _, _, is_runtime_error, message = lines[0].split(maxsplit=3)
-    assert is_runtime_error == "True"
-    assert "worker" in message
-    assert any(word in message for word in ("memory", "killed", "died", "terminated")), message
-
-
-@LINUX
 @pytest.mark.parametrize("to_all", [True, False], ids=["terminal", "parent-only"])
 @pytest.mark.parametrize("executor", ["processes", "threads"])
 def test_interrupt_leaves_nothing(executor, to_all, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, RampFileError, fit_ramps
-from rampfit_numba.engine import executors
+from rampfit_numba.engine import processes
 from rampfit_numba.io.outputs import check_outputs, product_paths
 from tests.scripts import LINUX, PREAMBLE, finished, started
 
@@ -44,7 +44,7 @@ def test_whatever_keeps_workers_from_starting_is_named(monkeypatch, caplog, erro
             raise OSError(24, "Too many open files")
         return Full(), 2
 
-    monkeypatch.setattr(executors.pool, "take", take)
+    monkeypatch.setattr(processes.pool, "take", take)
     caplog.set_level(logging.WARNING, "rampfit_numba")
     ramps = np.cumsum(np.ones((1, 5, 8, 8), np.float32), axis=1)
     fit = fit_ramps(Exposure(ramps, None, 1.0), 12.0, 2.0, maximum_cores=2, executor="processes")

@@ -36,7 +36,7 @@ def test_without_anonymous_shared_memory_slices_run_in_threads(monkeypatch):
 def test_without_anonymous_shared_memory_nothing_goes_through_a_pipe(monkeypatch, executor):
     monkeypatch.delattr(os, "memfd_create", raising=False)
     monkeypatch.setattr("loky.cpu_count", lambda *_, **__: 2)
-    monkeypatch.setattr("rampfit_numba.engine.executors.pool.take", lambda _: pytest.fail("workers are started"))
+    monkeypatch.setattr("rampfit_numba.engine.processes.pool.take", lambda _: pytest.fail("workers are started"))
     ramps = np.cumsum(np.ones((1, 5, 64, 64), np.float32), axis=1)
     alone = fit_ramps(Exposure(ramps, None, 1.0), 12.0, 2.0)
     fit = fit_ramps(Exposure(ramps, None, 1.0), 12.0, 2.0, maximum_cores=2, executor=executor)
@@ -60,7 +60,7 @@ FIT_FILES = """
         from astropy.io import fits
         print(*(sha256(fits.getdata(f"s_{name}.fits", 1).tobytes()).hexdigest()[:9] for name in names))
     print(sorted(path.name for path in Path().iterdir() if not path.name.startswith("script")))
-    print(any(place.writable for place in machine_code.usable_places()), machine_code.is_warm("ols"))
+    print(any(place.writable for place in machine_code.usable_places()), machine_code.is_warm("ols-fitopt"))
     print("multiprocessing.resource_tracker" in sys.modules, "rampfit_numba.engine.shared" in sys.modules)
 """
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed, wait
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.engine import shared, transfer
+from rampfit_numba.engine import shared
 from rampfit_numba.engine.chunks import expect_files, run_chunks
 from rampfit_numba.engine.memory import memory_budget
-from rampfit_numba.engine.pool import pool, without_interrupts
+from rampfit_numba.engine.pool import without_interrupts
+from rampfit_numba.engine.processes import NoProcessesError, run_in_processes
 from rampfit_numba.engine.slices import row_slices, take_rows
 from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.machine_code import everything_kept
 from rampfit_numba.progress import row_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from rampfit_numba.progress import FilePart
 
@@ -47,10 +48,6 @@ class OnSharedFiles(Executor):
     def submit(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> Future[Any]:  # noqa: ANN401
         """Hand on a call."""
         return self._executor.submit(function, *args, **keywords)
-
-
-class _NoProcessesError(Exception):
-    """No worker process could be started."""
 
 
 def run_rows(
@@ -94,7 +91,7 @@ def run_rows(
     Raises
     ------
     RuntimeError
-        A worker process died.
+        A worker process was killed, and another one while the slices that were not done were fitted once more.
     """
     kind = usable_kind(executor, workers)
     in_files = any(isinstance(array, FileArray) for array in inputs)
@@ -114,16 +111,14 @@ def run_rows(
             move(slices[number].stop - slices[number].start)
 
         if kind == "here":
-            results = []
-            for number, rows in enumerate(slices):
-                results.append(run_chunks(task, take_rows(inputs, rows), take_rows(outputs, rows), budget))
-                advance(number)
+            results = _run_here(task, inputs, outputs, slices, advance, budget)
         elif kind == "threads":
             results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         elif kind == "processes":
             try:
-                results = _run_in_processes(task, inputs, outputs, slices, workers, advance, budget)
-            except _NoProcessesError as error:
+                parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
+                results = run_in_processes(task, parts, workers, advance, partial(_check_files, inputs), budget=budget)
+            except NoProcessesError as error:
                 log.warning("No worker processes can be started (%s): the slices are fitted in threads", error)
                 results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         else:
@@ -167,11 +162,31 @@ def _check_files(inputs: Any) -> None:  # noqa: ANN401
             array.check()
 
 
-def _take_pool(workers: int) -> tuple[Executor, int]:
-    try:
-        return pool.take(workers)
-    except OSError as error:
-        raise _NoProcessesError(error) from error
+def _run_here(  # noqa: PLR0917  (the state of run_rows)
+    task: Callable[[Any, Any], Any],
+    inputs: Any,  # noqa: ANN401
+    outputs: Any,  # noqa: ANN401
+    slices: list[slice],
+    advance: Callable[[int], None],
+    budget: int,
+) -> list[Any]:
+    results = []
+    for number, rows in enumerate(slices):
+        results.append(run_chunks(task, take_rows(inputs, rows), take_rows(outputs, rows), budget))
+        advance(number)
+    return results
+
+
+class _NoThreadsError(Exception):
+    """No thread could be started; what was submitted is done, or will not be."""
+
+
+class _Threads(ThreadPoolExecutor):
+    def submit(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> Future[Any]:  # noqa: ANN401
+        try:
+            return super().submit(function, *args, **keywords)
+        except RuntimeError as error:
+            raise _NoThreadsError(error) from error
 
 
 def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
@@ -186,8 +201,9 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
 ) -> list[Any]:
     def submit(pool: Executor) -> list[Any]:
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-        futures = [pool.submit(run_chunks, task, *part, budget) for part in parts]
+        futures: list[Future[Any]] = []
         try:
+            futures.extend(pool.submit(run_chunks, task, *part, budget) for part in parts)
             return _collect(futures, advance)
         except BaseException:  # Ctrl-C too: what has not begun is left
             for future in futures:
@@ -196,72 +212,12 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
 
     if isinstance(executor, ThreadPoolExecutor):
         return submit(executor)
-    with ThreadPoolExecutor(workers, thread_name_prefix="rampfit") as threads:
-        return submit(threads)
-
-
-def _run_in_processes(  # noqa: PLR0917  (the state of run_rows)
-    task: Callable[[Any, Any], Any],
-    inputs: Any,  # noqa: ANN401
-    outputs: Any,  # noqa: ANN401
-    slices: list[slice],
-    workers: int,
-    advance: Callable[[int], None],
-    budget: int,
-) -> list[Any]:
-    executor, size = _take_pool(workers)
-    futures: list[Future[Any]] = []
     try:
-        parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-        with transfer.sharing(parts) as share, _nobody_left(futures, kill=lambda: pool.drop(executor, kill=True)):
-            for part in parts:
-                shared_task = share(*part)
-                running = [future for future in futures if not future.done()]
-                if size > workers and len(running) >= workers:
-                    # A larger pool, from another call, must not do more at once than was asked for.
-                    wait(running, return_when=FIRST_COMPLETED)
-                with without_interrupts():  # workers start with the first task
-                    try:
-                        future = executor.submit(transfer.run_shared, task, shared_task, budget)
-                    except BrokenExecutor:
-                        if futures:
-                            raise
-                        # An idle worker was killed since the last call: that is nobody's loss.
-                        pool.drop(executor)
-                        executor, size = pool.take(workers)
-                        future = executor.submit(transfer.run_shared, task, shared_task, budget)
-                futures.append(future)
-            return _collect(futures, advance)
-    except BrokenExecutor as error:
-        pool.drop(executor)
-        _check_files(inputs)
-        raise RuntimeError(
-            "a worker process was killed, perhaps because memory ran out: use fewer workers (maximum_cores) or "
-            f"executor='threads' ({error})"
-        ) from error
-    except (OSError, RuntimeError, UnboundLocalError) as error:
-        # Descriptors, processes or memory for them have run out; the last one is loky's own mistake then.
-        if futures:
-            raise
-        pool.drop(executor, kill=True)
-        raise _NoProcessesError("descriptors ran out" if isinstance(error, UnboundLocalError) else error) from error
-    finally:
-        pool.give_back(executor)
-
-
-@contextmanager
-def _nobody_left(futures: list[Future[Any]], kill: Callable[[], None]) -> Iterator[None]:
-    """After a failure, leave only when no worker writes any more into memory that the next call may be given."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        kill()
-        raise
-    except Exception:
-        for future in futures:
-            future.cancel()
-        wait(futures)
-        raise
+        with _Threads(workers, thread_name_prefix="rampfit") as threads:
+            return submit(threads)
+    except _NoThreadsError as error:
+        log.warning("No threads can be started (%s): the slices are fitted one after another", error)
+        return _run_here(task, inputs, outputs, slices, advance, budget)
 
 
 def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rampfit_numba.engine.memory_pool import IDLE
@@ -123,4 +123,5 @@ def _watch_parent(parent: int) -> None:
             time.sleep(_WATCH)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True, name="rampfit-parent").start()
+    with suppress(RuntimeError):  # no more threads: loky's own watch must do
+        threading.Thread(target=watch, daemon=True, name="rampfit-parent").start()

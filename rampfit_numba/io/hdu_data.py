@@ -85,8 +85,10 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
     """
     if text(hdu.header, "XTENSION") != "BINTABLE":
         raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
-    whole = hdu.header.tostring().encode("ascii") + data_bytes(path, hdu)
     try:
+        for card in hdu.header.cards:
+            _ = card.value  # what cannot be parsed would be taken as it stands, as the name of a column for instance
+        whole = hdu.header.tostring().encode("ascii") + data_bytes(path, hdu)
         rows = fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % BLOCK)).data
         # Some descriptions without sense show only when the rows are written again, as they are with the products.
         table_hdu(rows.copy()).writeto(io.BytesIO())

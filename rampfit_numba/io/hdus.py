@@ -33,11 +33,14 @@ _File: TypeAlias = IO[bytes] | gzip.GzipFile
 
 BLOCK = 2880
 _CARD = 80
+_VALUE = 30  # where a card's value ends, if it has the fixed format
 _GZIP_MAGIC = b"\x1f\x8b"
 # No header of an observation comes near 20,000 blocks (720,000 cards); a file of noise that begins like FITS may.
 _MAX_HEADER_BLOCKS = 20_000
 # FITS allows nothing else in headers, and astropy could not write it again.
 _PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
+# Where one of these makes no sense, astropy sees no such HDU.
+_STRUCTURE = frozenset(b"SIMPLE XTENSION BITPIX EXTEND PCOUNT GCOUNT EXTNAME BZERO BSCALE".split())
 # What can stand in the name of a keyword: an END before one of these is another keyword (ENDTIME).
 _IN_KEYWORDS = re.compile(rb"[A-Z0-9_-]")
 # Bytes that are read at a time where a header's word is not taken for how many come.
@@ -208,20 +211,43 @@ def _holds_end(path: Path, block: bytes) -> bool:
 
 
 def _check_keywords(path: Path, content: bytes, start: int) -> None:
-    """Refuse a header with keywords that are no text: its END is damaged, and data were read as cards."""
+    """Refuse a header with keywords that are no text: its END is damaged, and data were read as cards.
+
+    So are cards that tell how an HDU is built and do not follow FITS in every byte.
+    """
+    seen: dict[bytes, bytes] = {}
     for i in range(0, len(content), _CARD):
         keyword = content[i : i + len("KEYWORD=")]
         if keyword.translate(_PRINTABLE) != keyword:
             raise RampFileError(f"{path}: the header at byte {start} is damaged (a keyword is no text); fetch it again")
         if keyword.rstrip() == b"END":
             return
+        if keyword.rstrip() in _STRUCTURE or keyword.startswith(b"NAXIS"):
+            card = content[i : i + _CARD]
+            # Of two that contradict each other, it is chance which one is read.
+            if seen.setdefault(keyword, card)[:_VALUE] != card[:_VALUE] or not _is_sound(card):
+                name = keyword.decode("ascii").rstrip()
+                raise RampFileError(
+                    f"{path}: a header is damaged (its card {name} does not follow FITS); fetch the file again"
+                )
+
+
+def _is_sound(card: bytes) -> bool:
+    """Whether a card is text with a value; where SIMPLE is not T, a file is no FITS file."""
+    try:
+        value = fits.Card.fromstring(card).value
+    except (ValueError, fits.VerifyError):
+        return False
+    if card.translate(_PRINTABLE) != card or isinstance(value, fits.card.Undefined):
+        return False
+    return value is True or not card.startswith(b"SIMPLE")
 
 
 def _data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, ...], int]:
     bitpix = keyword(path, header, "BITPIX", where)
     axes = [keyword(path, header, f"NAXIS{i + 1}", where) for i in range(keyword(path, header, "NAXIS", where))]
     pcount, gcount = (keyword(path, header, name, where, default) for name, default in (("PCOUNT", 0), ("GCOUNT", 1)))
-    if bitpix not in DTYPES or min(axes, default=0) < 0 or pcount < 0 or gcount < 0:
+    if bitpix not in DTYPES or min(axes, default=0) < 0 or pcount < 0 or gcount < 1:
         sizes = f"BITPIX = {bitpix}, axes {axes}, PCOUNT = {pcount}, GCOUNT = {gcount}"
         raise RampFileError(f"{path}: {where} is damaged: {sizes}; fetch the file again")
     # NAXIS1 = 0 with GROUPS marks random groups, the first format of radio interferometers.

@@ -1,5 +1,5 @@
 """Compiled code: arrays and scalars only. Nothing here knows files, instruments or options, and nothing raises."""
 
-from rampfit_numba.address_space import check_for_numba
+from rampfit_numba.address_space import check_for_loading
 
-check_for_numba()  # any module here imports it
+check_for_loading("Numba")  # any module here imports it

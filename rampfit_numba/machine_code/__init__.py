@@ -6,9 +6,9 @@ when a file is cut or damaged, and loads, that is executes, what any other user 
 
 from __future__ import annotations
 
-from rampfit_numba.address_space import check_for_numba
+from rampfit_numba.address_space import check_for_loading
 
-check_for_numba()  # modules here import it
+check_for_loading("Numba")  # modules here import it
 
 # ruff: noqa: E402
 from rampfit_numba.machine_code.alone import Held, compiling_alone

@@ -1,0 +1,114 @@
+"""Mutants of files: each is refused, or read as astropy or asdf reads the same bytes; and damage that was found so."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+from collections import Counter
+
+import pytest
+from astropy.io import fits
+
+from rampfit_numba import RampFileError, read_exposure, read_ima
+from rampfit_numba.simulate.wfc3 import simulate_ima
+from tests.fuzz.mutations import mutate
+from tests.fuzz.trials import roman_seeds, seeds, try_mutants
+from tests.make_files import int_times, ramp_hdulist, to_bytes
+
+ROMAN = all(importlib.util.find_spec(name) for name in ("asdf", "lz4"))
+
+
+@pytest.mark.slow
+def test_no_mutant_is_read_otherwise_than_the_judges_read_it(tmp_path):
+    """``python -m tests.fuzz`` tries more of them, and other ones."""
+    files = seeds(tmp_path) + (roman_seeds(tmp_path) if ROMAN else [])
+    counts = Counter()
+    assert list(try_mutants(files, range(1_000_000, 1_002_000), counts)) == []
+    assert sum(counts.values()) == 2000
+    for outcome in ("equal", "refused"):
+        assert sum(count for name, count in counts.items() if name.endswith(outcome)) > 500, counts
+
+
+def test_a_mutant_can_be_made_again():
+    content = to_bytes(ramp_hdulist())
+    assert mutate(content, 7) == mutate(content, 7) != mutate(content, 8)
+
+
+def test_a_reader_that_takes_other_data_is_found(tmp_path, monkeypatch):
+    """The judges can fail."""
+    from tests.fuzz import judges
+
+    def read(path):
+        exposure = read_exposure(path)
+        exposure.groupdq.flags.writeable = True
+        exposure.groupdq[0, 0, 0, 0] ^= 4
+        return exposure
+
+    files = [seed for seed in seeds(tmp_path) if seed.kind == "compressed"]
+    monkeypatch.setattr(judges, "read_exposure", read)
+    findings = list(try_mutants(files, range(20), Counter()))
+    assert findings
+    assert "groupdq of (2, 5, 6, 7)" in findings[0].complaint
+
+
+# ------------------------------------------------------------------------------------------------------- what was found
+def with_card(old, new):
+    content = to_bytes(ramp_hdulist())
+    assert old in content
+    return content.replace(old.ljust(80), new.ljust(80), 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "keyword"),
+    [
+        (b"SIMPLE  =                    T / conforms to FITS standard", b"SIMPLE  =                  'x'", "SIMPLE"),
+        (b"EXTEND  =                    T", b"EXTEND  =                    T             H", "EXTEND"),
+        (b"EXTNAME = 'PIXELDQ '           / extension name", b"EXTNAME = 'PIXELDQ '   )", "EXTNAME"),
+        (b"PCOUNT  =                    0 / number of parameters", b"BITPIX  =                   16", "BITPIX"),
+        (b"PCOUNT  =                    0 / number of parameters", b"NAXIS4  =                    0", "NAXIS4"),
+        (b"GCOUNT  =                    1 / number of groups", b"XTENSION=                    1", "XTENSION"),
+        (b"GCOUNT  =                    1 / number of groups", b"GCOUNT  =", "GCOUNT"),
+        (b"GCOUNT  =                    1 / number of groups", b"GCOUNT  =                    1 / \x93", "GCOUNT"),
+    ],
+)
+def test_a_card_that_tells_how_a_file_is_built_is_sound_or_the_file_is_refused(tmp_path, old, new, keyword):
+    """Astropy sees another HDU there, or none."""
+    (tmp_path / "x.fits").write_bytes(with_card(old, new))
+    with pytest.raises(RampFileError, match=rf"x\.fits: a header is damaged \(its card {keyword} does not follow FITS"):
+        read_exposure(tmp_path / "x.fits")
+
+
+def test_no_group_of_data_is_no_array(tmp_path):
+    (tmp_path / "x.fits").write_bytes(with_card(b"GCOUNT  =                    1 / number of groups", b"GCOUNT  = 0"))
+    with pytest.raises(RampFileError, match="GCOUNT = 0"):
+        read_exposure(tmp_path / "x.fits")
+
+
+def test_a_column_whose_name_cannot_be_understood_is_an_error(tmp_path):
+    hdulist = ramp_hdulist()
+    hdulist.append(fits.BinTableHDU.from_columns(int_times(2), name="INT_TIMES"))
+    content = to_bytes(hdulist).replace(b"'int_end_BJD_TDB'   ", b"'int_end_BJD_TDB'  !", 1)
+    (tmp_path / "x.fits").write_bytes(content)
+    with pytest.raises(RampFileError, match="extension INT_TIMES cannot be understood"):
+        read_exposure(tmp_path / "x.fits")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_two_billion_axes_are_refused_at_once(tmp_path, packed):
+    """Astropy asks for them one by one."""
+    content = to_bytes(simulate_ima(3, (16, 16), seed=1).hdulist)
+    place = content.index(b"NAXIS   =", 2880 * 3)
+    content = content[: place + 10] + b"%20d" % 2147483647 + content[place + 30 :]
+    path = tmp_path / f"x_ima.fits{'.gz' if packed else ''}"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(RampFileError, match=r"has no keyword NAXIS\d"):
+        read_ima(path)
+
+
+def test_a_card_of_wfc3_that_cannot_be_understood_is_an_error(tmp_path):
+    content = to_bytes(simulate_ima(3, (16, 16), seed=1).hdulist).replace(
+        b"DARKCORR= 'COMPLETE'   ", b"DARKCORR= 'COMPLETE'  )", 1
+    )
+    (tmp_path / "x_ima.fits").write_bytes(content)
+    with pytest.raises(RampFileError, match=r"x_ima\.fits: cannot be read as FITS, or is damaged .*DARKCORR"):
+        read_ima(tmp_path / "x_ima.fits")
