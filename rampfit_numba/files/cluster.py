@@ -16,7 +16,7 @@ from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.clients import check_cluster, check_files, differences_of, versions_here
 from rampfit_numba.files.processes import portable
 from rampfit_numba.files.results import FileResult
-from rampfit_numba.io.temporary_files import TemporaryFile
+from rampfit_numba.io.temporary_files import TemporaryFile, sweep
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import Job as Bar
@@ -103,6 +103,7 @@ def fit_on_cluster(
                     lived = time.monotonic()
         finally:  # Ctrl-C too
             tasks.end()
+            sweep(there.destination.folder)  # of what workers that were killed have left
 
 
 @contextmanager
