@@ -244,7 +244,7 @@ class Elsewhere:
 
 
 def test_workers_that_do_not_see_the_files_are_refused(files, tmp_path):
-    job, mark = job_for(files[0], tmp_path), tmp_path / "mark"
+    mark = tmp_path / "mark"
     mark.touch()
 
     def lost(change):
@@ -252,7 +252,7 @@ def test_workers_that_do_not_see_the_files_are_refused(files, tmp_path):
             return function(*change(sizes, mark))
 
         with pytest.raises(RampFileError, match="executor: Dask workers must see all files and folders") as caught:
-            clients.check_files(Elsewhere(answer), [files[0]], job, mark)
+            clients.check_files(Elsewhere(answer), [files[0]], [], mark)
         return str(caught.value)
 
     def elsewhere(sizes, mark):
@@ -266,7 +266,7 @@ def test_workers_that_do_not_see_the_files_are_refused(files, tmp_path):
     told = lost(lambda sizes, mark: (sizes, tmp_path / "twin" / mark.name))
     assert "twin is another folder there" in told
     assert "no /nowhere" in lost(lambda sizes, mark: (sizes, Path("/nowhere") / mark.name))
-    clients.check_files(Elsewhere(lambda function, *arguments: function(*arguments)), [files[0]], job, mark)
+    clients.check_files(Elsewhere(lambda function, *arguments: function(*arguments)), [files[0]], [], mark)
 
 
 def test_versions_are_compared_worker_by_worker():

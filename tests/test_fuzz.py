@@ -93,6 +93,15 @@ def test_a_column_whose_name_cannot_be_understood_is_an_error(tmp_path):
         read_exposure(tmp_path / "x.fits")
 
 
+def test_columns_that_do_not_fit_into_their_rows_are_an_error(tmp_path):
+    hdulist = ramp_hdulist()
+    hdulist.append(fits.BinTableHDU.from_columns(int_times(2), name="INT_TIMES"))
+    content = to_bytes(hdulist).replace(b"NAXIS1  =                   52", b"NAXIS1  =                    2", 1)
+    (tmp_path / "x.fits").write_bytes(content)
+    with pytest.raises(RampFileError, match=r"INT_TIMES cannot be understood \(its columns take 52 bytes of rows of 2"):
+        read_exposure(tmp_path / "x.fits")
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_two_billion_axes_are_refused_at_once(tmp_path, packed):
     """Astropy asks for them one by one."""

@@ -10,7 +10,6 @@ import os
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,7 @@ from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rampfit_numba.files.job import Job
+    from pathlib import Path
 
 #: What must be the same here and there, beside Python.
 _COMPARED = ("rampfit_numba", "numpy", "numba", "astropy")
@@ -72,7 +70,7 @@ def check_cluster(client: Any) -> None:  # noqa: ANN401
         raise RuntimeError(f"executor: Dask workers have other versions than this process: {_listed(differing)}")
 
 
-def check_files(client: Any, files: Sequence[Path], job: Job, mark: Path | None = None) -> None:  # noqa: ANN401
+def check_files(client: Any, files: Sequence[Path], named: Sequence[Path], mark: Path | None = None) -> None:  # noqa: ANN401
     """Refuse workers that do not see the files.
 
     Parameters
@@ -80,8 +78,8 @@ def check_files(client: Any, files: Sequence[Path], job: Job, mark: Path | None 
     client : distributed.Client
     files : sequence of Path
         Absolute. One of each folder is looked for.
-    job : Job
-        With absolute paths.
+    named : sequence of Path
+        What the fits are given beside the exposures, references for instance; absolute. Each is looked for.
     mark : Path, optional
         A file in the output folder that was made for this run: a worker that sees it sees this very folder, not one of
         the same name. None: workers need not write.
@@ -91,7 +89,6 @@ def check_files(client: Any, files: Sequence[Path], job: Job, mark: Path | None 
     RampFileError
         A worker does not see a folder or a file, or sees another one of that name, or cannot write.
     """
-    named = [path for path in (*job.references.values(), *job.options.values()) if isinstance(path, Path)]
     looked_at = [*named, *{path.parent: path for path in files if path.exists()}.values()]
     sizes = {path: path.stat().st_size for path in looked_at if path.exists()}
     complaints = client.run(_what_is_missing, sizes, mark, on_error="return")

@@ -16,7 +16,7 @@ from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.clients import check_cluster, check_files, differences_of, versions_here
 from rampfit_numba.files.processes import portable
 from rampfit_numba.files.results import FileResult
-from rampfit_numba.io.temporary_files import TemporaryFile
+from rampfit_numba.io.temporary_files import TemporaryFile, sweep
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import Job as Bar
@@ -82,7 +82,7 @@ def fit_on_cluster(
     check_cluster(client)
     there = _absolute(job)
     with _mark_in(there.destination.folder) as mark:
-        check_files(client, list(there.formats), there, mark)
+        check_files(client, list(there.formats), _named_files(there), mark)
         workers, lived = client.nthreads(), time.monotonic()
         log.info("%d files for %d threads of %d Dask workers", len(files), sum(workers.values()), len(workers))
         run = Run(versions_here(), mark, mark.stat().st_mtime_ns)
@@ -103,6 +103,7 @@ def fit_on_cluster(
                     lived = time.monotonic()
         finally:  # Ctrl-C too
             tasks.end()
+            sweep(there.destination.folder)  # of what workers that were killed have left
 
 
 @contextmanager
@@ -211,7 +212,7 @@ def rows_on_cluster(path: Path, job: Job, client: Any) -> Job:  # noqa: ANN401
         As for :func:`fit_on_cluster`.
     """
     check_cluster(client)
-    check_files(client, [path.absolute()], _absolute(job))
+    check_files(client, [path.absolute()], _named_files(_absolute(job)))
     threads = sum(client.nthreads().values())
     asked = job.options.get("maximum_cores", "none")
     slices = max(2 * threads, path.stat().st_size // _SLICE_BYTES) if asked == "none" else asked
@@ -225,6 +226,11 @@ def job_of_one(path: Path, job: Job) -> Job:
     one = job.for_file(path)
     references = [reference for reference in job.references.values() if isinstance(reference, Path)]
     return replace(one, destination=replace(one.destination, inputs=(path, *references)))
+
+
+def _named_files(job: Job) -> list[Path]:
+    """Return the files that a job names beside its exposures: references, a flat field."""
+    return [path for path in (*job.references.values(), *job.options.values()) if isinstance(path, Path)]
 
 
 def _absolute(job: Job) -> Job:

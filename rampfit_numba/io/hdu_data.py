@@ -94,6 +94,11 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
         table_hdu(rows.copy()).writeto(io.BytesIO())
     except Exception as error:  # astropy meets descriptions without sense in many ways
         raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
+    size, stated = rows.dtype.itemsize, hdu.header["NAXIS1"]
+    if size != stated:  # astropy would read on behind the table
+        raise RampFileError(
+            f"{path}: extension {hdu.name} cannot be understood (its columns take {size} bytes of rows of {stated})"
+        )
     return rows
 
 
