@@ -51,7 +51,8 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
         Stopped when something else than a file's failure happens, Ctrl-C for instance: what is being written is still
         written, and taken.
     take : callable
-        Called with the number and the outcome of each file that is done.
+        Called with the number and the outcome of each file that is done; in the order of the files if they are fitted
+        one at a time: one that cannot be read would else be told before those that are fitted meanwhile.
     at_once : int
         How many files are fitted at once.
     budget : int
@@ -62,6 +63,7 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
         Whether no file is fitted any more behind one that failed.
     """
     turns = _Turns(at_once)
+    takes = _InOrder([number for number, _ in files] if at_once == 1 else [], take)
 
     def work(turn: int, number: int, path: Path) -> Outcome | None:
         with turns.passed_in_the_end(turn), bar.file(number) as part:
@@ -86,7 +88,8 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
                     running[threads.submit(work, turn, number, path)] = number, size
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in sorted(done, key=running.__getitem__):
-                    _hand_on(future, running.pop(future)[0], take)
+                    _hand_on(future, running.pop(future)[0], takes.take)
+            takes.hand_on_the_rest()
         except BaseException:
             bar.stop()
             for future in running:
@@ -94,7 +97,8 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
             wait(running)
             for future, (number, _) in running.items():
                 if not future.cancelled() and future.exception() is None:
-                    _hand_on(future, number, take)
+                    _hand_on(future, number, takes.take)
+            takes.hand_on_the_rest()
             raise
 
 
@@ -102,6 +106,30 @@ def _hand_on(future: Future[Outcome | None], number: int, take: Callable[[int, O
     outcome = future.result()
     if outcome is not None:
         take(number, outcome)
+
+
+class _InOrder:
+    """Outcomes on their way: those of some files are held back until all of these before them have come."""
+
+    def __init__(self, numbers: Sequence[int], take: Callable[[int, Outcome], None]) -> None:
+        self._expected = deque(numbers)
+        self._take = take
+        self._held: dict[int, Outcome] = {}
+
+    def take(self, number: int, outcome: Outcome) -> None:
+        """Hand an outcome on, and those that waited for it; or let it wait."""
+        if not self._expected:
+            self._take(number, outcome)
+            return
+        self._held[number] = outcome
+        while self._expected and self._expected[0] in self._held:
+            first = self._expected.popleft()
+            self._take(first, self._held.pop(first))
+
+    def hand_on_the_rest(self) -> None:
+        """Hand on what waits for files that will not come: the run was stopped."""
+        for number in sorted(self._held):
+            self._take(number, self._held.pop(number))
 
 
 class _Turns:
