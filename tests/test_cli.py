@@ -124,6 +124,7 @@ def test_defaults_are_those_of_the_function(files, recorded):
         "overwrite": False,
         "skip_existing": False,
         "summary": None,
+        "max_memory": None,
         "on_fit": None,
         "int_name": "",
         "opt_name": "",
