@@ -77,6 +77,18 @@ def test_an_extension_that_does_not_begin_as_one_is_an_error(tmp_path, name, bit
         read_exposure(tmp_path / "x.fits")
 
 
+@pytest.mark.parametrize("put_in", [b"\0" * 80, b"x" * 37, b" " * 2880 + b"\0"])
+def test_bytes_put_in_before_an_extension_are_an_error(tmp_path, put_in):
+    """Astropy takes them for cards, and finds the extension: it must not be lost."""
+    content = sound()
+    begin, _ = header_of_extension(content, "ZEROFRAME")
+    content[begin:begin] = put_in
+    path = tmp_path / "a_jump.fits"
+    path.write_bytes(content)
+    with pytest.raises(RampFileError, match=r"what follows extension .* is an extension with a damaged header"):
+        read_exposure(path)
+
+
 def test_a_header_of_zeros_before_other_extensions_is_an_error(tmp_path):
     content = sound()
     begin, _ = header_of_extension(content, extensions()[-2])

@@ -178,11 +178,13 @@ def _check_rest(path: Path, file: _File, block: bytes, last: str, start: int) ->
     start : int
         Where `block` begins.
     """
-    junk, lost = False, _is_header(block)
+    begin = b"XTENSION"
+    junk, lost, tail = False, _is_header(block), b""
     while block and not lost:
         junk = junk or bool(block.strip(b"\0 "))
-        block = file.read(_CHUNK)  # whole FITS blocks
-        lost = any(block.startswith(b"XTENSION", i) for i in range(0, len(block), BLOCK))
+        lost = begin in tail + block  # anywhere: bytes may have been lost or put in before it
+        tail = block[-len(begin) :]
+        block = file.read(_CHUNK)
     if lost:
         raise RampFileError(
             f"{path}: what follows {last}, at byte {start}, is an extension with a damaged header; fetch the file again"
