@@ -143,7 +143,10 @@ def test_a_budget_that_cannot_be_kept_is_said(series, tmp_path, caplog):
 def test_what_fits_into_the_budget_is_fitted_in_one_piece(series, tmp_path, monkeypatch):
     monkeypatch.setattr(rampfit_numba.files.large, "fit_by_sections", None)
     fit_file(*series, output_dir=tmp_path, max_memory="100 MiB")
-    fit_file(*series, output_dir=tmp_path, overwrite=True)
+    assert listing(tmp_path) == ["x_rate.fits", "x_rateints.fits"]
+    assert len(fit_file(*series, output_dir=tmp_path, overwrite=True)) == 2
+    with pytest.raises(TypeError, match="not callable"):  # by sections it would have been seen
+        fit_file(*series, output_dir=tmp_path, overwrite=True, max_memory=1000)
 
 
 def test_what_exists_is_not_replaced(series, tmp_path):
