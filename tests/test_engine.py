@@ -283,6 +283,36 @@ def test_interrupt_leaves_nothing(executor, to_all, tmp_path):
 
 
 @LINUX
+def test_interrupt_in_a_callback_of_python_is_not_lost(tmp_path):
+    # Python prints and forgets what is raised there; the threads of a pool have such callbacks when they go.
+    code = """
+        import weakref
+        from concurrent.futures import ThreadPoolExecutor
+
+        class Gone:
+            pass
+
+        class Pool(ThreadPoolExecutor):
+            def submit(self, *arguments):
+                gone = Gone()
+                seen = weakref.ref(gone, lambda _: os.kill(os.getpid(), signal.SIGINT))
+                del gone
+                return super().submit(*arguments)
+
+        for turn in "first", "second":
+            try:
+                fit_ramps(exposure, 12.0, 2.0, executor=Pool(1))
+            except KeyboardInterrupt:
+                print(turn, flush=True)
+        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    """
+    script = started(tmp_path, PREAMBLE, code)
+    output, errors = script.end(60)
+    assert output.splitlines() == ["first", "second", "True"]
+    assert "Exception ignored" in errors  # else the signal was not where it was to be
+
+
+@LINUX
 def test_interrupt_while_workers_hang(tmp_path):
     code = """
         print("stopped", flush=True)

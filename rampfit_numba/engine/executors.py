@@ -12,8 +12,8 @@ import numpy as np
 
 from rampfit_numba.engine import shared
 from rampfit_numba.engine.chunks import expect_files, run_chunks
+from rampfit_numba.engine.interrupts import interrupts_not_lost, without_interrupts
 from rampfit_numba.engine.memory import memory_budget
-from rampfit_numba.engine.pool import without_interrupts
 from rampfit_numba.engine.processes import NoProcessesError, run_in_processes
 from rampfit_numba.engine.slices import row_slices, take_rows
 from rampfit_numba.file_arrays import FileArray
@@ -105,7 +105,7 @@ def run_rows(
         wanted = min(max(_FEWEST, size // (workers * _SLICE_BYTES)), _STEPS)
         per_worker = _STEPS if progress is not False else 1 if kind == "here" else wanted
         slices = row_slices(nrows, workers * per_worker)
-    with row_bar(progress, nrows) as move:
+    with interrupts_not_lost(), row_bar(progress, nrows) as move:
 
         def advance(number: int) -> None:
             move(slices[number].stop - slices[number].start)

@@ -7,17 +7,15 @@ for the whole process: other code that uses it, with other options, would find i
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.memory_pool import IDLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from loky.process_executor import ProcessPoolExecutor
 
 #: loky ends workers that have grown by 300 MB, as a leak: these have a share of each exposure mapped, of any size.
@@ -86,19 +84,6 @@ class _Pool:
 pool = _Pool()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=pool.forget)
-
-
-@contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Hold back Ctrl-C until the end: processes that start meanwhile never see it, this one ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_trackers() -> None:

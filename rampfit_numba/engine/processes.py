@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.engine import transfer
-from rampfit_numba.engine.pool import pool, without_interrupts
+from rampfit_numba.engine.interrupts import without_interrupts
+from rampfit_numba.engine.pool import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from rampfit_numba.engine.pool import pool, without_interrupts
+from rampfit_numba.engine.interrupts import without_interrupts
+from rampfit_numba.engine.pool import pool
 from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.results import FileResult
 from rampfit_numba.messages import RampFitWarning
