@@ -54,7 +54,7 @@ _USUAL_SEGMENTS, _USUAL_JUMPS = 2, 1
 #: Rows that are read at a time of a long series.
 _USUAL_ROWS = 4
 #: Columns of a section go by whole blocks of the kernels, where memory allows.
-_BLOCK = 128
+_BLOCK = 256
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Workspace(NamedTuple):
     result, fitopt : BlockResult, BlockFitOpt or None
         Of one block.
     collected, collected_pointers : ndarray of uint32, shape (5 + 5 nints, npixels), and ResultPointers
-        Results of some blocks, and where their rows are.
+        Results of some blocks, and where their rows are; those of `result` where they are as many as are collected.
     """
 
     block: BlockWorkspace
@@ -95,8 +95,9 @@ def tile_workspace(pointers: BlockPointers, fitopt: FitOptPointers | None) -> Wo
             crmag=np.zeros((nints, jumps, LANES), np.float32),
             depth=np.zeros((2, nints), np.int64),
         )
-    rows = _ROWS * (nints + 1)
-    collected = np.empty((rows, max(_COLLECTED // (rows * LANES), 1) * LANES), np.uint32)
+    result, rows = _empty_result(nints), _ROWS * (nints + 1)
+    blocks = _COLLECTED // (rows * LANES)
+    collected = np.empty((rows, blocks * LANES), np.uint32) if blocks > 1 else result.packed
     return Workspace(
         block=block_workspace(nints, ngroups),
         runs=empty_runs(ngroups),
@@ -105,7 +106,7 @@ def tile_workspace(pointers: BlockPointers, fitopt: FitOptPointers | None) -> Wo
         pending=empty_ramps(pointers),
         pixels=np.empty(LANES, np.int64),
         lanes=np.empty(LANES, np.uint32),
-        result=_empty_result(nints),
+        result=result,
         fitopt=optional,
         collected=collected,
         collected_pointers=ResultPointers(addresses(collected[..., np.newaxis]), spans_of(collected[..., np.newaxis])),
@@ -179,7 +180,8 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
             for k in range(number):
                 lanes[flagged] = k
                 flagged += pixel_flags[k] != 0
-            if flagged <= _MOST_PENDING and ngroups > 1:
+            # Where all have flags, nothing is gained, and the memory stays untouched: with many integrations that counts.
+            if flagged <= _MOST_PENDING and flagged < number and ngroups > 1:
                 has_flags[:] = False
                 take_pixels(here, lanes[:flagged], pending, waiting)
                 for a in range(flagged):
@@ -187,7 +189,8 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
                     waiting += 1
         fit_block(here, settings, weights, network, runs, segments, block, result, fitopt)
         if not gathered:
-            store_rows(result.packed, first - copied, LANES, collected_pointers)
+            if collected.shape[1] > LANES:
+                store_rows(result.packed, first - copied, LANES, collected_pointers)
             if fitopt_results is not None:
                 whole &= store_fitopt(fitopt, first, number, fitopt_results, results.spans)
             first += LANES
