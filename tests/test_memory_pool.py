@@ -91,6 +91,29 @@ def test_optional_results_are_zero_where_nothing_is_stored(kind):
         assert np.count_nonzero(fit.fitopt.crmag) == SHAPE[0]
 
 
+@LINUX
+def test_memory_of_optional_results_is_used_again_and_cleared():
+    flags = np.zeros(SHAPE, np.uint8)
+    flags[:, 2] = 4
+
+    def segments(flags):
+        return fit_ramps(Exposure(exposure_of(10.0).data, flags, group_time=1.0), 12.0, 2.0, save_opt=True).fitopt
+
+    gc.collect()
+    memory_pool._private.free()
+    found = segments(flags)
+    first = {address(plane) for plane in vars(found).values()}
+    assert np.all(found.slope[:, 1])
+    del found
+    flags[..., 1:] = 0
+    found = segments(flags)
+    assert address(found.slope) in first
+    assert np.all(found.slope[:, 1, :, 0])
+    for plane in (found.slope, found.weights, found.var_rnoise):
+        assert not plane[:, 1, :, 1:].any()
+    assert not found.crmag[..., 1:].any()
+
+
 def test_blocks_are_chosen_kept_and_freed(monkeypatch):
     monkeypatch.setattr(memory_pool, "IDLE", 0.2)
     pool = MemoryPool(PrivateMemory)

@@ -93,6 +93,7 @@ class SharedMemory:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.clean = True
         self._descriptor = os.memfd_create("rampfit_numba", os.MFD_CLOEXEC)
         try:
             os.ftruncate(self._descriptor, self.size)

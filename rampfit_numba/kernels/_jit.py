@@ -28,9 +28,9 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 #: Pixels that a kernel treats side by side; a multiple of 16, the widest vector of float32. Every block has all of its
 #: lanes (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice begins.
-#: Calls hand over arrays as eight words or more each, and rows are copied one by one: with half as many pixels, all fits
-#: take 5 to 20 % longer; twice as many gain nothing more. Without compilation, blocks this long would make the tests
-#: crawl.
+#: Calls hand over arrays as eight words or more each, and rows are copied one by one: with half as many pixels, fits of
+#: all kinds take 5 to 20 % longer; twice as many gain nothing more. Without compilation, blocks this long would make
+#: the tests crawl.
 LANES = 8 if numba.config.DISABLE_JIT else 256
 _KERNELS = __name__.rpartition(".")[0] + "."
 

@@ -180,7 +180,7 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
             for k in range(number):
                 lanes[flagged] = k
                 flagged += pixel_flags[k] != 0
-            # Where all have flags, nothing is gained, and the memory stays untouched: with many integrations that counts.
+            # Where all have flags, nothing is gained, and memory stays untouched, which counts with many integrations.
             if flagged <= _MOST_PENDING and flagged < number and ngroups > 1:
                 has_flags[:] = False
                 take_pixels(here, lanes[:flagged], pending, waiting)
