@@ -201,23 +201,19 @@ def fit_segments(samples, constants, weights, segments, number):
         slope[s] = weights.factors[row[s]] * step[s]
         longer[open_segments] = s
         open_segments += (length[s] > _FEW + 1) & (length[s] <= longest)
-    # The segments that have another pair, then those that have two more, and so on: no branch is hard to guess. Where
-    # there is one more only, the samples of the other lie in the segment, too, and it is not added.
-    pair = np.uint32(1)
+    # The segments that have another pair, then those that have one more, and so on: no branch is hard to guess.
+    pair = 1
     while open_segments > 0:
-        rows = pair * _LANES
+        rows = np.uint32(pair) * _LANES
         still_open = 0
         for a in range(open_segments):
             s = longer[a]
-            top, bottom, end, n = high[s] - rows, low[s] + rows, row[s] - pair, length[s]
-            one = slope[s] + weights.factors[end] * (np.float64(flat[top]) - np.float64(flat[bottom]))
-            another = np.float64(flat[top - _LANES]) - np.float64(flat[bottom + _LANES])
-            both = one + weights.factors[end - _ONE] * another
-            slope[s] = both if n > 2 * pair + _FEW + 1 else one
+            difference = np.float64(flat[high[s] - rows]) - np.float64(flat[low[s] + rows])
+            slope[s] += weights.factors[row[s] - np.uint32(pair)] * difference
             longer[still_open] = s
-            still_open += n > 2 * pair + _FEW + 3
+            still_open += length[s] > 2 * pair + _FEW + 1
         open_segments = still_open
-        pair += np.uint32(2)
+        pair += 1
     if samples.shape[0] > weights.longest:
         fit_long_segments(samples, weights, segments, number)
 
