@@ -40,7 +40,9 @@ _MAX_HEADER_BLOCKS = 20_000
 # FITS allows nothing else in headers, and astropy could not write it again.
 _PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
 # Where one of these makes no sense, astropy sees no such HDU.
-_STRUCTURE = frozenset(b"SIMPLE XTENSION BITPIX EXTEND PCOUNT GCOUNT EXTNAME BZERO BSCALE".split())
+_STRUCTURE = re.compile(rb"(SIMPLE|XTENSION|BITPIX|EXTEND|PCOUNT|GCOUNT|EXTNAME|BZERO|BSCALE|NAXIS.*) *")
+# And where one of these is no text, no such column.
+_COLUMN = re.compile(rb"T(FORM|TYPE|DIM|NULL|SCAL|ZERO)\d+ *")
 # What can stand in the name of a keyword: an END before one of these is another keyword (ENDTIME).
 _IN_KEYWORDS = re.compile(rb"[A-Z0-9_-]")
 # Bytes that are read at a time where a header's word is not taken for how many come.
@@ -224,14 +226,17 @@ def _check_keywords(path: Path, content: bytes, start: int) -> None:
             raise RampFileError(f"{path}: the header at byte {start} is damaged (a keyword is no text); fetch it again")
         if keyword.rstrip() == b"END":
             return
-        if keyword.rstrip() in _STRUCTURE or keyword.startswith(b"NAXIS"):
-            card = content[i : i + _CARD]
+        card = content[i : i + _CARD]
+        if _STRUCTURE.fullmatch(keyword):
             # Of two that contradict each other, it is chance which one is read.
-            if seen.setdefault(keyword, card)[:_VALUE] != card[:_VALUE] or not _is_sound(card):
-                name = keyword.decode("ascii").rstrip()
-                raise RampFileError(
-                    f"{path}: a header is damaged (its card {name} does not follow FITS); fetch the file again"
-                )
+            sound = seen.setdefault(keyword, card)[:_VALUE] == card[:_VALUE] and _is_sound(card)
+        else:
+            sound = not _COLUMN.fullmatch(keyword) or card.translate(_PRINTABLE) == card
+        if not sound:
+            name = keyword.decode("ascii").rstrip()
+            raise RampFileError(
+                f"{path}: a header is damaged (its card {name} does not follow FITS); fetch the file again"
+            )
 
 
 def _is_sound(card: bytes) -> bool:
