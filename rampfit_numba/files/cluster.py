@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.engine.executors import OnSharedFiles
+from rampfit_numba.engine.interrupts import raise_lost
 from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.clients import check_cluster, check_files, differences_of, versions_here
 from rampfit_numba.files.processes import portable
@@ -89,6 +90,7 @@ def fit_on_cluster(
         tasks = _Tasks(files, there, client, run, sum(workers.values()))
         try:
             for number, path, outcome in tasks.outcomes():
+                raise_lost()
                 announce(number, path)
                 bar.move(number, 1.0)
                 for product in outcome.result:
