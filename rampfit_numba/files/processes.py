@@ -19,7 +19,7 @@ from rampfit_numba.engine.pool import pool
 from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.lanes import first_done
 from rampfit_numba.files.results import FileResult
-from rampfit_numba.messages import RampFitWarning
+from rampfit_numba.messages import RampFitWarning, printable
 from rampfit_numba.progress import Job as Bar
 
 if TYPE_CHECKING:
@@ -182,8 +182,8 @@ def _report(future: Future[_Report], path: Path, *, again: bool) -> _Report:
         if not again:
             return _KILLED
         error = RuntimeError(
-            f"{path}: the worker process that fitted it was killed, twice, perhaps because memory ran out: use fewer "
-            "workers (maximum_cores)"
+            f"{printable(str(path))}: the worker process that fitted it was killed, twice, perhaps because memory ran "
+            "out: use fewer workers (maximum_cores)"
         )
     if not isinstance(error, Exception):
         raise error
