@@ -56,7 +56,8 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def _shown(part: object) -> object:
-    return printable(part) if isinstance(part, str) else part
+    # astropy's own messages have several lines.
+    return printable(part, keep="\n") if isinstance(part, str) else part
 
 
 def note(message: str) -> None:

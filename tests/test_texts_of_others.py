@@ -53,7 +53,7 @@ def test_what_can_be_printed_stays():
 
 @pytest.mark.parametrize("kind", [RampFileError, RampFitWarning])
 def test_errors_and_warnings_can_be_printed(kind):
-    assert str(kind(f"{EVIL}: is damaged")) == f"{SHOWN}: is damaged"
+    assert str(kind(f"{EVIL}:\nis damaged")) == f"{SHOWN}:\nis damaged".replace(r"\n", "\n")
 
 
 @pytest.mark.parametrize("name", ["rampfit_numba", "rampfit_numba.files", "stpipe.rampfit_numba.jwst.fitting"])
