@@ -36,9 +36,9 @@ _SUFFIXES = (
     "|emicorrstep|reset|resetstep|persistence|persistencestep|charge_migration|chargemigrationstep|clean_flicker_noise"
     "|cleanflickernoisestep|picture_frame|pictureframestep|gain_scale|gainscalestep|guider_cds|guidercdsstep"
 )
-_BASE = re.compile(rf"(?P<base>.+?)(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
+_BASE = re.compile(rf"(?P<base>.+?)(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.[gf]z)?", re.IGNORECASE)
 # What is left of a name that has a suffix or an ending and nothing else, or that is "." or "..".
-_EMPTY_BASE = re.compile(rf"\.*|(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
+_EMPTY_BASE = re.compile(rf"\.*|(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.[gf]z)?", re.IGNORECASE)
 
 
 def product_paths(
@@ -99,7 +99,7 @@ def product_paths(
 
 def _base(name: str, argument: str) -> str:
     match = _BASE.fullmatch(name)
-    if match is None:
+    if match is None or "\0" in name:
         raise ValueError(f"{argument}: expected a file name; got {name!r}")
     if _EMPTY_BASE.fullmatch(match["base"]):
         raise ValueError(

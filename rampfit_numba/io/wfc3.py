@@ -8,6 +8,7 @@ SAMP, TIME) whose planes may be constant. What its headers mean is documented in
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -89,7 +89,7 @@ def main() -> None:
     """Run libFuzzer on one target."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as corpus:
         known = targets(Path(folder))
-        if len(sys.argv) < 2 or sys.argv[1] not in known:  # noqa: PLR2004
+        if len(sys.argv) < 2 or sys.argv[1] not in known:
             sys.exit(f"usage: python -m tests.fuzz.guided {{{','.join(known)}}} [libFuzzer's options]")
         contents, run = known[sys.argv.pop(1)]
         for number, content in enumerate(contents):
