@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 _TREES = (
     "meta: {exposure: {read_times: [[1.5], [4.5], [7.5], [10.5], [13.5]]}}\n",
     "a: &a [1.5, 2]\nmeta:\n  exposure:\n    read_times: [*a, [4.5], !!float 7, 0x0b, 1:20]\n",
-    "data: !core/ndarray-1.0.0 {source: 'fits:SCI,1', datatype: float32, shape: [9]}\nmeta: {exposure: {read_times: []}}\n",
+    "data: !core/ndarray-1.0.0 {source: 'fits:SCI,1', shape: [9]}\nmeta: {exposure: {read_times: []}}\n",
     "a: {$ref: 'x#/y'}\nb: {<<: {c: 1}}\nmeta: {exposure: {read_times: !core/ndarray-1.0.0 {data: [1, 2, 3, 4, 5]}}}\n",
 )
 _COMMANDS = (
-    "fit x.fits --readnoise 12.5 --gain gain.fits --weighting 5:0.4,10:1 --max-memory 2G --maximum-cores half --save-opt",
+    "fit x.fits --readnoise 12.5 --gain gain.fits --weighting 5:0.4,10:1 --max-memory 2G --maximum-cores half",
     "reads x.fits --readnoise 3 --gain 1.5 --read-times 1 2 3 --saturation 60000 --invert 65536 --skip 2",
     "simulate out_jump.fits --shape 2,10,64,64 --seed 5",
     "plot rate x.fits --integration 1 2 --dpi 1e3",
