@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from rampfit_numba import Exposure, RampFileError, fit_ramps, plot, write_products
+from rampfit_numba import Exposure, RampFileError, fit_ramps, plot, simulate_exposure, write_products
 from tests.cases import run_engine
 from tests.likely_cases import run_engine as run_likely
 from tests.random_exposures import random_case
@@ -329,6 +329,15 @@ def test_jumps_are_counted_and_their_rate_given(fit):
     assert f"{per_cm2:.3g} per cm" in plot.plot_jumps(fit, pixel_size=18.0).get_title()
     with pytest.raises(ValueError, match="pixel_size"):
         plot.plot_jumps(fit, pixel_size=0)
+
+
+def test_few_jumps_are_counted_on_a_plain_axis():
+    """A logarithm from one to three had the ticks 2 x 10^0 and 3 x 10^0."""
+    few = fit_ramps(simulate_exposure(1, 10, 32, 32, seed=3).exposure, 14.0, 1.8)
+    assert 0 < len(few.jumps()) < 60
+    ax = plot.plot_jumps(few)
+    assert ax.get_yscale() == "linear"
+    assert all(tick == int(tick) for tick in ax.get_yticks())
 
 
 def test_pulls_have_their_mean_and_width(fit):
