@@ -98,7 +98,7 @@ def plot_jumps(
         if most > _FEW:
             ax.set_yscale("log")
         else:
-            ax.yaxis.get_major_locator().set_params(integer=True)
+            ax.locator_params(axis="y", integer=True)
         ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=3, frameon=False, borderaxespad=0)
     else:
         ax.text(0.5, 0.5, "no jump with a size", transform=ax.transAxes, ha="center", va="center", color=GREY)
