@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rampfit_numba.exposure import Exposure
-    from rampfit_numba.io.products import Provenance
+    from rampfit_numba.io.product_headers import Provenance
     from rampfit_numba.io.references import ReferenceImage
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import RampFit

@@ -7,14 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.io.products import (
-    Provenance,
-    chisq_hdulist,
-    fitopt_hdulist,
-    jumps_hdulist,
-    rate_hdulist,
-    rateints_hdulist,
-)
+from rampfit_numba.io.product_headers import Provenance
+from rampfit_numba.io.products import build_products
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep_once
 from rampfit_numba.io.whole_files import write_all
 from rampfit_numba.messages import RampFileError
@@ -22,8 +16,6 @@ from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from astropy.io import fits
 
     from rampfit_numba.result import RampFit
 
@@ -238,18 +230,6 @@ def write_products(
         opt_name=opt_name,
     )
     check_outputs(paths.values(), overwrite=overwrite, inputs=inputs)
-    hdulists = [(path, build_product(kind, fit, path, provenance)) for kind, path in paths.items()]
-    write_all(hdulists, overwrite=overwrite)
+    products = build_products(fit, paths, provenance)
+    write_all([(path, products[kind]) for kind, path in paths.items()], overwrite=overwrite)
     return list(paths.values())
-
-
-def build_product(kind: str, fit: RampFit, path: Path, provenance: Provenance) -> fits.HDUList:
-    """Return the product of a kind of :func:`product_paths`, for a file of that name."""
-    builders = {
-        "rate": rate_hdulist,
-        "rateints": rateints_hdulist,
-        "fitopt": fitopt_hdulist,
-        "likely_chisq": chisq_hdulist,
-        "jumps": jumps_hdulist,
-    }
-    return builders[kind](fit, path.name, provenance)
