@@ -38,7 +38,7 @@ from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate,
 from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from rampfit_numba.algorithms.method import Method, Plan, Results
@@ -103,7 +103,7 @@ def fit_by_sections(
     provenance: Provenance,
     max_memory: int,
     overwrite: bool = False,
-    inputs: tuple[Path, ...] = (),
+    inputs: Iterable[Path] = (),
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: Any = False,  # noqa: ANN401  (what row_bar takes)
@@ -124,7 +124,7 @@ def fit_by_sections(
         Bytes.
     overwrite : bool
         Whether existing products are replaced.
-    inputs : tuple of Path
+    inputs : iterable of Path
         Files that must not be overwritten in any case.
     maximum_cores, executor, progress
         As for :func:`rampfit_numba.fit_ramps`.
