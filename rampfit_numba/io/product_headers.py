@@ -31,6 +31,8 @@ _STRUCTURE = re.compile(
 # A text, or a value under a keyword; CONTINUE alone is the rest of a string whose beginning is gone.
 _CARD = re.compile(r"( {8}|COMMENT |HISTORY |HIERARCH |(?!CONTINUE)(?=[A-Z0-9_-]+ *= )[A-Z0-9_ -]{8}= )")
 _HISTORY_WIDTH = 72
+#: Characters that a value in quotation marks and a comment may have together in one card.
+_WITH_COMMENT = 65
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,8 @@ def _set(header: fits.Header, key: str, value: str | float, comment: str, sectio
     """Set a card where it stands; a new one goes behind the last of its section."""
     if isinstance(value, str):
         value = header_text(value)
+        if len(value.replace("'", "''")) + len(comment) > _WITH_COMMENT:  # astropy would warn, and cut the comment
+            comment = ""
     same = [card.keyword for card in header.cards if section and card.keyword.startswith(section)]
     if key not in header and same:
         header.set(key, value, comment, after=same[-1])
