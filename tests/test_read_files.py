@@ -360,7 +360,7 @@ class TestCommand:
         [
             ("--gain 2 --frame-time 2", 2, "the following arguments are required: --readnoise"),
             ("--readnoise 6 --frame-time 2", 2, "--gain: expected a number, an array or a file"),
-            ("--readnoise 6 --gain 2", 2, "--frame-time: expected it, read_times or time_keyword; got none"),
+            ("--readnoise 6 --gain 2", 2, "--frame-time: expected it, or read_times (--read-times), or time_keyword"),
             ("--readnoise 6 --gain 2 --frame-time 2 --skip 99", 2, "--skip: expected fewer than 12"),
             (
                 "--readnoise 6 --gain 2 --frame-time 2 --pedestal last",

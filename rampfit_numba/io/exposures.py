@@ -151,7 +151,7 @@ def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
         )
     else:
         names = ", ".join(hdu.name or "(no name)" for hdu in found)
-        advice = f"it has {names}; give a jump-step or ramp file"
+        advice = f"it has {names}; give a jump-step or ramp file, or fit plain detector reads: rampfit reads, fit_reads"
     raise RampFileError(f"{path}: extension {name} is missing; {advice}")
 
 

@@ -159,7 +159,9 @@ def read_reads(
     if not given:
         usual = [f"{name} = {images[0].value(name)}" for name in _USUAL if images[0].value(name) is not None]
         hint = f"; the header has {', '.join(usual)}" if usual else ""
-        raise ValueError(f"frame_time: expected it, read_times or time_keyword; got none{hint}")
+        raise ValueError(
+            f"frame_time: expected it, or read_times (--read-times), or time_keyword (--time-keyword); got none{hint}"
+        )
     if time_keyword is not None:
         scale = TIME_UNITS[time_unit]
         if len(images) == 1:
