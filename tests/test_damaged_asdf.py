@@ -38,7 +38,7 @@ def checked(tree, blocks=b""):
         f"x: {ARRAY} {{<<: &a {{source: 'PLACE'}}, datatype: float64, shape: [5]}}",
         f"k: &k source\nx: {ARRAY} {{*k : 'PLACE', datatype: float64, shape: [5]}}",
         f"k: &k 'PLACE'\nx: {ARRAY} {{source: *k, datatype: float64, shape: [5]}}",
-        "x: !core/nd%61rray-1.0.0 {source: 'PLACE', shape: [5]}",
+        "x: !core/ndarr%61y-1.0.0 {source: 'PLACE', shape: [5]}",
         "x: !<tag:stsci.edu:asdf/core/ndarray-1.1.0> {source: 'PLACE'}",
         "x: {source: 'PLACE', datatype: float64, shape: [5]}",
     ],
