@@ -177,7 +177,8 @@ def plain_asdf() -> Iterator[ModuleType]:
 def _opened(path: Path) -> Iterator[dict[str, Any]]:
     """Open a file and give its tree below "roman"; whatever asdf complains about becomes a RampFileError."""
     if not os.path.isfile(path):  # noqa: PTH113  (of a name that no file can have, too)
-        raise RampFileError(f"{path}: {'is a directory' if path.is_dir() else 'no such file'}; give an ASDF file")
+        what = "is a directory" if os.path.isdir(path) else "no such file"  # noqa: PTH112  (the same)
+        raise RampFileError(f"{path}: {what}; give an ASDF file")
     with plain_asdf() as asdf:
         try:
             _check(path)

@@ -246,7 +246,8 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
     from astropy.utils.exceptions import AstropyWarning
 
     if not os.path.isfile(path):  # noqa: PTH113  (of a name that no file can have, too)
-        raise RampFileError(f"{path}: is a directory" if path.is_dir() else f"{path}: no such file")
+        what = "is a directory" if os.path.isdir(path) else "no such file"  # noqa: PTH112  (the same)
+        raise RampFileError(f"{path}: {what}")
     # Headers that claim more than the file holds are refused here: astropy asks for two billion axes one by one.
     scan(path, ())
     with warnings.catch_warnings():
