@@ -21,7 +21,7 @@ from astropy.io import fits
 
 from rampfit_numba import RampFileError, fit_file, fit_files, simulate_exposure
 from rampfit_numba.cli import main
-from rampfit_numba.files import clients, cluster
+from rampfit_numba.files import batch, clients, cluster
 from rampfit_numba.files.job import Job, make_destination
 from rampfit_numba.simulate import write_simulation
 from tests.clusters import PYTHONPATH, Cluster
@@ -124,6 +124,40 @@ def test_rows_of_one_file_are_read_and_fitted_by_the_workers(files, client, tmp_
     monkeypatch.chdir(files[0].parent)  # a relative path: the workers have another working folder
     fit_files([files[0].name], **REFERENCES, output_dir=tmp_path / "relative", executor=client, progress=True)
     assert (tmp_path / "relative" / "e00_rate.fits").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["ols", "likely_joint"])
+def test_rows_of_one_file_larger_than_memory_are_fitted_section_by_section(algorithm, files, client, tmp_path, caplog):
+    options = REFERENCES | {"save_opt": True, "save_jumps": True, "algorithm": algorithm}
+    expected = list(fit_file(files[0], **options, output_dir=tmp_path / "here"))
+    with caplog.at_level(logging.INFO, logger="rampfit_numba"):
+        fit_file(files[0], **options, output_dir=tmp_path / "there", max_memory="120kB", executor=client)
+    assert_same_products(expected, tmp_path / "there")
+    assert "sections of" in caplog.text
+    assert "do not hold" not in caplog.text  # what workers work in is on their machines
+
+
+@pytest.mark.slow
+def test_a_file_that_changes_while_its_rows_are_fitted_is_refused(files, client, tmp_path, monkeypatch):
+    path = tmp_path / "own_jump.fits"
+    path.write_bytes(files[0].read_bytes())
+
+    def then_changed(path, job, client, original=batch.rows_on_cluster):
+        job = original(path, job, client)
+        submit = job.options["executor"].submit
+
+        def changed_before(*arguments):
+            os.utime(path, (1, 1))
+            return submit(*arguments)
+
+        job.options["executor"].submit = changed_before
+        return job
+
+    monkeypatch.setattr(batch, "rows_on_cluster", then_changed)
+    with pytest.raises(RampFileError, match=r"own_jump\.fits: was changed while it was read"):
+        fit_files([path], **REFERENCES, output_dir=tmp_path / "out", executor=client)
+    assert not list(tmp_path.glob("out/*"))
 
 
 @pytest.mark.slow
