@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba._version import __version__
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +86,7 @@ def _digest_of_file(path: str, *_: int) -> str:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_BYTES)).hexdigest()
     except OSError as error:
-        raise RampFileError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise RampFileError(f"{path}: cannot be read ({error.strerror or error}){remedy(error)}") from error
 
 
 def _identity_of_exposure(path: Path) -> tuple[str, ...]:
