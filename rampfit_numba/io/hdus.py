@@ -22,7 +22,7 @@ from astropy.io import fits
 
 from rampfit_numba.checked_files import Stamp
 from rampfit_numba.io.reference_names import file_in
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -117,7 +117,7 @@ def scan(path: Path, keep: Collection[str], scratch: Scratch | None = None) -> t
     except FileNotFoundError as error:
         raise RampFileError(f"{path}: no such file") from error
     except OSError as error:
-        raise RampFileError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise RampFileError(f"{path}: cannot be read ({error.strerror or error}){remedy(error)}") from error
 
 
 def _status(path: Path) -> os.stat_result:
