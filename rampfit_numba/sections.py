@@ -20,14 +20,16 @@ from rampfit_numba.allocation import allocate_fitopt, allocate_results
 from rampfit_numba.api import anything_fitted, noise_and_gain, plan_fit, warn_of_nothing
 from rampfit_numba.engine.chunks import CHUNK_BYTES, expect_files
 from rampfit_numba.engine.cores import count_workers
-from rampfit_numba.engine.executors import run_rows, usable_kind
+from rampfit_numba.engine.executors import OnSharedFiles, run_rows, usable_kind
 from rampfit_numba.engine.memory import size_text
 from rampfit_numba.engine.memory_pool import private_allocator
 from rampfit_numba.engine.shared import shared_allocator
 from rampfit_numba.file_arrays import FileArray
-from rampfit_numba.io.outputs import build_product, check_outputs
-from rampfit_numba.io.products import jumps_hdulist
-from rampfit_numba.io.section_writer import SectionedFile, planned
+from rampfit_numba.io.outputs import check_outputs
+from rampfit_numba.io.product_headers import ProductHeaders
+from rampfit_numba.io.product_parts import planned
+from rampfit_numba.io.products import build_products, jumps_product
+from rampfit_numba.io.section_writer import SectionedFile
 from rampfit_numba.io.whole_files import written_together
 from rampfit_numba.jumps import jump_columns, table_of_jumps
 from rampfit_numba.progress import row_bar
@@ -36,12 +38,12 @@ from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate,
 from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from rampfit_numba.algorithms.method import Method, Plan, Results
     from rampfit_numba.exposure import Exposure
-    from rampfit_numba.io.products import Provenance
+    from rampfit_numba.io.product_headers import Provenance
     from rampfit_numba.options import FitOptions
 
 log = logging.getLogger(__name__)
@@ -101,7 +103,7 @@ def fit_by_sections(
     provenance: Provenance,
     max_memory: int,
     overwrite: bool = False,
-    inputs: tuple[Path, ...] = (),
+    inputs: Iterable[Path] = (),
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: Any = False,  # noqa: ANN401  (what row_bar takes)
@@ -122,7 +124,7 @@ def fit_by_sections(
         Bytes.
     overwrite : bool
         Whether existing products are replaced.
-    inputs : tuple of Path
+    inputs : iterable of Path
         Files that must not be overwritten in any case.
     maximum_cores, executor, progress
         As for :func:`rampfit_numba.fit_ramps`.
@@ -216,12 +218,9 @@ class _Fit:
             row_bar(progress, nrows * cut.across) as move,
         ):
             opened = dict(zip(products.paths, files, strict=True))
-            hdulists = {
-                kind: build_product(kind, whole, path, products.provenance)
-                for kind, path in products.paths.items()
-                if kind != "jumps"
-            }
-            images = {kind: SectionedFile(opened[kind], hdulist) for kind, hdulist in hdulists.items()}
+            sectioned = {kind: path for kind, path in products.paths.items() if kind != "jumps"}
+            built = build_products(whole, sectioned, products.provenance)
+            images = {kind: SectionedFile(opened[kind], product) for kind, product in built.items()}
             for rows, columns in cut.sections():
                 results, section_returned = self._fit(rows, columns, depth, cut.reading)
                 returned += section_returned
@@ -238,7 +237,8 @@ class _Fit:
             if jumps:
                 table = table_of_jumps(jumps, self.options.algorithm)
                 path = products.paths["jumps"]
-                opened["jumps"].write(jumps_hdulist(whole, path.name, products.provenance, table))
+                headers = ProductHeaders(whole, products.provenance)
+                opened["jumps"].write(jumps_product(whole, path.name, headers, table))
         return found
 
     def _count(self) -> tuple[int, int]:
@@ -287,8 +287,12 @@ class _Fit:
         nints, ngroups, nrows, ncols = self.exposure.shape
         read = sum(array.nbytes for array in self.plan.inputs if isinstance(array, FileArray)) // (nrows * ncols)
         results = _result_bytes(nints, ngroups, self.options, *depth)
-        free = max(self.max_memory - self.workers * nints * _WORKSPACE, self.max_memory // 4)
-        pixels = free // (read + results)
+        free = max(self.max_memory - self._workspaces(), self.max_memory // 4)
+        elsewhere = self._kind() == "elsewhere"
+        if elsewhere and isinstance(self.executor, OnSharedFiles):
+            read = 0
+        # What travels stands here twice: as it was sent, and where it belongs.
+        pixels = free // ((read + results) * (2 if elsewhere else 1))
         if pixels < ncols:
             width = max(pixels - pixels % _BLOCK, min(pixels, _BLOCK), 1)
             height = 1
@@ -300,11 +304,15 @@ class _Fit:
         height = min(height, nrows)
         return _Cut(nrows, ncols, height, width, max(free - height * width * results, read * width))
 
+    def _workspaces(self) -> int:
+        """Return the bytes that workers work in; those of other machines are no concern of this one."""
+        return 0 if self._kind() == "elsewhere" else self.workers * self.exposure.nints * _WORKSPACE
+
     def _say(self, cut: _Cut) -> None:
         """Log how the detector is cut, and a warning where the memory is too little for that."""
         given, count = size_text(self.max_memory), sum(1 for _ in cut.sections())
         log.info("In %s of memory: %d sections of %d rows x %d columns", given, count, cut.height, cut.width)
-        least = self.workers * self.exposure.nints * _WORKSPACE + cut.reading
+        least = self._workspaces() + cut.reading
         if least > self.max_memory:
             log.warning("max_memory: %s do not hold these, the fit will take %s or more", given, size_text(least))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import errno
-import io
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -23,7 +24,6 @@ from rampfit_numba import Exposure, RampFileError, dq, fit_file, fit_files, fit_
 from rampfit_numba.cli import main
 from rampfit_numba.files import Job, batch, fit_one, fitting, lanes, plan, processes
 from rampfit_numba.files.job import make_destination
-from rampfit_numba.io.products import image_hdu
 from rampfit_numba.progress import Stopped
 from rampfit_numba.progress import job as progress_job
 from rampfit_numba.simulate.roman import simulate_roman, write_roman_simulation
@@ -101,8 +101,8 @@ class TestLanes:
         events = {name: threading.Event() for name in ("c read", "b fitted", "a written")}
         seen = []
 
-        def read(path, **options):
-            exposure = real_read(path, **options)
+        def read(path, *how):
+            exposure = real_read(path, *how)
             events["c read"].set() if path.name.startswith("c") else None
             return exposure
 
@@ -122,8 +122,8 @@ class TestLanes:
 
         from rampfit_numba.io import jwst_files
 
-        real_read, real_write = jwst_files.read_exposure, jwst_files.write_products
-        monkeypatch.setattr(jwst_files, "read_exposure", read)
+        real_read, real_write = jwst_files.exposure_in, jwst_files.write_products
+        monkeypatch.setattr(jwst_files, "exposure_in", read)
         monkeypatch.setattr(jwst_files, "write_products", written)
         monkeypatch.setattr(fitting, "fit_ramps", fit)
         assert all(fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out"))
@@ -458,6 +458,37 @@ class TestInterrupted:
         rows = records(tmp_path / "out.csv")
         assert [row["status"] for row in rows] == ["skipped"] * 3 + ["fitted"] * 2
 
+    @pytest.mark.parametrize("options", [{}, TWO], ids=["here", "processes"])
+    def test_in_a_callback_of_python_it_is_not_lost(self, tmp_path, monkeypatch, caplog, capfd, options):
+        """Python prints and forgets what is raised there, and the batch would go on to its end."""
+        monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)  # pytest has its own
+        files = write(tmp_path, "abcdefghijklmnop")
+        callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))
+        files[2].write_text("no FITS file")
+        with pytest.raises(KeyboardInterrupt):
+            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=lambda _: callback(), **options)
+        assert "Exception ignored" in capfd.readouterr().err  # else the signal was not where it was to be
+        assert "go on with skip_existing=True" in caplog.text
+        assert len(listing(tmp_path / "out")) < 30
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def test_a_second_one_does_not_keep_the_first_from_cleaning_up(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+        files = write(tmp_path, "abcd")
+        callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))
+        cleaned = []
+
+        def clean(bar, after=-1):
+            if after < 0:
+                signal.raise_signal(signal.SIGINT)
+                cleaned.append(bar)
+
+        monkeypatch.setattr("rampfit_numba.progress.Job.stop", clean)
+        files[1].write_text("no FITS file")
+        with pytest.raises(KeyboardInterrupt):
+            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=lambda _: callback())
+        assert cleaned
+
     def test_what_runs_is_stopped_at_the_next_rows(self):
         """Or Ctrl-C would wait for the end of a large file."""
         exposure = Exposure(np.ones((1, 4, 64, 3), np.float32), None, 2.0)
@@ -527,17 +558,3 @@ class TestSummary:
         with pytest.raises(ValueError, match=r"summary|would overwrite|exists|directory"):
             fit_files(files, 10.0, 2.0, output_dir="out", summary=name)
         assert Path("there.csv").stat().st_size == 0
-
-
-def test_bytes_are_swapped_while_others_work():
-    """NumPy's own ``byteswap`` holds Python's lock: a fit beside the writing of a file would wait for it."""
-    values = np.frombuffer(np.random.default_rng(1).bytes(4 << 10), np.float32).reshape(32, 32)  # NaNs of all kinds
-    hdu = image_hdu("SCI", values)
-    written, expected = io.BytesIO(), io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(written)
-    plain = fits.ImageHDU(values, name="SCI")
-    plain.ver = 1
-    fits.HDUList([fits.PrimaryHDU(), plain]).writeto(expected)
-    assert written.getvalue() == expected.getvalue()
-    assert type(hdu.data).byteswap is not np.ndarray.byteswap
-    assert np.shares_memory(hdu.data, values)

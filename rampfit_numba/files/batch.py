@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.engine.interrupts import interrupts_not_lost
 from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.clients import client_of
 from rampfit_numba.files.cluster import fit_on_cluster, rows_on_cluster
@@ -43,10 +43,11 @@ class Batch:
 
     def run(self) -> list[FileResult]:
         """Fit the files; return what became of them, or raise the first one's error if that is to be raised."""
-        if len(self._files) == 1:
-            self._fit_here()
-        elif self._files:
-            self._fit_many_or_say_how_many()
+        with interrupts_not_lost():
+            if len(self._files) == 1:
+                self._fit_here()
+            elif self._files:
+                self._fit_many_or_say_how_many()
         if self._on_error == "raise":
             for result in self.results:
                 if result is not None and result.error is not None:
@@ -104,12 +105,7 @@ class Batch:
 
     def _take(self, number: int, outcome: Outcome) -> None:
         """Keep what became of a file, hand on its fit, and report a failure."""
-        result = outcome.result
-        if self._job.on_fit is not None and outcome.fitted is not None:
-            try:
-                self._job.on_fit(outcome.fitted)
-            except Exception as error:  # noqa: BLE001  (it is the file's failure)
-                result = replace(result, products=(), error=error)
+        result = outcome.handed_to(self._job.on_fit)
         self.results[number] = result
         if result.error is None or self._on_error == "raise":
             return

@@ -8,7 +8,7 @@ import tempfile
 import traceback
 import warnings
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import BrokenExecutor, Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.pool import pool
+from rampfit_numba.engine.processes import obstacle_to_workers
 from rampfit_numba.files.attempts import Outcome, attempt
+from rampfit_numba.files.lanes import first_done
 from rampfit_numba.files.results import FileResult
-from rampfit_numba.messages import RampFitWarning
+from rampfit_numba.messages import RampFitWarning, printable
 from rampfit_numba.progress import Job as Bar
 
 if TYPE_CHECKING:
@@ -66,9 +68,7 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
     NoWorkersError
         No worker process can be started; the files that were not handed on are not done.
     """
-    with tempfile.TemporaryDirectory(prefix="rampfit-") as folder:
-        going_on = Path(folder) / "going_on"  # as long as this exists, the workers go on
-        going_on.touch()
+    with _mark() as going_on:
         shift = _Shift(job, going_on, workers)
         waiting, suspects = deque(files), deque[tuple[int, Path]]()
 
@@ -102,6 +102,17 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
             shift.give_back()
 
 
+@contextmanager
+def _mark() -> Iterator[Path]:
+    """Give a file: as long as it exists, the workers go on."""
+    with _refused_by_the_system():
+        folder = tempfile.TemporaryDirectory(prefix="rampfit-")
+        going_on = Path(folder.name) / "going_on"
+        going_on.touch()
+    with folder:
+        yield going_on
+
+
 class _Shift:
     """The pool while it works for a job, and the files that are being fitted."""
 
@@ -129,8 +140,7 @@ class _Shift:
 
     def wait(self) -> Iterator[tuple[int, Path, _Report]]:
         """Wait for one file or more; yield number, file and report (`_KILLED`: to be tried again)."""
-        done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-        for future in sorted(done, key=lambda future: self.running[future][0]):
+        for future in sorted(first_done(self.running), key=lambda future: self.running[future][0]):
             number, path, again = self.running.pop(future)
             yield number, path, _report(future, path, again=again)
 
@@ -168,7 +178,7 @@ def _refused_by_the_system() -> Iterator[None]:
     except BrokenExecutor:
         raise
     except (OSError, RuntimeError, UnboundLocalError) as error:  # the last one is loky's own mistake then
-        raise NoWorkersError(error) from error
+        raise NoWorkersError(obstacle_to_workers(error)) from error
 
 
 def _report(future: Future[_Report], path: Path, *, again: bool) -> _Report:
@@ -182,8 +192,8 @@ def _report(future: Future[_Report], path: Path, *, again: bool) -> _Report:
         if not again:
             return _KILLED
         error = RuntimeError(
-            f"{path}: the worker process that fitted it was killed, twice, perhaps because memory ran out: use fewer "
-            "workers (maximum_cores)"
+            f"{printable(str(path))}: the worker process that fitted it was killed, twice, perhaps because memory ran "
+            "out: use fewer workers (maximum_cores)"
         )
     if not isinstance(error, Exception):
         raise error

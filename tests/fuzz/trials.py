@@ -17,7 +17,7 @@ from rampfit_numba import read_exposure
 from rampfit_numba.simulate.wfc3 import simulate_ima
 from tests.fuzz.judges import UnjudgedError, judge_ramps, judge_reference, judge_roman, judge_wfc3
 from tests.fuzz.mutations import mutate
-from tests.make_files import asdf_hdu, ramp_hdulist, reference_hdulist, save, to_bytes
+from tests.make_files import asdf_hdu, compressed_by_tiles, ramp_hdulist, reference_hdulist, save, to_bytes
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -60,6 +60,7 @@ def seeds(folder: Path) -> list[Seed]:
     kinds += [
         Seed("stream", gzip.compress(to_bytes(rich), 1, mtime=0), judge_ramps, ".fits.gz"),
         Seed("compressed", to_bytes(rich), judge_ramps, ".fits.gz", partial(gzip.compress, compresslevel=1, mtime=0)),
+        Seed("tiles", to_bytes(compressed_by_tiles(ramp_hdulist(SHAPE, optional=True))), judge_ramps, ".fits.fz"),
         Seed("reference", to_bytes(gain), partial(judge_reference, exposure=exposure)),
         Seed("wfc3", to_bytes(simulate_ima(3, (16, 16), seed=1).hdulist), judge_wfc3),
     ]
@@ -89,7 +90,9 @@ class TooLongError(BaseException):
 
 
 @contextmanager
-def _in_time() -> Iterator[None]:
+def in_time() -> Iterator[None]:
+    """Raise a TooLongError when this process has worked for too long."""
+
     def end(*_: object) -> None:
         raise TooLongError
 
@@ -110,7 +113,7 @@ def try_mutants(files: list[Seed], numbers: range, counts: Counter[str]) -> Iter
             path = Path(folder) / f"mutant{seed.ending}"
             path.write_bytes(seed.mutant(number))
             try:
-                with _in_time():
+                with in_time():
                     refused = seed.judge(path)
                 counts[f"{seed.kind} {'refused' if refused else 'equal'}"] += 1
             except UnjudgedError:
