@@ -6,6 +6,8 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.messages import PrintableRecords
+
 if TYPE_CHECKING:
     from rampfit_numba._version import __version__
     from rampfit_numba.api import fit_ramps
@@ -118,7 +120,9 @@ _MODULES = {
 }
 
 # A library says nothing unasked: without this, Python prints warnings and errors of loggers that nobody listens to.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
+# What stands in names and headers is data to whoever listens; the steps of pipelines log below "stpipe".
+logging.getLogger(__name__).addHandler(PrintableRecords())
+logging.getLogger(f"stpipe.{__name__}").addHandler(PrintableRecords())
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (whatever the public name is)

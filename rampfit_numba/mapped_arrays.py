@@ -147,7 +147,7 @@ def _mapped_stamp(root: np.memmap, path: str) -> Stamp | None:
 def _mapped_inode(address: int) -> int | None:
     """Return the inode of the file that is mapped at `address`, where the system (Linux) tells."""
     try:
-        with Path("/proc/self/maps").open(encoding="utf-8", errors="replace") as lines:
+        with Path("/proc/self/maps").open(encoding="utf-8", errors="replace", newline="\n") as lines:
             for line in lines:
                 span, _, _, _, inode, *_ = line.split(maxsplit=5)
                 low, high = (int(end, 16) for end in span.split("-"))

@@ -1,7 +1,8 @@
-"""The project's own warning and error classes."""
+"""The project's own warning and error classes, and texts of others in them: data, whatever a terminal would obey."""
 
 from __future__ import annotations
 
+import logging
 from contextvars import ContextVar
 
 #: What has been warned of in this thread, where somebody listens.
@@ -15,12 +16,48 @@ class RampFitWarning(UserWarning):
     """
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*args)
+        super().__init__(*map(_shown, args))
         note(str(self))
 
 
 class RampFileError(ValueError):
     """A file cannot be used: the message names the file, the extension or keyword, and what to do."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*map(_shown, args))
+
+
+class PrintableRecords(logging.NullHandler):
+    """The first handler of this package's log: names and values of files reach the others as what can be printed."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Change the record where that is needed."""
+        text = record.getMessage()
+        if not text.isprintable():
+            record.msg, record.args = printable(text), ()
+        return True
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Return `text` with all that cannot be printed, but for the characters in `keep`, as Python writes it.
+
+    File names and headers may hold what terminals obey (ESC), what parts lines, and what turns the direction of text.
+
+    Examples
+    --------
+    >>> print(printable("a\x1b[2Jb\n"))
+    a\x1b[2Jb\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def _shown(part: object) -> object:
+    # astropy's own messages have several lines.
+    return printable(part, keep="\n") if isinstance(part, str) else part
 
 
 def note(message: str) -> None:

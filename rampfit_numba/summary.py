@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.messages import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +44,14 @@ def flags_text(flags: np.ndarray) -> str:
 
 def brief(kind: str, facts: Mapping[str, str]) -> str:
     """Return one line: what it is, and the facts."""
-    return f"<{kind}: {'; '.join(f'{name} {value}'.strip() for name, value in facts.items())}>"
+    return printable(f"<{kind}: {'; '.join(f'{name} {value}'.strip() for name, value in facts.items())}>")
 
 
 def table(kind: str, facts: Mapping[str, str]) -> str:
     """Return the same as a small table of HTML; what is told is data, whatever it looks like."""
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(printable(value))}</td></tr>" for name, value in facts.items()
+    )
     return f"<table><caption>{escape(kind)}</caption>{rows}</table>"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import errno
 import io
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -457,6 +459,37 @@ class TestInterrupted:
         assert [result.status for result in results] == ["skipped"] * 3 + ["fitted"] * 2
         rows = records(tmp_path / "out.csv")
         assert [row["status"] for row in rows] == ["skipped"] * 3 + ["fitted"] * 2
+
+    @pytest.mark.parametrize("options", [{}, TWO], ids=["here", "processes"])
+    def test_in_a_callback_of_python_it_is_not_lost(self, tmp_path, monkeypatch, caplog, capfd, options):
+        """Python prints and forgets what is raised there, and the batch would go on to its end."""
+        monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)  # pytest has its own
+        files = write(tmp_path, "abcdefghijklmnop")
+        callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))
+        files[2].write_text("no FITS file")
+        with pytest.raises(KeyboardInterrupt):
+            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=lambda _: callback(), **options)
+        assert "Exception ignored" in capfd.readouterr().err  # else the signal was not where it was to be
+        assert "go on with skip_existing=True" in caplog.text
+        assert len(listing(tmp_path / "out")) < 30
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def test_a_second_one_does_not_keep_the_first_from_cleaning_up(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+        files = write(tmp_path, "abcd")
+        callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))
+        cleaned = []
+
+        def clean(bar, after=-1):
+            if after < 0:
+                signal.raise_signal(signal.SIGINT)
+                cleaned.append(bar)
+
+        monkeypatch.setattr("rampfit_numba.progress.Job.stop", clean)
+        files[1].write_text("no FITS file")
+        with pytest.raises(KeyboardInterrupt):
+            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=lambda _: callback())
+        assert cleaned
 
     def test_what_runs_is_stopped_at_the_next_rows(self):
         """Or Ctrl-C would wait for the end of a large file."""

@@ -398,7 +398,7 @@ def test_interruption_has_its_status(files, folder, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("delay", "words"), [(0.1, []), (0.1, ["--maximum-cores", "2"]), (1.5, ["--maximum-cores", "2"])]
 )
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_control_c_and_termination_end_everything(tmp_path, delay, words, number):
     # 72 million samples a file: the first delay meets the kernels' or the workers' start, the second the workers' fits.
     code = """
@@ -422,7 +422,7 @@ sys.exit(main(sys.argv[1:]))
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as a terminal does: to the workers too
     else:
-        process.terminate()  # as a batch system does
+        process.send_signal(number)  # as a batch system does, and a terminal that is closed
     _, printed = process.communicate(timeout=120)
     assert process.returncode == 128 + number, printed
     assert "Traceback" not in printed
@@ -443,8 +443,9 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("command", ["fit", "simulate"])
-def test_termination_while_writing_leaves_no_temporary_file(files, tmp_path, command):
+def test_termination_while_writing_leaves_no_temporary_file(files, tmp_path, command, number):
     code = """
 import os, sys, time
 from rampfit_numba.cli import main
@@ -461,16 +462,72 @@ sys.exit(main(sys.argv[1:]))
     )
     assert process.stdout.readline() == "writing\n"
     assert names(tmp_path)
-    process.terminate()
+    process.send_signal(number)
     _, printed = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == 128 + number
     assert printed.splitlines()[-1] == "rampfit: terminated; files are whole or absent"
     assert "Traceback" not in printed
     assert not names(tmp_path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_keep_the_first_from_cleaning_up(files, tmp_path, number):
+    code = """
+import os, sys, time
+from rampfit_numba.cli import main
+from rampfit_numba.io.temporary_files import TemporaryFile
+remove = TemporaryFile.remove
+
+def write(_):
+    TemporaryFile.remove = lambda file: print("cleaning", flush=True) or time.sleep(0.5) or remove(file)
+    print("writing", flush=True)
+    time.sleep(60)
+
+os.fsync = write
+sys.exit(main(sys.argv[1:]))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(files[0]), *references(files)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    for word in ("writing", "cleaning"):
+        assert process.stdout.readline() == f"{word}\n"
+        process.send_signal(number)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "files are whole or absent" in printed.splitlines()[-1]
+    assert "Traceback" not in printed
+    assert not names(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_control_c_is_not_heard_when_all_is_done(files, tmp_path):
+    """Python would show a traceback of the end of the workers, and of a run that has succeeded."""
+    code = """
+import atexit, sys, time
+from rampfit_numba.cli import main
+atexit.register(lambda: print("ending", flush=True) or time.sleep(0.5))
+sys.exit(main())
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(files[0]), *references(files), "--quiet"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert process.stdout.readline() == "ending\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupts_that_python_drops_come_again(tmp_path, number):
     code = """
 import ctypes, os, sys, time
@@ -483,7 +540,7 @@ sys.exit(main(sys.argv[1:]))
 """
     words = ["x_jump.fits", "--readnoise", "5", "--gain", "2", "--quiet"]
     result = run("-c", code, str(int(number)), *words, cwd=tmp_path)
-    said = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
+    said = "interrupted" if number == signal.SIGINT else "terminated"
     assert result.stderr == f"\nrampfit: {said}; files are whole or absent\n"
     assert result.returncode == 128 + number
     assert not names(tmp_path)

@@ -143,7 +143,7 @@ class TestLog:
         assert not [
             handler
             for handler in logging.getLogger("rampfit_numba").handlers
-            if type(handler) is not logging.NullHandler
+            if not isinstance(handler, logging.NullHandler)
         ]
 
     @pytest.mark.parametrize("command", [["simulate", "s_jump.fits", "--shape", "1x5x8x8"], ["warmup", "ols"]])

@@ -9,6 +9,8 @@ import warnings
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rampfit_numba.messages import RampFitWarning, printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -31,7 +33,6 @@ def console_log(*, quiet: bool, verbose: bool, file: Path | None = None) -> Iter
     OSError
         The file cannot be written.
     """
-    from rampfit_numba.messages import RampFitWarning
 
     def show(*details: Any, **_: Any) -> None:  # noqa: ANN401  (the arguments of warnings.showwarning)
         message, category, filename, lineno = details[:4]
@@ -50,7 +51,7 @@ def console_log(*, quiet: bool, verbose: bool, file: Path | None = None) -> Iter
     before = package.level
     package.setLevel(min(level, logging.WARNING))  # the summary of many files lists warnings, shown or not
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        handler.setFormatter(_Formatter(_FORMAT))
         package.addHandler(handler)
     try:
         with warnings.catch_warnings():
@@ -63,6 +64,14 @@ def console_log(*, quiet: bool, verbose: bool, file: Path | None = None) -> Iter
             with suppress(OSError):  # what a full disk did not take has been told
                 handler.close()
         package.setLevel(before)
+
+
+class _Formatter(logging.Formatter):
+    """Shows the text of exceptions as what can be printed, too."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802, ANN401  (logging's name and argument)
+        """Return a traceback."""
+        return printable(super().formatException(ei), keep="\n")
 
 
 class _AroundBars(logging.StreamHandler[TextIO]):
@@ -121,7 +130,7 @@ def log_failure(error: Exception, path: Path | None = None) -> None:
             "with --verbose"
         )
     # Messages about files begin with the file.
-    where = f"{path}: " if path is not None and path.name not in message else ""
+    where = f"{path}: " if path is not None and printable(path.name) not in message else ""
     log.error("%s%s", where, message)
     log.debug("Traceback", exc_info=error)
 
@@ -166,7 +175,7 @@ def say(text: str) -> None:
     if sys.stdout is None:  # closed before the start
         return
     try:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(printable(f"{text}\n", keep="\n"))
     except OSError as error:
         raise OutputError from error
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rampfit_numba.cli import collector, commands, console
-from rampfit_numba.cli.interrupts import Terminated, orderly_end
+from rampfit_numba.cli.interrupts import Terminated, ignore_interrupts, orderly_end
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-# The last three: 128 + SIGINT, SIGPIPE, SIGTERM.
-_FAILED, _INTERRUPTED, _NOBODY_READS, _TERMINATED = 1, 130, 141, 143
+# The last two: 128 + SIGINT, SIGPIPE; that of another signal is made like them.
+_FAILED, _INTERRUPTED, _NOBODY_READS = 1, 130, 141
+_OF_SIGNALS = 128
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted, 141 standard output was closed,
-        143 terminated (SIGTERM).
+        Exit status: 0 done, 1 something failed, 2 wrong usage, 129 the terminal was closed (SIGHUP), 130 interrupted,
+        141 standard output was closed, 143 terminated (SIGTERM).
 
     Examples
     --------
@@ -42,12 +44,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with orderly_end():
             return _main(argv)
-    except Terminated:
-        sys.stderr.write("\nrampfit: terminated; files are whole or absent\n")
-        return _TERMINATED
+    except Terminated as end:
+        _say_farewell("terminated")
+        return _OF_SIGNALS + end.number
     except KeyboardInterrupt:
-        sys.stderr.write("\nrampfit: interrupted; files are whole or absent\n")
+        _say_farewell("interrupted")
         return _INTERRUPTED
+    finally:
+        if argv is None:
+            ignore_interrupts()
+
+
+def _say_farewell(how: str) -> None:
+    with suppress(OSError):  # the terminal may be gone
+        sys.stderr.write(f"\nrampfit: {how}; files are whole or absent\n")
 
 
 def _main(argv: Sequence[str] | None) -> int:

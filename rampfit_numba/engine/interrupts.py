@@ -1,15 +1,21 @@
-"""Ctrl-C while slices run: held back where processes start, and never lost."""
+"""Ctrl-C while work is done: held back where processes start, never lost, and once is enough."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: Seconds for which Ctrl-C is not heard after Ctrl-C: to clean up is not to be interrupted in its turn.
+PATIENCE = 5.0
+#: When Ctrl-C came to a block of :func:`interrupts_not_lost`, on the clock of `time.monotonic`.
+_came: list[float] = []
 
 
 @contextmanager
@@ -27,11 +33,12 @@ def without_interrupts() -> Iterator[None]:
 
 @contextmanager
 def interrupts_not_lost() -> Iterator[None]:
-    """Raise an interrupt at the end that came where Python can only print and forget it.
+    """Raise an interrupt, at the end or by :func:`raise_lost`, that came where Python can only print and forget it.
 
     Such places are the callbacks of weak references, which run when a pool's threads go, and Python that C code calls,
-    as Numba does while it loads a kernel. Where a caller handles interrupts in a way of his own (as the command does)
-    or in another thread than the main one, nothing is changed.
+    as Numba does while it loads a kernel. A second Ctrl-C does nothing for a while. Where a caller handles interrupts
+    in a way of his own (as the command does) or in another thread than the main one, nothing is changed. A block in
+    another one only raises what came to that.
     """
     if (
         threading.current_thread() is not threading.main_thread()
@@ -39,18 +46,36 @@ def interrupts_not_lost() -> Iterator[None]:
         or sys.unraisablehook is not sys.__unraisablehook__
     ):
         yield
+        raise_lost()
         return
-    came = False
 
     def note(number: int, frame: object) -> None:
-        nonlocal came
-        came = True
+        if is_impatient(_came):
+            return
         signal.default_int_handler(number, frame)  # type: ignore[arg-type]
 
     signal.signal(signal.SIGINT, note)
     try:
         yield
+        raise_lost()
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if came:
+        _came.clear()
+
+
+def raise_lost() -> None:
+    """Raise the interrupt that has come to a block of :func:`interrupts_not_lost`, if one has.
+
+    To be called where one waits for long; not while cleaning up after an interrupt. Other threads go on.
+    """
+    if _came and threading.current_thread() is threading.main_thread():
         raise KeyboardInterrupt
+
+
+def is_impatient(came: list[float]) -> bool:
+    """Whether a signal follows the last one of `came` at once; the time of one that does not is kept there."""
+    now = time.monotonic()
+    if came and now - came[0] < PATIENCE:
+        return True
+    came[:] = [now]
+    return False

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.engine.interrupts import interrupts_not_lost
 from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.clients import client_of
 from rampfit_numba.files.cluster import fit_on_cluster, rows_on_cluster
@@ -43,10 +44,11 @@ class Batch:
 
     def run(self) -> list[FileResult]:
         """Fit the files; return what became of them, or raise the first one's error if that is to be raised."""
-        if len(self._files) == 1:
-            self._fit_here()
-        elif self._files:
-            self._fit_many_or_say_how_many()
+        with interrupts_not_lost():
+            if len(self._files) == 1:
+                self._fit_here()
+            elif self._files:
+                self._fit_many_or_say_how_many()
         if self._on_error == "raise":
             for result in self.results:
                 if result is not None and result.error is not None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rampfit_numba.engine.interrupts import interrupts_not_lost
 from rampfit_numba.files.batch import Batch
 from rampfit_numba.files.clients import client_of
 from rampfit_numba.files.cluster import rows_on_cluster
@@ -98,7 +99,8 @@ def fit_file(
     job = Job.checked([Path(path)], readnoise, gain, destination, options | {"max_memory": max_memory})
     if (client := client_of(options.get("executor"))) is not None:
         job = rows_on_cluster(Path(path), job, client)
-    return fit_one(Path(path), job)
+    with interrupts_not_lost():
+        return fit_one(Path(path), job)
 
 
 def fit_files(

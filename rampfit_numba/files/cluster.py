@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.engine.executors import OnSharedFiles
+from rampfit_numba.engine.interrupts import raise_lost
 from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.clients import check_cluster, check_files, differences_of, versions_here
 from rampfit_numba.files.processes import portable
 from rampfit_numba.files.results import FileResult
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, printable
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import Job as Bar
 
@@ -89,6 +90,7 @@ def fit_on_cluster(
         tasks = _Tasks(files, there, client, run, sum(workers.values()))
         try:
             for number, path, outcome in tasks.outcomes():
+                raise_lost()
                 announce(number, path)
                 bar.move(number, 1.0)
                 for product in outcome.result:
@@ -180,13 +182,13 @@ class _Tasks:
             result: FileResult = future.result()
         except KilledWorker as error:
             message = f"{path}: the Dask workers that fitted it were killed, perhaps because memory ran out ({error})"
-            return FileResult(path, error=RuntimeError(message))
+            return FileResult(path, error=RuntimeError(printable(message)))
         except Exception as error:
             if isinstance(error, CancelledError) or self._client.status != "running":
                 message = f"executor: the Dask scheduler was lost; the client is {self._client.status}"
                 raise RuntimeError(message) from error
             # It could not be sent, say.
-            return FileResult(path, error=RuntimeError(f"{path}: {type(error).__name__}: {error}"))
+            return FileResult(path, error=RuntimeError(printable(f"{path}: {type(error).__name__}: {error}")))
         return result
 
 
@@ -199,7 +201,8 @@ def fit_there(path: Path, job: Job, run: Run) -> FileResult:
         job = _after_a_loss(path, job, run.started)
         outcome = attempt(path, replace(job, options=job.options | {"progress": part}))
     if outcome is None:
-        return FileResult(path, error=RuntimeError(f"{path}: was not fitted: {run.mark}, the mark of its run, is gone"))
+        message = f"{path}: was not fitted: {run.mark}, the mark of its run, is gone"
+        return FileResult(path, error=RuntimeError(printable(message)))
     return portable(outcome.result)
 
 

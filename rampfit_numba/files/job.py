@@ -19,7 +19,7 @@ from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, printable
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import find_algorithm
 from rampfit_numba.units import rate_unit
@@ -85,12 +85,12 @@ class Job:
             for path, kind in formats.items():
                 if reference is None and not kind.brings_references:
                     raise ValueError(
-                        f"{argument}: expected a reference file or a number, since {kind.name} files like {path} do "
-                        "not tell it; got none"
+                        f"{argument}: expected a reference file or a number, since {kind.name} files like "
+                        f"{printable(str(path))} do not tell it; got none"
                     )
         for path, kind in formats.items():
             if destination.save_jumps and not kind.tables_jumps:
-                raise ValueError(f"save_jumps: not for {kind.name} files like {path}")
+                raise ValueError(printable(f"save_jumps: not for {kind.name} files like {path}"))
         for argument, name in (("int_name", destination.int_name), ("opt_name", destination.opt_name)):
             if name and len(files) > 1:
                 raise ValueError(f"{argument}: can name the products of one file only; got {len(files)} files")
@@ -158,7 +158,7 @@ class Job:
         check_outputs([path], overwrite=self.destination.overwrite, inputs=self.destination.inputs)
         products = {product.absolute() for file in self.formats for product in self._planned(file).values()}
         if path.absolute() in products:
-            raise ValueError(f"summary: expected the name of no product; got {path}")
+            raise ValueError(printable(f"summary: expected the name of no product; got {path}"))
 
     def _planned(self, path: Path) -> dict[str, Path]:
         kind = self.formats[path]
@@ -174,10 +174,11 @@ class Job:
                     sources[place] = path, product.name
                     continue
                 other, name = sources[place]
+                both = printable(f"paths: {other} and {path}")
                 if name == product.name:
-                    raise ValueError(f"paths: {other} and {path} would both be written to {name}; fit them one by one")
+                    raise ValueError(f"{both} would both be written to {printable(name)}; fit them one by one")
                 raise ValueError(
-                    f"paths: {other} and {path} would be written to {name} and {product.name}, which are one file on "
+                    f"{both} would be written to {printable(f'{name} and {product.name}')}, which are one file on "
                     "many systems; rename one, or fit them into different folders"
                 )
 

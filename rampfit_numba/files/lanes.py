@@ -13,12 +13,13 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.engine.interrupts import raise_lost
 from rampfit_numba.files.attempts import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from rampfit_numba.files.attempts import Outcome
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: One file that is read ahead, and one that is written behind.
 _AHEAD_AND_BEHIND = 2
+#: Seconds between two looks for an interrupt that Python has dropped.
+_LOOK = 0.5
 
 
 def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
@@ -86,7 +89,7 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
                         break
                     waiting.popleft()
                     running[threads.submit(work, turn, number, path)] = number, size
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done = first_done(running)
                 for future in sorted(done, key=running.__getitem__):
                     _hand_on(future, running.pop(future)[0], takes.take)
             takes.hand_on_the_rest()
@@ -100,6 +103,15 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
                     _hand_on(future, number, takes.take)
             takes.hand_on_the_rest()
             raise
+
+
+def first_done(futures: Collection[Future[Any]]) -> set[Future[Any]]:
+    """Wait until one or more of several are done, and return these; an interrupt ends that wherever it came."""
+    done: set[Future[Any]] = set()
+    while not done:
+        done, _ = wait(futures, timeout=_LOOK, return_when=FIRST_COMPLETED)
+        raise_lost()
+    return done
 
 
 def _hand_on(future: Future[Outcome | None], number: int, take: Callable[[int, Outcome], None]) -> None:

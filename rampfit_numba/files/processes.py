@@ -8,7 +8,7 @@ import tempfile
 import traceback
 import warnings
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import BrokenExecutor, Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.pool import pool
 from rampfit_numba.files.attempts import Outcome, attempt
+from rampfit_numba.files.lanes import first_done
 from rampfit_numba.files.results import FileResult
-from rampfit_numba.messages import RampFitWarning
+from rampfit_numba.messages import RampFitWarning, printable
 from rampfit_numba.progress import Job as Bar
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ class _Shift:
 
     def wait(self) -> Iterator[tuple[int, Path, _Report]]:
         """Wait for one file or more; yield number, file and report (`_KILLED`: to be tried again)."""
-        done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-        for future in sorted(done, key=lambda future: self.running[future][0]):
+        for future in sorted(first_done(self.running), key=lambda future: self.running[future][0]):
             number, path, again = self.running.pop(future)
             yield number, path, _report(future, path, again=again)
 
@@ -182,8 +182,8 @@ def _report(future: Future[_Report], path: Path, *, again: bool) -> _Report:
         if not again:
             return _KILLED
         error = RuntimeError(
-            f"{path}: the worker process that fitted it was killed, twice, perhaps because memory ran out: use fewer "
-            "workers (maximum_cores)"
+            f"{printable(str(path))}: the worker process that fitted it was killed, twice, perhaps because memory ran "
+            "out: use fewer workers (maximum_cores)"
         )
     if not isinstance(error, Exception):
         raise error

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from rampfit_numba.io.whole_files import write_all
+from rampfit_numba.messages import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
 
 COLUMNS = ("file", "status", "seconds", "pixels", "groups", "hits", "warnings", "products", "error")
 _BETWEEN = "; "
+#: What begins a formula where a spreadsheet opens the table.
+_FORMULAS = ("=", "+", "-", "@")
 
 
 def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult | None]) -> None:
     r"""Write a row for each file, whole or not at all; files without a result are "not done".
 
     Columns are those of :class:`rampfit_numba.FileResult`. Warnings are parted by semicolons, and so are products. What
-    cannot be printed, as line breaks in a file's name, is written as Python writes it: ``\\\\n``.
+    cannot be printed, as line breaks in a file's name, is written as Python writes it: ``\\\\n``. No cell begins like a
+    formula: names have their folder, ``./=x_jump.fits``, and other texts a quotation mark in front.
 
     Raises
     ------
@@ -33,7 +37,7 @@ def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult 
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
     for file, result in zip(files, results, strict=True):
-        rows.writerow([_printable(str(file)), *_cells(result)])
+        rows.writerow([_name(file), *_cells(result)])
     write_all([(path, text.getvalue().encode())], overwrite=True)
 
 
@@ -47,10 +51,17 @@ def _cells(result: FileResult | None) -> list[str]:
         result.status,
         f"{result.seconds:.3f}",
         *counts,
-        *(_printable(text) for text in (_BETWEEN.join(result.warnings), _BETWEEN.join(map(str, result.products)))),
-        _printable(" ".join(error.split())),
+        _text(_BETWEEN.join(result.warnings)),
+        _BETWEEN.join(map(_name, result.products)),
+        _text(" ".join(error.split())),
     ]
 
 
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+def _name(path: Path) -> str:
+    name = printable(str(path))
+    return f"./{name}" if name.startswith(_FORMULAS) else name
+
+
+def _text(text: str) -> str:
+    text = printable(text)
+    return f"'{text}" if text.startswith(_FORMULAS) else text

@@ -52,6 +52,8 @@ _CARD = re.compile(r"( {8}|COMMENT |HISTORY |HIERARCH |(?!CONTINUE)(?=[A-Z0-9_-]
 _IFU_TYPES = frozenset({"NRS_IFU", "MIR_MRS"})
 _IFU_LAMP_TYPES = frozenset({"NRS_AUTOWAVE", "NRS_LAMP"})
 _HISTORY_WIDTH = 72
+#: Characters that a value in quotation marks and a comment may have together in one card.
+_WITH_COMMENT = 65
 _EMPTY_ASDF = (
     b"#ASDF 1.0.0\n#ASDF_STANDARD 1.5.0\n%YAML 1.1\n%TAG ! tag:stsci.edu:asdf/\n--- !core/asdf-1.1.0\n{}\n...\n"
 )
@@ -364,6 +366,8 @@ def _set(header: fits.Header, key: str, value: str | float, comment: str, sectio
     """Set a card where it stands; a new one goes behind the last of its section."""
     if isinstance(value, str):
         value = header_text(value)
+        if len(value.replace("'", "''")) + len(comment) > _WITH_COMMENT:  # astropy would warn, and cut the comment
+            comment = ""
     same = [card.keyword for card in header.cards if section and card.keyword.startswith(section)]
     if key not in header and same:
         header.set(key, value, comment, after=same[-1])

@@ -7,10 +7,13 @@ from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
+from rampfit_numba.messages import printable
 from rampfit_numba.report.content import RunFacts, collect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from jinja2 import Environment
 
     from rampfit_numba.report.content import Content
     from rampfit_numba.result import RampFit
@@ -51,6 +54,18 @@ def check_extra() -> None:
             raise ImportError(f"a report needs {name}, which is not installed: pip install 'rampfit_numba[report]'")
 
 
+def _environment() -> Environment:
+    """Return what makes pages, to which all text is data: no HTML, and nothing that turns its direction, say."""
+    from jinja2 import Environment
+
+    return Environment(autoescape=True, finalize=_as_data)
+
+
+def _as_data(value: object) -> object:
+    # What is HTML already says so.
+    return printable(value, keep="\n") if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
 @cache
 def _text(name: str) -> str:
     return (files("rampfit_numba.report") / "static" / name).read_text(encoding="utf-8")
@@ -59,13 +74,11 @@ def _text(name: str) -> str:
 def render_report(fit: RampFit, facts: RunFacts | None = None) -> tuple[str, Content]:
     """Return the report on a fit as one HTML page that needs nothing else, and what it says."""
     check_extra()
-    from jinja2 import Environment
-
     from rampfit_numba.report import figures
 
     content = collect(fit, facts or RunFacts())
     page = (
-        Environment(autoescape=True)
+        _environment()
         .from_string(_text("report.html"))
         .render(
             style=_text("report.css"),
@@ -102,11 +115,9 @@ def render_index(lines: Sequence[IndexLine]) -> str:
     True
     """
     check_extra()
-    from jinja2 import Environment
-
     names = list(dict.fromkeys(name for line in lines for name, _ in line.summary))
     page: str = (
-        Environment(autoescape=True)
+        _environment()
         .from_string(_text("index.html"))
         .render(style=_text("report.css"), lines=[(line, dict(line.summary)) for line in lines], names=names)
     )

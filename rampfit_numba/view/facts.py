@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rampfit_numba.messages import printable
+
 if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.result import RampFit
@@ -41,7 +43,7 @@ def describe(exposure: Exposure, fit: RampFit) -> list[tuple[str, str]]:
 
 def _text(header: object, keyword: str) -> str:
     try:
-        value = str(header.get(keyword, "")).strip()  # type: ignore[attr-defined]
+        value = printable(str(header.get(keyword, "")).strip())  # type: ignore[attr-defined]
     except Exception:  # noqa: BLE001  (a card that breaks the standard says nothing)
         return ""
     return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"

@@ -11,7 +11,7 @@ from bokeh.models import Button, CustomJS, Div, PreText, Spinner, TextInput
 from jinja2 import Template
 
 from rampfit_numba import dq
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, printable
 from rampfit_numba.view.facts import describe
 from rampfit_numba.view.image_panel import ImagePanel
 from rampfit_numba.view.ramp import Ramps
@@ -163,7 +163,7 @@ class Page:
         document.template_variables.update(
             style=static_text("style.css"),
             script=static_text("page.js"),
-            heading=subject.name,
+            heading=printable(subject.name),
             facts=describe(subject.exposure, subject.fit),
             several=self._several,
             has_chisq=self._picks.has_chisq,

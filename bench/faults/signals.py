@@ -1,0 +1,216 @@
+"""Batches that a signal meets at a random time: each must end in order, leave nothing, and keep only what is right.
+
+python bench/faults/signals.py --trials 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+#: The signals of a trial with the pauses between them, s; and the exit status of a run that they end.
+KINDS = {
+    "Ctrl-C": (((signal.SIGINT, 0.0),), 130),
+    "Ctrl-C twice": (((signal.SIGINT, 0.02), (signal.SIGINT, 0.0)), 130),
+    "SIGTERM": (((signal.SIGTERM, 0.0),), 143),
+    "SIGHUP": (((signal.SIGHUP, 0.0),), 129),
+    "Ctrl-Z, fg": (((signal.SIGTSTP, 0.3), (signal.SIGCONT, 0.0)), 0),
+}
+WAYS = {
+    "one worker": [],
+    "two threads": ["--maximum-cores", "2", "--executor", "threads"],
+    "two processes": ["--maximum-cores", "2", "--executor", "processes"],
+}
+#: What a terminal signals is its group of processes, workers included; kill(1) signals one.
+REACHES = ("group", "process")
+_FILES, _SHAPE = 8, (2, 8, 128, 256)
+_END = 300.0
+
+
+def main() -> int:
+    """Print a row for each way and signal; return 1 if any trial went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=30, help="of each way and signal (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the times (default: %(default)s)")
+    parser.add_argument("--only", choices=KINDS, nargs="+", default=list(KINDS), help="signals")
+    parser.add_argument("--ways", choices=WAYS, nargs="+", default=list(WAYS))
+    given = parser.parse_args()
+    chance = random.Random(given.seed)  # noqa: S311  (chance, not secrecy)
+    wrong = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_exposures(folder / "in")
+        for way in given.ways:
+            trial = Trial(folder, WAYS[way], "group")
+            trial.run_to_the_end()
+            start = time.perf_counter()
+            wanted = trial.run_to_the_end()
+            took = time.perf_counter() - start
+            for kind in given.only:
+                found: list[str] = []
+                ended = 0
+                for number in range(given.trials):
+                    trial = Trial(folder, WAYS[way], REACHES[number % len(REACHES)])
+                    complaint = trial.run(kind, chance.uniform(0.1, 1.0) * took, wanted)
+                    ended += trial.was_ended
+                    if complaint:
+                        found.append(complaint)
+                right = given.trials - len(found)
+                say(f"{way:15} {kind:13} {right} of {given.trials} right, {ended} ended; the batch takes {took:.1f} s")
+                for complaint in found:
+                    say(f"    {complaint}")
+                wrong += len(found)
+    return 1 if wrong else 0
+
+
+def write_exposures(folder: Path) -> None:
+    """Write the files of a batch."""
+    folder.mkdir()
+    chance = np.random.default_rng(1)
+    for number in range(_FILES):
+        ramps = np.cumsum(chance.poisson(60.0, _SHAPE), axis=1).astype(np.float32)
+        flags = np.where(chance.random(_SHAPE) < 0.01, 4, 0).astype(np.uint8)  # noqa: PLR2004  (JUMP_DET; a few)
+        first = fits.PrimaryHDU()
+        first.header.update(
+            TELESCOP="JWST",
+            INSTRUME="NIRCAM",
+            EXP_TYPE="NRC_IMAGE",
+            NINTS=_SHAPE[0],
+            NGROUPS=_SHAPE[1],
+            NFRAMES=1,
+            GROUPGAP=0,
+            TGROUP=3.0,
+            TFRAME=3.0,
+        )
+        images = [
+            fits.ImageHDU(ramps, name="SCI"),
+            fits.ImageHDU(np.zeros(_SHAPE[2:], np.int32), name="PIXELDQ"),
+            fits.ImageHDU(flags, name="GROUPDQ"),
+        ]
+        fits.HDUList([first, *images]).writeto(folder / f"f{number}_jump.fits")
+
+
+class Trial:
+    """One run of the command on all files."""
+
+    def __init__(self, folder: Path, words: list[str], reaches: str) -> None:
+        self._inputs = sorted(str(path) for path in (folder / "in").iterdir())
+        self._out, self._temporary = folder / "out", folder / "tmp"
+        self._words = words
+        self._reaches = reaches
+        self._mark = f"RAMPFIT_TRIAL={uuid.uuid4().hex}"
+        self.was_ended = False
+
+    def run_to_the_end(self) -> dict[str, bytes]:
+        """Return what all products hold."""
+        process = self._start()
+        errors = process.communicate(timeout=_END)[1]
+        if process.returncode:
+            raise RuntimeError(errors)
+        return self._products()
+
+    def run(self, kind: str, delay: float, wanted: dict[str, bytes]) -> str:
+        """Send the signals after a delay, s; return what is wrong in the end, or nothing."""
+        signals, status = KINDS[kind]
+        process = self._start()
+        time.sleep(delay)
+        for number, pause in signals:
+            if process.poll() is None:
+                (os.killpg if self._reaches == "group" else os.kill)(process.pid, number)
+            time.sleep(pause)
+        try:
+            errors = process.communicate(timeout=_END)[1]
+        except subprocess.TimeoutExpired:
+            left = self._processes()
+            for number in left:
+                os.kill(number, signal.SIGKILL)
+            return f"after {delay:.2f} s ({self._reaches}): did not end within {_END:.0f} s; processes {left}"
+        code = process.returncode
+        # Before this package's first line, and after its last one, Python and the system end the process themselves.
+        code = 128 - code if code < 0 else code
+        self.was_ended = code == status != 0
+        wrong = [] if code in {status, 0} else [f"exit status {code}"]
+        wrong += ["Traceback"] if "Traceback" in errors and process.returncode >= 0 else []
+        wrong += self._left()
+        found = self._products()
+        wrong += [f"{name} is wrong" for name, content in found.items() if wanted[name] != content]
+        if code == 0 and found.keys() != wanted.keys():
+            wrong.append("products are missing")
+        bases = {name.rpartition("_")[0] for name in found}
+        wrong += [
+            f"{base}: half a set"
+            for base in bases
+            if f"{base}_rate.fits" not in found or f"{base}_rateints.fits" not in found
+        ]
+        if not wrong:
+            return ""
+        return f"after {delay:.2f} s ({self._reaches}): {', '.join(wrong)}: {errors.strip()[-400:]!r}"
+
+    def _start(self) -> subprocess.Popen[str]:
+        for folder in (self._out, self._temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        name, _, value = self._mark.partition("=")
+        return subprocess.Popen(  # noqa: S603  (our own command)
+            [sys.executable, "-m", "rampfit_numba", *self._inputs, "--readnoise", "12", "--gain", "2", *self._words],
+            cwd=self._out,
+            env=os.environ | {name: value, "TMPDIR": str(self._temporary)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _products(self) -> dict[str, bytes]:
+        found = {}
+        for path in self._out.glob("*.fits"):
+            with fits.open(path) as hdulist:
+                found[path.name] = b"".join(
+                    hdu.data.tobytes() for hdu in hdulist if hdu.is_image and hdu.data is not None
+                )
+        return found
+
+    def _left(self) -> list[str]:
+        """Return what there is and should not be, a while after the end."""
+        end = time.monotonic() + 20.0
+        while left := self._processes():
+            if time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        wrong = [f"process {number}" for number in left]
+        for number in left:
+            os.kill(number, signal.SIGKILL)
+        files = [path for path in self._out.iterdir() if path.suffix != ".fits"] + list(self._temporary.iterdir())
+        return wrong + [f"file {path.name}" for path in files]
+
+    def _processes(self) -> list[int]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if self._mark.encode() in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:  # it has ended, or is another user's
+                continue
+        return found
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
