@@ -129,9 +129,16 @@ def fit_all(exposures: int, *, full_size: bool) -> None:
         sys.stdout.write(json.dumps([name, label, planes]) + "\n")
 
 
-def run_in(checkout: Path, exposures: int, *, full_size: bool, settings: dict[str, str] | None = None) -> list[Any]:
+def run_in(
+    checkout: Path,
+    exposures: int,
+    *,
+    full_size: bool,
+    settings: dict[str, str] | None = None,
+    python: str = sys.executable,
+) -> list[Any]:
     """Return what :func:`fit_all` prints with the package of `checkout`, with `settings` in the environment."""
-    command = [sys.executable, __file__, "--fit", str(exposures), *(["--full-size"] if full_size else [])]
+    command = [python, __file__, "--fit", str(exposures), *(["--full-size"] if full_size else [])]
     environment = os.environ | {"PYTHONPATH": str(checkout)} | (settings or {})
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

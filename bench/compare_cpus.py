@@ -1,9 +1,10 @@
 """Compare every plane of results between kinds of processors, bit for bit.
 
-    python bench/compare_cpus.py [--exposures 60] [--kinds this AVX2 SSE2]
+    python bench/compare_cpus.py [--exposures 60] [--kinds this AVX2 SSE2] [--python AArch64=PATH]
 
 Each kind fits the same random exposures, of all algorithms, in a process for which Numba compiles for that kind. This
-processor must have its instructions: without AVX-512, that kind is left out, which is said.
+processor must have its instructions: without AVX-512, that kind is left out, which is said. --python takes the Python
+of another kind of machine, under emulation, say: bench/aarch64.sh makes one.
 """
 
 from __future__ import annotations
@@ -41,6 +42,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exposures", type=int, default=60)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a Python that has the package's dependencies",
+    )
     arguments = parser.parse_args()
     found = {}
     for kind in arguments.kinds:
@@ -48,6 +56,8 @@ def main() -> None:
             found[kind] = run_in(ROOT, arguments.exposures, full_size=False, settings=KINDS[kind])
         else:
             print(f"{kind}: left out, this processor lacks its instructions")
+    for name, _, python in (text.partition("=") for text in arguments.python):
+        found[name] = run_in(ROOT, arguments.exposures, full_size=False, python=python)
     if len(found) < 2:  # noqa: PLR2004
         sys.exit("nothing to compare with")
     (first, wanted), *others = found.items()

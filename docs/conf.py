@@ -69,17 +69,13 @@ html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_show_sourcelink = False
 html_copy_source = False
-html_theme_options = {
+# On a web server beside other versions, the address of the list of versions that they share.
+VERSIONS = os.environ.get("RAMPFIT_DOCS_VERSIONS", "")
+html_theme_options: dict[str, object] = {
     "logo": {"text": "rampfit_numba"},
     "navbar_align": "left",
     "header_links_before_dropdown": 6,
-    "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
-    "switcher": {
-        # On a web server beside other versions: RAMPFIT_DOCS_VERSIONS names the list that they share.
-        "json_url": os.environ.get("RAMPFIT_DOCS_VERSIONS", "_static/versions.json"),
-        "version_match": version,
-    },
-    "check_switcher": False,  # it would look for the list on the network
+    "navbar_end": ["theme-switcher", "navbar-icon-links"],
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -88,6 +84,12 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+if VERSIONS:  # a page that is opened as a file cannot read a list: the button would be there and do nothing
+    html_theme_options |= {
+        "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
+        "switcher": {"json_url": VERSIONS, "version_match": version},
+        "check_switcher": False,  # it would look for the list on the network
+    }
 html_context = {"default_mode": "auto"}
 html_sidebars = {"index": [], "changelog": [], "tutorial": []}
 
@@ -102,4 +104,4 @@ man_pages = [("reference/cli", "rampfit", "fit detector ramps up the ramp", [aut
 # What examples and notebooks write lies in the build folder, not beside the sources.
 BUILD = Path(__file__).parent / "_build"
 BUILD.mkdir(exist_ok=True)
-(BUILD / "modules.txt").write_text("\n".join(module_tree.lines_of(module_tree.PACKAGE)) + "\n", encoding="utf-8")
+(BUILD / "modules.md").write_text(module_tree.page() + "\n", encoding="utf-8")

@@ -61,9 +61,17 @@ def check_for_compiling(what: str) -> None:
     _check(f"to compile {what}", lambda: _COMPILING + _numba() + _blas())
 
 
+def address_space_limit() -> int | None:
+    """Return the bytes of address space that the process may have; None: as many as there are, or nobody says."""
+    if resource is None:
+        return None
+    limit: int = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
 def _check(what: str, count_needed: Callable[[], int]) -> None:
-    limit = _limit()
-    if limit is None:
+    limit = address_space_limit()
+    if limit is None or not Path("/proc/self/statm").exists():  # nothing to compare it with
         return
     left, needed = max(0, limit - _taken()) >> 20, count_needed()
     if left < needed:
@@ -81,14 +89,6 @@ def _blas() -> int:
     if "scipy.linalg" in sys.modules or find_spec("scipy") is None:
         return 0
     return _BLAS + _BLAS_THREAD * (_cores() - 1)
-
-
-def _limit() -> int | None:
-    """Return the limit in bytes, if there is one that can be compared with what is taken."""
-    if resource is None or not Path("/proc/self/statm").exists():
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _taken() -> int:

@@ -107,7 +107,8 @@ def fit_ramps(
         a signal-to-noise ratio and the power from there on. See ``docs/weighting.md``.
     errors : {"weights", "reference"}, optional
         ``"ols"`` only: errors that follow from the weights, or those of the pipeline's formulas whatever the weights
-        are. None: the pipeline's for optimal weights of evenly spaced groups, else what follows from the weights.
+        are. None: the pipeline's for optimal weights of evenly spaced groups, else (also for a single group with read
+        times) what follows from the weights.
     chisq : bool
         Also return the chi-square of the samples around the lines of the segments, and its degrees of freedom, in
         rate and rateints. The likelihood fits always do. For ``"ols"`` only with optimal weights, the pipeline's errors

@@ -57,7 +57,7 @@ class FitOptions:
     errors : {"weights", "reference"}, optional
         ``"ols"`` only: errors that follow from the weights that were used, or those of the pipeline's formulas. None:
         the pipeline's for the pipeline's weighting of evenly spaced groups, and what follows from the weights for all
-        else.
+        else, one group with read times among it.
     chisq : bool
         Also return the chi-square of the samples around the lines of the segments, and its degrees of freedom. The
         likelihood fits always do. Not with another `weighting` or other `errors` than the pipeline's.

@@ -113,6 +113,17 @@ def to_bytes(hdulist):
     return buffer.getvalue()
 
 
+def compressed_by_tiles(hdulist, ints="RICE_1", floats="GZIP_2", **options):
+    """Return a file whose images are tile-compressed, without a loss where `options` do not say otherwise."""
+    options = {"quantize_level": 0} | options
+
+    def packed(hdu):
+        kind = floats if hdu.data.dtype.kind == "f" else ints
+        return fits.CompImageHDU(hdu.data, hdu.header, compression_type=kind, **options)
+
+    return fits.HDUList([packed(hdu) if isinstance(hdu, fits.ImageHDU) else hdu for hdu in hdulist])
+
+
 def save(hdulist, path):
     """Write a file, compressed where its name says so, and return its path."""
     content = to_bytes(hdulist)

@@ -103,8 +103,8 @@ class TestLanes:
         events = {name: threading.Event() for name in ("c read", "b fitted", "a written")}
         seen = []
 
-        def read(path, **options):
-            exposure = real_read(path, **options)
+        def read(path, *how):
+            exposure = real_read(path, *how)
             events["c read"].set() if path.name.startswith("c") else None
             return exposure
 
@@ -124,8 +124,8 @@ class TestLanes:
 
         from rampfit_numba.io import jwst_files
 
-        real_read, real_write = jwst_files.read_exposure, jwst_files.write_products
-        monkeypatch.setattr(jwst_files, "read_exposure", read)
+        real_read, real_write = jwst_files.exposure_in, jwst_files.write_products
+        monkeypatch.setattr(jwst_files, "exposure_in", read)
         monkeypatch.setattr(jwst_files, "write_products", written)
         monkeypatch.setattr(fitting, "fit_ramps", fit)
         assert all(fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out"))

@@ -320,7 +320,7 @@ def test_failures_are_one_line_and_mistakes_are_to_be_reported(monkeypatch, caps
     def fail(*_args, **_kwargs):
         raise error
 
-    monkeypatch.setattr("rampfit_numba.io.jwst_files.read_exposure", fail)
+    monkeypatch.setattr("rampfit_numba.io.jwst_files.exposure_in", fail)
     words = ["x_jump.fits", "--readnoise", "5", "--gain", "2"]
     assert main([*words, "--quiet"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -409,7 +409,7 @@ from rampfit_numba.io import jwst_files
 from rampfit_numba.cli import main
 data = np.broadcast_to(np.float32(1), (30, 60, 200, 200))
 flags = np.broadcast_to(np.uint8(0), data.shape)
-jwst_files.read_exposure = lambda path, **_: print("reading\\n", end="", flush=True) or Exposure(data, flags, 3.0)
+jwst_files.exposure_in = lambda path, *_: print("reading\\n", end="", flush=True) or Exposure(data, flags, 3.0)
 sys.exit(main(sys.argv[1:]))
 """
     many = [f"{i}_jump.fits" for i in range(100)]
@@ -535,7 +535,7 @@ from rampfit_numba.io import jwst_files
 from rampfit_numba.cli import main
 number = int(sys.argv.pop(1))
 callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), number))
-jwst_files.read_exposure = lambda path, **_: callback() or time.sleep(60)
+jwst_files.exposure_in = lambda path, *_: callback() or time.sleep(60)
 sys.exit(main(sys.argv[1:]))
 """
     words = ["x_jump.fits", "--readnoise", "5", "--gain", "2", "--quiet"]

@@ -133,7 +133,7 @@ class TestRefusals:
         return tmp_path / "out"
 
     def test_existing_output_before_anything_is_read(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("rampfit_numba.io.jwst_files.read_exposure", lambda _path: pytest.fail("read"))
+        monkeypatch.setattr("rampfit_numba.io.jwst_files.exposure_in", lambda *_: pytest.fail("read"))
         (tmp_path / "x_rateints.fits").touch()
         with pytest.raises(RampFileError, match=r"x_rateints\.fits: exists"):
             fit_file(tmp_path / "x_jump.fits", 10, 2, output_dir=tmp_path)
@@ -237,10 +237,10 @@ class TestSeveralFiles:
         assert len(listing(tmp_path / "out")) == 4
 
     def test_interrupt_is_no_failure_of_a_file(self, paths, monkeypatch):
-        def interrupted(_path, **_options):
+        def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("rampfit_numba.io.jwst_files.read_exposure", interrupted)
+        monkeypatch.setattr("rampfit_numba.io.jwst_files.exposure_in", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit_files(paths, 10, 2, on_error="continue")
 
@@ -272,7 +272,7 @@ class TestSeveralFiles:
         ],
     )
     def test_refused_before_any_fit(self, names, options, says, tmp_path, monkeypatch):
-        monkeypatch.setattr("rampfit_numba.io.jwst_files.read_exposure", lambda _path: pytest.fail("read"))
+        monkeypatch.setattr("rampfit_numba.io.jwst_files.exposure_in", lambda *_: pytest.fail("read"))
         monkeypatch.chdir(tmp_path)
         with pytest.raises((TypeError, ValueError), match=says):
             fit_files(names, **{"on_error": "continue", "readnoise": 10, "gain": 2, **options})

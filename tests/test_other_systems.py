@@ -85,10 +85,10 @@ def test_files_are_fitted_to_the_same_bits(system, tmp_path):
 def test_the_emulation_takes_away_what_it_says(tmp_path):
     """So the test above can fail."""
     code = """
-        from rampfit_numba.engine import pool, shared
+        from rampfit_numba.engine import interrupts, shared
         from rampfit_numba.machine_code import alone, places
         print(shared.os.name, hasattr(shared.os, "memfd_create"), hasattr(places.os, "geteuid"), alone.fcntl)
-        print(shared.Path("/proc").is_dir(), shared.available(), hasattr(pool.signal, "pthread_sigmask"))
+        print(shared.Path("/proc").is_dir(), shared.available(), hasattr(interrupts.signal, "pthread_sigmask"))
         import os
         print(os.name, hasattr(os, "memfd_create"))
     """

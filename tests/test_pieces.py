@@ -154,9 +154,9 @@ def test_a_budget_of_another_type_is_refused(wrong):
 def test_the_usual_budget_is_a_quarter_of_the_smallest_limit(monkeypatch):
     monkeypatch.setattr(memory, "_physical", lambda: 8 << 30)
     monkeypatch.setattr(memory, "_group_limits", lambda: [6 << 30, 4 << 30])
-    monkeypatch.setattr(memory, "_address_space", lambda: None)
+    monkeypatch.setattr(memory, "address_space_limit", lambda: None)
     assert memory.memory_budget(None) == 1 << 30
-    monkeypatch.setattr(memory, "_address_space", lambda: 2 << 30)
+    monkeypatch.setattr(memory, "address_space_limit", lambda: 2 << 30)
     assert memory.memory_budget(None) == 1 << 29
 
 

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from rampfit_numba import Exposure, RampFileError, fit_ramps, plot, write_products
+from rampfit_numba import Exposure, RampFileError, fit_ramps, plot, simulate_exposure, write_products
 from tests.cases import run_engine
 from tests.likely_cases import run_engine as run_likely
 from tests.random_exposures import random_case
@@ -331,6 +331,15 @@ def test_jumps_are_counted_and_their_rate_given(fit):
         plot.plot_jumps(fit, pixel_size=0)
 
 
+def test_few_jumps_are_counted_on_a_plain_axis():
+    """A logarithm from one to three had the ticks 2 x 10^0 and 3 x 10^0."""
+    few = fit_ramps(simulate_exposure(1, 10, 32, 32, seed=3).exposure, 14.0, 1.8)
+    assert 0 < len(few.jumps()) < 60
+    ax = plot.plot_jumps(few)
+    assert ax.get_yscale() == "linear"
+    assert all(tick == int(tick) for tick in ax.get_yticks())
+
+
 def test_pulls_have_their_mean_and_width(fit):
     ax = plot.plot_pulls(fit, fit.rate.data - fit.rate.err)
     assert "mean +1.000, standard deviation 0.000" in ax.get_title()
@@ -418,5 +427,5 @@ def test_missing_matplotlib_is_one_sentence(monkeypatch, fit):
     for name in [name for name in sys.modules if name.startswith("matplotlib")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"pip install 'rampfit_numba\[plot\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[plot\]'"):
         plot.plot_jumps(fit)

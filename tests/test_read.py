@@ -270,11 +270,6 @@ class TestExtensions:
         hdulist["PIXELDQ"].header["NAXIS1"] = 4
         ramp_refused(save(hdulist, tmp_path / "r.fits"), "extension PIXELDQ")
 
-    def test_tile_compression(self, tmp_path):
-        hdulist = ramp_hdulist()
-        hdulist["SCI"] = fits.CompImageHDU(hdulist["SCI"].data, name="SCI", compression_type="GZIP_1")
-        ramp_refused(save(hdulist, tmp_path / "r.fits"), "extension SCI", "funpack")
-
     def test_rate_file(self, tmp_path):
         for model in ("ImageModel", "CubeModel", ""):
             hdulist = reference_hdulist(np.ones((4, 5)), {"DATAMODL": model or None})

@@ -181,7 +181,7 @@ class TestCommand:
         monkeypatch.setattr("rampfit_numba.report.page.find_spec", lambda _: None)
         assert main(["report", "x.fits", "--readnoise", "6", "--gain", "2"]) == 1
         error = capsys.readouterr().err
-        assert "pip install 'rampfit_numba[report]'" in error
+        assert "pip install '.[report]'" in error
         assert error.count("\n") == 1
 
 

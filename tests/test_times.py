@@ -140,6 +140,32 @@ class TestOneGroup:
         fit = fit_ramps(Exposure(ramp([[4.0]]), None, 9.0, read_times=[[4.0]]), 12.0, 2.0)
         np.testing.assert_allclose(fit.rate.data, RATE)
 
+    @pytest.mark.parametrize("times", [[3.04], [3.04, 6.08], [2.0, 4.0, 6.0, 8.0]], ids=lambda times: str(len(times)))
+    def test_has_the_noise_of_its_reads_and_not_of_a_difference(self, times):
+        """romancal#2418: exposures of a single resultant, whose errors were 1.37 times too large."""
+        rng = np.random.default_rng(51)
+        signal = rng.poisson(5.0 * np.diff(times, prepend=0)[:, None], (len(times), 20000)).cumsum(0)
+        data = (signal + rng.normal(0, 8, signal.shape)).mean(axis=0)[None, None, None] / 1.8
+        exposure = Exposure(data, None, read_times=[times])
+        fit = fit_ramps(exposure, 8.0 / 1.8, 1.8, readnoise_kind="single")
+        deviation = fit.rate.data - 5.0 / 1.8
+        assert abs(deviation.mean()) < 0.03 * deviation.std()
+        assert (deviation / fit.rate.err).std() == pytest.approx(1, abs=0.05)
+        with pytest.warns(RampFitWarning, match="'ols'"):
+            likely = fit_ramps(exposure, 8.0 / 1.8, 1.8, readnoise_kind="single", algorithm="likely")
+        np.testing.assert_array_equal(likely.rate.err, fit.rate.err)
+        segment = fit.segments(3, 0)
+        assert segment["slope_err"].value == pytest.approx(fit.rate.err[:, 3], rel=1e-6)
+        pipeline = fit_ramps(exposure, 8.0 / 1.8, 1.8, readnoise_kind="single", errors="reference")
+        np.testing.assert_allclose(pipeline.rate.data, fit.rate.data, rtol=1e-6)
+        np.testing.assert_allclose(pipeline.rate.var_rnoise, 2 * fit.rate.var_rnoise, rtol=1e-6)
+
+    def test_has_no_optional_results_without_the_pipelines_errors(self):
+        exposure = Exposure(ramp([[4.0]]), None, read_times=[[4.0]])
+        with pytest.raises(ValueError, match=r"^save_opt: .* with errors='reference'$"):
+            fit_ramps(exposure, 12.0, 2.0, save_opt=True)
+        assert fit_ramps(exposure, 12.0, 2.0, save_opt=True, errors="reference").fitopt is not None
+
     def test_needs_a_time(self):
         with pytest.raises(TypeError, match=r"^group_time: expected a number of seconds > 0"):
             Exposure(ramp([[4.0]]), None, read_times=[[0.0]])

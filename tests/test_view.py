@@ -219,7 +219,7 @@ class TestCommand:
         monkeypatch.setattr("rampfit_numba.view.viewer.find_spec", lambda _: None)
         assert main(["view", "x.fits", "--readnoise", "5", "--gain", "2"]) == 1
         error = capsys.readouterr().err
-        assert "pip install 'rampfit_numba[view]'" in error
+        assert "pip install '.[view]'" in error
         assert error.count("\n") == 1
         assert "internal error" not in error
 

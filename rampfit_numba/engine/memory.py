@@ -9,6 +9,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from rampfit_numba.address_space import address_space_limit
+
 #: What a budget is if nothing is said: this share of what the process may use.
 _SHARE = 4
 _UNITS = {"": 1, "B": 1} | {
@@ -67,7 +69,7 @@ def memory_budget(max_memory: str | int | None) -> int:
 
 def usable_memory() -> int:
     """Return the bytes that this process may use: of the machine, of its control group, of its address space."""
-    limits = [_physical(), *_group_limits(), _address_space()]
+    limits = [_physical(), *_group_limits(), address_space_limit()]
     return min(limit for limit in limits if limit is not None)
 
 
@@ -116,12 +118,3 @@ def _group_limits() -> list[int]:
             if folder == root:
                 break
     return found
-
-
-def _address_space() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return None if soft == resource.RLIM_INFINITY else soft

@@ -14,11 +14,12 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.files.job import RUN_OPTIONS, Job
-from rampfit_numba.files.large import fit_if_large
+from rampfit_numba.files.large import fit_if_large, memory_for_unpacked
 from rampfit_numba.files.records import is_up_to_date, make_record
 from rampfit_numba.files.results import FileResult, FittedFile
 from rampfit_numba.files.warned import warnings_of_this_file
 from rampfit_numba.io.formats import Destination
+from rampfit_numba.io.scratch import Scratch
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import FilePart
 from rampfit_numba.registry import ALGORITHMS
@@ -77,6 +78,13 @@ def read_fit_write(
     turn : context manager, optional
         Entered for the fit alone, where files are read and written while others are fitted.
     """
+    with Scratch(job.destination.folder, memory_for_unpacked(job)) as scratch:
+        return _read_fit_write(path, job, turn, scratch)
+
+
+def _read_fit_write(
+    path: Path, job: Job, turn: AbstractContextManager[object] | None, scratch: Scratch
+) -> tuple[FileResult, FittedFile | None]:
     begin = time.perf_counter()
     kind = job.formats[path]
     asked = FitOptions(**job.fit_options(kind))
@@ -86,7 +94,7 @@ def read_fit_write(
     job.check_products(path, kind, asked)
 
     with job.alone(kind):
-        exposure = kind.read(path, **job.format_options(kind))
+        exposure = kind.read(path, scratch, **job.format_options(kind))
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     if options != asked:

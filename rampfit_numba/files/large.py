@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__package__)
 
+#: What part of a budget the arrays of a file may take that is compressed or scaled; larger ones stand in another file.
+_UNPACKED_SHARE = 2
+
+
+def memory_for_unpacked(job: Job) -> int:
+    """Return the bytes that the arrays of a compressed or scaled file may take in memory."""
+    return memory_budget(job.options.get("max_memory")) // _UNPACKED_SHARE
+
 
 def fit_if_large(
     path: Path, exposure: Exposure, references: dict[str, ReferenceImage], options: FitOptions, job: Job
@@ -46,12 +54,14 @@ def fit_if_large(
     max_memory = memory_budget(job.options.get("max_memory"))
     needed = memory_needed(exposure, options)
     held = sum(a.nbytes for a in (exposure.data, exposure.groupdq) if not isinstance(a, np.memmap))
+    kind = job.formats[path]
     if held > max_memory:
         size, budget = size_text(held), size_text(max_memory)
-        log.warning("%s: is compressed or scaled: %s stand in memory, beside %s (max_memory)", path, size, budget)
+        log.warning("%s: %s of it stand in memory, beside %s (max_memory)", path, size, budget)
+    else:
+        max_memory -= held
     if needed <= max_memory:
         return None
-    kind = job.formats[path]
     if obstacle := _obstacle(exposure, job, by_sections=kind.by_sections):
         sizes = size_text(needed), size_text(max_memory)
         log.warning("%s: its results take %s at once, more than %s (max_memory): %s", path, *sizes, obstacle)

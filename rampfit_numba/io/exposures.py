@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.engine.memory import size_text
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import CarriedTable, ExposureHeader
-from rampfit_numba.io import hdu_data, hdus
+from rampfit_numba.io import hdu_data, hdus, tiles
 from rampfit_numba.io.asdf_trees import check_tree
 from rampfit_numba.messages import RampFileError, how_to_install
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astropy.io import fits
+
+    from rampfit_numba.io.scratch import Scratch
+
+log = logging.getLogger(__name__)
 
 _KEPT = frozenset({"SCI", "GROUPDQ", "PIXELDQ", "ZEROFRAME", "AVDRKCUR", "INT_TIMES", "ASDF"})
 
@@ -58,11 +64,11 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
     Parameters
     ----------
     path : path-like
-        FITS file, may be gzip-compressed. SCI (nints, ngroups, nrows, ncols) in DN, GROUPDQ, and the primary header's
-        TGROUP, TFRAME (both in s) and NFRAMES are required (these three not where the ASDF extension has explicit read
-        times); PIXELDQ, ZEROFRAME, AVDRKCUR, INT_TIMES, GROUPGAP, DRPFRMS1 and INSTRUME are used where present. NINTS
-        and NGROUPS are not: a segment of a time series holds fewer integrations than its exposure. BUNIT of SCI may be
-        DN (also called ADU or counts) or electron.
+        FITS file, may be compressed by gzip, or tile by tile (``.fits.fz``). SCI (nints, ngroups, nrows, ncols) in DN,
+        GROUPDQ, and the primary header's TGROUP, TFRAME (both in s) and NFRAMES are required (these three not where the
+        ASDF extension has explicit read times); PIXELDQ, ZEROFRAME, AVDRKCUR, INT_TIMES, GROUPGAP, DRPFRMS1 and
+        INSTRUME are used where present. NINTS and NGROUPS are not: a segment of a time series holds fewer integrations
+        than its exposure. BUNIT of SCI may be DN (also called ADU or counts) or electron.
     dark_current_unit : str, optional
         Unit of AVDRKCUR, see :class:`rampfit_numba.Exposure`. None: its BUNIT, if it has one.
 
@@ -83,8 +89,14 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
     >>> exposure.shape
     (2, 8, 16, 16)
     """
-    path = Path(path)
-    found = hdus.scan(path, _KEPT)
+    return exposure_in(Path(path), dark_current_unit)
+
+
+def exposure_in(path: Path, dark_current_unit: str | None, scratch: Scratch | None = None) -> Exposure:
+    """Return what :func:`read_exposure` does; arrays that are compressed or scaled stand where `scratch` decides."""
+    found = tiles.scan(path, _KEPT, scratch)
+    if unpacked := sum(hdu.nbytes for hdu in found if hdu.content is not None):
+        log.info("%s: is compressed; %s of it are unpacked", path, size_text(unpacked))
     primary = found[0].header
     _refuse_superstripes(path, primary)
     sci, groupdq = _required(path, found, "SCI"), _required(path, found, "GROUPDQ")
@@ -95,8 +107,8 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
     implied = read_times is not None  # and needs no keyword
     try:
         return Exposure(
-            hdu_data.physical_image(path, sci),
-            hdu_data.physical_image(path, groupdq, flags=True),
+            hdu_data.physical_image(path, sci, scratch=scratch),
+            hdu_data.physical_image(path, groupdq, flags=True, scratch=scratch),
             keywords.number("TGROUP", "the time from group to group in s", optional=implied),
             pixeldq=_optional(path, found, "PIXELDQ", flags=True),
             frame_time=keywords.number("TFRAME", "the time from frame to frame in s", optional=implied),
@@ -105,7 +117,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
             drop_frames1=keywords.integer("DRPFRMS1", 0),
             read_times=read_times,
             average_dark_current=_optional(path, found, "AVDRKCUR"),
-            zeroframe=_optional(path, found, "ZEROFRAME"),
+            zeroframe=_optional(path, found, "ZEROFRAME", scratch=scratch),
             instrument=keywords.text("INSTRUME"),
             data_unit=hdus.text(sci.header, "BUNIT") or hdus.text(primary, "BUNIT") or None,
             dark_current_unit=_dark_current_unit(found, dark_current_unit),
@@ -139,7 +151,7 @@ def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
         )
     else:
         names = ", ".join(hdu.name or "(no name)" for hdu in found)
-        advice = f"it has {names}; give a jump-step or ramp file"
+        advice = f"it has {names}; give a jump-step or ramp file, or fit plain detector reads: rampfit reads, fit_reads"
     raise RampFileError(f"{path}: extension {name} is missing; {advice}")
 
 
@@ -176,10 +188,12 @@ def _check_shapes(path: Path, found: Sequence[hdus.Hdu], shape: tuple[int, ...])
             )
 
 
-def _optional(path: Path, found: Sequence[hdus.Hdu], name: str, *, flags: bool = False) -> np.ndarray | None:
+def _optional(
+    path: Path, found: Sequence[hdus.Hdu], name: str, *, flags: bool = False, scratch: Scratch | None = None
+) -> np.ndarray | None:
     hdu = hdus.find(found, name)
     # An extension without data is as good as none.
-    return hdu_data.physical_image(path, hdu, flags=flags) if hdu is not None and hdu.shape else None
+    return hdu_data.physical_image(path, hdu, flags=flags, scratch=scratch) if hdu is not None and hdu.shape else None
 
 
 def _dark_current_unit(found: Sequence[hdus.Hdu], stated: str | None) -> str | None:

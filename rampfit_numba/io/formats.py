@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.io.products import Provenance
     from rampfit_numba.io.references import ReferenceImage
+    from rampfit_numba.io.scratch import Scratch
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import RampFit
 
@@ -76,7 +77,7 @@ class Format:
         It can have a table of the jumps among its products.
     by_sections : bool
         Its products can be written section by section of the detector, and it has a ``provenance(destination,
-        references)`` for their headers.
+        references)`` for their headers; what does not fit into memory is read to a ``scratch``.
     alone : bool
         No two of its files are read or written at once: that changes what is global to the process (which warnings are
         shown).
@@ -99,8 +100,10 @@ class Format:
         """Tell whether a file that begins so is of this kind."""
         return bool(self._code.is_kind(start))
 
-    def read(self, path: Path, **options: Any) -> Exposure:  # noqa: ANN401  (those of the kind)
-        """Return the exposure in a file."""
+    def read(self, path: Path, scratch: Scratch | None = None, **options: Any) -> Exposure:  # noqa: ANN401  (the kind's)
+        """Return the exposure in a file; where the kind can, with a `scratch` for what does not fit into memory."""
+        if self.by_sections:
+            options["scratch"] = scratch
         exposure: Exposure = self._code.read(path, **options)
         return exposure
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
 
 from rampfit_numba.checked_files import read_planes
+from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.io.hdus import BLOCK, DTYPES, keyword, keyword_value, one_line, read_exactly, text
 from rampfit_numba.io.table_hdus import table_hdu
-from rampfit_numba.mapped_arrays import map_file
+from rampfit_numba.mapped_arrays import as_file_array, map_file
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rampfit_numba.io.hdus import Hdu
+    from rampfit_numba.io.scratch import Scratch
 
 
 def check_image(path: Path, hdu: Hdu) -> None:
@@ -30,15 +33,15 @@ def check_image(path: Path, hdu: Hdu) -> None:
         It is a table, a tile-compressed image, or without data.
     """
     if text(hdu.header, "XTENSION") not in ("", "IMAGE"):  # the primary HDU has none
-        compressed = text(hdu.header, "ZIMAGE") == "True"
-        hint = "is tile-compressed; decompress the file with funpack" if compressed else "is a table, not an image"
+        compressed = text(hdu.header, "ZIMAGE") == "True"  # others have been unpacked by now
+        hint = "is tile-compressed within a compressed file; gunzip that" if compressed else "is a table, not an image"
         raise RampFileError(f"{path}: extension {hdu.name} {hint}")
     if not hdu.nbytes:
         raise RampFileError(f"{path}: extension {hdu.name} holds no data")
 
 
 def image(path: Path, hdu: Hdu) -> np.ndarray:
-    """Return the stored values of an image: mapped, read-only and big-endian; in memory where the file is compressed.
+    """Return the stored values of an image: mapped, read-only and big-endian; of a compressed file as it is unpacked.
 
     Raises
     ------
@@ -48,7 +51,8 @@ def image(path: Path, hdu: Hdu) -> np.ndarray:
     check_image(path, hdu)
     dtype = DTYPES[hdu.header["BITPIX"]]
     if hdu.content is not None:
-        stored = np.frombuffer(hdu.content, dtype).reshape(hdu.shape)
+        content = hdu.content if isinstance(hdu.content, np.ndarray) else np.frombuffer(hdu.content, np.uint8)
+        stored = content.view(dtype).reshape(hdu.shape)
         stored.flags.writeable = False
         return stored
     try:
@@ -60,16 +64,20 @@ def image(path: Path, hdu: Hdu) -> np.ndarray:
 def _planes(path: Path, hdu: Hdu) -> Iterator[np.ndarray]:
     """Yield the planes of an image as they are stored, read and not mapped: for those that are copied anyway."""
     dtype = np.dtype(DTYPES[hdu.header["BITPIX"]])
-    if hdu.content is not None:
-        yield from image(path, hdu).reshape(-1, *hdu.shape[-2:])
-    else:
+    if hdu.content is None:
         yield from read_planes(str(path), hdu.stamp, dtype, hdu.shape, hdu.offset)
+        return
+    stored = as_file_array(image(path, hdu))
+    if isinstance(stored, FileArray):
+        yield from read_planes(stored.path, stored.stamp, dtype, hdu.shape, stored.offset)
+    else:
+        yield from stored.reshape(-1, *hdu.shape[-2:])
 
 
 def data_bytes(path: Path, hdu: Hdu) -> bytes | bytearray:
     """Return the data of an HDU as they are stored."""
     if hdu.content is not None:
-        return hdu.content
+        return hdu.content if isinstance(hdu.content, bytearray) else hdu.content.tobytes()
     with path.open("rb") as file:
         file.seek(hdu.offset)
         return read_exactly(path, file, hdu.nbytes, f"extension {hdu.name}")
@@ -102,11 +110,12 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
     return rows
 
 
-def physical_image(path: Path, hdu: Hdu, *, flags: bool = False) -> np.ndarray:
+def physical_image(path: Path, hdu: Hdu, *, flags: bool = False, scratch: Scratch | None = None) -> np.ndarray:
     """Return an image's physical values: :func:`image` as it is where BSCALE, BZERO and BLANK do nothing.
 
     Integers stored with the offset that FITS uses for unsigned types (and for signed bytes) become these types, native;
     other scaled images become float32, with NaN for BLANK. With `flags` there is no BLANK: any value is a set of flags.
+    What is not :func:`image` stands in memory, or where there is a `scratch`, which decides, in a temporary file.
 
     Raises
     ------
@@ -120,31 +129,45 @@ def physical_image(path: Path, hdu: Hdu, *, flags: bool = False) -> np.ndarray:
     # FITS defines BLANK for integers alone.
     blank = _blank(path, hdu) if integer and not flags else None
     if scale == 1 and zero == 0 and blank is None:
-        return _stored_flags(path, hdu, dtype) if flags else image(path, hdu)
+        # Flags wider than bytes will be converted to these.
+        return _copied(path, hdu, _same, dtype, scratch) if flags and dtype.itemsize > 1 else image(path, hdu)
     half = 1 << (8 * dtype.itemsize - 1)
     if integer and scale == 1 and blank is None and zero == (-half if dtype.kind == "u" else half):
+        unsigned = np.dtype(f"=u{dtype.itemsize}")
+        signed = np.dtype("i1") if dtype.kind == "u" else unsigned
         # Adding half the range is flipping the highest bit.
-        unsigned = np.empty(hdu.shape, f"=u{dtype.itemsize}")
-        for plane, raw in zip(unsigned.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
-            plane[...] = raw.astype(unsigned.dtype)
-        unsigned ^= unsigned.dtype.type(half)
-        return unsigned.view("i1") if dtype.kind == "u" else unsigned
-    values = np.empty(hdu.shape, np.float32)
-    for plane, raw in zip(values.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
-        plane[...] = raw * scale + zero
+        return _copied(
+            path, hdu, lambda raw: (raw.astype(unsigned) ^ unsigned.type(half)).view(signed), signed, scratch
+        )
+
+    def scaled(raw: np.ndarray) -> np.ndarray:
+        values = (raw * scale + zero).astype(np.float32)
         if blank is not None:
-            plane[raw == blank] = np.nan
+            values[raw == blank] = np.nan
+        return values
+
+    return _copied(path, hdu, scaled, np.dtype(np.float32), scratch)
+
+
+def _same(raw: np.ndarray) -> np.ndarray:
+    return raw
+
+
+def _copied(
+    path: Path,
+    hdu: Hdu,
+    convert: Callable[[np.ndarray], np.ndarray],
+    dtype: np.dtype[Any],
+    scratch: Scratch | None,
+) -> np.ndarray:
+    """Return an image whose planes are converted, one by one as they are read."""
+    planes = map(convert, _planes(path, hdu))
+    if scratch is not None and not scratch.holds(math.prod(hdu.shape) * dtype.itemsize):
+        return scratch.write(map(np.ascontiguousarray, planes), hdu.shape, dtype, f"{path}: extension {hdu.name}")
+    values = np.empty(hdu.shape, dtype)
+    for plane, converted in zip(values.reshape(-1, *hdu.shape[-2:]), planes, strict=True):
+        plane[...] = converted
     return values
-
-
-def _stored_flags(path: Path, hdu: Hdu, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return flags as they are stored: mapped where they are bytes, read where they will be converted to bytes."""
-    if dtype.itemsize == 1:
-        return image(path, hdu)
-    stored = np.empty(hdu.shape, dtype)
-    for plane, raw in zip(stored.reshape(-1, *hdu.shape[-2:]), _planes(path, hdu), strict=True):
-        plane[...] = raw
-    return stored
 
 
 def _blank(path: Path, hdu: Hdu) -> int | None:

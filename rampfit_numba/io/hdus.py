@@ -24,8 +24,12 @@ from rampfit_numba.io.reference_names import file_in
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
+
+    import numpy as np
+
+    from rampfit_numba.io.scratch import Scratch
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +50,7 @@ _IN_KEYWORDS = re.compile(rb"[A-Z0-9_-]")
 # Bytes that are read at a time where a header's word is not taken for how many come.
 _CHUNK = 5760 * BLOCK
 # No compressed stream is longer when it is decompressed: deflate stores 258 bytes in two bits at best.
-_MOST_COMPRESSED = 1100
+MOST_COMPRESSED = 1100
 DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -66,8 +70,9 @@ class Hdu:
         Position and length of the data in the (decompressed) file, without padding.
     stamp : Stamp
         What the file was like when its headers were read.
-    content : bytes or None
-        The data themselves where the file is compressed and they were asked for.
+    content : bytearray, ndarray or None
+        The data themselves where the file is compressed and they were asked for: as bytes, or as an array of them or of
+        the image's stored values.
     """
 
     name: str
@@ -76,11 +81,13 @@ class Hdu:
     offset: int
     nbytes: int
     stamp: Stamp
-    content: bytearray | None = None
+    content: bytearray | np.ndarray | None = None
 
 
-def scan(path: Path, keep: Collection[str]) -> tuple[Hdu, ...]:
+def scan(path: Path, keep: Collection[str], scratch: Scratch | None = None) -> tuple[Hdu, ...]:
     """Return the HDUs of a FITS file; of a gzip-compressed one also the data of those named in `keep`, and of tables.
+
+    These stand in memory, or where there is a `scratch`, which decides, in temporary files.
 
     Raises
     ------
@@ -99,7 +106,9 @@ def scan(path: Path, keep: Collection[str]) -> tuple[Hdu, ...]:
             if magic != _GZIP_MAGIC:
                 return tuple(_walk(path, file, status, ()))
             with gzip.GzipFile(fileobj=file) as unpacked:
-                return tuple(_walk(path, unpacked, status, keep, compressed=True))
+                found = _walk(path, unpacked, status, keep, scratch, compressed=True)
+                Stamp.of(status).check(str(path), os.fstat(file.fileno()))
+                return tuple(found)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RampFileError(f"{path}: the compressed file is truncated or damaged ({error}); fetch it again") from error
     except FileNotFoundError as error:
@@ -109,15 +118,21 @@ def scan(path: Path, keep: Collection[str]) -> tuple[Hdu, ...]:
 
 
 def _walk(
-    path: Path, file: _File, status: os.stat_result, keep: Collection[str], *, compressed: bool = False
+    path: Path,
+    file: _File,
+    status: os.stat_result,
+    keep: Collection[str],
+    scratch: Scratch | None = None,
+    *,
+    compressed: bool = False,
 ) -> list[Hdu]:
     hdus: list[Hdu] = []
     # A decompressing file cannot know its size: it stops where the stream ends.
-    most = status.st_size * _MOST_COMPRESSED if compressed else status.st_size
+    most = status.st_size * MOST_COMPRESSED if compressed else status.st_size
     while (header := _read_header(path, file, hdus)) is not None:
         name = text(header, "EXTNAME").upper() if hdus else "PRIMARY"
         where = f"extension {name or len(hdus)}" if hdus else "the primary HDU"
-        shape, nbytes = _data_size(path, header, where)
+        shape, nbytes = data_size(path, header, where)
         offset = file.tell()
         end = offset + nbytes
         if end > most:
@@ -128,7 +143,7 @@ def _walk(
             )
             _raise_truncated(path, f"{where} ends at byte {end}, {size}")
         wanted = name in keep or (bool(keep) and text(header, "XTENSION") == "BINTABLE")
-        content = read_exactly(path, file, nbytes, where) if wanted else None
+        content = _content(path, file, nbytes, where, scratch) if wanted else None
         file.seek(offset + -(-nbytes // BLOCK) * BLOCK)
         # The last padding may be missing.
         if compressed and file.tell() < end:
@@ -245,7 +260,8 @@ def _is_sound(card: bytes) -> bool:
     return value is True or not card.startswith(b"SIMPLE")
 
 
-def _data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, ...], int]:
+def data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, ...], int]:
+    """Return the shape of the data that a header describes, and their bytes; raises a RampFileError for nonsense."""
     bitpix = keyword(path, header, "BITPIX", where)
     axes = [keyword(path, header, f"NAXIS{i + 1}", where) for i in range(keyword(path, header, "NAXIS", where))]
     pcount, gcount = (keyword(path, header, name, where, default) for name, default in (("PCOUNT", 0), ("GCOUNT", 1)))
@@ -313,6 +329,23 @@ def text(header: fits.Header, name: str) -> str:
     except fits.VerifyError:
         return ""
     return "" if isinstance(value, fits.card.Undefined) else str(value).strip()
+
+
+def _content(path: Path, file: _File, nbytes: int, where: str, scratch: Scratch | None) -> bytearray | np.ndarray:
+    """Read so many bytes of a compressed file into memory, or where that has no room for them, into another file."""
+    if scratch is None or scratch.holds(nbytes):
+        return read_exactly(path, file, nbytes, where)
+    return scratch.write(_chunks(path, file, nbytes, where), (nbytes,), "u1", f"{path}: {where}")
+
+
+def _chunks(path: Path, file: _File, nbytes: int, where: str) -> Iterator[bytes]:
+    left = nbytes
+    while left:
+        chunk = file.read(min(left, _CHUNK))
+        if not chunk:
+            _raise_truncated(path, f"{where} has {nbytes - left} of its {nbytes} bytes")
+        yield chunk
+        left -= len(chunk)
 
 
 def read_exactly(path: Path, file: _File, nbytes: int, where: str) -> bytearray:

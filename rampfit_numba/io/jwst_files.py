@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from rampfit_numba.io.exposures import read_exposure
+from rampfit_numba.io.exposures import exposure_in
 from rampfit_numba.io.histories import read_history
 from rampfit_numba.io.outputs import product_paths, write_products
 from rampfit_numba.io.products import Provenance
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.io.formats import Destination
     from rampfit_numba.io.references import ReferenceImage
+    from rampfit_numba.io.scratch import Scratch
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import RampFit
 
@@ -29,9 +30,9 @@ def is_kind(_: bytes) -> bool:
     return True
 
 
-def read(path: Path, dark_current_unit: str | None = None) -> Exposure:
+def read(path: Path, dark_current_unit: str | None = None, scratch: Scratch | None = None) -> Exposure:
     """Return the exposure in a file; say what of it goes no further."""
-    exposure = read_exposure(path, dark_current_unit=dark_current_unit)
+    exposure = exposure_in(path, dark_current_unit, scratch)
     if exposure.header is not None and exposure.header.left_out:
         log.info("%s: not carried over to the products: %s", path, ", ".join(exposure.header.left_out))
     return exposure

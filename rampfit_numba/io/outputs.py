@@ -36,9 +36,9 @@ _SUFFIXES = (
     "|emicorrstep|reset|resetstep|persistence|persistencestep|charge_migration|chargemigrationstep|clean_flicker_noise"
     "|cleanflickernoisestep|picture_frame|pictureframestep|gain_scale|gainscalestep|guider_cds|guidercdsstep"
 )
-_BASE = re.compile(rf"(?P<base>.+?)(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
+_BASE = re.compile(rf"(?P<base>.+?)(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.[gf]z)?", re.IGNORECASE)
 # What is left of a name that has a suffix or an ending and nothing else, or that is "." or "..".
-_EMPTY_BASE = re.compile(rf"\.*|(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
+_EMPTY_BASE = re.compile(rf"\.*|(?:[_-](?:{_SUFFIXES}))?(?:\.fits?)?(?:\.[gf]z)?", re.IGNORECASE)
 
 
 def product_paths(

@@ -19,7 +19,7 @@ from astropy.io import fits
 
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import ExposureHeader
-from rampfit_numba.io import hdu_data, hdus
+from rampfit_numba.io import hdu_data, hdus, tiles
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def read_reads(
     Parameters
     ----------
     paths : path-like or iterable of path-like
-        The file or files of one exposure; may be gzip-compressed.
+        The file or files of one exposure; may be compressed, by gzip or tile by tile.
     read_times : sequence of float, optional
         Time of each read in s, as for :meth:`Exposure.from_reads`.
     frame_time : float, optional
@@ -159,7 +159,9 @@ def read_reads(
     if not given:
         usual = [f"{name} = {images[0].value(name)}" for name in _USUAL if images[0].value(name) is not None]
         hint = f"; the header has {', '.join(usual)}" if usual else ""
-        raise ValueError(f"frame_time: expected it, read_times or time_keyword; got none{hint}")
+        raise ValueError(
+            f"frame_time: expected it, or read_times (--read-times), or time_keyword (--time-keyword); got none{hint}"
+        )
     if time_keyword is not None:
         scale = TIME_UNITS[time_unit]
         if len(images) == 1:
@@ -213,7 +215,7 @@ def read_map(value: Any, name: str, image: tuple[int, ...], *, naxes: int = _IMA
     if not isinstance(value, str | os.PathLike):
         return value
     path = Path(value)
-    images = [hdu for hdu in hdus.scan(path, _All()) if _holds_image(hdu)]
+    images = [hdu for hdu in tiles.scan(path, _All()) if _holds_image(hdu)]
     if not images:
         raise RampFileError(f"{path}: holds no image; give a FITS file with the {name}")
     if len(images[0].shape) != naxes or images[0].shape[-2:] != image:
@@ -288,13 +290,11 @@ def _images_of_one(path: Path, extname: str | None) -> list[_Image]:
 
 
 def _images_in(path: Path, extname: str | None) -> list[_Image]:
-    found = hdus.scan(path, _All())
+    found = tiles.scan(path, _All())
     images = [_Image(path, hdu, found[0].header) for hdu in found if _holds_image(hdu)]
     wanted = images if extname is None else [im for im in images if fnmatch.fnmatch(im.hdu.name, extname.upper())]
     if wanted:
         return wanted
-    if any(hdus.text(hdu.header, "ZIMAGE") == "True" for hdu in found):
-        raise RampFileError(f"{path}: is tile-compressed; decompress it with funpack")
     if images:
         raise RampFileError(f"{path}: no image HDU is called {extname}; there are {_names(images)}")
     raise RampFileError(f"{path}: holds no image")

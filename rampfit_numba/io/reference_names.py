@@ -50,7 +50,7 @@ def check_file(path: Path) -> None:
 def file_in(folder: Path) -> str:
     """Return the advice to give a file in a folder, with the name of one if there is any."""
     # The first kind of which there is a file: exposures rather than what else may stand there.
-    for pattern in ("*_jump.fits", "*_ramp.fits", "*.fits", "*.fits.gz"):
+    for pattern in ("*_jump.fits", "*_ramp.fits", "*.fits", "*.fits.gz", "*.fits.fz"):
         try:
             names = sorted(path.name for path in folder.glob(pattern))
         except OSError:

@@ -14,7 +14,7 @@ import numpy as np
 
 from rampfit_numba.checks import as_measured, scaled
 from rampfit_numba.file_arrays import FileArray
-from rampfit_numba.io import hdu_data, hdus
+from rampfit_numba.io import hdu_data, hdus, tiles
 from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
 from rampfit_numba.io.roman import is_asdf, read_reference_image
 from rampfit_numba.mapped_arrays import as_file_array
@@ -186,7 +186,7 @@ def check_reference(path: Path, name: str) -> tuple[fits.Header, hdus.Hdu]:
     RampFileError
         It is no such file; the message says why.
     """
-    found = hdus.scan(path, ("SCI",))
+    found = tiles.scan(path, ("SCI",))
     primary = found[0].header
     kind = hdus.text(primary, "REFTYPE").lower()
     if kind in _UNITS and kind != name:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.exposure import Exposure
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +167,7 @@ def plain_asdf() -> Iterator[ModuleType]:
     except ImportError as error:
         raise RampFileError(
             f"files of the Roman Space Telescope need the packages asdf and lz4 ({error}); "
-            "install them (pip install 'rampfit_numba[roman]')"
+            f"install them ({how_to_install('roman')})"
         ) from error
     with asdf.config_context() as config, warnings.catch_warnings():
         for extension in list(config.extensions):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rampfit_numba.options import FitOptions
     from rampfit_numba.result import RampFit
 
-_BASE = re.compile(r"(?P<base>.+?)(?:_(?:ima|raw))?(?:\.fits?)?(?:\.gz)?", re.IGNORECASE)
+_BASE = re.compile(r"(?P<base>.+?)(?:_(?:ima|raw))?(?:\.fits?)?(?:\.[gf]z)?", re.IGNORECASE)
 
 
 def is_kind(start: bytes) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.pixel_ramps import is_ols
 from rampfit_numba.plot.style import BLUE, DO_NOT_USE, FONT, GREEN, GREY, JUMP_DET, SAMPLES, SATURATED
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def _report(panel: Panel) -> list[str]:
     if count == 0:
         return [*lines, "no segment was fitted"]
     listed = sorted(np.argsort(-np.nan_to_num(segments["weight"]), kind="stable")[:_MOST_LISTED])
-    shared = fit.options.algorithm != "ols"
+    own_slopes = is_ols(fit)
     for k in listed:
         first, last = int(segments["first_group"][k]), int(segments["last_group"][k])
         groups = f"group {first}" if first == last else f"groups {first}-{last}"
@@ -242,7 +243,7 @@ def _report(panel: Panel) -> list[str]:
         number = f"{k + 1}: " if count > 1 else ""
         dof = float(segments["dof"][k])
         lines.append(f"{number}{groups}, weight {_percent(float(segments['weight'][k]))}")
-        if not shared:
+        if own_slopes:
             lines.append(f"  {with_error(float(segments['slope'][k]), float(segments['slope_err'][k]))} DN/s")
         if dof > 0 and np.isfinite(segments["chisq"][k]):
             lines.append(f"  χ² {segments['chisq'][k]:.3g} for {dof:.3g}")

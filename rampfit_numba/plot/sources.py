@@ -11,6 +11,7 @@ from rampfit_numba.api import fit_ramps
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.references import read_reference
+from rampfit_numba.messages import how_to_install
 from rampfit_numba.result import RampFit
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def matplotlib_module(name: str) -> Any:  # noqa: ANN401  (a module)
     except ImportError as error:
         if error.name is None or not error.name.startswith("matplotlib"):
             raise
-        raise ImportError("pictures need matplotlib: pip install 'rampfit_numba[plot]'") from error
+        raise ImportError(f"pictures need matplotlib, which is not installed: {how_to_install('plot')}") from error
 
 
 def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any) -> RampFit:  # noqa: ANN401

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rampfit_numba.result import RampFit
 
 _BINS = 40
+_FEW = 10  # in every bin: a logarithm of them has no ticks that one could read
 _WIDEST_PULL = 6.0
 _MICRONS_PER_CM = 1e4
 
@@ -87,12 +88,17 @@ def plot_jumps(
             ("found by the fit", found & (size > 0), {"facecolor": "none", "edgecolor": VERMILION, "hatch": "////"}),
             ("falls", size < 0, {"facecolor": "none", "edgecolor": BLACK, "ls": "--"}),
         )
+        most = 0
         for label, which, style in kinds:
             if which.any():
                 text = f"{label}: {int(which.sum()):,}"
-                ax.hist(amount[which], bins, histtype="stepfilled", label=text, **style)
+                counts, *_ = ax.hist(amount[which], bins, histtype="stepfilled", label=text, **style)
+                most = max(most, int(np.max(counts)))
         ax.set_xscale("log")
-        ax.set_yscale("log")
+        if most > _FEW:
+            ax.set_yscale("log")
+        else:
+            ax.locator_params(axis="y", integer=True)
         ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=3, frameon=False, borderaxespad=0)
     else:
         ax.text(0.5, 0.5, "no jump with a size", transform=ax.transAxes, ha="center", va="center", color=GREY)

@@ -155,7 +155,7 @@ def jump_pictures(fit: RampFit, jumps: QTable) -> list[tuple[str, str]]:
             aspect="auto" if max(nrows, ncols) > 4 * min(nrows, ncols) else "equal",
         )
         what = "jumps in a pixel" if step == 1 else f"jumps in {step} by {step} pixels"
-        places.colorbar(image, ax=axes, label=what)
+        places.colorbar(image, ax=axes, label=what).ax.locator_params(axis="y", integer=True)
         axes.set_xlabel("x (column)")
         axes.set_ylabel("y (row)")
         return [

@@ -7,7 +7,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
-from rampfit_numba.messages import printable
+from rampfit_numba.messages import how_to_install, printable
 from rampfit_numba.report.content import RunFacts, collect
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def check_extra() -> None:
     """
     for name in ("jinja2", "matplotlib"):
         if find_spec(name) is None:
-            raise ImportError(f"a report needs {name}, which is not installed: pip install 'rampfit_numba[report]'")
+            raise ImportError(f"a report needs {name}, which is not installed: {how_to_install('report')}")
 
 
 def _environment() -> Environment:

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.ols.general import is_one_timed_group
 from rampfit_numba.algorithms.ols.plan import OlsPlan, make_plan
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels.ols.weighting import BOUNDS
@@ -54,6 +55,8 @@ def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> FittedLi
         n = nsamples.astype(np.float64)
         var_poisson = photon / (time * np.maximum(n - 1, 1))
         var_rnoise = 12 * (noise / (settings.readnoise_scale * time)) ** 2 / np.where(lone, 6, n**3 - n)
+        if fit.options.errors is None and is_one_timed_group(exposure):
+            var_poisson, var_rnoise = var_poisson * times.tau / time, var_rnoise / 2
         values = padded(samples, ramp, first, nsamples)
         fitted = SegmentSamples(values, first, nsamples, np.maximum(photon, 0), noise**2 / 2, times)
         of_slope, of_intercept = _line_coefficients(fitted, gain, settings)

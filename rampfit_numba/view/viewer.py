@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
 from rampfit_numba.exposure import Exposure
+from rampfit_numba.messages import how_to_install
 from rampfit_numba.result import RampFit
 from rampfit_numba.view.server import ViewServer
 from rampfit_numba.view.subject import Subject
@@ -85,7 +86,7 @@ def check_bokeh() -> None:
         The extra ``view`` is not installed.
     """
     if find_spec("bokeh") is None:
-        raise ImportError("the viewer needs Bokeh, which is not installed: pip install 'rampfit_numba[view]'")
+        raise ImportError(f"the viewer needs Bokeh, which is not installed: {how_to_install('view')}")
 
 
 def load() -> None:

@@ -180,7 +180,8 @@ def _by_astropy(path: Path, *, left_out: bool) -> Iterator[list[Any]]:
                 while True:
                     hdus.append(hdulist[len(hdus)])
                     hdus[-1].header_as_read = hdus[-1].header.copy()  # astropy changes it with the data
-                    if getattr(hdus[-1], "is_image", False):
+                    unused = isinstance(hdus[-1], fits.CompImageHDU) and hdus[-1].name not in PLANES.values()
+                    if getattr(hdus[-1], "is_image", False) and not unused:
                         hdus[-1].data  # noqa: B018  (read now)
             except IndexError:
                 pass

@@ -17,7 +17,7 @@ from rampfit_numba import read_exposure
 from rampfit_numba.simulate.wfc3 import simulate_ima
 from tests.fuzz.judges import UnjudgedError, judge_ramps, judge_reference, judge_roman, judge_wfc3
 from tests.fuzz.mutations import mutate
-from tests.make_files import asdf_hdu, ramp_hdulist, reference_hdulist, save, to_bytes
+from tests.make_files import asdf_hdu, compressed_by_tiles, ramp_hdulist, reference_hdulist, save, to_bytes
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -60,6 +60,7 @@ def seeds(folder: Path) -> list[Seed]:
     kinds += [
         Seed("stream", gzip.compress(to_bytes(rich), 1, mtime=0), judge_ramps, ".fits.gz"),
         Seed("compressed", to_bytes(rich), judge_ramps, ".fits.gz", partial(gzip.compress, compresslevel=1, mtime=0)),
+        Seed("tiles", to_bytes(compressed_by_tiles(ramp_hdulist(SHAPE, optional=True))), judge_ramps, ".fits.fz"),
         Seed("reference", to_bytes(gain), partial(judge_reference, exposure=exposure)),
         Seed("wfc3", to_bytes(simulate_ima(3, (16, 16), seed=1).hdulist), judge_wfc3),
     ]

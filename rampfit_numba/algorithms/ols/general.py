@@ -53,7 +53,20 @@ class GeneralRules(NamedTuple):
 
 def is_general(exposure: Exposure, options: FitOptions) -> bool:
     """Tell whether a fit is not one of the pipeline's."""
-    return not exposure.evenly_read or options.weighting != "optimal" or options.errors == "weights"
+    return (
+        not exposure.evenly_read
+        or options.weighting != "optimal"
+        or options.errors == "weights"
+        or (options.errors is None and is_one_timed_group(exposure))
+    )
+
+
+def is_one_timed_group(exposure: Exposure) -> bool:
+    """Tell whether all there is of an exposure is one group whose reads have times.
+
+    The pipeline has no such times, and takes the noise of an exposure's one group for that of a difference of two.
+    """
+    return exposure.ngroups == 1 and exposure.read_times is not None
 
 
 def make_general_rules(exposure: Exposure, options: FitOptions, rules: OlsRules) -> GeneralRules:
@@ -65,15 +78,16 @@ def make_general_rules(exposure: Exposure, options: FitOptions, rules: OlsRules)
         What is asked for exists for evenly spaced groups, or for the pipeline's weighting, only.
     """
     even = exposure.evenly_read
+    hint = "; one group with read_times has the pipeline's with errors='reference'" * is_one_timed_group(exposure)
     if options.save_opt:
         raise ValueError(
             "save_opt: the optional results are those of the pipeline's fit: optimal weighting, its errors, and evenly "
-            "spaced groups"
+            f"spaced groups{hint}"
         )
     if options.chisq:
         raise ValueError(
             "chisq: with 'ols' there are chi-squares of the pipeline's fit only: optimal weighting, its errors, and "
-            "evenly spaced groups; the likelihood fits have them for any times"
+            f"evenly spaced groups{hint}; the likelihood fits have them for any times"
         )
     if options.errors == "reference" and not even:
         raise ValueError("errors: 'reference' is defined for evenly spaced groups only; expected 'weights' or None")
