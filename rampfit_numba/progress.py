@@ -37,6 +37,7 @@ class Job:
     ) -> None:
         self._sizes = [max(size, 1) for size in sizes]
         self._parts = [0.0] * len(self._sizes)
+        self._done = 0
         self._ended = 0
         self._lock = threading.Lock()
         self._last: float = math.inf
@@ -66,10 +67,11 @@ class Job:
     def move(self, number: int, part: float) -> None:
         """Show that this part of a file is done."""
         with self._lock:
-            self._parts[number] = part
+            before, self._parts[number] = self._parts[number], part
+            size = self._sizes[number]
+            self._done += round(part * size) - round(before * size)
             if self._bar is not None:
-                done = sum(round(part * size) for part, size in zip(self._parts, self._sizes, strict=True))
-                self._bar.update(done - self._bar.n)
+                self._bar.update(self._done - self._bar.n)
 
     def stop(self, after: int = -1) -> None:
         """Let whoever works for this job, at a file behind that of a number, find a :class:`Stopped` soon."""

@@ -12,7 +12,7 @@ from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.files import FileResult
 from rampfit_numba.io.fits import check_outputs, product_paths
-from rampfit_numba.io.products import Provenance
+from rampfit_numba.io.product_headers import Provenance
 from rampfit_numba.io.read_products import write_read_products
 from rampfit_numba.io.reads import in_electrons, read_map, read_reads
 from rampfit_numba.io.references import resolve_reference

@@ -25,9 +25,11 @@ from rampfit_numba.engine.memory import size_text
 from rampfit_numba.engine.memory_pool import private_allocator
 from rampfit_numba.engine.shared import shared_allocator
 from rampfit_numba.file_arrays import FileArray
-from rampfit_numba.io.outputs import build_product, check_outputs
-from rampfit_numba.io.products import jumps_hdulist
-from rampfit_numba.io.section_writer import SectionedFile, planned
+from rampfit_numba.io.outputs import check_outputs
+from rampfit_numba.io.product_headers import ProductHeaders
+from rampfit_numba.io.product_parts import planned
+from rampfit_numba.io.products import build_products, jumps_product
+from rampfit_numba.io.section_writer import SectionedFile
 from rampfit_numba.io.whole_files import written_together
 from rampfit_numba.jumps import jump_columns, table_of_jumps
 from rampfit_numba.progress import row_bar
@@ -36,12 +38,12 @@ from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate,
 from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from rampfit_numba.algorithms.method import Method, Plan, Results
     from rampfit_numba.exposure import Exposure
-    from rampfit_numba.io.products import Provenance
+    from rampfit_numba.io.product_headers import Provenance
     from rampfit_numba.options import FitOptions
 
 log = logging.getLogger(__name__)
@@ -101,7 +103,7 @@ def fit_by_sections(
     provenance: Provenance,
     max_memory: int,
     overwrite: bool = False,
-    inputs: tuple[Path, ...] = (),
+    inputs: Iterable[Path] = (),
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: Any = False,  # noqa: ANN401  (what row_bar takes)
@@ -122,7 +124,7 @@ def fit_by_sections(
         Bytes.
     overwrite : bool
         Whether existing products are replaced.
-    inputs : tuple of Path
+    inputs : iterable of Path
         Files that must not be overwritten in any case.
     maximum_cores, executor, progress
         As for :func:`rampfit_numba.fit_ramps`.
@@ -216,12 +218,9 @@ class _Fit:
             row_bar(progress, nrows * cut.across) as move,
         ):
             opened = dict(zip(products.paths, files, strict=True))
-            hdulists = {
-                kind: build_product(kind, whole, path, products.provenance)
-                for kind, path in products.paths.items()
-                if kind != "jumps"
-            }
-            images = {kind: SectionedFile(opened[kind], hdulist) for kind, hdulist in hdulists.items()}
+            sectioned = {kind: path for kind, path in products.paths.items() if kind != "jumps"}
+            built = build_products(whole, sectioned, products.provenance)
+            images = {kind: SectionedFile(opened[kind], product) for kind, product in built.items()}
             for rows, columns in cut.sections():
                 results, section_returned = self._fit(rows, columns, depth, cut.reading)
                 returned += section_returned
@@ -238,7 +237,8 @@ class _Fit:
             if jumps:
                 table = table_of_jumps(jumps, self.options.algorithm)
                 path = products.paths["jumps"]
-                opened["jumps"].write(jumps_hdulist(whole, path.name, products.provenance, table))
+                headers = ProductHeaders(whole, products.provenance)
+                opened["jumps"].write(jumps_product(whole, path.name, headers, table))
         return found
 
     def _count(self) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import ctypes
 import errno
-import io
 import os
 import pickle
 import signal
@@ -25,7 +24,6 @@ from rampfit_numba import Exposure, RampFileError, dq, fit_file, fit_files, fit_
 from rampfit_numba.cli import main
 from rampfit_numba.files import Job, batch, fit_one, fitting, lanes, plan, processes
 from rampfit_numba.files.job import make_destination
-from rampfit_numba.io.products import image_hdu
 from rampfit_numba.progress import Stopped
 from rampfit_numba.progress import job as progress_job
 from rampfit_numba.simulate.roman import simulate_roman, write_roman_simulation
@@ -560,17 +558,3 @@ class TestSummary:
         with pytest.raises(ValueError, match=r"summary|would overwrite|exists|directory"):
             fit_files(files, 10.0, 2.0, output_dir="out", summary=name)
         assert Path("there.csv").stat().st_size == 0
-
-
-def test_bytes_are_swapped_while_others_work():
-    """NumPy's own ``byteswap`` holds Python's lock: a fit beside the writing of a file would wait for it."""
-    values = np.frombuffer(np.random.default_rng(1).bytes(4 << 10), np.float32).reshape(32, 32)  # NaNs of all kinds
-    hdu = image_hdu("SCI", values)
-    written, expected = io.BytesIO(), io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(written)
-    plain = fits.ImageHDU(values, name="SCI")
-    plain.ver = 1
-    fits.HDUList([fits.PrimaryHDU(), plain]).writeto(expected)
-    assert written.getvalue() == expected.getvalue()
-    assert type(hdu.data).byteswap is not np.ndarray.byteswap
-    assert np.shares_memory(hdu.data, values)

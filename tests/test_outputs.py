@@ -13,6 +13,7 @@ import pytest
 from astropy.io import fits
 
 from rampfit_numba import RampFileError, read_exposure, write_products
+from rampfit_numba.io import product_parts
 from rampfit_numba.io.fits import check_outputs, product_paths
 from tests.make_files import PLANES, SHAPE, header_of, listing, ramp_hdulist, save, some_fit
 
@@ -82,7 +83,7 @@ class TestNames:
         def full(*_):
             raise OSError(errno.ENOSPC, "full")
 
-        monkeypatch.setattr("rampfit_numba.io.whole_files.allocate", full)
+        monkeypatch.setattr("rampfit_numba.io.product_parts.allocate", full)
         with pytest.raises(RampFileError, match=r"x_rate\.fits: cannot be written \(full\)"):
             write_products(some_fit(), tmp_path / "a" / "b", "x")
         assert not listing(tmp_path)
@@ -195,7 +196,7 @@ class TestFailures:
     @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs posix_fallocate")
     def test_full_disk_is_noticed_before_writing(self, folder, before, monkeypatch):
         monkeypatch.setattr(os, "posix_fallocate", full_disk)
-        monkeypatch.setattr(fits.HDUList, "writeto", lambda *_args, **_options: pytest.fail("wrote"))
+        monkeypatch.setattr(product_parts, "_write_image", lambda *_args: pytest.fail("wrote"))
         self.check(folder, before, RampFileError, r"x_rate\.fits: cannot be written \(No space left on device\)")
 
     def test_disk_full_while_writing(self, folder, before, monkeypatch):
@@ -209,15 +210,15 @@ class TestFailures:
 
     def interrupt_writing(self, monkeypatch, error):
         """Raise `error` in the middle of the second file."""
-        write, calls = fits.ImageHDU._writeto, []
+        write, calls = product_parts._write_image, []
 
-        def interrupted(self, *args, **options):
-            calls.append(self.name)
-            if calls.count("SCI") == 2 and self.name == "DQ":
+        def interrupted(file, values):
+            calls.append(values)
+            if len(calls) == len(PLANES) + 3:
                 raise error
-            return write(self, *args, **options)
+            write(file, values)
 
-        monkeypatch.setattr(fits.ImageHDU, "_writeto", interrupted)
+        monkeypatch.setattr(product_parts, "_write_image", interrupted)
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.EIO, "broken")])
     @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])

@@ -12,7 +12,8 @@ from astropy.io import fits
 import rampfit_numba.sections
 from rampfit_numba import RampFileError, RampFitWarning, fit_file, read_exposure
 from rampfit_numba.io import section_writer
-from rampfit_numba.io.section_writer import SectionedFile, planned
+from rampfit_numba.io.product_parts import Image, Product, planned
+from rampfit_numba.io.section_writer import SectionedFile
 from rampfit_numba.io.whole_files import written_together
 from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
 
@@ -208,10 +209,10 @@ def test_a_file_that_changes_between_two_sections_is_refused(series, tmp_path, m
 @pytest.mark.parametrize("shape", [(6, 8), (3, 6, 8), (2, 3, 6, 8)])
 def test_sections_of_any_shape_stand_where_they_belong(tmp_path, kind, shape):
     values = np.random.default_rng(1).integers(0, 1 << 31, shape).astype(kind)
-    hdulist = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(planned(shape, kind), name="A")])
-    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(values, name="A")]).writeto(tmp_path / "whole.fits")
+    primary = fits.PrimaryHDU().header
+    Product(primary, [Image("A", values)]).hdulist().writeto(tmp_path / "whole.fits")
     with written_together([tmp_path / "a.fits"]) as (file,):
-        sectioned = SectionedFile(file, hdulist)
+        sectioned = SectionedFile(file, Product(primary, [Image("A", planned(shape, kind))]))
         for rows, columns in (
             (slice(0, 2), slice(0, 8)),
             (slice(2, 6), slice(0, 3)),

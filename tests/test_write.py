@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
+import io
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
 from rampfit_numba import ExposureHeader, __version__, _version, read_exposure, write_products
-from rampfit_numba.io.fits import fitopt_hdulist, rate_hdulist, rateints_hdulist
+from rampfit_numba.io.fits import Provenance, fitopt_hdulist, rate_hdulist, rateints_hdulist
+from rampfit_numba.io.product_parts import Image, Product
 from tests.cases import RATE_PLANES
-from tests.make_files import PLANES, SHAPE, header_of, listing, ramp_hdulist, save, some_fit
+from tests.make_files import PLANES, SHAPE, header_of, listing, ramp_hdulist, save, some_fit, to_bytes
 
 NINTS, NROWS, NCOLS = SHAPE[0], *SHAPE[2:]
 
@@ -114,6 +116,31 @@ class TestContents:
         turned = dataclasses.replace(fit, rate=dataclasses.replace(fit.rate, **planes))
         write_products(turned, folder, "x_jump.fits")
         np.testing.assert_array_equal(fits.getdata(folder / "x_rate.fits", "DQ"), fit.rate.dq)
+
+    @pytest.mark.parametrize("dtype", ["f4", ">f4", "f8", "u1", "i1", "i2", "u2", "i4", ">u4", "u4", "u8"])
+    @pytest.mark.parametrize("size", [0, 1, 720, 200_000])
+    def test_images_are_as_astropy_writes_them(self, dtype, size):
+        """Pieces, padding, byte order, NaNs of all kinds."""
+        content = np.random.default_rng(1).bytes(size * np.dtype(dtype).itemsize)
+        values = np.frombuffer(content, dtype).reshape(1, size)
+        cards = (("BUNIT", "DN/s", "unit"),)
+        product = Product(
+            fits.PrimaryHDU().header, [Image("X", values, cards), Image("NONE", None, fits.Header(cards))]
+        )
+        written = io.BytesIO()
+        product.write_to(written)
+        assert written.getvalue() == to_bytes(fits.HDUList([hdu.copy() for hdu in product.hdulist()]))
+
+    def test_products_are_as_astropy_writes_them(self, folder, header):
+        fit = some_fit(header, segments=2, jumps=1)
+        paths = write_products(fit, folder, "jw01_jump.fits", gain_name="gain.fits", history=["mine"])
+        provenance = Provenance(gain_name="gain.fits", history=["mine"])
+        for path, build in zip(paths, (rate_hdulist, rateints_hdulist, fitopt_hdulist), strict=True):
+            hdulist = build(fit, path.name, provenance)
+            hdulist[0].header["DATE"] = header_of(path)["DATE"]
+            stream = io.BytesIO()
+            hdulist.writeto(stream, output_verify="silentfix+ignore")
+            assert path.read_bytes() == stream.getvalue()
 
     def test_files_follow_the_standard(self, folder, header):
         for path in write_products(some_fit(header, segments=2, jumps=0), folder, "jw01_jump.fits"):

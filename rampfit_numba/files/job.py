@@ -18,6 +18,7 @@ from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
+from rampfit_numba.io.outputs import Inputs
 from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
 from rampfit_numba.messages import RampFileError, printable
 from rampfit_numba.options import FitOptions
@@ -100,7 +101,7 @@ class Job:
             name: None if reference is None else resolve_reference(reference, name)
             for name, reference in (("readnoise", readnoise), ("gain", gain))
         }
-        inputs = (*files, *(reference for reference in references.values() if isinstance(reference, Path)))
+        inputs = Inputs((*files, *(reference for reference in references.values() if isinstance(reference, Path))))
         job = cls(
             references,
             replace(destination, inputs=inputs),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rampfit_numba.io.exposures import read_exposure
 from rampfit_numba.io.outputs import check_outputs, product_paths, write_products
-from rampfit_numba.io.products import Provenance, chisq_hdulist, fitopt_hdulist, rate_hdulist, rateints_hdulist
+from rampfit_numba.io.product_headers import Provenance
+from rampfit_numba.io.products import chisq_hdulist, fitopt_hdulist, rate_hdulist, rateints_hdulist
 
 __all__ = [
     "Provenance",

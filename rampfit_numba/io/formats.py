@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from rampfit_numba.exposure import Exposure
-    from rampfit_numba.io.products import Provenance
+    from rampfit_numba.io.product_headers import Provenance
     from rampfit_numba.io.references import ReferenceImage
     from rampfit_numba.io.scratch import Scratch
     from rampfit_numba.options import FitOptions
@@ -31,7 +31,7 @@ class Destination:
     overwrite : bool
     int_name, opt_name : str
         Names in place of the exposure's for rateints and the optional product, or empty.
-    inputs : tuple of Path
+    inputs : iterable of Path
         Files that must not be overwritten in any case.
     save_jumps : bool
         The table of the jumps is a product too.
@@ -43,7 +43,7 @@ class Destination:
     overwrite: bool = False
     int_name: str = ""
     opt_name: str = ""
-    inputs: tuple[Path, ...] = ()
+    inputs: Iterable[Path] = ()
     save_jumps: bool = False
     record: str = ""
 

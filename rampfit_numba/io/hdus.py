@@ -15,6 +15,7 @@ import re
 import stat
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, NoReturn, TypeAlias
 
 from astropy.io import fits
@@ -249,6 +250,7 @@ def _check_keywords(path: Path, content: bytes, start: int) -> None:
                 )
 
 
+@lru_cache(maxsize=1024)  # files of a programme share nearly all of these cards
 def _is_sound(card: bytes) -> bool:
     """Whether a card is text with a value; where SIMPLE is not T, a file is no FITS file."""
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rampfit_numba.io.exposures import exposure_in
 from rampfit_numba.io.histories import read_history
 from rampfit_numba.io.outputs import product_paths, write_products
-from rampfit_numba.io.products import Provenance
+from rampfit_numba.io.product_headers import Provenance
 from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.io.products import carried_cards
+from rampfit_numba.io.product_headers import carried_cards
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData, NDDataArray

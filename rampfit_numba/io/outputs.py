@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.io.products import (
-    Provenance,
-    chisq_hdulist,
-    fitopt_hdulist,
-    jumps_hdulist,
-    rate_hdulist,
-    rateints_hdulist,
-)
+from rampfit_numba.io.product_headers import Provenance
+from rampfit_numba.io.products import build_products
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep_once
 from rampfit_numba.io.whole_files import write_all
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from astropy.io import fits
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rampfit_numba.result import RampFit
 
@@ -108,6 +102,42 @@ def _base(name: str, argument: str) -> str:
     return match["base"]
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """Files that no output may take the place of, under whatever name.
+
+    They are looked at once: a job has thousands of them, and two checks for each of its products.
+    """
+
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, files: Iterable[str | os.PathLike[str]]) -> Inputs:
+        """Return files as such an object, which they may be already."""
+        return files if isinstance(files, cls) else cls(tuple(Path(file) for file in files))
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self.files)
+
+    def at(self, path: Path) -> Path | None:
+        """Return the one that stands at a path that exists; None where none does."""
+        places, inodes = self._identities
+        status = path.stat()
+        for file in (places.get(os.path.realpath(path)), inodes.get((status.st_dev, status.st_ino))):
+            if file is not None and file.exists() and path.samefile(file):
+                return file
+        return None
+
+    @cached_property
+    def _identities(self) -> tuple[dict[str, Path], dict[tuple[int, int], Path]]:
+        statuses = {file: file.stat() for file in self.files if file.exists()}
+        inodes = {(status.st_dev, status.st_ino): file for file, status in statuses.items()}
+        return {os.path.realpath(file): file for file in self.files}, inodes
+
+    def __reduce__(self) -> tuple[type[Inputs], tuple[tuple[Path, ...]]]:
+        return Inputs, (self.files,)
+
+
 def check_outputs(
     paths: Iterable[Path], *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()
 ) -> None:
@@ -127,7 +157,7 @@ def check_outputs(
     RampFileError
         An output exists, is an input, or its folder cannot be written to.
     """
-    protected = [Path(file) for file in inputs]
+    protected = Inputs.of(inputs)
     probed: set[Path] = set()
     for path in paths:
         try:
@@ -140,11 +170,10 @@ def check_outputs(
             raise RampFileError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def _check_output(path: Path, protected: Sequence[Path], *, overwrite: bool) -> Path:
+def _check_output(path: Path, protected: Inputs, *, overwrite: bool) -> Path:
     """Return the folder, one that exists, that will hold the output or the first folder to be made for it."""
-    for file in protected:
-        if path.exists() and file.exists() and path.samefile(file):
-            raise RampFileError(f"{path}: would overwrite the input {file}; choose another output_dir or name")
+    if path.exists() and (file := protected.at(path)) is not None:
+        raise RampFileError(f"{path}: would overwrite the input {file}; choose another output_dir or name")
     if path.is_dir():
         raise RampFileError(f"{path}: is a directory; choose another output_dir or name")
     if path.is_symlink() and not path.exists():
@@ -238,18 +267,6 @@ def write_products(
         opt_name=opt_name,
     )
     check_outputs(paths.values(), overwrite=overwrite, inputs=inputs)
-    hdulists = [(path, build_product(kind, fit, path, provenance)) for kind, path in paths.items()]
-    write_all(hdulists, overwrite=overwrite)
+    products = build_products(fit, paths, provenance)
+    write_all([(path, products[kind]) for kind, path in paths.items()], overwrite=overwrite)
     return list(paths.values())
-
-
-def build_product(kind: str, fit: RampFit, path: Path, provenance: Provenance) -> fits.HDUList:
-    """Return the product of a kind of :func:`product_paths`, for a file of that name."""
-    builders = {
-        "rate": rate_hdulist,
-        "rateints": rateints_hdulist,
-        "fitopt": fitopt_hdulist,
-        "likely_chisq": chisq_hdulist,
-        "jumps": jumps_hdulist,
-    }
-    return builders[kind](fit, path.name, provenance)

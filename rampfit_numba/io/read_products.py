@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rampfit_numba.io.products import Provenance, image_hdu, rate_hdulist, rateints_hdulist
+from rampfit_numba.io.product_parts import Image, Product
+from rampfit_numba.io.products import build_products
 from rampfit_numba.io.whole_files import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from astropy.io import fits
-
+    from rampfit_numba.io.product_headers import Provenance
     from rampfit_numba.result import RampFit
     from rampfit_numba.used_reads import NumberOfReads
 
@@ -39,11 +39,9 @@ def write_read_products(
     RampFileError
         A file exists (without `overwrite`), or cannot be written.
     """
-    builders = {"rate": rate_hdulist, "rateints": rateints_hdulist}
-    files: list[tuple[Path, fits.HDUList]] = []
-    for kind, path in paths.items():
-        hdulist = builders[kind](fit, path.name, provenance)
-        # In front of the extension ASDF, which is the last one.
-        hdulist.insert(len(hdulist) - 1, image_hdu("NREADS", getattr(nreads, kind)))
-        files.append((path, hdulist))
+    files: list[tuple[Path, Product]] = []
+    for kind, product in build_products(fit, paths, provenance).items():
+        *parts, asdf = product.parts
+        parts.append(Image("NREADS", getattr(nreads, kind)))
+        files.append((paths[kind], Product(product.primary, [*parts, asdf])))
     write_all(files, overwrite=overwrite)

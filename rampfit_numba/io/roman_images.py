@@ -13,7 +13,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba._version import __version__
 from rampfit_numba.io.outputs import check_outputs
-from rampfit_numba.io.products import history_lines
+from rampfit_numba.io.product_headers import history_lines
 from rampfit_numba.io.roman import plain_asdf, read_roman, read_surroundings
 from rampfit_numba.io.whole_files import write_all
 from rampfit_numba.messages import RampFileError

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import math
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
 
 from rampfit_numba.io.whole_files import allocate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rampfit_numba.io.product_parts import Product
     from rampfit_numba.io.whole_files import WholeFile
 
 _BLOCK = 2880
 #: What FITS stores unsigned integers of 32 bits less, which is to flip their highest bit.
 _SIGN = np.uint32(1 << 31)
-
-
-def planned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401  (what NumPy takes)
-    """Return an array that stands for one to come, and takes no memory.
-
-    Examples
-    --------
-    >>> planned((70000, 2048, 2048), np.float32).strides
-    (0, 0, 0)
-    """
-    return np.broadcast_to(np.zeros((), dtype), shape)
-
-
-def is_planned(array: np.ndarray) -> bool:
-    """Tell whether an array is one of :func:`planned`."""
-    return array.ndim > 0 and not any(array.strides)
 
 
 @dataclass(frozen=True)
@@ -51,9 +34,9 @@ class SectionedFile:
     Parameters
     ----------
     file : WholeFile
-    hdulist : astropy.io.fits.HDUList
-        The product as it will be, with arrays of :func:`planned` in the place of what is not known yet; everything else
-        is written at once.
+    product : Product
+        As it will be, with arrays of :func:`rampfit_numba.io.product_parts.planned` in the place of images that are not
+        known yet; headers and tables are written at once.
 
     Raises
     ------
@@ -61,21 +44,16 @@ class SectionedFile:
         The file cannot be made, or the disk has no room for it.
     """
 
-    def __init__(self, file: WholeFile, hdulist: fits.HDUList) -> None:
+    def __init__(self, file: WholeFile, product: Product) -> None:
         self._whole = file
-        hdulist.verify("silentfix+ignore")
-        hdulist.update_extend()
         parts: list[tuple[int, bytes]] = []
         self._images: dict[str, _Image] = {}
         size = 0
-        for hdu in hdulist:
-            to_come = hdu.is_image and hdu.data is not None and is_planned(hdu.data)
-            content = hdu.header.tostring().encode("ascii") if to_come else _whole_hdu(hdu)
-            parts.append((size, content))
-            size += len(content)
-            if to_come:
-                self._images[hdu.name] = _Image(size, hdu.data.shape)
-                size += -(-math.prod(hdu.data.shape) * hdu.data.itemsize // _BLOCK) * _BLOCK
+        for piece in product.pieces():
+            parts.append((size, piece.head))
+            if piece.image is not None:
+                self._images[piece.name] = _Image(size + len(piece.head), piece.image.shape)
+            size += piece.size
         self._file: Any = file.open()
         with file.telling():
             allocate(self._file, size)
@@ -112,16 +90,6 @@ class SectionedFile:
         raw.seek(offset)
         while content:
             content = content[raw.write(content) :]
-
-
-def _whole_hdu(hdu: Any) -> bytes:  # noqa: ANN401  (of any kind)
-    """Return an HDU as it stands in a file."""
-    if isinstance(hdu, fits.PrimaryHDU) or hdu.data is None:
-        return bytes(hdu.header.tostring().encode("ascii"))
-    first = fits.PrimaryHDU()
-    stream = io.BytesIO()
-    fits.HDUList([first, hdu]).writeto(stream, output_verify="silentfix+ignore")
-    return stream.getvalue()[len(first.header.tostring()) :]
 
 
 def _stored(values: np.ndarray) -> np.ndarray:

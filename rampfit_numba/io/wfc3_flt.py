@@ -10,7 +10,8 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.io.outputs import check_outputs
-from rampfit_numba.io.products import carried_cards, history_lines, image_hdu
+from rampfit_numba.io.product_headers import carried_cards, history_lines
+from rampfit_numba.io.product_parts import image_hdu
 from rampfit_numba.io.wfc3 import BORDER, COSMIC_RAY, SATURATED, read_flat, read_ima_bits
 from rampfit_numba.io.whole_files import write_all
 

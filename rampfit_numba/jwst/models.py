@@ -14,7 +14,7 @@ from stdatamodels.jwst import datamodels
 from rampfit_numba import dq
 from rampfit_numba._version import __version__
 from rampfit_numba.exposure import Exposure
-from rampfit_numba.io.products import history_lines
+from rampfit_numba.io.product_headers import history_lines
 from rampfit_numba.jwst.files import reference_named
 from rampfit_numba.jwst.fitting import explicit_times
 

@@ -113,7 +113,7 @@ def write_simulation(
     >>> [path.name for path in write_simulation(simulate_exposure(1, 4, 8, 8), "x_jump.fits")]
     ['x_jump.fits', 'x_gain.fits', 'x_readnoise.fits']
     """
-    from rampfit_numba.io.products import header_text
+    from rampfit_numba.io.product_headers import header_text
     from rampfit_numba.io.whole_files import write_all
 
     paths = simulation_paths(path, overwrite=overwrite, truth=truth)
@@ -139,20 +139,20 @@ def write_simulation(
 
 
 def _exposure_hdulist(exposure: Exposure, header: ExposureHeader) -> fits.HDUList:
-    from rampfit_numba.io.products import empty_asdf
+    from rampfit_numba.io.product_parts import EmptyAsdf
 
     images = {"SCI": exposure.data, "PIXELDQ": exposure.pixeldq, "GROUPDQ": exposure.groupdq}
     if exposure.zeroframe is not None:
         images["ZEROFRAME"] = exposure.zeroframe
     hdulist = _hdulist(header.primary, **images)
     hdulist["SCI"].header.update(header.sci)
-    hdulist.append(empty_asdf())
+    hdulist.append(EmptyAsdf.hdu())
     return hdulist
 
 
 def _hdulist(primary: fits.Header, **images: np.ndarray | None) -> fits.HDUList:
     from astropy.io import fits
 
-    from rampfit_numba.io.products import image_hdu
+    from rampfit_numba.io.product_parts import image_hdu
 
     return fits.HDUList([fits.PrimaryHDU(header=primary), *(image_hdu(name, image) for name, image in images.items())])

@@ -196,7 +196,7 @@ def _hdulist(
 ) -> fits.HDUList:
     from astropy.io import fits
 
-    from rampfit_numba.io.products import image_hdu
+    from rampfit_numba.io.product_parts import image_hdu
 
     nsamp, shape = len(times), signal.shape[1:]
     gains = {"A": 0.98 * gain, "B": 1.01 * gain, "C": 1.02 * gain, "D": 0.99 * gain}
