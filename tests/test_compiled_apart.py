@@ -42,6 +42,10 @@ def times_three(number):
 def entry(number):
     return times_three(number) + plus_seven(number)
 
+@kept
+def other(number):
+    return times_three(number) + 1
+
 @apart(types.int64)
 def half(number):
     return number / 2
@@ -94,6 +98,17 @@ def test_helpers_compile_what_is_apart_and_the_code_is_found_in_one_file(run, tm
     for name in ("plus_seven", "times_three"):
         files[name].unlink()
     assert run("print(compile_here())") == ["32", "0"]
+
+
+def test_what_came_with_one_caller_goes_with_the_next(run):
+    assert run("print(compile_here())") == ["32", "3"]
+    assert run("print(compile_here())\nimport functions\nprint(compile_here(functions.other))") == [
+        "32",
+        "0",
+        "25",
+        "1",
+    ]
+    assert run("import functions\nprint(compile_here(functions.other))") == ["25", "0"]
 
 
 def test_callers_have_no_copy(run):

@@ -68,9 +68,12 @@ class _OwnCode(JITCodeLibrary):  # type: ignore[misc]
 
 
 def can_be_kept(compiled: CompileResult) -> bool:
-    """Whether other processes can use a function: not where it, or what it calls, has addresses of this one."""
-    linked = all(getattr(library, _NEEDED, {}) is not None for library in _linked(compiled))
-    kept = linked and not compiled.library.has_dynamic_globals
+    """Whether other processes can use a function that was compiled now: not where it has addresses of this one.
+
+    Nor where something that it calls has.
+    """
+    kept = not compiled.library.has_dynamic_globals
+    kept &= all(getattr(library, _NEEDED, {}) is not None for library in _linked(compiled))
     if not kept:
         setattr(compiled.library, _NEEDED, None)
     return kept
@@ -82,6 +85,9 @@ def take_apart(compiled: CompileResult) -> Parts:
     for library in _linked(compiled):
         called |= getattr(library, _NEEDED, {})
     own = isinstance(compiled.library, _OwnCode)
+    functions = compiled.library._final_module.functions  # noqa: SLF001
+    if missing := {function.name for function in functions if function.is_declaration} & _loaded.keys() - called.keys():
+        raise RuntimeError(f"{compiled.fndesc.qualname}: expected to have all that it calls; without {sorted(missing)}")
     parts = Parts(compiled._reduce(), called, own)  # noqa: SLF001  (as Numba's own cache does)
     _note(compiled, parts)
     return parts
@@ -92,9 +98,8 @@ def put_together(target_context: Any, parts: Parts) -> CompileResult:  # noqa: A
     for name, reduced in parts.called.items():
         if name not in _loaded:
             _loaded[name] = CompileResult._rebuild(target_context, *reduced)  # noqa: SLF001  (as Numba)
-    if parts.own and (there := _loaded.get(_name(parts.reduced))) is not None:
-        return there
-    compiled = CompileResult._rebuild(target_context, *parts.reduced)  # noqa: SLF001
+    there = _loaded.get(_name(parts.reduced)) if parts.own else None  # as what another function calls
+    compiled = there or CompileResult._rebuild(target_context, *parts.reduced)  # noqa: SLF001
     _note(compiled, parts)
     return compiled
 
