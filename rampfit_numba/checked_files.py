@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def failure_named(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RampFileError(f"{path}: cannot be read any more: {error.strerror}") from error
+        raise RampFileError(f"{path}: cannot be read any more: {error.strerror}{remedy(error)}") from error
 
 
 def read_planes(

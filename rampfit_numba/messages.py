@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from contextvars import ContextVar
 
 #: What has been warned of in this thread, where somebody listens.
 noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
+
+
+#: What to do about errors of the system, by their number.
+_REMEDIES = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room: your quota of that disk is used up",
+    errno.EFBIG: "let files be larger (ulimit -f)",
+    errno.EMFILE: "let more files be open (ulimit -n)",
+    errno.ENFILE: "the whole system has too many files open",
+    errno.EROFS: "choose another folder",
+}
 
 
 class RampFitWarning(UserWarning):
@@ -65,6 +77,12 @@ def note(message: str) -> None:
     found = noted.get()
     if found is not None and message not in found:
         found.append(message)
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do where the system has refused something, to be appended to a message; or nothing."""
+    found = _REMEDIES.get(error.errno or 0, "")
+    return f"; {found}" if found else ""
 
 
 def how_to_install(extra: str) -> str:

@@ -1,4 +1,4 @@
-"""Many fits in one process: alternating shapes, algorithms and executors, with nothing that grows.
+"""Many fits in one process: alternating shapes, algorithms, executors and files, with nothing that grows.
 
 python bench/faults/soak.py --fits 500
 """
@@ -6,20 +6,27 @@ python bench/faults/soak.py --fits 500
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 from itertools import cycle, islice, product
 from pathlib import Path
 
+import loky
 import numpy as np
+from astropy.io import fits
 
-from rampfit_numba import Exposure, fit_ramps
+from rampfit_numba import Exposure, fit_files, fit_ramps
 
+loky.cpu_count = lambda *_, **__: 2  # two workers on any machine
 SHAPES = ((1, 6, 64, 64), (3, 9, 40, 130), (2, 12, 128, 96))
 KINDS = (("none", None), (2, "threads"), (2, "processes"))
 ALGORITHMS = ("ols", "likely")
 _HIT = 0.01  # share of samples
-#: What may be more at the end than after the first quarter: MiB of memory that is not shared, and things with a number.
-GROWTH = {"memory": 24.0, "descriptors": 0, "semaphores": 0, "threads": 0, "children": 0}
+_FILES = 4
+#: What may be more at the end than after the first quarter: MiB of memory that is not shared, things with a number, and
+#: seconds that threads of the workers took which fit nothing.
+GROWTH = {"memory": 24.0, "descriptors": 0, "semaphores": 0, "threads": 0, "children": 0, "shm": 0, "idle_seconds": 1.0}
 
 
 def main() -> int:
@@ -27,30 +34,60 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--fits", type=int, default=500, help="how many (default: %(default)s)")
     given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        return soak(given.fits, Path(folder))
+
+
+def soak(count: int, folder: Path) -> int:
+    """Do so many fits; return 1 if anything has grown, or has other bits."""
     chance = np.random.default_rng(1)
-    exposures = []
+    inputs: list[Exposure | list[Path]] = []
     for shape in SHAPES:
         ramps = np.cumsum(chance.poisson(60.0, shape), axis=1).astype(np.float32)
-        exposures.append(Exposure(ramps, np.where(chance.random(shape) < _HIT, 4, 0).astype(np.uint8), 3.0))
+        inputs.append(Exposure(ramps, np.where(chance.random(shape) < _HIT, 4, 0).astype(np.uint8), 3.0))
+    inputs.append(write_files(inputs[0], folder))
     # Shapes come in the same turn with every kind and algorithm, so that a quarter has seen all of them.
-    turns = cycle(product(ALGORITHMS, KINDS, exposures))
-    after = max(len(ALGORITHMS) * len(KINDS) * len(exposures), given.fits // 4)
-    bits: dict[int, bytes] = {}
+    turns = cycle(product(ALGORITHMS, KINDS, enumerate(inputs)))
+    after = max(len(ALGORITHMS) * len(KINDS) * len(inputs), count // 4)
+    bits: dict[tuple[str, int], bytes] = {}
     early: dict[str, float] = {}
-    for number, (algorithm, (cores, executor), exposure) in enumerate(islice(turns, given.fits), 1):
-        fit = fit_ramps(exposure, 12.0, 2.0, algorithm=algorithm, maximum_cores=cores, executor=executor)
-        key = hash((algorithm, exposure.shape))
-        if bits.setdefault(key, fit.rate.data.tobytes()) != fit.rate.data.tobytes():
+    for number, (algorithm, (cores, executor), (which, item)) in enumerate(islice(turns, count), 1):
+        options = {"algorithm": algorithm, "maximum_cores": cores, "executor": executor}
+        rate = (
+            fit_ramps(item, 12.0, 2.0, **options).rate.data if which < len(SHAPES) else rate_of(item, folder, options)
+        )
+        if bits.setdefault((algorithm, which), rate.tobytes()) != rate.tobytes():
             say(f"fit {number} ({algorithm}, {executor}) has other bits")
             return 1
         if number == after:
             early = take_stock()
-        if number == after or number % 100 == 0 or number == given.fits:
+        if number in {after, count} or number % 100 == 0:
             say(f"{number:5} fits: " + ", ".join(f"{name} {value:g}" for name, value in take_stock().items()))
     late = take_stock()
     grown = [name for name, allowed in GROWTH.items() if late[name] > early.get(name, late[name]) + allowed]
     say(f"grown: {', '.join(grown)}" if grown else "nothing has grown")
     return 1 if grown else 0
+
+
+def write_files(exposure: Exposure, folder: Path) -> list[Path]:
+    """Write an exposure to files, enough of them that two workers each take several."""
+    first = fits.PrimaryHDU()
+    nints, ngroups = exposure.shape[:2]
+    first.header.update(TELESCOP="JWST", INSTRUME="NIRCAM", EXP_TYPE="NRC_IMAGE", NINTS=nints, NGROUPS=ngroups)
+    first.header.update(NFRAMES=1, GROUPGAP=0, TGROUP=3.0, TFRAME=3.0)
+    images = [fits.ImageHDU(exposure.data, name="SCI"), fits.ImageHDU(exposure.groupdq, name="GROUPDQ")]
+    images.append(fits.ImageHDU(np.zeros(exposure.shape[2:], np.int32), name="PIXELDQ"))
+    files = [folder / f"f{number}_jump.fits" for number in range(_FILES)]
+    for file in files:
+        fits.HDUList([first, *images]).writeto(file)
+    return files
+
+
+def rate_of(files: list[Path], folder: Path, options: dict[str, object]) -> np.ndarray:
+    """Fit files, and return the rate that the last one's product holds."""
+    results = fit_files(files, 12.0, 2.0, output_dir=folder / "out", overwrite=True, **options)
+    with fits.open(results[-1].products[0]) as hdulist:
+        return np.array(hdulist["SCI"].data)
 
 
 def take_stock() -> dict[str, float]:
@@ -59,13 +96,26 @@ def take_stock() -> dict[str, float]:
     tasks = list(Path("/proc/self/task").iterdir())
     children = [child for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
     maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    names = [path.name for path in Path("/dev/shm").iterdir()]  # noqa: S108  (looked at, not used)
     return {
         "memory": round(int(status["RssAnon"].split()[0]) / 1024, 1),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "semaphores": maps.count("/dev/shm/"),  # noqa: S108  (looked for, not used)
         "threads": len(tasks),
         "children": len(children),
+        "shm": sum(str(os.getpid()) in name for name in names),
+        "idle_seconds": round(sum(map(idle_seconds, children)), 2),
     }
+
+
+def idle_seconds(process: str) -> float:
+    """Return the processor time of a worker's threads but its first one, which fits: those of BLAS among them."""
+    found = 0.0
+    for task in Path(f"/proc/{process}/task").iterdir():
+        if task.name != process:
+            times = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+            found += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def say(line: str) -> None:

@@ -9,7 +9,7 @@ import warnings
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rampfit_numba.messages import RampFitWarning, printable
+from rampfit_numba.messages import RampFitWarning, printable, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,9 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  (logging's name and argument)
         """Say what the failure is, and give up the file."""
         logging.getLogger(_PACKAGE).removeHandler(self)
-        log.error("%s: cannot be written any more: %s", self.baseFilename, sys.exception())
+        error = sys.exception()
+        reason = f"{error.strerror}{remedy(error)}" if isinstance(error, OSError) else error
+        log.error("%s: cannot be written any more: %s", self.baseFilename, reason)
 
 
 @contextmanager

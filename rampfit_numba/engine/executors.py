@@ -148,8 +148,8 @@ def _no_processes() -> str:
     if multiprocessing.parent_process() is not None:
         # A daemonic process may not start any, and any other would wait for idle workers when it ends.
         return "In a worker process already"
-    if not shared.available():  # macOS, Windows: through pipes two workers are ten times slower than one core
-        return "This system has no memory that processes can share without copies"
+    if obstacle := shared.obstacle():  # through pipes two workers are ten times slower than one core
+        return obstacle
     if not everything_kept():  # each worker would compile for itself
         return "The machine code could not be kept for other processes"
     return ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba.engine import transfer
 from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.pool import pool
+from rampfit_numba.messages import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EXIT_CODES = re.compile(r"exit codes of the workers are \{([^}]*)\}")
+
+
+#: What to do where the system has refused workers, by the number of its error: it names no file.
+_REMEDIES = {
+    errno.ENOSPC: "make room in /dev/shm",
+    errno.EROFS: "let /dev/shm be written",
+    errno.EACCES: "let /dev/shm be written",
+    errno.EMFILE: "see ulimit -n",
+    errno.EAGAIN: "see ulimit -u",
+}
 
 
 class NoProcessesError(Exception):
@@ -126,21 +137,16 @@ def _exit_codes(error: BrokenExecutor) -> str:
     return f" ({found[1]})" if found else ""
 
 
-def _obstacle(error: Exception) -> str:
+def obstacle_to_workers(error: Exception) -> str:
     """Say what workers lack."""
     if isinstance(error, UnboundLocalError):  # loky's own mistake when a pipe could not be made
         return "descriptors ran out, see ulimit -n"
-    if isinstance(error, OSError):
-        remedies = {
-            errno.ENOSPC: "make room in /dev/shm",
-            errno.EROFS: "let /dev/shm be written",
-            errno.EACCES: "let /dev/shm be written",
-            errno.EMFILE: "see ulimit -n",
-            errno.EAGAIN: "see ulimit -u",
-        }
-        remedy = remedies.get(error.errno or 0, "")
-        return f"{error.strerror or error}{', ' if remedy else ''}{remedy}"
-    return f"{error}, see ulimit -u" if "thread" in str(error) else str(error)
+    if not isinstance(error, OSError):
+        return f"{error}, see ulimit -u" if "thread" in str(error) else str(error)
+    if error.filename:  # a temporary file
+        return f"{error.filename}: {error.strerror}{remedy(error)}"
+    way_out = _REMEDIES.get(error.errno or 0, "")
+    return f"{error.strerror or error}{', ' if way_out else ''}{way_out}"
 
 
 class _Attempt:
@@ -154,7 +160,7 @@ class _Attempt:
         try:
             self._executor, self._size = pool.take(workers)
         except OSError as error:
-            raise NoProcessesError(_obstacle(error)) from error
+            raise NoProcessesError(obstacle_to_workers(error)) from error
 
     def run(self, slices: _Slices) -> None:
         """Run what is undone of `slices`."""
@@ -175,7 +181,7 @@ class _Attempt:
             if self._futures:
                 raise
             pool.drop(self._executor, kill=True)
-            raise NoProcessesError(_obstacle(error)) from error
+            raise NoProcessesError(obstacle_to_workers(error)) from error
         finally:
             pool.give_back(self._executor)
 

@@ -143,8 +143,19 @@ def shared_allocator(nbytes: int, arrays: int) -> Allocator:
 
 
 def available() -> bool:
-    """Tell whether this system has such memory."""
-    return hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
+    """Tell whether this process can have such memory."""
+    return not obstacle()
+
+
+def obstacle() -> str:
+    """Return why this process can have no such memory, or nothing."""
+    if not (hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()):
+        return "This system has no memory that processes can share without copies"
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
+        return "The size of files is limited (ulimit -f), and with it that of memory that processes share"
+    return ""
 
 
 def as_shared_array(array: np.ndarray) -> SharedArray | None:

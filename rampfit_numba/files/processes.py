@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.pool import pool
+from rampfit_numba.engine.processes import obstacle_to_workers
 from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.lanes import first_done
 from rampfit_numba.files.results import FileResult
@@ -67,9 +68,7 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
     NoWorkersError
         No worker process can be started; the files that were not handed on are not done.
     """
-    with tempfile.TemporaryDirectory(prefix="rampfit-") as folder:
-        going_on = Path(folder) / "going_on"  # as long as this exists, the workers go on
-        going_on.touch()
+    with _mark() as going_on:
         shift = _Shift(job, going_on, workers)
         waiting, suspects = deque(files), deque[tuple[int, Path]]()
 
@@ -101,6 +100,17 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
             raise
         finally:
             shift.give_back()
+
+
+@contextmanager
+def _mark() -> Iterator[Path]:
+    """Give a file: as long as it exists, the workers go on."""
+    with _refused_by_the_system():
+        folder = tempfile.TemporaryDirectory(prefix="rampfit-")
+        going_on = Path(folder.name) / "going_on"
+        going_on.touch()
+    with folder:
+        yield going_on
 
 
 class _Shift:
@@ -168,7 +178,7 @@ def _refused_by_the_system() -> Iterator[None]:
     except BrokenExecutor:
         raise
     except (OSError, RuntimeError, UnboundLocalError) as error:  # the last one is loky's own mistake then
-        raise NoWorkersError(error) from error
+        raise NoWorkersError(obstacle_to_workers(error)) from error
 
 
 def _report(future: Future[_Report], path: Path, *, again: bool) -> _Report:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba._version import __version__
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,8 +52,13 @@ def make_record(path: Path, job: Job, kind: Format, options: FitOptions) -> str:
 
 def is_up_to_date(kind: Format, products: Mapping[str, Path], record: str) -> bool:
     """Tell whether all products exist, are whole and have this record."""
+    return all(has_record(kind, path, record) for path in products.values())
+
+
+def has_record(kind: Format, product: Path, record: str) -> bool:
+    """Tell whether a product exists, is whole and has this record."""
     try:
-        return all(path.is_file() and _record_in(kind.history(path)) == record for path in products.values())
+        return product.is_file() and _record_in(kind.history(product)) == record
     except (RampFileError, OSError):
         return False
 
@@ -81,7 +86,7 @@ def _digest_of_file(path: str, *_: int) -> str:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_BYTES)).hexdigest()
     except OSError as error:
-        raise RampFileError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise RampFileError(f"{path}: cannot be read ({error.strerror or error}){remedy(error)}") from error
 
 
 def _identity_of_exposure(path: Path) -> tuple[str, ...]:

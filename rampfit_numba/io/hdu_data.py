@@ -14,7 +14,7 @@ from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.io.hdus import BLOCK, DTYPES, keyword, keyword_value, one_line, read_exactly, text
 from rampfit_numba.io.table_hdus import table_hdu
 from rampfit_numba.mapped_arrays import as_file_array, map_file
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from rampfit_numba.io.hdus import Hdu
     from rampfit_numba.io.scratch import Scratch
+
+#: FITS allows no more in a table.
+_MOST_COLUMNS = 999
 
 
 def check_image(path: Path, hdu: Hdu) -> None:
@@ -58,7 +61,11 @@ def image(path: Path, hdu: Hdu) -> np.ndarray:
     try:
         return map_file(path, hdu.stamp, dtype, hdu.shape, hdu.offset)
     except (OSError, ValueError) as error:
-        raise RampFileError(f"{path}: cannot be mapped ({error}); has it changed in the meantime?") from error
+        way_out = remedy(error) if isinstance(error, OSError) else ""
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise RampFileError(
+            f"{path}: cannot be mapped ({reason}){way_out or '; has it changed in the meantime?'}"
+        ) from error
 
 
 def _planes(path: Path, hdu: Hdu) -> Iterator[np.ndarray]:
@@ -93,6 +100,9 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
     """
     if text(hdu.header, "XTENSION") != "BINTABLE":
         raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
+    columns = keyword(path, hdu.header, "TFIELDS", f"extension {hdu.name}")
+    if not 0 <= columns <= _MOST_COLUMNS:  # astropy makes a list of so many
+        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood (TFIELDS = {columns})")
     try:
         for card in hdu.header.cards:
             _ = card.value  # what cannot be parsed would be taken as it stands, as the name of a column for instance

@@ -13,7 +13,7 @@ from rampfit_numba.io.product_headers import Provenance
 from rampfit_numba.io.products import build_products
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep_once
 from rampfit_numba.io.whole_files import write_all
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, remedy
 from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def product_paths(
 
 def _base(name: str, argument: str) -> str:
     match = _BASE.fullmatch(name)
-    if match is None:
+    if match is None or "\0" in name:
         raise ValueError(f"{argument}: expected a file name; got {name!r}")
     if _EMPTY_BASE.fullmatch(match["base"]):
         raise ValueError(
@@ -167,7 +167,7 @@ def check_outputs(
                 _probe(folder)
                 probed.add(folder)
         except OSError as error:  # a name that is too long, for instance
-            raise RampFileError(f"{path}: cannot be written ({error.strerror or error})") from error
+            raise RampFileError(f"{path}: cannot be written ({error.strerror or error}){remedy(error)}") from error
 
 
 def _check_output(path: Path, protected: Inputs, *, overwrite: bool) -> Path:

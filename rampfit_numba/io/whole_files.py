@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.io.temporary_files import TemporaryFile
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -132,7 +132,7 @@ class WholeFile:
             # Windows replaces no file that somebody has open.
             in_use = isinstance(error, PermissionError) and self.path.exists()
             reason = f"{error.strerror or error}{'; is it open in another program?' if in_use else ''}"
-            raise RampFileError(f"{self.path}: cannot be written ({reason}); nothing is kept") from error
+            raise RampFileError(f"{self.path}: cannot be written ({reason}); nothing is kept{remedy(error)}") from error
 
     def write(self, content: fits.HDUList | bytes | Document) -> None:
         """Write all of it."""

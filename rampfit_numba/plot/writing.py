@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.messages import RampFileError, remedy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ def write_figure(figure: Figure, path: Path, *, dpi: float = 150) -> None:
         figure.savefig(part, dpi=dpi)
         part.replace(path)
     except OSError as error:
-        raise RampFileError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise RampFileError(f"{path}: cannot be written ({error.strerror or error}){remedy(error)}") from error
     finally:
         if part.exists():
             os.unlink(part)  # noqa: PTH108  (of what may be gone)
