@@ -115,15 +115,20 @@ def _plain_array(name: str, value: Any, kinds: str = "fiu") -> np.ndarray:  # no
             f"{name}: expected an array without a mask; got a masked array (give its .data, and set "
             "DO_NOT_USE in groupdq instead, which takes a mask as it is)"
         )
-    try:
-        array: np.ndarray = np.asanyarray(value)
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever an object says that cannot be an array: a tensor with gradients, say
-        raise TypeError(f"{name}: expected an array of numbers; got {type(value).__name__} ({error})") from error
+    array = to_array(name, value, "an array of numbers")
     if array.dtype.kind not in kinds:
         raise TypeError(f"{name}: expected an array of real numbers; got dtype {array.dtype}")
     return array
+
+
+def to_array(name: str, value: Any, wanted: str) -> np.ndarray:  # noqa: ANN401
+    """Return `value` as an array of whatever type; raises a TypeError where it cannot be one."""
+    try:
+        return np.asanyarray(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever an object says that cannot be an array: a tensor with gradients, say
+        raise TypeError(f"{name}: expected {wanted}; got {type(value).__name__} ({error})") from error
 
 
 def check_data(data: np.ndarray) -> np.ndarray:
@@ -219,7 +224,7 @@ def check_read_times(value: Any, ngroups: int) -> tuple[Any, ...] | None:  # noq
         return None
     try:
         groups = tuple(tuple(_seconds(time) for time in np.atleast_1d(group)) for group in value)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever an object says that is none
         raise TypeError(
             f"read_times: expected a number or a sequence of numbers per group; got {_short(value)}"
         ) from error

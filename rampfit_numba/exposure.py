@@ -284,7 +284,7 @@ class Exposure:
             In e-/DN. Where it is no positive number, there is no such value: NaN.
         """
         changed: dict[str, Any] = {}
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             divisor = np.where((gain > 0) & np.isfinite(gain), gain, np.nan).astype(np.float32)
         if self.data_unit == ELECTRON:
             changed = {"data": _divided(self.data, divisor), "data_unit": DN}

@@ -29,7 +29,7 @@ from rampfit_numba.algorithms.likely.given_rows import (
 )
 from rampfit_numba.algorithms.likely.tables import difference_table
 from rampfit_numba.algorithms.read_pattern import read_pattern
-from rampfit_numba.checks import as_array, check_read_times
+from rampfit_numba.checks import as_array, check_read_times, to_array
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows
 from rampfit_numba.first_run import compile_or_load
@@ -90,7 +90,11 @@ class Covar:
                 "pedestal: expected False; got True (a fit of the level at the reset is not offered; "
                 "rampfit_numba.fit_ramps(algorithm='likely_joint', pedestal=(mean, sigma)) uses a known one)"
             )
-        if isinstance(read_times, str) or not hasattr(read_times, "__len__"):
+        if (
+            isinstance(read_times, str)
+            or not hasattr(read_times, "__len__")
+            or getattr(read_times, "shape", None) == ()
+        ):
             raise TypeError(f"read_times: expected numbers, or a sequence of numbers a group; got {read_times!r}")
         if len(read_times) < _FEWEST_READS:
             raise ValueError(f"read_times: expected two groups or more; got {len(read_times)}")
@@ -331,7 +335,7 @@ class _Fit:
         if guess is not None:
             guess = _per_pixel("countrateguess", guess, self._shape[1:], "electron / s")
         if wanted is not None:
-            wanted = np.asanyarray(wanted)
+            wanted = to_array("diffs2use", wanted, "0 and 1")
             if wanted.dtype.kind not in "biuf" or wanted.shape != self._shape:
                 raise ValueError(
                     f"diffs2use: expected 0 and 1, the shape of diffs, {self._shape}; "
@@ -386,7 +390,7 @@ def _per_pixel(name: str, value: Any, image: tuple[int, ...], unit: str) -> np.n
 def _threshold(name: str, value: Any) -> float:  # noqa: ANN401
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever an object says that is none
         raise TypeError(f"{name}: expected a number; got {value!r}") from error
     if np.isnan(number):
         raise ValueError(f"{name}: expected a number; got {value!r}")

@@ -71,7 +71,10 @@ def mask_to_flags(mask: np.ndarray, dtype: type[np.unsignedinteger[Any]]) -> np.
 
 
 def _as_mask(name: str, value: Any) -> np.ndarray:  # noqa: ANN401  (anything array-like)
-    mask = np.asarray(value)
+    try:
+        mask = np.asarray(value)
+    except Exception as error:  # whatever an object says that cannot be an array
+        raise TypeError(f"{name}: expected an array of booleans; got {type(value).__name__} ({error})") from error
     if mask.dtype != np.dtype(bool):
         raise TypeError(f"{name}: expected an array of booleans; got dtype {mask.dtype} (write, say, {name}=array > 0)")
     return mask

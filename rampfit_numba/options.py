@@ -147,7 +147,11 @@ class FitOptions:
         return replace(self, algorithm=short.name, **defaults)
 
     def _check_errors(self) -> None:
-        if self.errors is not None and self.errors not in ERRORS:
+        if self.errors is None:
+            return
+        if not isinstance(self.errors, str):
+            raise TypeError(f"errors: expected {join_names(ERRORS)} or None; got {self.errors!r}")
+        if self.errors not in ERRORS:
             raise ValueError(f"errors: expected {join_names(ERRORS)} or None; got {self.errors!r}")
 
     def _check_readnoise_kind(self) -> None:
@@ -172,7 +176,7 @@ class FitOptions:
             return None
         if not _is_number(value):
             raise TypeError(f"rejection_threshold: expected a number of standard deviations or None; got {value!r}")
-        if not (math.isfinite(value) and value > 0):
+        if not (_is_finite(value) and value > 0):
             raise ValueError(f"rejection_threshold: expected a finite number above 0; got {value!r}")
         return float(value)
 
@@ -184,7 +188,7 @@ class FitOptions:
             raise TypeError(
                 f"pedestal: expected two numbers, mean and standard deviation in DN, or None; got {value!r}"
             )
-        if len(value) != len(("mean", "sigma")) or not all(map(math.isfinite, value)) or value[1] <= 0:
+        if len(value) != len(("mean", "sigma")) or not all(map(_is_finite, value)) or value[1] <= 0:
             raise ValueError(
                 f"pedestal: expected a finite mean and a finite standard deviation above 0, in DN; got {value!r}"
             )
@@ -210,7 +214,7 @@ def checked_weighting(value: Any) -> Weighting:  # noqa: ANN401
             raise ValueError(f"{wanted}; got {value!r}")
         return value.lower()
     if _is_number(value):
-        if not (math.isfinite(value) and value >= 0):
+        if not (_is_finite(value) and value >= 0):
             raise ValueError(f"weighting: expected a finite exponent of 0 or more; got {value!r}")
         return float(value)
     if not isinstance(value, Sequence) or not value:
@@ -219,14 +223,13 @@ def checked_weighting(value: Any) -> Weighting:  # noqa: ANN401
         two = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == len(("bound", "exponent"))
         if not two or not all(map(_is_number, pair)):
             raise TypeError(f"{wanted}; got {value!r}")
-    pairs = tuple((float(bound), float(exponent)) for bound, exponent in value)
-    numbers = [number for pair in pairs for number in pair]
-    rising = all(before[0] < after[0] for before, after in pairwise(pairs))
-    if not (rising and all(map(math.isfinite, numbers)) and min(numbers) >= 0):
+    numbers = [number for pair in value for number in pair]
+    rising = all(before[0] < after[0] for before, after in pairwise(value))
+    if not (rising and all(map(_is_finite, numbers)) and min(numbers) >= 0):
         raise ValueError(
             f"weighting: expected rising signal-to-noise ratios and exponents of 0 or more, all finite; got {value!r}"
         )
-    return pairs
+    return tuple((float(bound), float(exponent)) for bound, exponent in value)
 
 
 def parse_weighting(text: str) -> Weighting:
@@ -258,3 +261,10 @@ def parse_weighting(text: str) -> Weighting:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def _is_finite(number: Any) -> bool:  # noqa: ANN401  (a real number of any kind)
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond all floats
+        return False

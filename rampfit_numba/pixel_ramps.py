@@ -11,6 +11,7 @@ from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import read_rules
 from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.rows import as_single
+from rampfit_numba.checks import to_array
 from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.kernels.corrections import correct_reads
 from rampfit_numba.mapped_arrays import as_file_array
@@ -86,9 +87,9 @@ def pixel_positions(exposure: Exposure, x: ArrayLike, y: ArrayLike) -> tuple[np.
     """
     found = []
     for name, value, size in (("x", x, exposure.ncols), ("y", y, exposure.nrows)):
-        position = np.asarray(value)
+        position = to_array(name, value, "an integer, or several")
         if position.size == 0:
-            position = position.astype(np.int64)
+            position = np.zeros(position.shape, np.int64)
         if position.dtype.kind not in "iu":
             raise TypeError(f"{name}: expected an integer, or several; got {value!r}")
         bad = (position < 0) | (position >= size)

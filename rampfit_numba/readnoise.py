@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.api import fit_ramps
+from rampfit_numba.api import fit_ramps, noise_and_gain
 from rampfit_numba.exposure import Exposure
+from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _MEDIAN_OF_NORMAL = 0.6744897501960817
 _SECOND_DIFFERENCE = 6.0
 _FLAGGED = np.uint32(dq.DO_NOT_USE | dq.SATURATED | dq.JUMP_DET)
 _PIECES = 200
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def estimate_readnoise(exposure: Exposure, gain: ArrayLike | None = None) -> float:
@@ -79,15 +81,17 @@ def estimate_readnoise(exposure: Exposure, gain: ArrayLike | None = None) -> flo
         raise ValueError(f"exposure: expected {fewest} reads or more; got {exposure.ngroups}")
     rows = _some_rows(exposure)
     part = exposure.rows(rows)
-    conversion = np.asarray(_NO_PHOTON_NOISE if gain is None else gain)
-    conversion = conversion[rows] if conversion.ndim > 1 else conversion
+    _, electrons = noise_and_gain(1.0, _NO_PHOTON_NOISE if gain is None else gain, exposure, FitOptions())
+    conversion = electrons[rows]
     expected = _median_of_chisquare(exposure.ngroups - 2)
     frames = exposure.nframes if exposure.read_times is None else len(exposure.read_times[0])
     noise = _first_guess(part) * math.sqrt(frames)
     for _ in range(_ROUNDS):
+        if not 0 < noise < _LARGEST:
+            raise ValueError(f"exposure: expected ramps whose reads differ by some noise; got {noise:.3g} DN")
         fit = fit_ramps(part, noise, conversion, algorithm="likely", readnoise_kind="single")
         planes = fit.rateints
-        with np.errstate(invalid="ignore"):  # a rate or a gain that is not known: never below
+        with np.errstate(all="ignore"):  # a rate or a gain that is not known: never below
             faint = planes.data * (exposure.group_time / conversion) < 2 * noise * noise / frames
         good = ((planes.dq & _FLAGGED) == 0) & faint
         count = int(np.count_nonzero(good))
@@ -117,14 +121,20 @@ def _some_rows(exposure: Exposure) -> slice:
 def _first_guess(exposure: Exposure) -> float:
     """Return the noise that the second differences of neighbouring reads have, of the fainter half of the pixels."""
     data = exposure.data
-    steps = np.diff(np.asarray(data, np.float64), axis=1)
-    rate = np.abs(np.median(steps, axis=1))
-    with np.errstate(invalid="ignore"):
-        faint = rate <= np.nanmedian(rate)
-    second = np.abs(np.diff(steps, axis=1).swapaxes(0, 1)[:, faint])
-    found = float(np.nanmedian(second)) / _MEDIAN_OF_NORMAL / math.sqrt(_SECOND_DIFFERENCE)
+    with np.errstate(all="ignore"):
+        steps = np.diff(np.asarray(data, np.float64), axis=1)
+        rate = np.abs(np.median(steps, axis=1))
+        faint = rate <= _median(rate)
+        second = np.abs(np.diff(steps, axis=1).swapaxes(0, 1)[:, faint])
+    found = _median(second) / _MEDIAN_OF_NORMAL / math.sqrt(_SECOND_DIFFERENCE)
     # Integers may not move at all.
     return max(found, math.sqrt(1 / 12)) if data.dtype.kind in "iu" else found
+
+
+def _median(values: np.ndarray) -> float:
+    """Return the median of what is a number; NaN where nothing is."""
+    numbers = values[~np.isnan(values)]
+    return float(np.median(numbers)) if numbers.size else math.nan
 
 
 def _median_of_chisquare(dof: int) -> float:

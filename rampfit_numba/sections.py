@@ -20,7 +20,7 @@ from rampfit_numba.allocation import allocate_fitopt, allocate_results
 from rampfit_numba.api import anything_fitted, noise_and_gain, plan_fit, warn_of_nothing
 from rampfit_numba.engine.chunks import CHUNK_BYTES, expect_files
 from rampfit_numba.engine.cores import count_workers
-from rampfit_numba.engine.executors import run_rows, usable_kind
+from rampfit_numba.engine.executors import OnSharedFiles, run_rows, usable_kind
 from rampfit_numba.engine.memory import size_text
 from rampfit_numba.engine.memory_pool import private_allocator
 from rampfit_numba.engine.shared import shared_allocator
@@ -287,8 +287,12 @@ class _Fit:
         nints, ngroups, nrows, ncols = self.exposure.shape
         read = sum(array.nbytes for array in self.plan.inputs if isinstance(array, FileArray)) // (nrows * ncols)
         results = _result_bytes(nints, ngroups, self.options, *depth)
-        free = max(self.max_memory - self.workers * nints * _WORKSPACE, self.max_memory // 4)
-        pixels = free // (read + results)
+        free = max(self.max_memory - self._workspaces(), self.max_memory // 4)
+        elsewhere = self._kind() == "elsewhere"
+        if elsewhere and isinstance(self.executor, OnSharedFiles):
+            read = 0
+        # What travels stands here twice: as it was sent, and where it belongs.
+        pixels = free // ((read + results) * (2 if elsewhere else 1))
         if pixels < ncols:
             width = max(pixels - pixels % _BLOCK, min(pixels, _BLOCK), 1)
             height = 1
@@ -300,11 +304,15 @@ class _Fit:
         height = min(height, nrows)
         return _Cut(nrows, ncols, height, width, max(free - height * width * results, read * width))
 
+    def _workspaces(self) -> int:
+        """Return the bytes that workers work in; those of other machines are no concern of this one."""
+        return 0 if self._kind() == "elsewhere" else self.workers * self.exposure.nints * _WORKSPACE
+
     def _say(self, cut: _Cut) -> None:
         """Log how the detector is cut, and a warning where the memory is too little for that."""
         given, count = size_text(self.max_memory), sum(1 for _ in cut.sections())
         log.info("In %s of memory: %d sections of %d rows x %d columns", given, count, cut.height, cut.width)
-        least = self.workers * self.exposure.nints * _WORKSPACE + cut.reading
+        least = self._workspaces() + cut.reading
         if least > self.max_memory:
             log.warning("max_memory: %s do not hold these, the fit will take %s or more", given, size_text(least))
 

@@ -21,7 +21,7 @@ class Cluster:
         self.folder = folder
         self.file = folder / "scheduler.json"
         self._processes, self.workers = [], []
-        self._start(
+        self.scheduler = self._start(
             "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file)
         )
         self.wait_for(self.file.exists)

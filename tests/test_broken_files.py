@@ -9,12 +9,26 @@ import warnings
 import numpy as np
 import pytest
 
-from rampfit_numba import RampFileError, read_exposure, write_products
+from rampfit_numba import RampFileError, read_exposure, read_ima, read_roman, write_products
+from rampfit_numba.cli.commands import parse
 from tests.make_files import SHAPE, ramp_hdulist, ramp_refused, save, some_fit, to_bytes
 
 
 def test_no_file(tmp_path):
     ramp_refused(tmp_path / "none.fits", "no such file")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000 + "x.fits", "a\0b.fits"])
+@pytest.mark.parametrize("read", [read_exposure, read_ima, read_roman], ids=lambda read: read.__name__)
+def test_a_name_that_no_file_can_have(name, read):
+    with pytest.raises(RampFileError, match=r"no such file|no name that a file can have|File name too long"):
+        read(name)
+
+
+def test_a_word_too_long_for_a_name_is_no_command(capsys):
+    with pytest.raises(SystemExit):
+        parse(["a" * 300])
+    assert "is neither a file nor a command" in capsys.readouterr().err
 
 
 def test_folder(tmp_path):

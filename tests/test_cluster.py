@@ -6,9 +6,12 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from astropy.io import fits
 
 from rampfit_numba import RampFileError, fit_file, fit_files, simulate_exposure
 from rampfit_numba.cli import main
-from rampfit_numba.files import clients, cluster
+from rampfit_numba.files import batch, clients, cluster
 from rampfit_numba.files.job import Job, make_destination
 from rampfit_numba.simulate import write_simulation
 from tests.clusters import PYTHONPATH, Cluster
@@ -68,29 +71,35 @@ def assert_same_products(expected, folder):
                     assert hdu.data.tobytes() == twin.data.tobytes()
 
 
+@contextmanager
+def when_saved(action):
+    """Do something as soon as the first product is there."""
+
+    class Watching(logging.Handler):
+        def emit(self, record):
+            if record.getMessage().startswith("Saved") and not done:
+                done.append(True)
+                action()
+
+    done, watching, log = [], Watching(), logging.getLogger("rampfit_numba.files")
+    log.addHandler(watching)
+    before = log.level
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(watching)
+        log.setLevel(before)
+
+
 @pytest.mark.slow
 def test_one_worker_is_killed_and_the_products_are_those_of_this_process(started, client, files, tmp_path):
     expected = [
         product for result in fit_files(files, **REFERENCES, output_dir=tmp_path / "here") for product in result
     ]
     victim = started.workers.pop()
-
-    class Killer(logging.Handler):
-        """Kill one of the workers when the first product is there: it has work, and more waits for it."""
-
-        def emit(self, record):
-            if record.getMessage().startswith("Saved"):
-                victim.kill()
-
-    killer, log = Killer(), logging.getLogger("rampfit_numba.files")
-    log.addHandler(killer)
-    before = log.level
-    log.setLevel(logging.INFO)
-    try:
+    with when_saved(victim.kill):  # it has work, and more waits for it
         results = fit_files(files, **REFERENCES, output_dir=tmp_path / "there", executor=client)
-    finally:
-        log.removeHandler(killer)
-        log.setLevel(before)
     assert victim.wait(10) == -signal.SIGKILL
     assert len(client.nthreads()) == 1
     assert [result.path for result in results] == files
@@ -118,6 +127,40 @@ def test_rows_of_one_file_are_read_and_fitted_by_the_workers(files, client, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["ols", "likely_joint"])
+def test_rows_of_one_file_larger_than_memory_are_fitted_section_by_section(algorithm, files, client, tmp_path, caplog):
+    options = REFERENCES | {"save_opt": True, "save_jumps": True, "algorithm": algorithm}
+    expected = list(fit_file(files[0], **options, output_dir=tmp_path / "here"))
+    with caplog.at_level(logging.INFO, logger="rampfit_numba"):
+        fit_file(files[0], **options, output_dir=tmp_path / "there", max_memory="120kB", executor=client)
+    assert_same_products(expected, tmp_path / "there")
+    assert "sections of" in caplog.text
+    assert "do not hold" not in caplog.text  # what workers work in is on their machines
+
+
+@pytest.mark.slow
+def test_a_file_that_changes_while_its_rows_are_fitted_is_refused(files, client, tmp_path, monkeypatch):
+    path = tmp_path / "own_jump.fits"
+    path.write_bytes(files[0].read_bytes())
+
+    def then_changed(path, job, client, original=batch.rows_on_cluster):
+        job = original(path, job, client)
+        submit = job.options["executor"].submit
+
+        def changed_before(*arguments):
+            os.utime(path, (1, 1))
+            return submit(*arguments)
+
+        job.options["executor"].submit = changed_before
+        return job
+
+    monkeypatch.setattr(batch, "rows_on_cluster", then_changed)
+    with pytest.raises(RampFileError, match=r"own_jump\.fits: was changed while it was read"):
+        fit_files([path], **REFERENCES, output_dir=tmp_path / "out", executor=client)
+    assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.slow
 def test_a_file_that_fails_is_reported_and_the_others_are_done(  # noqa: PLR0917  (fixtures)
     files, client, tmp_path, caplog, capfd, monkeypatch
 ):
@@ -139,7 +182,7 @@ def test_a_file_that_fails_is_reported_and_the_others_are_done(  # noqa: PLR0917
     assert "100%" in capfd.readouterr().err
     with pytest.raises(RampFileError, match=r"bad_jump\.fits"):
         fit_files([bad, files[3]], **REFERENCES, output_dir=tmp_path / "other", executor=client)
-    with pytest.raises(ValueError, match="on_fit: expected None with a Dask client"):
+    with pytest.raises(ValueError, match="on_fit: expected None with a Dask client"):  # it would be called elsewhere
         fit_files(files[:2], **REFERENCES, on_fit=print, executor=client)
     (tmp_path / "e02_rateints.fits").write_bytes(b"half a set")
     last, *others = fit_files([*files[1:3], files[0]], **REFERENCES, skip_existing=True, executor=client)[::-1]
@@ -148,23 +191,30 @@ def test_a_file_that_fails_is_reported_and_the_others_are_done(  # noqa: PLR0917
 
 @pytest.mark.slow
 def test_a_scheduler_that_is_lost_midway_is_one_sentence(client, files, tmp_path):
-    class Closer(logging.Handler):
-        """Let go of the scheduler when the first product is there."""
+    lost = "executor: the Dask scheduler was lost; the client is closed"
+    with when_saved(client.close), pytest.raises(RuntimeError, match=lost):
+        fit_files(files, **REFERENCES, output_dir=tmp_path, executor=client, on_error="continue")
 
-        def emit(self, record):
-            if record.getMessage().startswith("Saved"):
-                client.close()
 
-    closer, log = Closer(), logging.getLogger("rampfit_numba.files")
-    log.addHandler(closer)
-    before = log.level
-    log.setLevel(logging.INFO)
+@pytest.mark.slow
+def test_a_scheduler_that_dies_midway_is_one_sentence_and_products_are_whole(files, tmp_path):
+    (tmp_path / "cluster").mkdir()
+    own, out = Cluster(tmp_path / "cluster"), tmp_path / "out"
     try:
-        with pytest.raises(RuntimeError, match="executor: the Dask scheduler was lost; the client is closed"):
-            fit_files(files, **REFERENCES, output_dir=tmp_path, executor=client, on_error="continue")
+        own.add_worker()
+        with distributed.Client(scheduler_file=str(own.file), timeout=200, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=200)
+            begin = time.monotonic()
+            with when_saved(own.scheduler.kill), pytest.raises(RuntimeError, match="the Dask scheduler was lost"):
+                fit_files(files, **REFERENCES, output_dir=out, executor=client, on_error="continue")
+            assert time.monotonic() - begin < 100
+        own.wait_for(lambda: not list(out.glob(".*")))  # what the worker was writing is written
+        written = sorted(path.name for path in out.iterdir())
+        assert 2 <= len(written) < 2 * len(files)
+        results = fit_files(files, **REFERENCES, output_dir=out, skip_existing=True)
+        assert sum(result.skipped for result in results) * 2 == len(written)
     finally:
-        log.removeHandler(closer)
-        log.setLevel(before)
+        own.close()
 
 
 @pytest.mark.slow
@@ -298,8 +348,77 @@ def test_what_a_lost_worker_has_left_is_replaced_and_what_was_there_before_is_no
     assert "e00_rate.fits" in str(result.error)
     assert half.read_bytes() == b"half of a set"
     result = cluster.fit_there(files[0], job, cluster.Run(versions, half, before))
+    assert "e00_rate.fits" in str(result.error)  # nor what somebody else has put there meanwhile
+    assert half.read_bytes() == b"half of a set"
+    half.unlink()
+    fit_file(files[0], **REFERENCES, suppress_one_group=False, output_dir=tmp_path)
+    result = cluster.fit_there(files[0], job, cluster.Run(versions, half, before))
+    assert "e00_rate.fits" in str(result.error)  # nor what was made with other options
+    fit_file(files[0], **REFERENCES, output_dir=tmp_path, overwrite=True)
+    whole = half.read_bytes()
+    (tmp_path / "e00_rateints.fits").unlink()
+    result = cluster.fit_there(files[0], job, cluster.Run(versions, half, before))
     assert result.error is None
-    assert np.isfinite(fits.getdata(half, "SCI")).any()
+    assert [product.name for product in result] == ["e00_rate.fits", "e00_rateints.fits"]
+    assert len(half.read_bytes()) == len(whole)
+
+
+@pytest.mark.slow
+def test_two_clients_at_once_write_each_product_once(started, client, files, tmp_path):
+    """Each file is fitted for one of the two, and refused for the other, or the products are the same for both."""
+    with (
+        distributed.Client(scheduler_file=str(started.file), timeout=200, set_as_default=False) as other,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        runs = [
+            threads.submit(
+                fit_files, files, **REFERENCES, output_dir=tmp_path, executor=one, on_error="continue",
+                suppress_one_group=suppress,
+            )
+            for one, suppress in ((client, True), (other, False))
+        ]  # fmt: skip
+        pairs = list(zip(*(run.result() for run in runs), strict=True))
+    assert all(bool(one) != bool(two) for one, two in pairs)
+    for number, pair in enumerate(pairs):
+        (refused,) = (result for result in pair if result.error is not None)
+        assert f"e{number:02d}_rate" in str(refused.error)
+        for product in next(filter(None, pair)):
+            assert np.isfinite(fits.getdata(product, "SCI")).any()
+    assert len(list(tmp_path.iterdir())) == 2 * len(files)
+
+
+@pytest.mark.slow
+def test_reports_are_made_by_the_workers(started, files, tmp_path, monkeypatch, caplog):
+    pytest.importorskip("jinja2", reason="needs the extra report")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rampfit", "of these tests"])
+    command = [*map(str, files[:2]), "--readnoise", "14", "--gain", "1.8", "--scheduler", str(started.file)]
+    assert main([*command, "--report", "--output-dir", "out"]) == 0
+    assert len(list(Path("out").iterdir())) == 6
+    for file in files[:2]:
+        page = Path(f"out/{file.stem}_report.html").read_text(encoding="utf-8")
+        assert file.name in page
+        assert "of these tests" in page
+        assert f"{file.stem}_report.html" in caplog.text
+    Path("out/e00_jump_report.html").unlink()
+    assert main([*command, "--report", "--output-dir", "out", "--skip-existing"]) == 0
+    assert "1 of 2 files fitted, 1 skipped" in caplog.text
+    assert len(list(Path("out").iterdir())) == 6
+
+
+def test_workers_without_the_extra_are_named():
+    def check():
+        raise ImportError("reports need matplotlib")
+
+    def run(function):
+        try:
+            return function()
+        except ImportError as error:  # what Dask does with on_error="return"
+            return error
+
+    clients.check_workers(Elsewhere(run), lambda: None)
+    with pytest.raises(RuntimeError, match=r"10\.0\.0\.3:4000 and 2 more: reports need matplotlib"):
+        clients.check_workers(Elsewhere(run), check)
 
 
 def test_errors_travel_whatever_their_class(files, tmp_path, monkeypatch):
@@ -357,14 +476,40 @@ def test_other_executors_are_no_clients():
 
 
 @pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:9", "scheduler.json", "nonsense"])
-def test_a_scheduler_that_does_not_answer_is_one_line(scheduler, files, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("rampfit_numba.cli.scheduler._PATIENCE", 0.5)
+def test_a_scheduler_that_does_not_answer_is_one_line_at_once(scheduler, files, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("scheduler.json").write_text("{}", encoding="utf-8")
+    begin = time.monotonic()
+    assert_refused(scheduler, files, capsys, "")
+    assert time.monotonic() - begin < 8  # Dask's own patience is 30 s
+
+
+@pytest.mark.parametrize(
+    ("greeting", "told"), [(b"", "timed out"), (b"HTTP/1.1 400 Bad", "is no Dask scheduler"), (b"no", "is no Dask")]
+)
+def test_a_server_of_another_kind_is_no_scheduler(greeting, told, files, monkeypatch, capsys):
+    """The port of the dashboard, say, which waits for a question."""
+    monkeypatch.setattr("rampfit_numba.cli.scheduler._KNOCK", 1)
+
+    def greet(server):
+        connection, _ = server.accept()
+        connection.sendall(greeting)
+        if greeting:
+            connection.close()
+        return connection
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(greet, server)
+        assert_refused(f"tcp://127.0.0.1:{server.getsockname()[1]}", files, capsys, told)
+        waiting.result().close()
+
+
+def assert_refused(scheduler, files, capsys, told):
     assert main([str(files[0]), "--readnoise", "14", "--gain", "1.8", "--scheduler", scheduler]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "--scheduler: expected the address of a Dask scheduler" in line
     assert f"nothing answers at {scheduler}" in line
+    assert told in line
 
 
 def test_the_command_needs_the_extra(files, tmp_path):

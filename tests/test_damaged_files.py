@@ -193,7 +193,7 @@ def test_arrays_that_stand_elsewhere_are_not_fetched(tmp_path, monkeypatch, plac
     import asdf
 
     monkeypatch.setattr(asdf, "open", lambda *_, **__: pytest.fail("it was opened"))
-    with pytest.raises(RampFileError, match=f"an array is said to stand elsewhere: '{place}'"):
+    with pytest.raises(RampFileError, match=rf"refers to another file \('{place}'\), which is not opened"):
         read_exposure(path)
 
 

@@ -127,6 +127,8 @@ def test_what_a_block_cannot_know_is_found_in_all(edge, instrument, simulation):
     "options",
     [
         {"algorithm": "likely"},
+        {"algorithm": "likely", "save_opt": True, "suppress_one_group": False},
+        {"algorithm": "likely_joint", "save_opt": True, "chisq": True},
         {"algorithm": "likely_joint", "pedestal": (0.0, 10.0), "rejection_threshold": 5.0},
         {"chisq": True, "readnoise_kind": "single"},
         {"weighting": "uniform"},
@@ -199,6 +201,17 @@ def test_shapes_and_types_are_known_before(simulation):
                 assert lazy.dtype == lazy._meta.dtype == plane.dtype
                 assert all(np.isnan(a) or a == b for a, b in zip(lazy.shape, plane.shape, strict=True))
                 assert (name, kind) != ("data", "rate") or lazy.compute().tobytes() == plane.tobytes()
+
+
+def test_planes_are_stored_as_those_of_any_dask_array(simulation):
+    fit = fit_lazily(simulation.exposure, simulation.readnoise, simulation.gain, save_opt=True).persist()
+    expected = fit.compute()
+    planes = [(fit.rate.err, expected.rate.err), (fit.rateints.dq, expected.rateints.dq)]
+    planes.append((fit.fitopt.slope.compute_chunk_sizes(), expected.fitopt.slope))  # how many segments is known now
+    for lazy, plane in planes:
+        room = np.zeros_like(plane)
+        da.store(lazy, room)
+        assert room.tobytes() == plane.tobytes()
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])

@@ -121,3 +121,40 @@ def test_a_card_of_wfc3_that_cannot_be_understood_is_an_error(tmp_path):
     (tmp_path / "x_ima.fits").write_bytes(content)
     with pytest.raises(RampFileError, match=r"x_ima\.fits: cannot be read as FITS, or is damaged .*DARKCORR"):
         read_ima(tmp_path / "x_ima.fits")
+
+
+def with_times(tmp_path, old, new):
+    hdulist = ramp_hdulist()
+    hdulist.append(fits.BinTableHDU.from_columns(int_times(2), name="INT_TIMES"))
+    content = to_bytes(hdulist)
+    start = content.index(old, content.index(b"INT_TIMES") - 2880)
+    (tmp_path / "x.fits").write_bytes(content[:start] + new.ljust(len(old)) + content[start + len(old) :])
+    return tmp_path / "x.fits"
+
+
+@pytest.mark.parametrize("count", [-1, 1000, 2147483647])
+def test_a_table_of_two_billion_columns_is_refused_at_once(tmp_path, count):
+    """Astropy makes a list of as many as TFIELDS says."""
+    path = with_times(tmp_path, b"TFIELDS =                    7", b"TFIELDS =%21d" % count)
+    with pytest.raises(RampFileError, match=rf"INT_TIMES cannot be understood \(TFIELDS = {count}\)"):
+        read_exposure(path)
+
+
+@pytest.mark.parametrize("keyword", [b"TFORM5", b"TTYPE5"])
+def test_a_column_that_is_described_in_no_text_is_refused(tmp_path, keyword):
+    """Astropy cannot parse the card; with another character in its place it would be another column."""
+    path = (
+        with_times(tmp_path, keyword + b"  = 'D", keyword + b"  = '\0")
+        if keyword == b"TFORM5"
+        else with_times(tmp_path, keyword + b"  = 'int_", keyword + b"  = 'int\0")
+    )
+    with pytest.raises(RampFileError, match=rf"its card {keyword.decode()} does not follow FITS"):
+        read_exposure(path)
+
+
+def test_a_header_of_nothing_but_its_end_is_named(tmp_path, caplog):
+    """Astropy gives up on it with an error of its own."""
+    content = to_bytes(ramp_hdulist())
+    (tmp_path / "x.fits").write_bytes(content + b"END".ljust(80) * 36)
+    read_exposure(tmp_path / "x.fits")
+    assert f"at byte {len(content)}, is no FITS and is left out" in caplog.text

@@ -267,14 +267,17 @@ def saturation_table(costs: Costs, bandwidths: dict[float, str], *, quick: bool)
         enough = saturating_workers(costs, bandwidth)
         row = [f"{bandwidth / GB:.2g} GB/s: {name}", f"{enough:.0f}" if enough >= TEN else f"{enough:.1f}"]
         for multiple in MULTIPLES:
-            workers = max(round(multiple * enough), 1)
-            text = f"{files_per_second(costs, workers, bandwidth):.1f}"
+            workers = round(multiple * enough)
+            if workers == 0:
+                row.append("-")
+                continue
+            text = f"{workers}: {files_per_second(costs, workers, bandwidth):.1f}"
             if workers <= (16 if quick else MOST_SIMULATED):
                 text += f" ({simulate(costs, workers, bandwidth):.1f})"
             row.append(text)
         rows.append(row)
     return Table(
-        "Workers that keep a file system busy, and files a second: model (simulation)",
+        "Workers that keep a file system busy; and fewer and more of them, with files a second: model (simulation)",
         ["shared by all", "workers", *(f"{multiple:g} x as many" for multiple in MULTIPLES)],
         rows,
         f"Dask's scheduler hands out at most {1 / costs.schedule:.0f} files a second.",

@@ -7,6 +7,7 @@ A command is a module with ``add_parser(subparsers)``, which declares its argume
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,7 +72,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         top.error(f"expected a FILE or a command: {', '.join(COMMANDS)}")
     if argv[0] not in (*COMMANDS, "-h", "--help", "-V", "--version") and not argv[0].startswith("--print"):
         word = argv[0]
-        if not word.startswith("-") and "." not in word and not Path(word).exists():
+        if not word.startswith("-") and "." not in word and not os.path.exists(word):  # noqa: PTH110  (any text)
             top.error(f"{word!r} is neither a file nor a command ({', '.join(COMMANDS)}){did_you_mean(word, COMMANDS)}")
         argv = ["fit", *argv]
     words = _with_dashes(argv)

@@ -12,11 +12,13 @@ from rampfit_numba.cli import collector
 from rampfit_numba.cli.arguments import new_parser
 from rampfit_numba.cli.console import log_failure
 from rampfit_numba.cli.fit_arguments import add_fit_options, add_references, as_typed, fit_keywords
+from rampfit_numba.cli.report import command_line
 from rampfit_numba.cli.scheduler import add_scheduler, connected
 
 if TYPE_CHECKING:
     from rampfit_numba.cli.arguments import Parser, Subparsers
-    from rampfit_numba.files import FileResult, FittedFile
+    from rampfit_numba.files import FileResult
+    from rampfit_numba.files.results import FilesOfFits
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +89,6 @@ def run(chosen: argparse.Namespace) -> int:
     """Fit every file, here or on a cluster; return 1 if one failed, else 0."""
     if chosen.scheduler is not None and chosen.executor is not None:
         chosen.parser.error("--scheduler: the workers are those of the cluster; got --executor, too")
-    if chosen.scheduler is not None and chosen.report and len(chosen.files) > 1:
-        chosen.parser.error("--report: not for several files with --scheduler, whose workers keep the fits")
     with connected(chosen.scheduler) as cluster:
         return _fit(chosen, cluster)
 
@@ -108,7 +108,7 @@ def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
             int_name=chosen.int_name,
             opt_name=chosen.opt_name,
             on_error=_report,
-            on_fit=_Reporter(chosen) if chosen.report else None,
+            on_fit=_reports(chosen) if chosen.report else None,
             skip_existing=chosen.skip_existing,
             summary=chosen.summary,
             max_memory=chosen.max_memory,
@@ -128,30 +128,16 @@ def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
     return 1 if failed else 0
 
 
-class _Reporter:
-    """Writes the report on each fit, after a look whether that will be possible."""
+def _reports(chosen: argparse.Namespace) -> FilesOfFits:
+    """Return what writes the report on each fit, after a look whether that will be possible."""
+    from rampfit_numba.cli.reports import ReportsOfFits
+    from rampfit_numba.io.outputs import check_outputs
 
-    def __init__(self, chosen: argparse.Namespace) -> None:
-        from rampfit_numba.io.outputs import check_outputs
-        from rampfit_numba.report import check_extra
-
-        check_extra()
-        self._folder = chosen.output_dir or Path()
-        self._overwrite = chosen.overwrite or chosen.skip_existing
-        reports = [report for file in chosen.files for report in self.products(file)]
-        check_outputs(reports, overwrite=self._overwrite)
-
-    def __call__(self, fitted: FittedFile) -> None:
-        from rampfit_numba.cli.report import write_fitted
-
-        (path,) = self.products(fitted.path)
-        write_fitted(fitted, path, [], overwrite=self._overwrite)
-
-    def products(self, path: Path) -> tuple[Path, ...]:
-        """Return what is written for a file: it is skipped only where this is there already."""
-        from rampfit_numba.report import report_path
-
-        return (report_path(path, self._folder),)
+    overwrite = chosen.overwrite or chosen.skip_existing
+    reports = ReportsOfFits(chosen.output_dir or Path(), overwrite, command_line())
+    reports.check()
+    check_outputs([report for file in chosen.files for report in reports.products(file)], overwrite=reports.overwrite)
+    return reports
 
 
 def _report(result: FileResult) -> None:

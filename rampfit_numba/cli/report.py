@@ -69,7 +69,7 @@ def run(chosen: argparse.Namespace) -> int:
         try:
             with recorded_warnings() as messages:
                 fitted = read_and_fit(file, chosen.readnoise, chosen.gain, **fit_keywords(chosen))
-            summary = write_fitted(fitted, path, messages, overwrite=chosen.overwrite)
+            summary = write_fitted(fitted, path, messages, command=command_line(), overwrite=chosen.overwrite)
             lines.append(IndexLine(file.name, path.name, summary))
         except Exception as error:  # noqa: BLE001  (the others are done all the same)
             if isinstance(error, TypeError | ValueError) and not isinstance(error, RampFileError) and not several:
@@ -82,7 +82,9 @@ def run(chosen: argparse.Namespace) -> int:
     return 1 if any(line.error for line in lines) else 0
 
 
-def write_fitted(fitted: FittedFile, path: Path, messages: list[str], *, overwrite: bool) -> list[tuple[str, str]]:
+def write_fitted(
+    fitted: FittedFile, path: Path, messages: list[str], *, command: str, overwrite: bool
+) -> list[tuple[str, str]]:
     """Write the report on a fit that was just made; return its few most important numbers."""
     from rampfit_numba.report import RunFacts, write_report
 
@@ -90,7 +92,7 @@ def write_fitted(fitted: FittedFile, path: Path, messages: list[str], *, overwri
         name=fitted.path.name,
         readnoise=fitted.readnoise,
         gain=fitted.gain,
-        command=shlex.join(["rampfit", *sys.argv[1:]]),
+        command=command,
         seconds=fitted.seconds,
         messages=tuple(messages),
         products=tuple(product.name for product in fitted.products),
@@ -98,3 +100,8 @@ def write_fitted(fitted: FittedFile, path: Path, messages: list[str], *, overwri
     content = write_report(fitted.fit, path, facts=facts, overwrite=overwrite)
     log.info("Saved %s", path)
     return content.summary
+
+
+def command_line() -> str:
+    """Return the command that this process was started by, as one types it."""
+    return shlex.join(["rampfit", *sys.argv[1:]])

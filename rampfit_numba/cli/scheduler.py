@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import struct
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
 
     from rampfit_numba.cli.arguments import Parser
 
-#: Seconds within which a scheduler must answer.
-_PATIENCE = 15
+#: Seconds within which a machine must answer at all, and a scheduler that listens there.
+_KNOCK, _PATIENCE = 10, 30
+#: What a scheduler begins with, and the longest that its greeting can be, in bytes.
+_LENGTH, _LONGEST = struct.Struct("=Q"), 1 << 20
 
 
 def add_scheduler(parser: Parser) -> None:
@@ -53,6 +57,7 @@ def connected(scheduler: str | None) -> Iterator[dict[str, Any]]:
     try:
         file = Path(scheduler)
         address = json.loads(file.read_text(encoding="utf-8"))["address"] if file.is_file() else scheduler
+        _knock(address)
         client = Client(address, timeout=_PATIENCE)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RuntimeError(
@@ -61,3 +66,20 @@ def connected(scheduler: str | None) -> Iterator[dict[str, Any]]:
         ) from error
     with client:
         yield {"executor": client}
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError or a ValueError if no scheduler listens at an address: Dask would try for minutes."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    kind, place = parse_address(address)
+    if kind not in ("tcp", "tls"):
+        return
+    with socket.create_connection(parse_host_port(place), timeout=_KNOCK) as connection:
+        if kind == "tls":  # there the client speaks first
+            return
+        # A scheduler begins with the length of what it says. Servers of other kinds, Dask's own dashboard for instance,
+        # wait, or say something that is no such number.
+        greeting = connection.recv(_LENGTH.size, socket.MSG_WAITALL)
+    if len(greeting) < _LENGTH.size or _LENGTH.unpack(greeting)[0] > _LONGEST:
+        raise ValueError("what listens there is no Dask scheduler")

@@ -42,7 +42,8 @@ class LazyRampFit:
     rate, rateints : LazyRate
         Their planes are dask arrays with the names, shapes and dtypes that :class:`rampfit_numba.Rate` has.
     fitopt : FitOpt or None
-        Of dask arrays whose numbers of segments and jumps are not known before they are computed (nan in their shapes).
+        Of dask arrays whose numbers of segments and jumps are not known before they are computed (nan in their shapes;
+        their ``compute_chunk_sizes()``, after :meth:`persist`, makes them known, which ``to_zarr`` needs).
     header : ExposureHeader or None
     options : FitOptions
         What is done.

@@ -12,6 +12,7 @@ from rampfit_numba.files.warned import warnings_of_this_file
 from rampfit_numba.progress import Stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -23,6 +24,16 @@ class Outcome(NamedTuple):
 
     result: FileResult
     fitted: FittedFile | None = None
+
+    def handed_to(self, on_fit: Callable[[FittedFile], None] | None) -> FileResult:
+        """Hand on the fit, if there is one; return what became of the file: what is raised is its failure."""
+        if on_fit is None or self.fitted is None:
+            return self.result
+        try:
+            on_fit(self.fitted)
+        except Exception as error:  # noqa: BLE001  (each file fails for itself)
+            return replace(self.result, products=(), error=error)
+        return self.result
 
 
 def attempt(path: Path, job: Job, turn: AbstractContextManager[object] | None = None) -> Outcome | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.engine.interrupts import interrupts_not_lost
@@ -106,12 +105,7 @@ class Batch:
 
     def _take(self, number: int, outcome: Outcome) -> None:
         """Keep what became of a file, hand on its fit, and report a failure."""
-        result = outcome.result
-        if self._job.on_fit is not None and outcome.fitted is not None:
-            try:
-                self._job.on_fit(outcome.fitted)
-            except Exception as error:  # noqa: BLE001  (it is the file's failure)
-                result = replace(result, products=(), error=error)
+        result = outcome.handed_to(self._job.on_fit)
         self.results[number] = result
         if result.error is None or self._on_error == "raise":
             return

@@ -14,6 +14,7 @@ from rampfit_numba.files.clients import client_of
 from rampfit_numba.files.cluster import rows_on_cluster
 from rampfit_numba.files.fitting import fit_one
 from rampfit_numba.files.job import Job, make_destination
+from rampfit_numba.files.results import FilesOfFits
 from rampfit_numba.files.tables import write_table
 from rampfit_numba.messages import RampFileError
 
@@ -145,7 +146,8 @@ def fit_files(
         the error; a function is called with the result instead.
     on_fit : callable, optional
         Called with each :class:`FittedFile` when its products are written, in the caller's thread; what it raises is
-        the file's failure. What is skipped is not fitted.
+        the file's failure. What is skipped is not fitted. Not for several files with a Dask client: their fits stay
+        with the workers.
     skip_existing : bool
         Go on with a job that was cut short: files whose products are all there, whole, and were made by this version
         with these options and references from this file are skipped. All others are fitted, and their products
@@ -186,7 +188,8 @@ def fit_files(
     if on_error not in ("raise", "continue") and not callable(on_error):
         raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
     files = [Path(path) for path in paths]
-    if on_fit is not None and len(files) > 1 and client_of(options.get("executor")) is not None:
+    here = on_fit is not None and not isinstance(on_fit, FilesOfFits)
+    if here and len(files) > 1 and client_of(options.get("executor")) is not None:
         raise ValueError("on_fit: expected None with a Dask client, whose workers keep the fits of several files")
     replacing = overwrite or skip_existing
     destination = make_destination(output_dir, overwrite=replacing, save_jumps=save_jumps, names=(int_name, opt_name))

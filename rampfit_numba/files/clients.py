@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 #: What must be the same here and there, beside Python.
@@ -57,7 +57,8 @@ def check_cluster(client: Any) -> None:  # noqa: ANN401
     except TimeoutError:
         address = client.scheduler.address
         raise RuntimeError(
-            f"executor: no worker has joined the Dask scheduler {address} within {_PATIENCE:.0f} s"
+            f"executor: no worker has joined the Dask scheduler {address} within {_PATIENCE:.0f} s; where jobs wait in "
+            "a queue, call the client's wait_for_workers(1) before"
         ) from None
     found = {name: client.run(version, name, on_error="return") for name in _COMPARED}
     found["python"] = client.run(python_version, on_error="return")
@@ -68,6 +69,20 @@ def check_cluster(client: Any) -> None:  # noqa: ANN401
             differing[worker] = differences
     if differing:
         raise RuntimeError(f"executor: Dask workers have other versions than this process: {_listed(differing)}")
+
+
+def check_workers(client: Any, check: Callable[[], None]) -> None:  # noqa: ANN401
+    """Refuse workers where a check fails.
+
+    Raises
+    ------
+    RuntimeError
+        The message says what it raised on which worker.
+    """
+    found = client.run(check, on_error="return")
+    failed = {worker: str(error) for worker, error in found.items() if error is not None}
+    if failed:
+        raise RuntimeError(f"executor: Dask workers lack what this takes: {_listed(failed)}")
 
 
 def check_files(client: Any, files: Sequence[Path], named: Sequence[Path], mark: Path | None = None) -> None:  # noqa: ANN401

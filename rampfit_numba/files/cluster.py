@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
 from concurrent.futures import CancelledError
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba.engine.executors import OnSharedFiles
 from rampfit_numba.engine.interrupts import raise_lost
 from rampfit_numba.files.attempts import Outcome, attempt
-from rampfit_numba.files.clients import check_cluster, check_files, differences_of, versions_here
+from rampfit_numba.files.clients import check_cluster, check_files, check_workers, differences_of, versions_here
 from rampfit_numba.files.processes import portable
-from rampfit_numba.files.results import FileResult
+from rampfit_numba.files.records import has_record, make_record
+from rampfit_numba.files.results import FileResult, FilesOfFits
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep
 from rampfit_numba.messages import RampFileError, printable
 from rampfit_numba.options import FitOptions
@@ -36,6 +38,8 @@ _WAITING, _FEWEST_WAITING = 3, 256
 _SLICE_BYTES = 64 << 20
 #: Seconds between two signs of life: a temporary file without one for a day is swept.
 _LIVING = 600.0
+#: Held by the thread of a worker that makes a report, say: what draws it need not be made for threads.
+_making = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def fit_on_cluster(
         Its workers do not see the files.
     """
     check_cluster(client)
+    if isinstance(job.on_fit, FilesOfFits):
+        check_workers(client, job.on_fit.check)
     there = _absolute(job)
     with _mark_in(there.destination.folder) as mark:
         check_files(client, list(there.formats), _named_files(there), mark)
@@ -95,6 +101,9 @@ def fit_on_cluster(
                 bar.move(number, 1.0)
                 for product in outcome.result:
                     log.info("Saved %s", product)
+                if outcome.result.status == "fitted" and isinstance(job.on_fit, FilesOfFits):
+                    for product in job.on_fit.products(path):
+                        log.info("Saved %s", product)
                 for warning in outcome.result.warnings:
                     log.warning("%s: %s", path, warning)
                 take(number, outcome)
@@ -203,7 +212,8 @@ def fit_there(path: Path, job: Job, run: Run) -> FileResult:
     if outcome is None:
         message = f"{path}: was not fitted: {run.mark}, the mark of its run, is gone"
         return FileResult(path, error=RuntimeError(printable(message)))
-    return portable(outcome.result)
+    with _making:
+        return portable(outcome.handed_to(job.on_fit))
 
 
 def rows_on_cluster(path: Path, job: Job, client: Any) -> Job:  # noqa: ANN401
@@ -228,7 +238,7 @@ def job_of_one(path: Path, job: Job) -> Job:
     """Return the job of one file without the paths of all others: that none is its product was found out here."""
     one = job.for_file(path)
     references = [reference for reference in job.references.values() if isinstance(reference, Path)]
-    return replace(one, destination=replace(one.destination, inputs=(path, *references)))
+    return replace(one, destination=replace(one.destination, inputs=(path, *references)), on_fit=job.on_fit)
 
 
 def _named_files(job: Job) -> list[Path]:
@@ -238,9 +248,10 @@ def _named_files(job: Job) -> list[Path]:
 
 def _absolute(job: Job) -> Job:
     """Return the same job with absolute paths: workers have other working folders."""
-    destination = job.destination
+    destination, on_fit = job.destination, job.on_fit
     return replace(
         job,
+        on_fit=replace(on_fit, folder=on_fit.folder.absolute()) if isinstance(on_fit, FilesOfFits) else on_fit,
         formats={path.absolute(): kind for path, kind in job.formats.items()},
         references={name: _absolute_path(reference) for name, reference in job.references.items()},
         options={name: _absolute_path(value) for name, value in job.options.items()},
@@ -257,10 +268,19 @@ def _absolute_path(value: Any) -> Any:  # noqa: ANN401
 
 
 def _after_a_loss(path: Path, job: Job, started: int) -> Job:
-    """Let a task write over what a lost worker of the same run has left: some of its products, whole."""
+    """Let a task write over what a lost worker of the same run has left: some of its products, whole.
+
+    What others have written meanwhile is told from that by the record of what it was made from.
+    """
     kind = job.formats[path]
-    planned = kind.paths(path, job.destination, FitOptions(**job.fit_options(kind))).values()
-    there = [product.stat().st_mtime_ns for product in planned if product.exists()]
-    if not there or min(there) < started:
+    options = FitOptions(**job.fit_options(kind))
+    planned = kind.paths(path, job.destination, options).values()
+    there = [product for product in planned if product.exists()]
+    if job.destination.overwrite or not there or min(product.stat().st_mtime_ns for product in there) < started:
         return job
-    return replace(job, destination=replace(job.destination, overwrite=True))
+    record = make_record(path, job, kind, options)
+    with job.alone(kind):
+        if not all(has_record(kind, product, record) for product in there):
+            return job
+    on_fit = replace(job.on_fit, overwrite=True) if isinstance(job.on_fit, FilesOfFits) else None
+    return replace(job, destination=replace(job.destination, overwrite=True), on_fit=on_fit)

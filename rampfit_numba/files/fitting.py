@@ -16,7 +16,7 @@ from rampfit_numba.api import fit_ramps
 from rampfit_numba.files.job import RUN_OPTIONS, Job
 from rampfit_numba.files.large import fit_if_large, memory_for_unpacked
 from rampfit_numba.files.records import is_up_to_date, make_record
-from rampfit_numba.files.results import FileResult, FittedFile
+from rampfit_numba.files.results import FileResult, FilesOfFits, FittedFile
 from rampfit_numba.files.warned import warnings_of_this_file
 from rampfit_numba.io.formats import Destination
 from rampfit_numba.io.scratch import Scratch
@@ -156,9 +156,7 @@ def _skipped(path: Path, job: Job, options: FitOptions, record: str) -> FileResu
     with job.alone(kind):
         if not is_up_to_date(kind, planned, record):
             return None
-    # What else is made of each fit, like a report, says itself what that is.
-    others = getattr(job.on_fit, "products", None)
-    if others is not None and not all(other.is_file() for other in others(path)):
+    if isinstance(job.on_fit, FilesOfFits) and not all(other.is_file() for other in job.on_fit.products(path)):
         return None
     log.info("%s: its products are up to date", path)
     return FileResult(path, tuple(planned.values()), skipped=True)

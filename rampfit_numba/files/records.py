@@ -52,8 +52,13 @@ def make_record(path: Path, job: Job, kind: Format, options: FitOptions) -> str:
 
 def is_up_to_date(kind: Format, products: Mapping[str, Path], record: str) -> bool:
     """Tell whether all products exist, are whole and have this record."""
+    return all(has_record(kind, path, record) for path in products.values())
+
+
+def has_record(kind: Format, product: Path, record: str) -> bool:
+    """Tell whether a product exists, is whole and has this record."""
     try:
-        return all(path.is_file() and _record_in(kind.history(path)) == record for path in products.values())
+        return product.is_file() and _record_in(kind.history(product)) == record
     except (RampFileError, OSError):
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,3 +90,33 @@ class FittedFile:
     gain: str
     seconds: float
     products: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class FilesOfFits(ABC):
+    """What makes files of each fit, beside its products: where the fit is, also on a worker of a cluster.
+
+    It can be pickled.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they stand.
+    overwrite : bool
+        Whether existing files are replaced.
+    """
+
+    folder: Path
+    overwrite: bool
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise an ImportError where a process lacks what this takes."""
+
+    @abstractmethod
+    def products(self, path: Path) -> tuple[Path, ...]:
+        """Return what is made of the fit of a file."""
+
+    @abstractmethod
+    def __call__(self, fitted: FittedFile) -> None:
+        """Make the files of a fit."""

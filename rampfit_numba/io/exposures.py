@@ -14,7 +14,7 @@ from rampfit_numba.engine.memory import size_text
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import CarriedTable, ExposureHeader
 from rampfit_numba.io import hdu_data, hdus, tiles
-from rampfit_numba.io.asdf_trees import check_tree
+from rampfit_numba.io.asdf_trees import asdf_alone, check_asdf
 from rampfit_numba.messages import RampFileError, how_to_install
 
 if TYPE_CHECKING:
@@ -284,11 +284,25 @@ def _read_times(path: Path, found: Sequence[hdus.Hdu]) -> Any:  # noqa: ANN401  
             f"install it ({how_to_install('asdf')})"
         ) from error
     try:
-        check_tree(bytes(content))
-        with asdf.open(io.BytesIO(content), ignore_unrecognized_tag=True, ignore_missing_extensions=True) as file:
+        check_asdf(io.BytesIO(content))
+        with (
+            asdf_alone() as asdf,
+            asdf.open(io.BytesIO(content), ignore_unrecognized_tag=True, ignore_missing_extensions=True) as file,
+        ):
             times = file.tree.get("meta", {}).get("exposure", {}).get("read_times")
-            return [np.asarray(group, float).ravel().tolist() for group in times] or None if times is not None else None
-    except Exception as error:  # asdf, yaml and jsonschema each have their own classes
+            return None if times is None else [_floats(group) for group in _listed(times)] or None
+    except Exception as error:  # asdf and yaml have their own classes
         raise RampFileError(
             f"{path}: extension ASDF mentions read times but cannot be understood ({hdus.one_line(error)})"
         ) from error
+
+
+def _floats(group: object) -> list[float]:
+    return np.asarray(_listed(group), float).ravel().tolist()
+
+
+def _listed(values: Any) -> Any:  # noqa: ANN401  (of a tree)
+    """Return what can be a list of numbers; text and mappings are lists of characters and of keys for Python."""
+    if isinstance(values, str | bytes | dict | set):
+        raise TypeError(f"expected numbers of seconds; got {values!r:.60}")
+    return values

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rampfit_numba.io.hdus import Hdu
     from rampfit_numba.io.scratch import Scratch
 
+#: FITS allows no more in a table.
+_MOST_COLUMNS = 999
+
 
 def check_image(path: Path, hdu: Hdu) -> None:
     """Refuse an HDU that holds no image.
@@ -97,6 +100,9 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
     """
     if text(hdu.header, "XTENSION") != "BINTABLE":
         raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
+    columns = keyword(path, hdu.header, "TFIELDS", f"extension {hdu.name}")
+    if not 0 <= columns <= _MOST_COLUMNS:  # astropy makes a list of so many
+        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood (TFIELDS = {columns})")
     try:
         for card in hdu.header.cards:
             _ = card.value  # what cannot be parsed would be taken as it stands, as the name of a column for instance

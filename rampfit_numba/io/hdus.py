@@ -45,7 +45,9 @@ _MAX_HEADER_BLOCKS = 20_000
 # FITS allows nothing else in headers, and astropy could not write it again.
 _PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
 # Where one of these makes no sense, astropy sees no such HDU.
-_STRUCTURE = frozenset(b"SIMPLE XTENSION BITPIX EXTEND PCOUNT GCOUNT EXTNAME BZERO BSCALE".split())
+_STRUCTURE = re.compile(rb"(SIMPLE|XTENSION|BITPIX|EXTEND|PCOUNT|GCOUNT|EXTNAME|BZERO|BSCALE|NAXIS.*) *")
+# And where one of these is no text, no such column.
+_COLUMN = re.compile(rb"T(FORM|TYPE|DIM|NULL|SCAL|ZERO)\d+ *")
 # What can stand in the name of a keyword: an END before one of these is another keyword (ENDTIME).
 _IN_KEYWORDS = re.compile(rb"[A-Z0-9_-]")
 # Bytes that are read at a time where a header's word is not taken for how many come.
@@ -96,7 +98,7 @@ def scan(path: Path, keep: Collection[str], scratch: Scratch | None = None) -> t
         The file cannot be opened, is no FITS file, is truncated, or has a header without sense.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not stat.S_ISREG(_status(path).st_mode):
             if path.is_dir():
                 raise RampFileError(f"{path}: is a directory; {file_in(path)}")
             raise RampFileError(f"{path}: is no regular file; give the name of a FITS file")
@@ -116,6 +118,13 @@ def scan(path: Path, keep: Collection[str], scratch: Scratch | None = None) -> t
         raise RampFileError(f"{path}: no such file") from error
     except OSError as error:
         raise RampFileError(f"{path}: cannot be read ({error.strerror or error}){remedy(error)}") from error
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except ValueError as error:
+        raise RampFileError(f"{str(path)!r}: is no name that a file can have") from error
 
 
 def _walk(
@@ -240,14 +249,17 @@ def _check_keywords(path: Path, content: bytes, start: int) -> None:
             raise RampFileError(f"{path}: the header at byte {start} is damaged (a keyword is no text); fetch it again")
         if keyword.rstrip() == b"END":
             return
-        if keyword.rstrip() in _STRUCTURE or keyword.startswith(b"NAXIS"):
-            card = content[i : i + _CARD]
+        card = content[i : i + _CARD]
+        if _STRUCTURE.fullmatch(keyword):
             # Of two that contradict each other, it is chance which one is read.
-            if seen.setdefault(keyword, card)[:_VALUE] != card[:_VALUE] or not _is_sound(card):
-                name = keyword.decode("ascii").rstrip()
-                raise RampFileError(
-                    f"{path}: a header is damaged (its card {name} does not follow FITS); fetch the file again"
-                )
+            sound = seen.setdefault(keyword, card)[:_VALUE] == card[:_VALUE] and _is_sound(card)
+        else:
+            sound = not _COLUMN.fullmatch(keyword) or card.translate(_PRINTABLE) == card
+        if not sound:
+            name = keyword.decode("ascii").rstrip()
+            raise RampFileError(
+                f"{path}: a header is damaged (its card {name} does not follow FITS); fetch the file again"
+            )
 
 
 @lru_cache(maxsize=1024)  # files of a programme share nearly all of these cards

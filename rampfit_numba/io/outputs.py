@@ -93,7 +93,7 @@ def product_paths(
 
 def _base(name: str, argument: str) -> str:
     match = _BASE.fullmatch(name)
-    if match is None:
+    if match is None or "\0" in name:
         raise ValueError(f"{argument}: expected a file name; got {name!r}")
     if _EMPTY_BASE.fullmatch(match["base"]):
         raise ValueError(

@@ -7,7 +7,6 @@ arrays must be in the file itself, so no other file is opened and nothing is fet
 from __future__ import annotations
 
 import os
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.exposure import Exposure
+from rampfit_numba.io.asdf_trees import RefusedError, asdf_alone, check_asdf
 from rampfit_numba.messages import RampFileError, how_to_install
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def read_history(path: Path) -> list[str]:
     with plain_asdf() as asdf:
         try:
             _check_end(path)
-            _refuse_references(path, asdf.util.load_yaml(path, tagged=True))
+            _check(path)
             found = asdf.open(
                 path, memmap=False, lazy_load=False, ignore_unrecognized_tag=True, ignore_missing_extensions=True
             )
@@ -169,23 +169,19 @@ def plain_asdf() -> Iterator[ModuleType]:
             f"files of the Roman Space Telescope need the packages asdf and lz4 ({error}); "
             f"install them ({how_to_install('roman')})"
         ) from error
-    with asdf.config_context() as config, warnings.catch_warnings():
-        for extension in list(config.extensions):
-            if extension.package_name != "asdf":
-                config.remove_extension(extension)
-        config.validate_on_read = False
-        warnings.simplefilter("ignore", asdf.exceptions.AsdfWarning)
+    with asdf_alone() as asdf:
         yield asdf
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[dict[str, Any]]:
     """Open a file and give its tree below "roman"; whatever asdf complains about becomes a RampFileError."""
-    if not path.is_file():
-        raise RampFileError(f"{path}: {'is a directory' if path.is_dir() else 'no such file'}; give an ASDF file")
+    if not os.path.isfile(path):  # noqa: PTH113  (of a name that no file can have, too)
+        what = "is a directory" if os.path.isdir(path) else "no such file"  # noqa: PTH112  (the same)
+        raise RampFileError(f"{path}: {what}; give an ASDF file")
     with plain_asdf() as asdf:
         try:
-            _refuse_references(path, asdf.util.load_yaml(path, tagged=True))
+            _check(path)
             file = asdf.open(path, memmap=False, ignore_unrecognized_tag=True, ignore_missing_extensions=True)
         except RampFileError:
             raise
@@ -199,20 +195,12 @@ def _opened(path: Path) -> Iterator[dict[str, Any]]:
             yield roman
 
 
-def _refuse_references(path: Path, node: Any) -> None:  # noqa: ANN401  (a tree)
-    """Refuse what would have another file opened, or something fetched."""
-    pending = [node]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            where = node.get("$ref", node.get("source") if "datatype" in node or "shape" in node else None)
-            if isinstance(where, str):
-                raise RampFileError(
-                    f"{path}: refers to another file ({where!r}), which is not opened; give one whole file"
-                )
-            pending.extend(node.values())
-        elif isinstance(node, list):
-            pending.extend(node)
+def _check(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            check_asdf(file)
+    except RefusedError as error:
+        raise RampFileError(f"{path}: {error}; give one whole file") from error
 
 
 def _unreadable(path: Path, error: Exception) -> RampFileError:

@@ -8,6 +8,7 @@ SAMP, TIME) whose planes may be constant. What its headers mean is documented in
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ from rampfit_numba.io.hdus import one_line, scan
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
 
     from astropy.io import fits
@@ -245,8 +245,9 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
 
-    if not path.is_file():
-        raise RampFileError(f"{path}: is a directory" if path.is_dir() else f"{path}: no such file")
+    if not os.path.isfile(path):  # noqa: PTH113  (of a name that no file can have, too)
+        what = "is a directory" if os.path.isdir(path) else "no such file"  # noqa: PTH112  (the same)
+        raise RampFileError(f"{path}: {what}")
     # Headers that claim more than the file holds are refused here: astropy asks for two billion axes one by one.
     scan(path, ())
     with warnings.catch_warnings():

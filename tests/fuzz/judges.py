@@ -185,7 +185,8 @@ def _by_astropy(path: Path, *, left_out: bool) -> Iterator[list[Any]]:
                         hdus[-1].data  # noqa: B018  (read now)
             except IndexError:
                 pass
-            except (OSError, ValueError, TypeError, fits.VerifyError):
+            except (OSError, ValueError, TypeError, AttributeError, fits.VerifyError):
+                # AttributeError: for astropy, a header of nothing but END is an HDU that has no size.
                 if not hdus or not (left_out or _ends_in_padding(content)):
                     raise
             yield hdus

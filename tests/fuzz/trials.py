@@ -90,7 +90,9 @@ class TooLongError(BaseException):
 
 
 @contextmanager
-def _in_time() -> Iterator[None]:
+def in_time() -> Iterator[None]:
+    """Raise a TooLongError when this process has worked for too long."""
+
     def end(*_: object) -> None:
         raise TooLongError
 
@@ -111,7 +113,7 @@ def try_mutants(files: list[Seed], numbers: range, counts: Counter[str]) -> Iter
             path = Path(folder) / f"mutant{seed.ending}"
             path.write_bytes(seed.mutant(number))
             try:
-                with _in_time():
+                with in_time():
                     refused = seed.judge(path)
                 counts[f"{seed.kind} {'refused' if refused else 'equal'}"] += 1
             except UnjudgedError:
