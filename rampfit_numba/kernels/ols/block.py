@@ -78,7 +78,8 @@ class BlockWorkspace(NamedTuple):
         See :mod:`ramp_status`; the bits that integrations get, those of partial saturation, and the flags of group 0 as
         they were where a zeroframe took its place.
     replaced_sample, read_variances : ndarray of float32 and float64, shape (nints, LANES)
-        Group 0 as it was where a zeroframe took its place, in DN; var_rnoise in (DN/s)^2.
+        Group 0 as it was where a zeroframe took its place, in DN; var_rnoise in (DN/s)^2, where a ramp has lost charge:
+        else that memory stays untouched, which counts with many integrations.
     differences, values : ndarray of float32, shape (ngroups - 1, LANES), and of float64, shape (ngroups,)
         See :mod:`median_rate`.
     doubles, words, masks, bytes, singles, stored : ndarray of float64, uint32, bool, uint8, float32 and int32
@@ -164,6 +165,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
 
     load_pixels(ramps, settings, constants, base)
     find_rates(ramps, settings, network, workspace)
+    lost_charge = has_charge_loss(status)
     find_constants(settings, rate, constants)
     for j in range(3):
         totals[j] = 0.0
@@ -198,7 +200,9 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             with_clean,
         )
         if nflagged[i] == 0:
-            _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances[i], combined, result)
+            _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, result)
+            if lost_charge:
+                _copy(clean_combined[3], read_variances[i])
             store_pedestals(fitopt, i, samples, settings, base, combined[0])
             continue
 
@@ -257,9 +261,8 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         dq_here = result.rateints_dq[i]
         for k in range(LANES):
             dq_here[k] = dq_now[k] | partly_saturated_now[k]
-        read_variance, found_variance = read_variances[i], combined[3]
-        for k in range(LANES):
-            read_variance[k] = found_variance[k]
+        if lost_charge:
+            _copy(combined[3], read_variances[i])
         for j in range(4):
             store(combined[j], result.rateints[j, i])
         flag_unfitted(result.rateints[0, i], dq_here)
@@ -277,7 +280,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
     for k in range(LANES):
         result.rate_dq[k] = dq_now[k] | dq_partly_saturated[k]
     flag_unfitted(result.rate[0], result.rate_dq)
-    if has_charge_loss(status):
+    if lost_charge:
         recompute_read_variances(
             ramps.flags,
             settings,
@@ -361,7 +364,7 @@ def find_rates(ramps, settings, network, workspace):
 
 
 @jit
-def _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances, combined, result):
+def _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, result):
     """Store one integration of a block in which no ramp has flags, and add it to the totals."""
     slope = combined[0]
     slope_sum, read_variance = clean[0], clean_combined[3]
@@ -375,9 +378,13 @@ def _store_clean(clean, clean_combined, base, i, totals, dq_all, read_variances,
     for k in range(LANES):
         flags[k] = base[k]
         dq_all[k] &= base[k]
-    for k in range(LANES):
-        read_variances[k] = read_variance[k]
     store(slope, result.rateints[0, i])
     flag_unfitted(result.rateints[0, i], flags)
     for j in range(1, 4):
         store(clean_combined[j], result.rateints[j, i])
+
+
+@jit_part
+def _copy(variances, to):
+    for k in range(LANES):
+        to[k] = variances[k]
