@@ -24,6 +24,7 @@ from rampfit_numba.machine_code import (
     take_problems,
     usable_places,
     watch_misses,
+    with_helpers,
 )
 from rampfit_numba.messages import RampFitWarning
 
@@ -37,7 +38,7 @@ _STEP = 0.2
 #: The bar is so full when the expected time has passed; what remains is for the unexpected.
 _AT_EXPECTED = 0.9
 #: Seconds that one kind of kernels takes on a quiet machine of today, where nothing tells how long it took here.
-_LIKELY_SECONDS = 12.0
+_LIKELY_SECONDS = 8.0
 #: Seconds after which nobody waits for another process any more.
 _PATIENCE = 300.0
 _warned_of_places: list[bool] = []
@@ -104,7 +105,7 @@ def _compile(name: str, label: str, run_once: Callable[[], None], *, progress: b
     what = f"{count}Compiling the kernels for {label}"
     announce(f"{what}, once for this machine: {time_needed}; {_where_kept()}")
     start = time.perf_counter()
-    with moving_bar(expected, what, shown=progress), _without_collector():
+    with moving_bar(expected, what, shown=progress), _without_collector(), with_helpers():
         run_once()
     seconds = time.perf_counter() - start
     if everything_kept():
@@ -142,13 +143,19 @@ def _warn_of_problems() -> None:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Let the garbage of the whole process wait: to look for it takes a tenth of the time of compiling (100 MB)."""
+    """Let the garbage of the whole process wait: to look for it takes a tenth of the time of compiling (100 MB).
+
+    Nor is it looked for at once afterwards, a third of a second: it waits for a full collection.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():  # what somebody else has frozen stays so
+                gc.freeze()
+                gc.unfreeze()  # to the oldest generation
             gc.enable()
 
 

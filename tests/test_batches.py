@@ -243,6 +243,7 @@ def test_files_at_once_share_the_budget(tmp_path, monkeypatch, executor):
         ([10**8] * 100, {"maximum_cores": 2}, "2 files at a time, in threads"),
         ([10**4] * 1000, {"maximum_cores": 2}, "2 files at a time, in processes"),
         ([10**4] * 1000, {"maximum_cores": 2, "executor": "threads"}, "2 files at a time, in threads"),
+        ([10**4] * 200, {"maximum_cores": 2}, "2 files at a time, in threads"),
         ([10**4] * 8, {"maximum_cores": 2}, "2 files at a time, in threads"),
         ([10**4] * 8, {"maximum_cores": 2, "executor": "processes"}, "2 files at a time, in processes"),
         ([10**8] * 3, {"maximum_cores": 2}, "one file after the other"),
@@ -251,7 +252,30 @@ def test_files_at_once_share_the_budget(tmp_path, monkeypatch, executor):
 )
 def test_files_are_fitted_at_once_where_that_is_faster(sizes, options, says, monkeypatch):
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    monkeypatch.setattr(plan.pool, "runs", lambda _: False)
     assert says in str(plan.make_plan(sizes, options))
+
+
+def test_workers_that_run_already_need_not_be_started(monkeypatch):
+    monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    options = {"maximum_cores": 2}
+    monkeypatch.setattr(plan.pool, "runs", lambda _: False)
+    assert plan.make_plan([10**4] * 20, options).kind == "threads"
+    monkeypatch.setattr(plan.pool, "runs", lambda workers: workers == 2)
+    assert plan.make_plan([10**4] * 20, options).kind == "processes"
+    assert plan.make_plan([2 * 10**8] * 4, options).kind == "threads"  # the first one is fitted before the others
+
+
+def test_the_pool_knows_whether_it_runs(monkeypatch):
+    monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    executor, count = plan.pool.take(2)
+    try:
+        executor.submit(int).result()
+        assert plan.pool.runs(count)
+        assert not plan.pool.runs(count + 1)
+    finally:
+        plan.pool.drop(executor)
+    assert not plan.pool.runs(1)
 
 
 def test_fits_that_are_wanted_here_are_made_here():

@@ -1,11 +1,13 @@
 """How long until something happens? Imports, the first call with and without cached machine code, the command line.
 
 Every run is a fresh process. Cold: the machine code's cache is an empty folder, so that the run compiles; warm: an
-earlier process has filled it. Python's own bytecode is cached in all runs.
+earlier process has filled it; copied: with the folder of that process, copied elsewhere, as one that was shipped or is
+shared. Python's own bytecode is cached in all runs.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 from common import (
     SMALL,
+    STANDARD,
     Contender,
     duration,
     interleave,
@@ -51,6 +54,14 @@ class Runs:
     def _environment(self, *, cold: bool) -> dict[str, str]:
         return {"NUMBA_CACHE_DIR": tempfile.mkdtemp(dir=self._folder, prefix="cold-")} if cold else self._warm
 
+    def with_copied_cache(self) -> float:
+        """Return the seconds of ``rampfit FILE`` with a new copy of the warm cache."""
+        copy = self._folder / "copied"
+        shutil.rmtree(copy, ignore_errors=True)
+        if self._warm:
+            shutil.copytree(self._warm["NUMBA_CACHE_DIR"], copy)
+        return self._command((), {"NUMBA_CACHE_DIR": str(copy)} if self._warm else {})
+
     def call(self, which: str, *, save_opt: bool = False, cold: bool) -> float:
         """Return the seconds of the ``"first"`` or ``"second"`` call of ``fit_ramps``."""
         option = "save_opt" if save_opt else ""
@@ -58,6 +69,9 @@ class Runs:
 
     def command(self, *options: str, cold: bool) -> float:
         """Return the seconds of ``rampfit FILE``, from the start of the process to its end."""
+        return self._command(options, self._environment(cold=cold))
+
+    def _command(self, options: tuple[str, ...], environment: dict[str, str]) -> float:
         references = [
             word for name in ("readnoise", "gain") for word in (f"--{name}", str(reference_path(self._path, name)))
         ]
@@ -72,7 +86,7 @@ class Runs:
             output,
             "--quiet",
         ]
-        return float(run_command([*command, *options], self._environment(cold=cold))["whole"])
+        return float(run_command([*command, *options], environment)["whole"])
 
     def demo(self) -> float:
         """Return the seconds of ``rampfit demo``, the first command of the README, with nothing cached."""
@@ -93,7 +107,12 @@ def main() -> None:
         from rampfit_numba.simulate import write_simulation
 
         folder = Path(name)
-        runs = Runs(folder, write_simulation(exposed.simulate(), folder / "small_jump.fits")[0], quick=arguments.quick)
+        whole = STANDARD.shrunk(quick=arguments.quick)
+        paths = [
+            write_simulation(kind.simulate(), folder / f"{name}_jump.fits")[0]
+            for name, kind in (("small", exposed), ("whole", whole))
+        ]
+        runs, whole_runs = (Runs(folder, path, quick=arguments.quick) for path in paths)
         imports = [
             Contender(EMPTY, lambda: float(run_command([sys.executable, "-c", "pass"])["whole"])),
             *(Contender(statement, lambda statement=statement: import_seconds(statement)) for statement in IMPORTS),
@@ -105,6 +124,8 @@ def main() -> None:
             Contender("rampfit FILE", lambda: runs.command(cold=False)),
             Contender("rampfit FILE --save-opt", lambda: runs.command("--save-opt", cold=False)),
             Contender("rampfit FILE --maximum-cores 2", lambda: runs.command("--maximum-cores", "2", cold=False)),
+            Contender("rampfit FILE with a copied cache", runs.with_copied_cache),
+            Contender(f"rampfit FILE, {shape_text(whole.shape)}", lambda: whole_runs.command(cold=False)),
             Contender("stcal: read, fit, write nothing", runs.reference),
         ]
         cold = [

@@ -281,10 +281,15 @@ def run_child(*arguments: object, environment: dict[str, str] | None = None) -> 
 
 
 def run_command(command: list[str], environment: dict[str, str] | None = None) -> dict[str, Any]:
-    """Run a command; return the JSON of its last line, if it is any, with ``started`` and ``whole`` (both s)."""
+    """Run a command; return the JSON of its last line, if it is any, with ``started`` and ``whole`` (both s).
+
+    Python keeps bytecode whatever the environment says: without it, most of a short run is the compilation of imports.
+    """
+    everything = os.environ | (environment or {})
+    everything.pop("PYTHONDONTWRITEBYTECODE", None)
     start = time.monotonic()
     done = subprocess.run(  # noqa: S603  (our own scripts)
-        command, env=os.environ | (environment or {}), capture_output=True, text=True, check=False
+        command, env=everything, capture_output=True, text=True, check=False
     )
     whole = time.monotonic() - start
     if done.returncode:

@@ -24,10 +24,11 @@ def wait_for_imports() -> None:
 
 
 def imports_are_done() -> None:
-    """Collect as usual from now on, what is there by now left alone: arrays that are garbage must not pile up."""
+    """Collect as usual from now on, what is there by now looked at last: arrays that are garbage must not pile up."""
     if _usual:
         gc.callbacks.remove(_after_first)
         gc.freeze()
+        gc.unfreeze()  # to the oldest generation
         gc.set_threshold(*_usual.pop())
 
 

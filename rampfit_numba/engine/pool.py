@@ -55,6 +55,12 @@ class _Pool:
             self._users[self._executor] = self._users.get(self._executor, 0) + 1
             return self._executor, self._workers
 
+    def runs(self, workers: int) -> bool:
+        """Tell whether so many workers run already: those that are idle for long have ended."""
+        with self._lock:
+            processes = {} if self._executor is None else self._executor._processes  # noqa: SLF001  (loky tells no other way)
+            return len(processes or {}) >= workers
+
     def give_back(self, executor: ProcessPoolExecutor) -> None:
         """End a use of `executor`; the last one of a pool that was replaced ends its workers."""
         with self._lock:

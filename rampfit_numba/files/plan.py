@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import usable_kind
 from rampfit_numba.engine.memory import memory_budget
+from rampfit_numba.engine.pool import pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Measured with 2x20x1024x1032 (212 MB) on one core: reading, fitting and writing; what of it holds Python's lock, for
-# which threads wait; and what it takes until a worker process has started and loaded the machine code.
-_SECONDS_PER_BYTE = 0.9e-9
-_LOCKED_SECONDS = 0.02
+# Processor time on one core: what 2x20x1024x1032 (212 MB) take beside what any file takes; the latter, which 1x5x64x64
+# take and which holds Python's lock, for which threads wait; and what it takes until worker processes have started and
+# loaded the machine code.
+_SECONDS_PER_BYTE = 0.55e-9
+_LOCKED_SECONDS = 0.01
 _START_SECONDS = 1.5
 
 
@@ -49,7 +51,8 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
 
     Files at once need no handing over of arrays, and read and write at once as well; but there must be enough of them
     that no worker is left without, and they must fit into the budget together. An executor of the caller's gets rows.
-    Threads start at once, but hold each other up where files are small; processes are worth it for many files.
+    Threads start at once, but hold each other up where files are small; processes are worth it for many files, or where
+    they run already.
 
     Parameters
     ----------
@@ -65,9 +68,10 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
     largest = sum(sorted(sizes)[-workers:])
     if workers == 1 or isinstance(executor, Executor) or len(sizes) < 2 * workers or largest > budget:
         return Plan(1, "threads", budget)
-    seconds = _LOCKED_SECONDS * len(sizes) + _SECONDS_PER_BYTE * sum(sizes)
-    in_threads = max(seconds / workers, _LOCKED_SECONDS * len(sizes))
-    in_processes = seconds / workers + _START_SECONDS
+    first, *others = (_LOCKED_SECONDS + _SECONDS_PER_BYTE * size for size in sizes)
+    in_threads = max((first + sum(others)) / workers, _LOCKED_SECONDS * len(sizes))
+    # The first file is fitted before the others, in this process.
+    in_processes = first + sum(others) / workers + (0 if pool.runs(workers) else _START_SECONDS)
     wanted = executor or ("threads" if in_threads <= in_processes else "processes")
     kind = "threads" if fits_wanted or usable_kind(wanted, workers) != "processes" else "processes"
     return Plan(workers, kind, budget)

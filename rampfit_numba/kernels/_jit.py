@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numba
 from numba.extending import intrinsic
 
-from rampfit_numba.machine_code import KeptCode, cache_folder
+from rampfit_numba.machine_code import KeptCode, OwnCodeCompiler, cache_folder, compile_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numba import types
 
 __all__ = [
     "LANES",
     "cache_folder",
     "jit",
     "jit_allocating",
+    "jit_apart",
     "jit_entry",
     "jit_entry_allocating",
     "jit_inline",
@@ -73,6 +76,27 @@ def jit_inline(function: Function) -> Function:
     return _compiled(function, _nrt=False, no_cpython_wrapper=True, forceinline=True)
 
 
+def jit_apart(returns: types.Type, *, own_code: bool = True) -> Callable[[Function], Function]:
+    """Like :func:`jit`, for long functions: they are compiled beside each other, as many at once as there are cores.
+
+    Parameters
+    ----------
+    returns : numba.types.Type
+        What the function returns, which its callers must know before it is compiled.
+    own_code : bool
+        Callers call its code, and have no copy of it, which would be compiled again with each of them.
+    """
+
+    def decorate(function: Function) -> Function:
+        more = {"pipeline_class": OwnCodeCompiler} if own_code else {}
+        compiled = _compiled(function, _nrt=False, no_cpython_wrapper=True, **more)
+        if not numba.config.DISABLE_JIT:
+            compile_apart(compiled, returns)
+        return compiled
+
+    return decorate
+
+
 def jit_part(function: Function) -> Function:
     """Make `function` a part of the only one that calls it, before anything is compiled.
 
@@ -87,7 +111,7 @@ def jit_intrinsic(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], C
     return lambda function: plain if numba.config.DISABLE_JIT else intrinsic(function)
 
 
-def _compiled(function: Function, **flags: bool | str) -> Function:
+def _compiled(function: Function, **flags: Any) -> Function:  # noqa: ANN401  (Numba's own)
     # Nobody calls these functions from C.
     flags |= {"no_cfunc_wrapper": True, "error_model": "numpy"}
     compiled = numba.njit(nogil=True, **flags)(function)

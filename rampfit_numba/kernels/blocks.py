@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart
 from rampfit_numba.kernels.memory import copy_in
 
 #: Bytes of a sample, and of a result.
@@ -100,7 +101,7 @@ def empty_ramps(pointers: BlockPointers) -> Ramps:
     )
 
 
-@jit
+@jit_apart(types.none)
 def load_block(pointers, first, ramps):
     """Copy a block of pixels from pixel `first` of the tile on, with native byte order and the rule of groups."""
     nints, ngroups = pointers.samples.shape

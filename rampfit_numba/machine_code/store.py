@@ -13,17 +13,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numba.core.compiler import CompileResult
 from numba.core.environment import Environment, _rebuild_env, lookup_environment
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
+from rampfit_numba.machine_code.own_code import can_be_kept, put_together, take_apart
 from rampfit_numba.machine_code.places import Place, is_trusted, make_private, usable_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_MAGIC = b"rampfit_numba machine code 1\n"
+_MAGIC = b"rampfit_numba machine code 2\n"
 _DIGEST = 32
 #: Without O_NONBLOCK a pipe would wait for a writer, and without O_BINARY Windows would change line ends.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -111,7 +111,7 @@ class KeptCode:
             if content is None:
                 continue
             try:
-                return CompileResult._rebuild(target_context, *_Unpickler(BytesIO(content)).load())  # noqa: SLF001  (as Numba)
+                return put_together(target_context, _Unpickler(BytesIO(content)).load())
             except Exception as error:  # noqa: BLE001  (whatever unpickling raises: the function is compiled anew)
                 _problems.append(f"{file}: it cannot be loaded ({type(error).__name__}: {error})")
         for missing in _on_miss:
@@ -119,14 +119,19 @@ class KeptCode:
         return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:  # noqa: ANN401
-        """Keep a function that was compiled for a signature."""
-        if compiled.library.has_dynamic_globals:  # addresses of this process
+        """Keep a function that was compiled for a signature, and what it calls that has code of its own."""
+        if not can_be_kept(compiled):
             _not_kept.append(self._name)
             return
         key, path = self._key(signature)
-        content = dumps(compiled._reduce())  # noqa: SLF001  (as Numba's own cache does)
+        content = dumps(take_apart(compiled))
         if not any(_write(place, path, key, content) for place in usable_places() if place.writable):
             _not_kept.append(self._name)
+
+    def is_kept(self, signature: Any) -> bool:  # noqa: ANN401
+        """Whether there is a file for a signature; what is in it is seen when it is loaded."""
+        _, path = self._key(signature)
+        return any((place.folder / path).exists() for place in usable_places())
 
     def enable(self) -> None:
         """Do nothing: it always is."""

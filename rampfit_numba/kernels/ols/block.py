@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_part
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_part
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, store
@@ -293,7 +294,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         )
 
 
-@jit
+@jit_apart(types.none, own_code=False)
 def find_rates(ramps, settings, network, workspace):
     """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
     nints = ramps.samples.shape[0]

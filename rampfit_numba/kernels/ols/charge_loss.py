@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.combine import VAR_RNOISE, bounded
 from rampfit_numba.kernels.ols.pixels import READ, READ_LONG
@@ -28,7 +29,7 @@ def has_charge_loss(status):
     return (found & _CHARGELOSS) != 0
 
 
-@jit
+@jit_apart(types.none)
 def recompute_read_variances(
     flags,
     settings,

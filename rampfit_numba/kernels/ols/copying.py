@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from rampfit_numba.kernels._jit import jit
+from numba import types
+
+from rampfit_numba.kernels._jit import jit, jit_apart
 from rampfit_numba.kernels.blocks import WORD
 from rampfit_numba.kernels.memory import copy_out, put
 
 
-@jit
+@jit_apart(types.none)
 def take_pixels(ramps, lanes, pending, to):
     """Copy some pixels of a block to another one, from lane `to` on."""
     nints, ngroups, _ = ramps.samples.shape

@@ -12,9 +12,10 @@ enough: such pixels are done again in double precision and in the reference's or
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_median import select_middle
 from rampfit_numba.kernels.selection import bring_to_middle, middle_two
@@ -90,7 +91,7 @@ def add_clean_step(samples, network, differences, step, size, selection=None):
         size[k] += 0.5 * (abs(np.float64(lower[k])) + abs(np.float64(upper[k])))
 
 
-@jit
+@jit_apart(types.none)
 def add_flagged_step(
     samples, flags, status, zeroframe, settings, network, differences, step, size, work, filler, sums, selection=None
 ):
@@ -211,7 +212,7 @@ def is_exact(ramps, lane, step, size, dark):
     return exact
 
 
-@jit
+@jit_apart(types.float64)
 def exact_rate(ramps, lane, status, settings, differences):
     """Return the summed median rate of one lane, found in the reference's order of operations.
 

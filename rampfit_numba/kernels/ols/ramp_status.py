@@ -6,9 +6,10 @@ Source: section 2 of the rules in ``docs/algorithm.md``.
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit_apart
 from rampfit_numba.kernels.samples import flag_non_finite
 
 # A status is the OR of the group flags (low eight bits) and these:
@@ -27,7 +28,7 @@ _NOTHING = np.uint16(0)
 _INF = np.float32(np.inf)
 
 
-@jit
+@jit_apart(types.boolean)
 def gather_flags(samples, bits, flags, found, sums):
     """Do what :func:`flag_non_finite` does, and find which ramps of a block have any flag.
 
@@ -75,7 +76,7 @@ def gather_flags(samples, bits, flags, found, sums):
     return some != 0
 
 
-@jit
+@jit_apart(types.int64)
 def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_saturated, lanes, work):
     """Find the status of one block of ramps.
 

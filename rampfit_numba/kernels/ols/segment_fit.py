@@ -11,8 +11,9 @@ also what the signal-to-noise class is found from.
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
-from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_segments import fit_long_segments
 from rampfit_numba.kernels.ols.pixels import (
@@ -148,7 +149,7 @@ def single_group_variances(time, poisson, read, settings):
     return poisson * ratio, read * (ratio * ratio / 6.0)
 
 
-@jit
+@jit_apart(types.none)
 def fit_segments(samples, constants, weights, segments, number):
     """Fit the segments of two or more groups of a block: find `row` and `slope` of `segments`.
 
