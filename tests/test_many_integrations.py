@@ -7,6 +7,7 @@ import pytest
 
 from rampfit_numba import Exposure, fit_ramps
 from rampfit_numba.algorithms.likely import rows
+from rampfit_numba.kernels.ols import tile
 
 
 def series(nints, ncols=5):
@@ -42,3 +43,24 @@ def test_no_network_is_made_for_tens_of_thousands_of_integrations(monkeypatch):
     fit = fit_ramps(series(9000), 10.0, 2.0, algorithm="likely")
     assert max(lengths) <= rows.LONGEST_NETWORK
     assert fit.rate.data[0, 0] == pytest.approx(80 / 3, rel=0.01)
+
+
+@pytest.mark.parametrize("save_opt", [False, True])
+@pytest.mark.parametrize("nints", [1, 3, 9])
+def test_pixels_may_stay_in_their_blocks(monkeypatch, nints, save_opt):
+    """Of tens of thousands of integrations none is gathered into another block, which took a quarter of the memory."""
+    rng = np.random.default_rng(nints)
+    exposure = series(nints, ncols=300)
+    flags = np.where(rng.random((1, 1, 1, 300)) < 0.1, exposure.groupdq, 0)  # so few that they are gathered otherwise
+    exposure = Exposure(exposure.data, flags, group_time=3.0)
+    gathered = fit_ramps(exposure, 10.0, 2.0, save_opt=save_opt)
+    sizes = []
+    monkeypatch.setattr(tile, "_MOST_GATHERED", 0)
+    made = tile._empty_pending
+    monkeypatch.setattr(tile, "_empty_pending", lambda pointers: sizes.append(made(pointers)) or sizes[-1])
+    stayed = fit_ramps(exposure, 10.0, 2.0, save_opt=save_opt)
+    assert sizes[0].samples.size == 0
+    for kind in ("rate", "rateints", *(["fitopt"] if save_opt else [])):
+        for name, plane in vars(getattr(gathered, kind)).items():
+            if isinstance(plane, np.ndarray):
+                np.testing.assert_array_equal(getattr(getattr(stayed, kind), name), plane, f"{kind}.{name}")

@@ -20,11 +20,11 @@ _came: list[float] = []
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Hold back Ctrl-C until the end: processes that start meanwhile never see it, this one ends them."""
+    """Hold back Ctrl-C, and the end of a terminal: processes that start meanwhile never see it, this one ends them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

@@ -43,6 +43,8 @@ _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
 _ZEROFRAME = ramp_status.ZEROFRAME
 #: Up to so many pixels with flags leave a block; 2x20 with one in 40 pixels flagged takes a quarter less time with it.
 _MOST_PENDING = LANES // 4
+#: With more samples a pixel, every pixel has some flag, and blocks take gigabytes: none leaves them.
+_MOST_GATHERED = 100_000
 #: Most results that are collected before they are copied to the outputs, in longer runs: written block by block,
 #: between reads of as many planes, they take a tenth more of the time of a fit without flags (2x20 at 1024 x 1032).
 _COLLECTED = 1 << 16
@@ -102,7 +104,7 @@ def tile_workspace(pointers: BlockPointers, fitopt: FitOptPointers | None) -> Wo
         runs=empty_runs(ngroups),
         segments=empty_segments(ngroups),
         ramps=empty_ramps(pointers),
-        pending=empty_ramps(pointers),
+        pending=_empty_pending(pointers),
         pixels=np.empty(LANES, np.int64),
         lanes=np.empty(LANES, np.uint32),
         result=_empty_result(nints),
@@ -110,6 +112,16 @@ def tile_workspace(pointers: BlockPointers, fitopt: FitOptPointers | None) -> Wo
         collected=collected,
         collected_pointers=ResultPointers(addresses(collected[..., np.newaxis]), spans_of(collected[..., np.newaxis])),
     )
+
+
+def _empty_pending(pointers: BlockPointers) -> Ramps:
+    """Return arrays for the pixels that leave their blocks, without integrations where none do."""
+    nints, ngroups = pointers.samples.shape
+    if nints * ngroups > _MOST_GATHERED:
+        pointers = pointers._replace(
+            samples=pointers.samples[:0], zeroframe=pointers.zeroframe[:0], suppressed=pointers.suppressed[:0]
+        )
+    return empty_ramps(pointers)
 
 
 def _empty_result(nints: int) -> BlockResult:
@@ -157,6 +169,7 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
     result, fitopt, lanes, pixels = workspace.result, workspace.fitopt, workspace.lanes, workspace.pixels
     collected, collected_pointers = workspace.collected, workspace.collected_pointers
     has_flags, found, pixel_flags, sums = block.has_flags, block.bytes[0], block.bytes[1], block.singles
+    most_pending = _MOST_PENDING if pending.samples.shape[0] == nints else 0
     first = copied = waiting = np.int64(0)
     # One call of fit_block for both kinds of blocks: it becomes a part of this function, and takes seconds to compile.
     while first < pointers.npixels or waiting > 0:
@@ -179,9 +192,10 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
             for k in range(number):
                 lanes[flagged] = k
                 flagged += pixel_flags[k] != 0
-            if flagged <= _MOST_PENDING and ngroups > 1:
+            if flagged <= most_pending and ngroups > 1:
                 has_flags[:] = False
-                take_pixels(here, lanes[:flagged], pending, waiting)
+                if flagged > 0:
+                    take_pixels(here, lanes[:flagged], pending, waiting)
                 for a in range(flagged):
                     pixels[waiting] = first + lanes[a]
                     waiting += 1
