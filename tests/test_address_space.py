@@ -22,7 +22,7 @@ def limited(monkeypatch):
     """Give a function that limits what this process seems to have left, MiB."""
 
     def limit(left):
-        monkeypatch.setattr(address_space, "_limit", lambda: (1000 + left) * MIB)
+        monkeypatch.setattr(address_space, "address_space_limit", lambda: (1000 + left) * MIB)
         monkeypatch.setattr(address_space, "_taken", lambda: 1000 * MIB)
 
     return limit
@@ -73,7 +73,7 @@ def test_the_blas_of_scipy_takes_more_with_every_core(limited, imported, monkeyp
 
 
 def test_without_a_limit_nothing_is_refused(monkeypatch):
-    monkeypatch.setattr(address_space, "_limit", lambda: None)
+    monkeypatch.setattr(address_space, "address_space_limit", lambda: None)
     monkeypatch.setattr(address_space, "_COMPILING", 1 << 60)
     check_for_compiling("kernels")
 
