@@ -56,7 +56,7 @@ _USUAL_SEGMENTS, _USUAL_JUMPS = 2, 1
 #: Rows that are read at a time of a long series.
 _USUAL_ROWS = 4
 #: Columns of a section go by whole blocks of the kernels, where memory allows.
-_BLOCK = 256
+_BLOCK = 192
 
 
 @dataclass(frozen=True)

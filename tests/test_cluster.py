@@ -261,7 +261,7 @@ def test_ctrl_c_cancels_what_waits_and_says_what_is_done(started, client, files,
                 process.send_signal(signal.SIGINT)
                 break
         said += process.stderr.read()
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "of 60 files are done; go on with skip_existing=True (--skip-existing)" in said
     assert "Traceback" not in said
     started.wait_for(lambda: not any(client.processing().values()))

@@ -29,12 +29,12 @@ __all__ = [
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
-#: Pixels that a kernel treats side by side; a multiple of 16, the widest vector of float32. Every block has all of its
+#: Pixels that a kernel treats side by side; a multiple of 64, the bits of a mask of segments. Every block has all its
 #: lanes (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice begins.
-#: Calls hand over arrays as eight words or more each, and rows are copied one by one: with half as many pixels, fits of
-#: all kinds take 5 to 20 % longer; twice as many gain nothing more. Without compilation, blocks this long would make
-#: the tests crawl.
-LANES = 8 if numba.config.DISABLE_JIT else 256
+#: Calls hand over arrays as eight words or more each, and rows are copied one by one: of 128 pixels, fits take up to a
+#: tenth longer. Of 256 they would take up to a tenth less, but a third more memory where integrations are many. Without
+#: compilation, blocks this long would make the tests crawl.
+LANES = 8 if numba.config.DISABLE_JIT else 192
 _KERNELS = __name__.rpartition(".")[0] + "."
 
 
