@@ -272,6 +272,19 @@ def test_ctrl_c_cancels_what_waits_and_says_what_is_done(started, client, files,
     assert len([name for name in written if name.endswith("_rate.fits")]) * 2 == len(written)
 
 
+def test_what_cannot_be_cancelled_does_not_hide_the_interrupt(caplog):
+    class Silent:
+        status = "running"
+
+        def cancel(self, _):
+            raise TimeoutError("no answer")
+
+    tasks = object.__new__(cluster._Tasks)
+    tasks._client, tasks._running = Silent(), {}
+    tasks.end()  # what it raised would stand in the place of the interrupt
+    assert "What waits on the cluster could not be cancelled: TimeoutError: no answer" in caplog.text
+
+
 def job_for(path, folder, **options):
     destination = make_destination(folder, overwrite=False, save_jumps=False, names=("", ""))
     return Job.checked([path], 14.0, 1.8, destination, options)

@@ -164,9 +164,12 @@ class _Tasks:
             item = next(self._waiting, None)
 
     def end(self) -> None:
-        """Let what waits be left."""
+        """Let what waits be left, if that can be; where it cannot, an interrupt that ended the work is not hidden."""
         if self._client.status == "running":
-            self._client.cancel(list(self._running))
+            try:
+                self._client.cancel(list(self._running))
+            except Exception as error:  # noqa: BLE001  (whatever Dask raises)
+                log.warning("What waits on the cluster could not be cancelled: %s: %s", type(error).__name__, error)
 
     def _refused(self, path: Path) -> Exception | None:
         """Return why a file cannot be fitted, as far as its products tell."""
