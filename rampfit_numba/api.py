@@ -162,17 +162,17 @@ def fit_ramps(
     if not isinstance(exposure, Exposure):
         raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
     asked = FitOptions(
-        algorithm,
-        suppress_one_group,
-        firstgroup,
-        lastgroup,
-        save_opt,
-        rejection_threshold,
-        pedestal,
-        readnoise_kind,
-        checked_weighting(weighting),
-        errors,
-        chisq,
+        algorithm=algorithm,
+        suppress_one_group=suppress_one_group,
+        firstgroup=firstgroup,
+        lastgroup=lastgroup,
+        save_opt=save_opt,
+        rejection_threshold=rejection_threshold,
+        pedestal=pedestal,
+        readnoise_kind=readnoise_kind,
+        weighting=checked_weighting(weighting),
+        errors=errors,
+        chisq=chisq,
     )
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)

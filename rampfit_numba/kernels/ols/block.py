@@ -202,7 +202,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         if nflagged[i] == 0:
             _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, result)
             if lost_charge:
-                _copy(clean_combined[3], read_variances[i])
+                store(clean_combined[3], read_variances[i])
             store_pedestals(fitopt, i, samples, settings, base, combined[0])
             continue
 
@@ -262,7 +262,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         for k in range(LANES):
             dq_here[k] = dq_now[k] | partly_saturated_now[k]
         if lost_charge:
-            _copy(combined[3], read_variances[i])
+            store(combined[3], read_variances[i])
         for j in range(4):
             store(combined[j], result.rateints[j, i])
         flag_unfitted(result.rateints[0, i], dq_here)
@@ -382,9 +382,3 @@ def _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, resul
     flag_unfitted(result.rateints[0, i], flags)
     for j in range(1, 4):
         store(clean_combined[j], result.rateints[j, i])
-
-
-@jit_part
-def _copy(variances, to):
-    for k in range(LANES):
-        to[k] = variances[k]

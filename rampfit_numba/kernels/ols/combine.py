@@ -28,7 +28,7 @@ def bounded(variance, largest):
 
 @jit
 def store(values, plane):
-    """Store a block of float64 `values` as float32."""
+    """Store a block of float64 `values`, as float32 where `plane` holds such."""
     for k in range(LANES):
         plane[k] = values[k]
 

@@ -17,7 +17,7 @@ def bounded(variance, largest):
 
 def store(values, plane):
     for k, value in enumerate(values):
-        plane[k] = np.float32(value)
+        plane[k] = value
 
 
 def combine_segments(sums, fitted, invalid, largest, combined):
