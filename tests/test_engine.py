@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ import pytest
 
 from rampfit_numba import Exposure, fit_ramps
 from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.slices import row_slices
 from tests.cases import plain, run_engine
 from tests.random_exposures import random_case
@@ -280,6 +282,29 @@ def test_interrupt_leaves_nothing(executor, to_all, tmp_path):
     assert script.process.returncode in (-signal.SIGINT, 130, 1), errors
     assert "KeyboardInterrupt" in errors
     script.leaves_nothing()
+
+
+@LINUX
+def test_an_interrupt_that_another_thread_gets_does_not_cut_off_the_start_of_workers():
+    ready, over, reached = threading.Event(), threading.Event(), []
+    other = threading.Thread(target=lambda: (ready.set(), over.wait(60)))
+    other.start()
+
+    def starting():
+        with without_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)  # blocked in this thread
+            time.sleep(0.2)
+            reached.append("the end")
+
+    try:
+        ready.wait(60)
+        with pytest.raises(KeyboardInterrupt):
+            starting()
+    finally:
+        over.set()
+        other.join()
+    assert reached == ["the end"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @LINUX

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 #: Seconds for which Ctrl-C is not heard after Ctrl-C: to clean up is not to be interrupted in its turn.
 PATIENCE = 5.0
@@ -20,15 +21,47 @@ _came: list[float] = []
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Hold back Ctrl-C, and the end of a terminal: processes that start meanwhile never see it, this one ends them."""
+    """Hold back Ctrl-C, and the end of a terminal: processes that start meanwhile never see it, this one ends them.
+
+    Nor is the block left in the middle: a worker whose start is cut off shows a traceback.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    with _handled_later():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _handled_later() -> Iterator[None]:
+    """Call the handlers of signals that end the work when the block has ended.
+
+    To block signals is not enough: the system gives them to another thread, and Python still calls handlers here.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+
+    def later(number: int, frame: FrameType | None) -> None:
+        came.append((number, frame))
+
+    # Ctrl-C, the most frequent, is given back last: what it raises must not leave another one unheard.
+    numbers = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+    handlers = {int(number): handler for number in numbers if callable(handler := signal.getsignal(number))}
+    for number in handlers:
+        signal.signal(number, later)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in came:
+            handlers[number](number, frame)
 
 
 @contextmanager
