@@ -231,7 +231,7 @@ def _cut(model: Any, reference: Any, source: Any, name: str) -> np.ndarray:  # n
 def rate_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rate product: an ImageModel, or an IFUImageModel where the exposure is one of an integral field."""
     # Signed first: what is added to the history of a converted model is lost.
-    product = _signed(_fitted(datamodels.ImageModel(fit.rate.data.shape), model, fit.rate), fit)
+    product = _signed(_fitted(datamodels.ImageModel(), model, fit.rate), fit)
     kind = model.meta.exposure.type
     if kind in _IFU_TYPES or (kind in _IFU_LAMP_TYPES and model.meta.instrument.lamp_mode == "IFU"):
         return datamodels.IFUImageModel(product)
@@ -240,7 +240,7 @@ def rate_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
 
 def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rateints product: a CubeModel with the times of the integrations."""
-    product = _fitted(datamodels.CubeModel(fit.rateints.data.shape), model, fit.rateints)
+    product = _fitted(datamodels.CubeModel(), model, fit.rateints)
     product.int_times = model.int_times
     stripes = getattr(model, "int_times_stripe", None)
     if stripes is not None and len(stripes) > 0:
@@ -250,8 +250,9 @@ def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
 
 def _fitted(product: Any, model: Any, rate: Rate) -> Any:  # noqa: ANN401
     product.update(model)
-    for plane in ("data", "dq", "var_poisson", "var_rnoise", "err"):
-        setattr(product, plane, getattr(rate, plane))
+    # Not as attributes: a model reads its schemas for each, as long as a third of the fit, and the planes are as it wants
+    # them. For the same reason it is made without a shape, for which it would make planes of its own.
+    product.instance.update({plane: getattr(rate, plane) for plane in ("data", "dq", "var_poisson", "var_rnoise", "err")})
     product.meta.bunit_data = _RATE_UNIT
     product.meta.bunit_err = _RATE_UNIT
     product.meta.cal_step.ramp_fit = "COMPLETE"
