@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from jwst.lib import reffile_utils
 from stdatamodels import DataModel
 from stdatamodels.jwst import datamodels
+from stdatamodels.validate import value_change
 
 from rampfit_numba import dq
 from rampfit_numba._version import __version__
@@ -29,6 +31,7 @@ _REFERENCE_MODELS = {"readnoise": datamodels.ReadnoiseModel, "gain": datamodels.
 _IFU_TYPES = frozenset({"NRS_IFU", "MIR_MRS"})
 _IFU_LAMP_TYPES = frozenset({"NRS_AUTOWAVE", "NRS_LAMP"})
 _RATE_UNIT = "DN/s"
+_PLANES = ("data", "dq", "var_poisson", "var_rnoise", "err")
 _KEYWORDS = {"group_time": "TGROUP", "frame_time": "TFRAME", "nframes": "NFRAMES", "groupgap": "GROUPGAP"}
 _ORIGIN = "meta.exposure.{} (keyword {})"
 
@@ -201,7 +204,14 @@ def _read_reference(model: Any, reference: Any, name: str) -> tuple[np.ndarray |
 def _opened(reference: Any, kind: Any) -> Any:  # noqa: ANN401
     if isinstance(reference, DataModel):
         return with_own_metadata(kind(reference))
-    with kind(reference) as opened:
+    # Most of the time goes into checking the image by its schema, of which nothing comes: only the rest is checked.
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        with kind(reference, validate_on_assignment=False) as opened:
+            value_change("meta", opened.instance["meta"], opened.schema["properties"]["meta"], opened)
+    if not complaints:
+        return opened
+    with kind(reference) as opened:  # which says what is wrong, and leaves it out
         return opened
 
 
@@ -250,9 +260,9 @@ def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
 
 def _fitted(product: Any, model: Any, rate: Rate) -> Any:  # noqa: ANN401
     product.update(model)
-    # Not as attributes: a model reads its schemas for each, as long as a third of the fit, and the planes are as it wants
-    # them. For the same reason it is made without a shape, for which it would make planes of its own.
-    product.instance.update({plane: getattr(rate, plane) for plane in ("data", "dq", "var_poisson", "var_rnoise", "err")})
+    # Not as attributes, and the product is made without a shape: models read their schemas for each plane, and make
+    # planes of their own for a shape, which takes as long as the fit. Ours are as they want them.
+    product.instance.update({plane: getattr(rate, plane) for plane in _PLANES})
     product.meta.bunit_data = _RATE_UNIT
     product.meta.bunit_err = _RATE_UNIT
     product.meta.cal_step.ramp_fit = "COMPLETE"
