@@ -248,14 +248,14 @@ def test_a_change_at_the_very_end_is_noticed(tmp_path, monkeypatch):
 
     path = tmp_path / "x.fits"
     save(ramp_hdulist(SHAPE), path)
-    run = executors._run_here
+    run = executors.run_chunks
 
     def run_and_change(*arguments):
         result = run(*arguments)
         path.touch()
         return result
 
-    monkeypatch.setattr(executors, "_run_here", run_and_change)
+    monkeypatch.setattr(executors, "run_chunks", run_and_change)
     with pytest.raises(RampFileError, match="was changed while it was read"):
         fit_ramps(read_exposure(path), 12.0, 2.0)
 

@@ -84,20 +84,18 @@ def _call(future: Future[Any], function: Callable[..., Any], args: tuple[Any, ..
 
 
 @contextmanager
-def read_ahead(parts: Sequence[Any], *, ahead: bool = True) -> Iterator[Iterator[Any]]:
+def read_ahead(parts: Sequence[Any]) -> Iterator[Iterator[Any]]:
     """Give the same inputs, read where they stand in a file: each part while the caller has the one before.
 
     Parameters
     ----------
     parts : sequence of named tuples
         Of arrays, :class:`FileArray`, or None.
-    ahead : bool
-        False: each part is read when it is asked for, so that only one stands in memory.
 
     Yields
     ------
     iterator of named tuples
-        The arrays of one are overwritten when the next one is asked for, or the next but one.
+        The arrays of one are overwritten when the next but one is asked for.
 
     Raises
     ------
@@ -106,7 +104,7 @@ def read_ahead(parts: Sequence[Any], *, ahead: bool = True) -> Iterator[Iterator
     """
     with Background("rampfit-reader") as reader:
         in_files = any(isinstance(array, FileArray) for part in parts[:1] for array in part)
-        yield _read_ahead(parts, reader) if ahead and in_files else map(_Buffers().read, parts)
+        yield _read_ahead(parts, reader) if in_files else iter(parts)
 
 
 def _read_ahead(parts: Sequence[Any], reader: Background) -> Iterator[Any]:

@@ -30,28 +30,13 @@ def chunk_height(inputs: Any, budget: int) -> int:  # noqa: ANN401  (a named tup
         Bytes that a chunk may take; one row in any case.
     """
     nrows: int = next(array.shape[-2] for array in inputs if array is not None)
-    row = row_bytes(inputs)
+    read = [array for array in inputs if isinstance(array, FileArray)]
+    row = sum(array.nbytes for array in read) // nrows
     if not row:
         return nrows
-    piece = max(array.shape[-1] * array.dtype.itemsize for array in inputs if isinstance(array, FileArray))
+    piece = max(array.shape[-1] * array.dtype.itemsize for array in read)
     wanted = max(CHUNK_BYTES // row, -(-PIECE_BYTES // piece))
     return max(1, min(wanted, budget // row, nrows))
-
-
-def row_bytes(inputs: Any) -> int:  # noqa: ANN401
-    """Return the bytes that are read from files of each row."""
-    return sum(array.nbytes // array.shape[-2] for array in inputs if isinstance(array, FileArray))
-
-
-def chunks_of(rows: slice, height: int) -> list[slice]:
-    """Cut rows into chunks of a height, the last one smaller.
-
-    Examples
-    --------
-    >>> chunks_of(slice(3, 10), 4)
-    [slice(3, 7, None), slice(7, 10, None)]
-    """
-    return [slice(top, min(top + height, rows.stop)) for top in range(rows.start, rows.stop, height)]
 
 
 def expect_files(inputs: Any) -> None:  # noqa: ANN401  (a named tuple)
@@ -77,7 +62,8 @@ def run_chunks(
     height = chunk_height(inputs, budget)
     buffers = [np.empty(a.nbytes // nrows * height, np.uint8) if isinstance(a, FileArray) else None for a in inputs]
     results = []
-    for chunk in chunks_of(slice(0, nrows), height):
+    for top in range(0, nrows, height):
+        chunk = slice(top, min(top + height, nrows))
         arrays = [
             array.read(buffer) if isinstance(array, FileArray) else array
             for array, buffer in zip(take_rows(inputs, chunk), buffers, strict=True)

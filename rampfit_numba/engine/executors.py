@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine import shared
-from rampfit_numba.engine.background import read_ahead
-from rampfit_numba.engine.chunks import chunk_height, chunks_of, expect_files, row_bytes, run_chunks
+from rampfit_numba.engine.chunks import expect_files, run_chunks
 from rampfit_numba.engine.interrupts import interrupts_not_lost, without_interrupts
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.processes import NoProcessesError, run_in_processes
@@ -171,17 +170,11 @@ def _run_here(  # noqa: PLR0917  (the state of run_rows)
     advance: Callable[[int], None],
     budget: int,
 ) -> list[Any]:
-    # One chunk is read while the one before is fitted, if there is room for two.
-    ahead = 0 < 2 * row_bytes(inputs) <= budget
-    height = chunk_height(inputs, budget // 2 if ahead else budget)
-    chunks = [rows for part in slices for rows in chunks_of(part, height)]
-    ends, results = {part.stop: number for number, part in enumerate(slices)}, []
-    with read_ahead([take_rows(inputs, rows) for rows in chunks], ahead=ahead) as found:
-        for rows, arrays in zip(chunks, found, strict=True):
-            results.append(task(arrays, take_rows(outputs, rows)))
-            if rows.stop in ends:
-                advance(ends[rows.stop])
-    return [results]
+    results = []
+    for number, rows in enumerate(slices):
+        results.append(run_chunks(task, take_rows(inputs, rows), take_rows(outputs, rows), budget))
+        advance(number)
+    return results
 
 
 class _NoThreadsError(Exception):
