@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from unittest.mock import Mock
 
 import cloudpickle
 import numpy as np
@@ -22,7 +24,7 @@ from astropy.io import fits
 
 from rampfit_numba import Exposure, RampFileError, dq, fit_file, fit_files, fit_ramps
 from rampfit_numba.cli import main
-from rampfit_numba.files import Job, batch, fit_one, fitting, lanes, plan, processes
+from rampfit_numba.files import Job, batch, fit_one, fitting, lanes, plan, processes, tables
 from rampfit_numba.files.job import make_destination
 from rampfit_numba.progress import Stopped
 from rampfit_numba.progress import job as progress_job
@@ -571,6 +573,28 @@ class TestSummary:
         with pytest.raises(KeyboardInterrupt):
             fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", summary=tmp_path / "all.csv")
         assert "all.csv: cannot be written" in caplog.text
+
+    def test_that_cannot_be_written_costs_no_product(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        files = write(tmp_path, "ab")
+        write_all = tables.write_all
+        full = OSError(errno.ENOSPC, "No space left on device")
+
+        def fail(paths, **options):
+            with monkeypatch.context() as context:
+                context.setattr("os.posix_fallocate", Mock(side_effect=full), raising=False)
+                write_all(paths, **options)
+
+        monkeypatch.setattr(tables, "write_all", fail)
+        words = ["--readnoise", "10", "--gain", "2", "--summary", "all.csv"]
+        assert main([*map(str, files), *words, "--output-dir", "one"]) == 1
+        *_, before, last = capsys.readouterr().err.splitlines()
+        assert "2 of 2 files fitted" in before
+        told = "all.csv: cannot be written (No space left on device); products are kept; make room on that disk"
+        assert last.endswith(told)
+        with pytest.raises(RampFileError, match=re.escape(told)):
+            fit_files(files, 10.0, 2.0, output_dir="two", summary="all.csv")
+        assert len(listing(tmp_path / "one")) == len(listing(tmp_path / "two")) == 4
 
     @pytest.mark.parametrize("name", ["a_jump.fits", "out/a_rate.fits", "there.csv", "no/folder.csv/"])
     def test_takes_no_other_files_place(self, tmp_path, monkeypatch, name):

@@ -12,10 +12,16 @@ from pathlib import Path
 import pytest
 
 import rampfit_numba
+from tests.make_files import ramp_hdulist, save
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMING = ROOT / "bench" / "timing"
-NAMES = ("kernel", "likely", "workers", "startup", "memory")
+SCRIPTS = ("kernel", "likely", "workers", "startup", "memory")
+#: What the README's table needs.
+NAMES = (
+    *("kernel-ramps", "kernel-optional", "kernel-avx2", "likely-standard", "workers"),
+    *("startup-warm", "startup-cold", "memory"),
+)
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join([str(Path(rampfit_numba.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
 }
@@ -76,7 +82,7 @@ def written(folder, *results):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_benchmark_runs(name, tmp_path):
     printed = run(f"bench_{name}.py", "--quick", "--repeats", 1, "--json", tmp_path / "found.json", cwd=tmp_path)
     assert "rampfit_numba" in printed
@@ -105,12 +111,14 @@ def test_tables_are_written_between_the_markers(tmp_path):
     before = readme.read_text(encoding="utf-8")
     documents = ("--readme", readme, "--performance", performance)
     for _ in range(2):  # writing twice is writing once
-        run("make_tables.py", *written(tmp_path, *map(made_up, NAMES)), *documents, cwd=tmp_path)
+        run("make_tables.py", *written(tmp_path, *map(made_up, reversed(NAMES))), *documents, cwd=tmp_path)
         text = readme.read_text(encoding="utf-8")
         for marker in ("<!-- bench:start -->", "<!-- bench:end -->"):
             assert text.count(marker) == 1
         assert text.split("<!-- bench:start -->")[0] == before.split("<!-- bench:start -->")[0]
         assert text.split("<!-- bench:end -->")[1] == before.split("<!-- bench:end -->")[1]
+        rows = [block(readme, "bench").index(f"gist of {name}") for name in NAMES]
+        assert rows == sorted(rows)
         for name in NAMES:
             assert f"gist of {name}" in block(readme, "bench")
             assert f"Title of {name}" in block(performance, f"bench:{name}")
@@ -122,22 +130,22 @@ def test_tables_are_written_between_the_markers(tmp_path):
 
 def test_one_benchmark_leaves_the_readme_and_the_other_blocks_alone(tmp_path):
     readme, performance = copied(tmp_path)
-    before, startup = readme.read_text(encoding="utf-8"), block(performance, "bench:startup")
+    before, startup = readme.read_text(encoding="utf-8"), block(performance, "bench:startup-warm")
     printed = run(
         "make_tables.py",
-        *written(tmp_path, made_up("kernel")),
+        *written(tmp_path, made_up("kernel-ramps")),
         *("--readme", readme, "--performance", performance),
         cwd=tmp_path,
     )
-    assert "likely, workers, startup, memory" in printed
+    assert "kernel-optional, kernel-avx2, likely-standard, workers, startup-warm" in printed
     assert readme.read_text(encoding="utf-8") == before
-    assert block(performance, "bench:startup") == startup
-    assert "Title of kernel" in block(performance, "bench:kernel")
+    assert block(performance, "bench:startup-warm") == startup
+    assert "Title of kernel-ramps" in block(performance, "bench:kernel-ramps")
 
 
 def test_quick_results_are_refused_by_the_projects_documents(tmp_path):
     before = [(ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "docs/performance.md")]
-    printed = run("make_tables.py", *written(tmp_path, made_up("kernel", quick=True)), cwd=tmp_path, code=1)
+    printed = run("make_tables.py", *written(tmp_path, made_up("kernel-ramps", quick=True)), cwd=tmp_path, code=1)
     assert "no figures" in printed
     assert before == [(ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "docs/performance.md")]
 
@@ -153,15 +161,60 @@ def test_results_of_two_machines_are_not_mixed(tmp_path):
 def test_missing_markers_are_named(tmp_path):
     readme, performance = copied(tmp_path)
     performance.write_text("nothing here\n", encoding="utf-8")
-    paths = written(tmp_path, made_up("kernel"))
+    paths = written(tmp_path, made_up("kernel-ramps"))
     printed = run("make_tables.py", *paths, "--readme", readme, "--performance", performance, cwd=tmp_path, code=1)
-    assert "performance.md: expected <!-- bench:kernel:start -->" in printed
+    assert "performance.md: expected <!-- bench:kernel-ramps:start -->" in printed
 
 
 @pytest.mark.slow
 def test_make_tables_runs_a_benchmark(tmp_path):
     readme, performance = copied(tmp_path)
-    arguments = ("--run", "kernel", "--quick", "--repeats", 1, "--keep", tmp_path / "kept")
+    arguments = ("--run", "kernel-ramps", "--quick", "--repeats", 1, "--keep", tmp_path / "kept")
     run("make_tables.py", *arguments, "--readme", readme, "--performance", performance, cwd=tmp_path)
-    assert "33 % of the ramps flagged" in block(performance, "bench:kernel")
-    assert (tmp_path / "kept" / "kernel.json").is_file()
+    assert "33 % of the ramps flagged" in block(performance, "bench:kernel-ramps")
+    assert (tmp_path / "kept" / "kernel-ramps.json").is_file()
+
+
+@pytest.mark.slow
+def test_parts_have_tables_of_their_own(tmp_path):
+    readme, performance = copied(tmp_path)
+    parts = ("kernel-optional", "kernel-avx2", "likely-long", "startup-warm")
+    arguments = ("--run", *parts, "--quick", "--repeats", 1, "--keep", tmp_path / "kept")
+    run("make_tables.py", *arguments, "--readme", readme, "--performance", performance, cwd=tmp_path)
+    for name, expected in zip(parts, ("with save_opt", "AVX2", "1 x 60", "with a copied cache"), strict=True):
+        script, _, part = name.partition("-")
+        assert f"`python bench/timing/bench_{script}.py --part {part} --repeats 1 --quick`" in block(
+            performance, f"bench:{name}"
+        )
+        assert expected in block(performance, f"bench:{name}")
+    assert "NUMBA_CPU_NAME=haswell" in block(performance, "bench:kernel-avx2")
+
+
+def test_two_checkouts_start_in_turn(tmp_path):
+    arguments = ("--part", "warm", "--quick", "--before", ROOT, "--json", tmp_path / "found.json")
+    printed = run("bench_startup.py", *arguments, cwd=tmp_path)
+    assert re.search(r"^\| +\| +before \| +now \| +before / now \|", printed, flags=re.MULTILINE)
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["command"].endswith("--part warm --quick --before CHECKOUT")
+    for table in found["tables"]:
+        names = [row[0] for row in table["rows"] if row[1]]
+        assert names
+        assert not {"an interpreter that does nothing", "stcal: read, fit, write nothing"} & set(names)
+    assert str(ROOT) not in json.dumps(found)
+
+
+def test_flagged_ramps_are_counted(tmp_path):
+    hdulist = ramp_hdulist((2, 5, 4, 10), {"TGROUP": 2.0})
+    flags = hdulist["GROUPDQ"].data
+    flags[:] = 0
+    flags[:, 0] = 1  # everybody lacks the first group: no ramp is another one for it
+    flags[0, 2, :2] = 4
+    flags[1, 3, 0] = 2
+    save(hdulist, tmp_path / "x_jump.fits")
+    (tmp_path / "text.fits").write_text("no exposure", encoding="utf-8")
+    printed = run("bench_flags.py", tmp_path / "x_jump.fits", tmp_path / "text.fits", cwd=tmp_path)
+    (row,) = re.findall(r"^\| x_jump.fits.*$", printed, flags=re.MULTILINE)
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == [
+        *("2 x 5 x 4 x 10", "10", "37.5%", "25.0%", "12.5%", "5.00%"),
+    ]
+    assert "expected exposures" in run("bench_flags.py", tmp_path / "text.fits", cwd=tmp_path, code=1)

@@ -48,7 +48,7 @@ def _of_large_tiles(hdulist):
 @pytest.fixture(autouse=True)
 def no_workspace(monkeypatch):
     """Let the budgets be for the arrays alone."""
-    monkeypatch.setattr(rampfit_numba.sections, "_WORKSPACE", 0)
+    monkeypatch.setattr(rampfit_numba.sections.cut, "WORKSPACE", 0)
 
 
 def unsigned_hdulist():
@@ -291,3 +291,13 @@ def test_peak_memory_is_bounded_by_the_budget(tmp_path, kind):
     command = [sys.executable, "-W", "ignore", "-c", MEMORY, small, large, tmp_path / "out", str(budget)]
     grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert grown < budget + (32 << 20) < np.prod(shape) * 4
+
+
+def test_tiles_of_no_size_are_an_error(tmp_path):
+    """Astropy decompresses none of them, and what was in memory before would be taken for the image."""
+    content = to_bytes(compressed_by_tiles(ramp_hdulist(SHAPE)))
+    card = b"ZTILE4  =                    1 "
+    assert card in content
+    (tmp_path / "x.fits.fz").write_bytes(content.replace(card, b"ZTILE4  =                  -32 "))
+    with pytest.raises(RampFileError, match=r"extension \w+ is damaged: tiles of shape \(-32, "):
+        read_exposure(tmp_path / "x.fits.fz")

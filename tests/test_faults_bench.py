@@ -41,5 +41,5 @@ def test_killed_workers_change_no_bit(tmp_path):
 @pytest.mark.parametrize("way", ["two threads", "two processes"])
 def test_signals_leave_nothing(tmp_path, way):
     lines = run("signals.py", "--trials", "2", "--ways", way, cwd=tmp_path).splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert all(" 2 of 2 right" in line for line in lines)

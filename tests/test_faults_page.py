@@ -45,6 +45,8 @@ TESTS = {
     ],
     "the whole run is killed": [
         "test_temporary_files.py::test_what_a_killed_process_left_is_swept_by_the_next_run",
+        "test_interrupted_jobs.py::test_what_a_killed_run_has_left_is_removed_and_completed",
+        "test_interrupted_jobs.py::test_the_mark_of_a_killed_run_is_removed_by_the_next_one",
         "test_robustness.py::test_workers_end_with_a_killed_parent",
     ],
     "a worker of a Dask cluster is lost": [

@@ -123,6 +123,13 @@ def test_a_card_of_wfc3_that_cannot_be_understood_is_an_error(tmp_path):
         read_ima(tmp_path / "x_ima.fits")
 
 
+def test_rows_that_a_table_has_no_data_for_are_an_error(tmp_path):
+    """Astropy reads them from what follows."""
+    path = with_times(tmp_path, b"NAXIS   =                    2", b"NAXIS   =                    1")
+    with pytest.raises(RampFileError, match=r"INT_TIMES cannot be understood \(its rows take 104 of 52 bytes\)"):
+        read_exposure(path)
+
+
 def with_times(tmp_path, old, new):
     hdulist = ramp_hdulist()
     hdulist.append(fits.BinTableHDU.from_columns(int_times(2), name="INT_TIMES"))
@@ -158,3 +165,26 @@ def test_a_header_of_nothing_but_its_end_is_named(tmp_path, caplog):
     (tmp_path / "x.fits").write_bytes(content + b"END".ljust(80) * 36)
     read_exposure(tmp_path / "x.fits")
     assert f"at byte {len(content)}, is no FITS and is left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "card", [b"TGROUP  =                 10.0        \x1e", b"SUBSTRT1=       11 \x1c", b"INSTRUME= 'NIRCAM'  \x1f"]
+)
+def test_a_byte_that_is_no_text_changes_no_value(tmp_path, card):
+    """Astropy takes it for a blank; with another character in its place the value would be another text."""
+    old = card[:9]
+    content = to_bytes(ramp_hdulist())
+    place = content.index(old)
+    (tmp_path / "x.fits").write_bytes(content[:place] + card.ljust(80) + content[place + 80 :])
+    with pytest.raises(RampFileError, match=rf"its card {old[:8].decode().rstrip()} does not follow FITS"):
+        read_exposure(tmp_path / "x.fits")
+
+
+@pytest.mark.parametrize("card", [b"TGROUP  = 3.0 / \x1e and \xb5", b"COMMENT \x1e", b"INSTRUME= 'NIR\x1eCAM'"])
+def test_a_byte_that_is_no_text_becomes_a_question_mark(tmp_path, card):
+    """In comments, and where astropy reads no value."""
+    content = to_bytes(ramp_hdulist())
+    place = content.index(card[:8] if not card.startswith(b"COMMENT") else b"SUBSTRT2")
+    (tmp_path / "x.fits").write_bytes(content[:place] + card.ljust(80) + content[place + 80 :])
+    cards = [str(line) for line in read_exposure(tmp_path / "x.fits").header.primary.cards]
+    assert any("?" in line for line in cards)

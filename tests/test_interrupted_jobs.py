@@ -3,19 +3,93 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from rampfit_numba.cli import main
+from rampfit_numba.files.processes import _mark
+from tests.make_files import listing, ramp_hdulist, save
+from tests.scripts import PACKAGE_FOLDER
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+_DATE = re.compile(rb"DATE    = '[0-9T:.-]{23}'")
 SCRIPT = Path(__file__).resolve().parents[1] / "bench" / "faults" / "interrupts.py"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("words", [[], ["--", "--maximum-cores", "2", "--executor", "processes"]])
 def test_nothing_is_lost(words):
     command = [sys.executable, str(SCRIPT), "--files", "12", "--interrupts", "2", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("24 of 24 products right after 2 interrupts in 3 runs")
+
+
+#: Ends a run without a chance to clean up, when so many products have their names.
+KILLED = """
+import os, signal, sys
+from rampfit_numba.cli import main
+from rampfit_numba.io.whole_files import WholeFile
+
+places, place = [], WholeFile.place
+
+def place_or_die(file, **options):
+    place(file, **options)
+    places.append(file)
+    if len(places) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+WholeFile.place = place_or_die
+main(sys.argv[1:])
+"""
+
+
+def test_what_a_killed_run_has_left_is_removed_and_completed(tmp_path, monkeypatch):
+    """Half a set, and temporary files: the same command with --skip-existing makes all of it good."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate("abc"):
+        save(ramp_hdulist(seed=seed), tmp_path / f"{name}_jump.fits")
+    command = ["a_jump.fits", "b_jump.fits", "c_jump.fits", "--readnoise", "10", "--gain", "2", "--skip-existing"]
+    assert main([*command, "--output-dir", "whole"]) == 0
+    wanted = {path.name: _DATE.sub(b"", path.read_bytes()) for path in Path("whole").iterdir()}
+
+    words = [sys.executable, "-c", KILLED, *command, "--output-dir", "out"]
+    environment = os.environ | {"PYTHONPATH": PACKAGE_FOLDER}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = {path.name: path for path in Path("out").iterdir()}
+    products = {name for name in left if not name.startswith(".")}
+    assert products == {"a_rate.fits", "a_rateints.fits", "b_rate.fits"}
+    assert left.keys() - products
+    assert all(re.fullmatch(r"\.rampfit-.*\.(tmp|old)", name) for name in left.keys() - products)
+    for name in products:
+        assert _DATE.sub(b"", left[name].read_bytes()) == wanted[name]
+
+    times = {name: left[name].stat().st_mtime_ns for name in products}
+    assert main([*command, "--output-dir", "out"]) == 0
+    assert {path.name: _DATE.sub(b"", path.read_bytes()) for path in Path("out").iterdir()} == wanted
+    kept = {name for name in products if Path("out", name).stat().st_mtime_ns == times[name]}
+    assert kept == {"a_rate.fits", "a_rateints.fits"}
+
+
+def test_the_mark_of_a_killed_run_is_removed_by_the_next_one(tmp_path, monkeypatch):
+    """Its workers go on as long as it is there, and end with their parent."""
+    code = (
+        "import os, signal\nfrom rampfit_numba.files.processes import _mark\n"
+        "with _mark():\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = os.environ | {"PYTHONPATH": PACKAGE_FOLDER, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=240)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = listing(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _mark() as going_on:
+        assert listing(tmp_path) == [going_on.name]
+        assert going_on.name != left
+    assert listing(tmp_path) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from tests.likely_cases import deviation
 from tests.make_files import int_times
@@ -122,6 +123,22 @@ def test_integral_field_units(tmp_path, kind, instrument, lamp):
     rate, rateints, _ = compare(case, tmp_path, model=model)
     assert isinstance(rate, datamodels.IFUImageModel) == (lamp in (None, "IFU"))
     assert isinstance(rateints, datamodels.CubeModel)
+
+
+@pytest.mark.filterwarnings("default::stdatamodels.exceptions.ValidationWarning")
+def test_a_keyword_of_a_reference_that_is_no_number(tmp_path, caplog):
+    case = some_case(SHAPE)
+    model = ramp_model(case)
+    names = [str(tmp_path / f"{name}.fits") for name in ("readnoise", "gain")]
+    for reference, name in zip(reference_models(case, model, gain_factor=1.25), names, strict=True):
+        reference.save(name)
+    fits.setval(names[1], "GAINFACT", value="many")
+    expected = run_step(ramp_fitting.RampFitStep, model, names, tmp_path / "theirs")
+    caplog.clear()
+    got = run_ours(model, names, tmp_path / "ours")
+    check_products(case, expected, got)
+    assert caplog.text.count("While validating meta.exposure.gain_factor") == 1
+    assert got[0].meta.exposure.gain_factor is None
 
 
 @pytest.mark.parametrize("suppress", [True, False])

@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from lines import say
+
 from rampfit_numba.simulate import simulate_exposure, write_simulation
 
 _DATE = re.compile(rb"DATE    = '[0-9T:.-]{23}'")
@@ -56,9 +58,9 @@ def main() -> int:
             interrupted += 1
         found = job.products("again")
     right = sum(found.get(product) == content for product, content in wanted.items())
-    sys.stdout.write(
+    say(
         f"{right} of {len(wanted)} products right after {interrupted} interrupts in {runs} runs; the last one ended "
-        f"with status {status}\n"
+        f"with status {status}"
     )
     return 0 if found == wanted and interrupted >= given.interrupts and status == 0 else 1
 

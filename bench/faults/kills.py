@@ -16,6 +16,7 @@ from pathlib import Path
 
 import loky
 import numpy as np
+from lines import say
 
 from rampfit_numba import Exposure, fit_ramps
 
@@ -49,12 +50,11 @@ def main() -> int:
         try:
             right += fit() == wanted
         except RuntimeError as error:
-            sys.stdout.write(f"{error}\n")
-            sys.stdout.flush()
+            say(str(error))
         timer.join()
         fit()  # an idle worker that was killed is noticed here, and the next run begins with two
         killed += before != set(workers())
-    sys.stdout.write(f"{right} of {given.runs} runs right, {killed} with a worker killed; a fit takes {took:.2f} s\n")
+    say(f"{right} of {given.runs} runs right, {killed} with a worker killed; a fit takes {took:.2f} s")
     return 0 if right == given.runs else 1
 
 

@@ -1,5 +1,7 @@
 """Batches that a signal meets at a random time: each must end in order, leave nothing, and keep only what is right.
 
+What SIGKILL ends can do none of that but the last: the next run must sweep what it has left, and complete the rest.
+
 python bench/faults/signals.py --trials 30
 """
 
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from lines import say
 
 #: The signals of a trial with the pauses between them, s; and the exit status of a run that they end.
 KINDS = {
@@ -26,6 +29,7 @@ KINDS = {
     "Ctrl-C twice": (((signal.SIGINT, 0.02), (signal.SIGINT, 0.0)), 130),
     "SIGTERM": (((signal.SIGTERM, 0.0),), 143),
     "SIGHUP": (((signal.SIGHUP, 0.0),), 129),
+    "SIGKILL": (((signal.SIGKILL, 0.0),), 137),
     "Ctrl-Z, fg": (((signal.SIGTSTP, 0.3), (signal.SIGCONT, 0.0)), 0),
 }
 WAYS = {
@@ -35,7 +39,9 @@ WAYS = {
 }
 #: What a terminal signals is its group of processes, workers included; kill(1) signals one.
 REACHES = ("group", "process")
+_REFERENCES = ("--readnoise", "12", "--gain", "2")
 _FILES, _SHAPE = 8, (2, 8, 128, 256)
+_PRODUCTS = 2
 _END = 300.0
 
 
@@ -60,15 +66,17 @@ def main() -> int:
             took = time.perf_counter() - start
             for kind in given.only:
                 found: list[str] = []
-                ended = 0
+                ended = left = 0
                 for number in range(given.trials):
                     trial = Trial(folder, WAYS[way], REACHES[number % len(REACHES)])
                     complaint = trial.run(kind, chance.uniform(0.1, 1.0) * took, wanted)
                     ended += trial.was_ended
+                    left += trial.left_something
                     if complaint:
                         found.append(complaint)
                 right = given.trials - len(found)
-                say(f"{way:15} {kind:13} {right} of {given.trials} right, {ended} ended; the batch takes {took:.1f} s")
+                counts = f"{right} of {given.trials} right, {ended} ended, {left} left something"
+                say(f"{way:15} {kind:13} {counts}; the batch takes {took:.1f} s")
                 for complaint in found:
                     say(f"    {complaint}")
                 wrong += len(found)
@@ -111,7 +119,7 @@ class Trial:
         self._words = words
         self._reaches = reaches
         self._mark = f"RAMPFIT_TRIAL={uuid.uuid4().hex}"
-        self.was_ended = False
+        self.was_ended = self.left_something = False
 
     def run_to_the_end(self) -> dict[str, bytes]:
         """Return what all products hold."""
@@ -143,28 +151,28 @@ class Trial:
         self.was_ended = code == status != 0
         wrong = [] if code in {status, 0} else [f"exit status {code}"]
         wrong += ["Traceback"] if "Traceback" in errors and process.returncode >= 0 else []
-        wrong += self._left()
-        found = self._products()
-        wrong += [f"{name} is wrong" for name, content in found.items() if wanted[name] != content]
-        if code == 0 and found.keys() != wanted.keys():
+        if process.returncode == -signal.SIGKILL:
+            wrong += self._wrong_processes() + self._wrong_products(wanted)
+            self.left_something = bool(self._wrong_files() or self._half_sets())
+            process = self._start("--skip-existing", anew=False)
+            errors = process.communicate(timeout=_END)[1]
+            code = process.returncode
+            wrong += [f"then exit status {code}"] if code else []
+        wrong += self._wrong_processes() + self._wrong_files() + self._wrong_products(wanted) + self._half_sets()
+        if code == 0 and self._products().keys() != wanted.keys():
             wrong.append("products are missing")
-        bases = {name.rpartition("_")[0] for name in found}
-        wrong += [
-            f"{base}: half a set"
-            for base in bases
-            if f"{base}_rate.fits" not in found or f"{base}_rateints.fits" not in found
-        ]
         if not wrong:
             return ""
         return f"after {delay:.2f} s ({self._reaches}): {', '.join(wrong)}: {errors.strip()[-400:]!r}"
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _start(self, *more: str, anew: bool = True) -> subprocess.Popen[str]:
         for folder in (self._out, self._temporary):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+            if anew:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
         name, _, value = self._mark.partition("=")
         return subprocess.Popen(  # noqa: S603  (our own command)
-            [sys.executable, "-m", "rampfit_numba", *self._inputs, "--readnoise", "12", "--gain", "2", *self._words],
+            [sys.executable, "-m", "rampfit_numba", *self._inputs, *_REFERENCES, *self._words, *more],
             cwd=self._out,
             env=os.environ | {name: value, "TMPDIR": str(self._temporary)},
             stdout=subprocess.DEVNULL,
@@ -182,18 +190,27 @@ class Trial:
                 )
         return found
 
-    def _left(self) -> list[str]:
-        """Return what there is and should not be, a while after the end."""
+    def _wrong_products(self, wanted: dict[str, bytes]) -> list[str]:
+        return [f"{name} is wrong" for name, content in self._products().items() if wanted[name] != content]
+
+    def _half_sets(self) -> list[str]:
+        bases = [path.stem.rpartition("_")[0] for path in self._out.glob("*.fits")]
+        return [f"{base}: half a set" for base in sorted(set(bases)) if bases.count(base) != _PRODUCTS]
+
+    def _wrong_processes(self) -> list[str]:
+        """Return the processes that there are a while after the end, and end them."""
         end = time.monotonic() + 20.0
         while left := self._processes():
             if time.monotonic() > end:
                 break
             time.sleep(0.02)
-        wrong = [f"process {number}" for number in left]
         for number in left:
             os.kill(number, signal.SIGKILL)
+        return [f"process {number}" for number in left]
+
+    def _wrong_files(self) -> list[str]:
         files = [path for path in self._out.iterdir() if path.suffix != ".fits"] + list(self._temporary.iterdir())
-        return wrong + [f"file {path.name}" for path in files]
+        return [f"file {path.name}" for path in files]
 
     def _processes(self) -> list[int]:
         found = []
@@ -204,12 +221,6 @@ class Trial:
             except OSError:  # it has ended, or is another user's
                 continue
         return found
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

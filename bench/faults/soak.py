@@ -15,6 +15,7 @@ from pathlib import Path
 import loky
 import numpy as np
 from astropy.io import fits
+from lines import say
 
 from rampfit_numba import Exposure, fit_files, fit_ramps
 
@@ -116,12 +117,6 @@ def idle_seconds(process: str) -> float:
             times = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
             found += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
     return found
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

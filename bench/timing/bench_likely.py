@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import Contender, Exposed, Times, check_same, duration, interleave, parse_arguments, shape_text, warm_up
+from common import (
+    Contender,
+    Exposed,
+    Times,
+    check_same,
+    duration,
+    interleave,
+    parse_arguments,
+    part_option,
+    shape_text,
+    warm_up,
+)
 from reporting import Report
 from shared import Table, from_tests
 
@@ -37,9 +48,10 @@ class Shape:
 SHAPES = (
     Shape("1x20", (1, 20, 512, 512), 512),
     Shape("2x20", (2, 20, 1024, 1032), 256),
-    Shape("1x60", (1, 60, 512, 512), 512),
-    Shape("1x8", (1, 8, 2048, 2048), 2048),
+    Shape("1x60", (1, 60, 512, 512), 192),
+    Shape("1x8", (1, 8, 2048, 2048), 512),
 )
+PARTS = {"standard": ("2x20",), "short": ("1x20", "1x8"), "long": ("1x60",)}
 
 
 def make_case(shape: Shape, hits: float, *, quick: bool) -> tuple[Any, Any]:
@@ -119,9 +131,10 @@ def main() -> None:
     """Compare on all exposures, one at a time."""
     names = [shape.name for shape in SHAPES]
     only = ("--only", {"nargs": "+", "choices": names, "default": names, "help": "only these exposures"})
-    arguments = parse_arguments(__doc__ or "", 3, only, quick_repeats=1)
+    arguments = parse_arguments(__doc__ or "", 3, only, part_option(PARTS), quick_repeats=1)
     if arguments.only != names:
         arguments.given.append(f"--only {' '.join(arguments.only)}")
+    chosen = PARTS.get(arguments.part, arguments.only)
     report = Report("likely", arguments)
     table = Table(
         "LIKELY, whole calls: s, minimum (median)",
@@ -132,7 +145,7 @@ def main() -> None:
     )
     report.tables.append(table)
     for shape in SHAPES:
-        if shape.name not in arguments.only:
+        if shape.name not in chosen:
             continue
         for hits in HITS:
             times, fitted, share = compare(shape, hits, arguments.repeats, quick=arguments.quick)

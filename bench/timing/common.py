@@ -24,7 +24,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # the folder above, w
 from shared import SEED, from_tests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 TIMING = Path(__file__).resolve().parent
 CHILDREN = TIMING / "children.py"
@@ -46,13 +46,19 @@ def parse_arguments(
     for name, settings in more:
         parser.add_argument(name, **settings)
     arguments = parser.parse_args()
-    arguments.given = [f"--repeats {arguments.repeats}"] if arguments.repeats else []
+    arguments.given = [f"--part {arguments.part}"] if getattr(arguments, "part", "") else []
+    arguments.given += [f"--repeats {arguments.repeats}"] if arguments.repeats else []
     arguments.given += ["--quick"] if arguments.quick else []
     if arguments.repeats is None:
         arguments.repeats = quick_repeats if arguments.quick else repeats
     if arguments.repeats < 1:
         parser.error(f"--repeats: expected at least 1; got {arguments.repeats}")
     return arguments
+
+
+def part_option(parts: Iterable[str]) -> tuple[str, dict[str, Any]]:
+    """Return the option of a benchmark that takes many minutes: parts of two at most, with tables of their own."""
+    return "--part", {"choices": list(parts), "default": "", "help": "only this part, as make_tables.py runs it"}
 
 
 # -------------------------------------------------------------------------------------------------------- the exposures

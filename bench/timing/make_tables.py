@@ -1,10 +1,12 @@
 """Run the benchmarks and write their tables into README.md and docs/performance.md, between the markers.
 
-    python bench/timing/make_tables.py                    run all of them, then write
-    python bench/timing/make_tables.py --run kernel       run one of them, write what it found
-    python bench/timing/make_tables.py *.json             write what earlier runs found (their option --json)
+    python bench/timing/make_tables.py                            run all of them, then write
+    python bench/timing/make_tables.py --run kernel-ramps         run one of them, write its table
+    python bench/timing/make_tables.py --run ... --keep results   the same, and keep what it found
+    python bench/timing/make_tables.py results/*.json             write what earlier runs found
 
-The README's table mixes all benchmarks, so it is written only where all are there.
+Each takes less than two minutes, so that they can be run one by one when the machine is idle. The README's table mixes
+several benchmarks, so it is written only where all of them are there.
 """
 
 from __future__ import annotations
@@ -21,9 +23,30 @@ from common import TIMING
 from reporting import machine_text
 from shared import ROOT, markdown_rows, replace_block, versions_text
 
-BENCHMARKS = ("kernel", "likely", "workers", "startup", "memory")
-#: These run only where they are asked for (the first needs the pipeline, the last Dask); their tables stand in pages of
-#: their own.
+#: Benchmarks, and those of their parts that have tables of their own.
+BENCHMARKS = (
+    "kernel-ramps",
+    "kernel-optional",
+    "kernel-avx2",
+    "kernel-shapes",
+    "kernel-series",
+    "kernel-long",
+    "likely-standard",
+    "likely-short",
+    "likely-long",
+    "workers",
+    "startup-warm",
+    "startup-cold",
+    "memory",
+)
+#: What the README's table needs, in its order.
+README = (
+    *("kernel-ramps", "kernel-optional", "kernel-avx2", "likely-standard", "workers"),
+    *("startup-warm", "startup-cold", "memory"),
+)
+#: This runs only where it is asked for: it needs files.
+FLAGS = "flags"
+#: So do these, which need the pipeline, or Dask, or are of other pages.
 PAGES = {"step": "jwst.md", "fitramp": "fitramp.md", "reads": "reads.md", "scaling": "scaling.md"}
 _GIST_HEADINGS = ("", "this package", "stcal (pipeline's OLS)", "ratio")
 
@@ -35,19 +58,20 @@ def main() -> None:
     parser.add_argument(
         "--run",
         nargs="+",
-        choices=(*BENCHMARKS, *PAGES),
+        choices=(*BENCHMARKS, FLAGS, *PAGES),
         default=BENCHMARKS,
-        help=f"what to run (default: all but {' and '.join(PAGES)})",
+        help=f"what to run (default: all but {', '.join([FLAGS, *PAGES])})",
     )
     parser.add_argument("--repeats", metavar="N", help="handed on to the benchmarks")
     parser.add_argument(
         "--quick", action="store_true", help="handed on; the project's own documents refuse the results"
     )
     parser.add_argument("--jwst", metavar="PYTHON", help="handed on to bench_memory.py")
+    parser.add_argument("--before", metavar="CHECKOUT", help="handed on to bench_startup.py")
     parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep the results of the runs here")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--performance", type=Path, default=ROOT / "docs" / "performance.md")
-    parser.add_argument("--pages", type=Path, default=ROOT / "docs", help=f"folder of {' and '.join(PAGES.values())}")
+    parser.add_argument("--pages", type=Path, default=ROOT / "docs", help=f"folder of {', '.join(PAGES.values())}")
     arguments = parser.parse_args()
     found = read_results(arguments.results) if arguments.results else run_all(arguments)
     pages = {name: arguments.pages / PAGES[name] for name in found if name in PAGES}
@@ -59,10 +83,10 @@ def main() -> None:
 
     for name, result in found.items():
         replace_block(pages.get(name, arguments.performance), f"bench:{name}", benchmark_text(result))
-    if set(BENCHMARKS) <= set(found):
-        replace_block(arguments.readme, "bench", gist_text([found[name] for name in BENCHMARKS]))
+    if set(README) <= set(found):
+        replace_block(arguments.readme, "bench", gist_text([found[name] for name in README]))
     else:
-        missing = ", ".join(name for name in BENCHMARKS if name not in found)
+        missing = ", ".join(name for name in README if name not in found)
         print(f"{arguments.readme.name} is left as it is: its table needs {missing} too")
 
 
@@ -74,11 +98,14 @@ def run_all(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         paths = []
         for name in arguments.run:
             paths.append(folder / f"{name}.json")
-            command = [sys.executable, str(TIMING / f"bench_{name}.py"), "--json", str(paths[-1])]
+            script, _, part = name.partition("-")
+            command = [sys.executable, str(TIMING / f"bench_{script}.py"), "--json", str(paths[-1])]
+            command += ["--part", part] if part else []
             command += ["--quick"] if arguments.quick else []
             command += ["--repeats", arguments.repeats] if arguments.repeats else []
             command += ["--jwst", arguments.jwst] if arguments.jwst and name == "memory" else []
-            print(f"---- bench_{name}.py", flush=True)
+            command += ["--before", arguments.before] if arguments.before and script == "startup" else []
+            print(f"---- {name}", flush=True)
             subprocess.run(command, check=True)  # noqa: S603  (our own scripts)
         return read_results(paths)
 

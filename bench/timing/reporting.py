@@ -46,7 +46,7 @@ class Report:
             print(table.markdown(), flush=True)
         if self.arguments.json is not None:
             content = {
-                "benchmark": self.benchmark,
+                "benchmark": "-".join(filter(None, [self.benchmark, getattr(self.arguments, "part", "")])),
                 "command": " ".join(["python", f"bench/timing/bench_{self.benchmark}.py", *self.arguments.given]),
                 "quick": self.arguments.quick,
                 "repeats": self.arguments.repeats,

@@ -16,6 +16,8 @@ from rampfit_numba.cli.report import command_line
 from rampfit_numba.cli.scheduler import add_scheduler, connected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rampfit_numba.cli.arguments import Parser, Subparsers
     from rampfit_numba.files import FileResult
     from rampfit_numba.files.results import FilesOfFits
@@ -86,7 +88,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Fit every file, here or on a cluster; return 1 if one failed, else 0."""
+    """Fit every file, here or on a cluster; return 1 if one failed, or the table of them, else 0."""
     if chosen.scheduler is not None and chosen.executor is not None:
         chosen.parser.error("--scheduler: the workers are those of the cluster; got --executor, too")
     with connected(chosen.scheduler) as cluster:
@@ -95,10 +97,12 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
     from rampfit_numba.files import fit_files
+    from rampfit_numba.files.tables import TableError
 
     collector.imports_are_done()
+    untold: TableError | None = None
     try:
-        results = fit_files(
+        results: Sequence[FileResult] = fit_files(
             chosen.files,
             chosen.readnoise,
             chosen.gain,
@@ -116,6 +120,8 @@ def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
             **fit_keywords(chosen) | cluster,
             **{name: value for name in _OF_FORMATS if (value := getattr(chosen, name)) is not None},
         )
+    except TableError as error:
+        untold, results = error, [result for result in error.results if result is not None]
     except (TypeError, ValueError) as error:  # what is wrong with one of the files, its result says
         chosen.parser.error(as_typed(error, chosen))
     failed = [result.path for result in results if result.error]
@@ -125,7 +131,9 @@ def _fit(chosen: argparse.Namespace, cluster: dict[str, Any]) -> int:
         log.info("%s%s", fitted, f", {skipped} skipped" if skipped else "")
         if failed:
             log.error("%d of %d files failed: %s", len(failed), len(results), ", ".join(map(str, failed)))
-    return 1 if failed else 0
+    if untold is not None:
+        log_failure(untold)
+    return 1 if failed or untold is not None else 0
 
 
 def _reports(chosen: argparse.Namespace) -> FilesOfFits:

@@ -15,8 +15,7 @@ from rampfit_numba.files.cluster import rows_on_cluster
 from rampfit_numba.files.fitting import fit_one
 from rampfit_numba.files.job import Job, make_destination
 from rampfit_numba.files.results import FilesOfFits
-from rampfit_numba.files.tables import write_table
-from rampfit_numba.messages import RampFileError
+from rampfit_numba.files.tables import TableError, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -175,7 +174,7 @@ def fit_files(
         An argument is unusable, or two files would have the same products; nothing was fitted then.
     RampFileError
         There is no such reference file (nothing was fitted then); a file cannot be read or written, with
-        ``on_error="raise"``.
+        ``on_error="raise"``; the `summary` cannot be written (all products are there then).
 
     Examples
     --------
@@ -205,7 +204,7 @@ def fit_files(
         if summary is not None:
             try:
                 write_table(Path(summary), files, batch.results)
-            except RampFileError as error:  # what stopped the job is what is to be known
+            except TableError as error:  # what stopped the job is what is to be known
                 log.error("%s", error)  # noqa: TRY400
         raise
     if summary is not None:

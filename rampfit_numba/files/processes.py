@@ -20,6 +20,7 @@ from rampfit_numba.engine.processes import obstacle_to_workers
 from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.lanes import first_done
 from rampfit_numba.files.results import FileResult
+from rampfit_numba.io.temporary_files import TemporaryFile, sweep_once
 from rampfit_numba.messages import RampFitWarning, printable
 from rampfit_numba.progress import Job as Bar
 
@@ -104,13 +105,16 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
 
 @contextmanager
 def _mark() -> Iterator[Path]:
-    """Give a file: as long as it exists, the workers go on."""
+    """Give a file: as long as it exists, the workers go on. Where this process is killed, the next run removes it."""
     with _refused_by_the_system():
-        folder = tempfile.TemporaryDirectory(prefix="rampfit-")
-        going_on = Path(folder.name) / "going_on"
-        going_on.touch()
-    with folder:
-        yield going_on
+        folder = Path(tempfile.gettempdir())
+        sweep_once(folder)
+        temporary = TemporaryFile(folder)
+        temporary.create().close()
+    try:
+        yield temporary.path
+    finally:
+        temporary.remove()
 
 
 class _Shift:

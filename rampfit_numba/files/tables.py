@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from rampfit_numba.io.whole_files import write_all
-from rampfit_numba.messages import printable
+from rampfit_numba.messages import RampFileError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,20 @@ _BETWEEN = "; "
 _FORMULAS = ("=", "+", "-", "@")
 
 
+class TableError(RampFileError):
+    """The table cannot be written, but its files are fitted.
+
+    Attributes
+    ----------
+    results : sequence of FileResult or None
+        What the table was to tell.
+    """
+
+    def __init__(self, message: str, results: Sequence[FileResult | None]) -> None:
+        super().__init__(message)
+        self.results = results
+
+
 def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult | None]) -> None:
     r"""Write a row for each file, whole or not at all; files without a result are "not done".
 
@@ -30,7 +44,7 @@ def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult 
 
     Raises
     ------
-    RampFileError
+    TableError
         The file cannot be written.
     """
     text = io.StringIO()
@@ -38,7 +52,11 @@ def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult 
     rows.writerow(COLUMNS)
     for file, result in zip(files, results, strict=True):
         rows.writerow([_name(file), *_cells(result)])
-    write_all([(path, text.getvalue().encode())], overwrite=True)
+    try:
+        write_all([(path, text.getvalue().encode())], overwrite=True)
+    except RampFileError as error:
+        message = str(error).replace("nothing is kept", "products are kept")
+        raise TableError(message, results) from error
 
 
 def _cells(result: FileResult | None) -> list[str]:

@@ -117,6 +117,10 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
         raise RampFileError(
             f"{path}: extension {hdu.name} cannot be understood (its columns take {size} bytes of rows of {stated})"
         )
+    if rows.nbytes > hdu.nbytes:  # NAXIS = 1, say, has one row for its data
+        raise RampFileError(
+            f"{path}: extension {hdu.name} cannot be understood (its rows take {rows.nbytes} of {hdu.nbytes} bytes)"
+        )
     return rows
 
 

@@ -44,6 +44,9 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_HEADER_BLOCKS = 20_000
 # FITS allows nothing else in headers, and astropy could not write it again.
 _PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
+# As astropy decodes headers.
+_ASCII = bytes(byte if byte < 128 else ord("?") for byte in range(256))  # noqa: PLR2004
+_COMMENTARY = frozenset((b"COMMENT ", b"HISTORY ", b" " * 8))
 # Where one of these makes no sense, astropy sees no such HDU.
 _STRUCTURE = re.compile(rb"(SIMPLE|XTENSION|BITPIX|EXTEND|PCOUNT|GCOUNT|EXTNAME|BZERO|BSCALE|NAXIS.*) *")
 # And where one of these is no text, no such column.
@@ -253,8 +256,10 @@ def _check_keywords(path: Path, content: bytes, start: int) -> None:
         if _STRUCTURE.fullmatch(keyword):
             # Of two that contradict each other, it is chance which one is read.
             sound = seen.setdefault(keyword, card)[:_VALUE] == card[:_VALUE] and _is_sound(card)
+        elif (plain := card.translate(_PRINTABLE)) == card:
+            continue
         else:
-            sound = not _COLUMN.fullmatch(keyword) or card.translate(_PRINTABLE) == card
+            sound = keyword in _COMMENTARY or (not _COLUMN.fullmatch(keyword) and _has_same_value(card, plain))
         if not sound:
             name = keyword.decode("ascii").rstrip()
             raise RampFileError(
@@ -272,6 +277,18 @@ def _is_sound(card: bytes) -> bool:
     if card.translate(_PRINTABLE) != card or isinstance(value, fits.card.Undefined):
         return False
     return value is True or not card.startswith(b"SIMPLE")
+
+
+def _has_same_value(card: bytes, plain: bytes) -> bool:
+    """Whether astropy reads the same value with `plain` text, or can read none: some bytes are blanks to it."""
+    try:
+        value = fits.Card.fromstring(card.translate(_ASCII)).value
+    except (ValueError, fits.VerifyError):
+        return True
+    try:
+        return bool(fits.Card.fromstring(plain).value == value)
+    except (ValueError, fits.VerifyError):
+        return False
 
 
 def data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, ...], int]:

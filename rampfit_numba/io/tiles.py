@@ -80,6 +80,9 @@ def _unpacked(path: Path, image: Any, table: Hdu, where: str, scratch: Scratch |
         raise RampFileError(
             f"{path}: {where} claims {nbytes} bytes, no compressed file of {size} bytes goes so far; fetch it again"
         )
+    tile = tuple(map(int, image.tile_shape))
+    if min(tile, default=1) < 1:  # nothing would be decompressed
+        raise RampFileError(f"{path}: {where} is damaged: tiles of shape {tile}; fetch the file again")
     unpacked = replace(table, header=header, shape=shape, nbytes=nbytes)
     if not nbytes:
         return unpacked

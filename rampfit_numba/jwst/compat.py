@@ -37,6 +37,7 @@ _FOR_RAMP_FIT = {
         "dqflags.group",
         "dqflags.pixel",
     ),
+    "stdatamodels.validate": ("value_change",),
 }
 _FOR_DETECTOR1 = {
     "jwst.pipeline": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from jwst.lib import reffile_utils
 from stdatamodels import DataModel
 from stdatamodels.jwst import datamodels
+from stdatamodels.validate import value_change
 
 from rampfit_numba import dq
 from rampfit_numba._version import __version__
@@ -29,6 +31,7 @@ _REFERENCE_MODELS = {"readnoise": datamodels.ReadnoiseModel, "gain": datamodels.
 _IFU_TYPES = frozenset({"NRS_IFU", "MIR_MRS"})
 _IFU_LAMP_TYPES = frozenset({"NRS_AUTOWAVE", "NRS_LAMP"})
 _RATE_UNIT = "DN/s"
+_PLANES = ("data", "dq", "var_poisson", "var_rnoise", "err")
 _KEYWORDS = {"group_time": "TGROUP", "frame_time": "TFRAME", "nframes": "NFRAMES", "groupgap": "GROUPGAP"}
 _ORIGIN = "meta.exposure.{} (keyword {})"
 
@@ -201,7 +204,14 @@ def _read_reference(model: Any, reference: Any, name: str) -> tuple[np.ndarray |
 def _opened(reference: Any, kind: Any) -> Any:  # noqa: ANN401
     if isinstance(reference, DataModel):
         return with_own_metadata(kind(reference))
-    with kind(reference) as opened:
+    # Most of the time goes into checking the image by its schema, of which nothing comes: only the rest is checked.
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        with kind(reference, validate_on_assignment=False) as opened:
+            value_change("meta", opened.instance["meta"], opened.schema["properties"]["meta"], opened)
+    if not complaints:
+        return opened
+    with kind(reference) as opened:  # which says what is wrong, and leaves it out
         return opened
 
 
@@ -231,7 +241,7 @@ def _cut(model: Any, reference: Any, source: Any, name: str) -> np.ndarray:  # n
 def rate_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rate product: an ImageModel, or an IFUImageModel where the exposure is one of an integral field."""
     # Signed first: what is added to the history of a converted model is lost.
-    product = _signed(_fitted(datamodels.ImageModel(fit.rate.data.shape), model, fit.rate), fit)
+    product = _signed(_fitted(datamodels.ImageModel(), model, fit.rate), fit)
     kind = model.meta.exposure.type
     if kind in _IFU_TYPES or (kind in _IFU_LAMP_TYPES and model.meta.instrument.lamp_mode == "IFU"):
         return datamodels.IFUImageModel(product)
@@ -240,7 +250,7 @@ def rate_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
 
 def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rateints product: a CubeModel with the times of the integrations."""
-    product = _fitted(datamodels.CubeModel(fit.rateints.data.shape), model, fit.rateints)
+    product = _fitted(datamodels.CubeModel(), model, fit.rateints)
     product.int_times = model.int_times
     stripes = getattr(model, "int_times_stripe", None)
     if stripes is not None and len(stripes) > 0:
@@ -250,8 +260,9 @@ def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
 
 def _fitted(product: Any, model: Any, rate: Rate) -> Any:  # noqa: ANN401
     product.update(model)
-    for plane in ("data", "dq", "var_poisson", "var_rnoise", "err"):
-        setattr(product, plane, getattr(rate, plane))
+    # Not as attributes, and the product is made without a shape: models read their schemas for each plane, and make
+    # planes of their own for a shape, which takes as long as the fit. Ours are as they want them.
+    product.instance.update({plane: getattr(rate, plane) for plane in _PLANES})
     product.meta.bunit_data = _RATE_UNIT
     product.meta.bunit_err = _RATE_UNIT
     product.meta.cal_step.ramp_fit = "COMPLETE"
