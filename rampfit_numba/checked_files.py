@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SPAN = 16 << 20
 #: Bytes between two pieces that are rather read and left than skipped: another call takes as long.
 _GAP = 4096
+#: Whether the system reads from a place in one call.
+_IN_ONE_CALL = hasattr(os, "preadv")
 
 
 class Stamp(NamedTuple):
@@ -92,13 +94,18 @@ def read_planes(
 
 
 def read_pieces(file: FileIO, pieces: np.ndarray, place: int, stride: int, path: str) -> None:
-    """Fill the rows of `pieces`, of bytes, with what stands at `place` of a file and every `stride` bytes behind it."""
+    """Fill the rows of `pieces`, of bytes, with what stands at `place` of a file and every `stride` bytes behind it.
+
+    `pieces` is C-contiguous.
+    """
     count, length = pieces.shape
     if stride == length:
         read_into(file, pieces.reshape(-1), place, path)
     elif stride - length > _GAP:
-        for number, piece in enumerate(pieces):
-            read_into(file, piece, place + number * stride, path)
+        # Hundreds of thousands of pieces, in a long series: an array for each would take as long as to read it.
+        content = memoryview(pieces.reshape(-1))  # type: ignore[arg-type]
+        for number in range(count):
+            _fill(file, content[number * length : (number + 1) * length], place + number * stride, path)
     else:
         most = max(SPAN // stride, 1)
         buffer = np.empty(min(most, count) * stride, np.uint8)
@@ -112,13 +119,19 @@ def read_pieces(file: FileIO, pieces: np.ndarray, place: int, stride: int, path:
 
 def read_into(file: FileIO, buffer: np.ndarray, place: int, path: str) -> None:
     """Fill a buffer of bytes from `place` of a file on; raises a RampFileError where it ends before."""
-    file.seek(place)
-    done = 0
-    while done < len(buffer):
-        count = file.readinto(memoryview(buffer)[done:])  # type: ignore[arg-type]
+    _fill(file, memoryview(buffer), place, path)  # type: ignore[arg-type]
+
+
+def _fill(file: FileIO, rest: memoryview, place: int, path: str) -> None:
+    while rest:
+        if _IN_ONE_CALL:
+            count = os.preadv(file.fileno(), (rest,), place)
+        else:
+            file.seek(place)
+            count = file.readinto(rest)
         if count == 0:
             raise ended_early(path)
-        done += count
+        rest, place = rest[count:], place + count
 
 
 def ended_early(path: str) -> RampFileError:

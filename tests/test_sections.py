@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 
 import numpy as np
 import pytest
@@ -19,14 +20,14 @@ from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
 
 SHAPE = (5, 7, 9, 21)
 #: Bytes that hold some rows, one row, and some columns of this exposure.
-BUDGETS = {"rows": 12_000, "row": 8_000, "columns": 1_000, "pixel": 1}
+BUDGETS = {"rows": 30_000, "row": 16_000, "columns": 2_000, "pixel": 1}
 _DATE = re.compile(rb"DATE    = '[0-9T:.-]{23}'")
 
 
 @pytest.fixture(autouse=True)
 def no_workspace(monkeypatch):
     """Let the budgets be for the arrays alone: what kernels work in is more than all of a small exposure."""
-    monkeypatch.setattr(rampfit_numba.sections, "_WORKSPACE", 0)
+    monkeypatch.setattr(rampfit_numba.sections.cut, "WORKSPACE", 0)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_groups_that_are_dropped_are_those_of_the_whole_exposure(series, tmp_pat
 def test_the_log_says_how_the_detector_is_cut(series, tmp_path, caplog):
     caplog.set_level(logging.INFO, "rampfit_numba")
     fit_both(series, tmp_path, BUDGETS["row"])
-    assert re.search(r"In 7\.81 KiB of memory: 9 sections of 1 rows x 21 columns", caplog.text)
+    assert re.search(r"In 15\.6 KiB of memory: 9 sections of 1 rows x 21 columns", caplog.text)
 
 
 def test_a_budget_that_cannot_be_kept_is_said(series, tmp_path, caplog):
@@ -148,6 +149,33 @@ def test_what_fits_into_the_budget_is_fitted_in_one_piece(series, tmp_path, monk
     assert len(fit_file(*series, output_dir=tmp_path, overwrite=True)) == 2
     with pytest.raises(TypeError, match="not callable"):  # by sections it would have been seen
         fit_file(*series, output_dir=tmp_path, overwrite=True, max_memory=1000)
+
+
+def test_what_takes_long_to_write_is_written_while_it_is_fitted(series, tmp_path, monkeypatch, caplog):
+    """Sections stand in memory two at a time; a fit in one piece would be written at its end."""
+    fit_file(*series, output_dir=tmp_path / "whole")
+    caplog.set_level(logging.INFO, "rampfit_numba")
+    monkeypatch.setattr(rampfit_numba.files.large, "LONG", 1)
+    monkeypatch.setattr(rampfit_numba.files.large, "ENOUGH", BUDGETS["rows"])
+    put, fitted, written = SectionedFile.put, [], []
+    fit = rampfit_numba.sections.fitting.run_rows
+
+    def note_fit(*args, **options):
+        fitted.append(len(written))
+        return fit(*args, **options)
+
+    def note_write(self, *args):
+        while len(fitted) < min(len(written) // 2 + 2, 5):  # two products
+            time.sleep(0.01)
+        written.append(args)
+        put(self, *args)
+
+    monkeypatch.setattr(rampfit_numba.sections.fitting, "run_rows", note_fit)
+    monkeypatch.setattr(SectionedFile, "put", note_write)
+    fit_file(*series, output_dir=tmp_path / "sections")
+    assert "29.3 KiB of memory: 5 sections of 2 rows x 21 columns" in caplog.text
+    assert len(written) == 2 * len(fitted) == 10
+    assert contents(tmp_path / "sections") == contents(tmp_path / "whole")
 
 
 def test_what_exists_is_not_replaced(series, tmp_path):
@@ -184,7 +212,7 @@ def test_a_full_disk_is_an_error_before_anything_is_fitted(series, tmp_path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(section_writer, "allocate", full)
-    monkeypatch.setattr(rampfit_numba.sections, "run_rows", None)
+    monkeypatch.setattr(rampfit_numba.sections.fitting, "run_rows", None)
     with pytest.raises(RampFileError, match=r"x_rate\.fits: cannot be written \(No space left"):
         fit_file(*series, output_dir=tmp_path / "new", max_memory=BUDGETS["rows"])
     assert listing(tmp_path) == []
@@ -197,7 +225,8 @@ def test_a_file_that_changes_between_two_sections_is_refused(series, tmp_path, m
 
     def change(self, *args):
         put(self, *args)
-        path.write_bytes(series[0].read_bytes())
+        with path.open("r+b") as file:  # never shorter: the next section may just be read
+            file.write(series[0].read_bytes())
 
     monkeypatch.setattr(SectionedFile, "put", change)
     with pytest.raises(RampFileError, match=r"x_jump\.fits: was changed while it was read"):

@@ -117,13 +117,13 @@ def run_rows(
         elif kind == "processes":
             try:
                 parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
-                results = run_in_processes(task, parts, workers, advance, partial(_check_files, inputs), budget=budget)
+                results = run_in_processes(task, parts, workers, advance, partial(check_files, inputs), budget=budget)
             except NoProcessesError as error:
                 log.warning("No worker processes can be started (%s): the slices are fitted in threads", error)
                 results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
         else:
             results = _run_elsewhere(task, inputs, outputs, slices, executor, advance)  # type: ignore[arg-type]
-    _check_files(inputs)  # a mixture of what stood in a file before and after a change is no result
+    check_files(inputs)  # a mixture of what stood in a file before and after a change is no result
     return [result for slice_results in results for result in slice_results]
 
 
@@ -155,7 +155,7 @@ def _no_processes() -> str:
     return ""
 
 
-def _check_files(inputs: Any) -> None:  # noqa: ANN401
+def check_files(inputs: Any) -> None:  # noqa: ANN401
     """Refuse files that are not any more what they were."""
     for array in inputs:
         if isinstance(array, FileArray):

@@ -112,3 +112,9 @@ def is_impatient(came: list[float]) -> bool:
         return True
     came[:] = [now]
     return False
+
+
+def leave_signals_to_others() -> None:
+    """Let signals reach the main thread, which holds them back where it must; and no process that starts here."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})

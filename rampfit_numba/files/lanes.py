@@ -6,7 +6,6 @@ fitted at once; who wants to fit waits for its turn, in the order of the files.
 
 from __future__ import annotations
 
-import signal
 import threading
 import warnings
 from collections import deque
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rampfit_numba.engine.interrupts import raise_lost
+from rampfit_numba.engine.interrupts import leave_signals_to_others, raise_lost
 from rampfit_numba.files.attempts import attempt
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
 
     lanes = min(at_once + _AHEAD_AND_BEHIND, len(files))
     # What libraries do to the filters of warnings in one lane, another one could undo in the wrong order.
-    with warnings.catch_warnings(), ThreadPoolExecutor(lanes, "rampfit-lane", _leave_signals_to_others) as threads:
+    with warnings.catch_warnings(), ThreadPoolExecutor(lanes, "rampfit-lane", leave_signals_to_others) as threads:
         waiting = deque((turn, number, path, _size(path)) for turn, (number, path) in enumerate(files))
         running: dict[Future[Outcome | None], tuple[int, int]] = {}
         try:
@@ -184,12 +183,6 @@ class _Turns:
                 self._next += 1
             self._passed = {other for other in self._passed if other > self._next}
             self._changed.notify_all()
-
-
-def _leave_signals_to_others() -> None:
-    """Let signals reach the main thread, which holds them back where it must; and no process that starts here."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
 def _size(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Exposures whose results take more memory than they may."""
+"""Exposures whose results are written section by section: they take more memory than they may, or long to write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from rampfit_numba.engine.memory import memory_budget, size_text
 from rampfit_numba.files.job import RUN_OPTIONS
-from rampfit_numba.sections import fit_by_sections, memory_needed
+from rampfit_numba.sections import fit_by_sections, memory_needed, result_size
 from rampfit_numba.units import DN
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ log = logging.getLogger(__package__)
 
 #: What part of a budget the arrays of a file may take that is compressed or scaled; larger ones stand in another file.
 _UNPACKED_SHARE = 2
+#: Bytes of results from which on an exposure is fitted by sections, whatever its budget: it is read and written
+#: meanwhile, and sections stand where others stood: new memory takes the system as long as a fit takes the kernels.
+LONG = 256 << 20
+#: Bytes that sections may take then: larger ones are not faster.
+ENOUGH = 512 << 20
 
 
 def memory_for_unpacked(job: Job) -> int:
@@ -60,9 +65,12 @@ def fit_if_large(
         log.warning("%s: %s of it stand in memory, beside %s (max_memory)", path, size, budget)
     else:
         max_memory -= held
-    if needed <= max_memory:
+    fits_in = needed <= max_memory
+    if fits_in and result_size(exposure, options) < LONG:
         return None
     if obstacle := _obstacle(exposure, job, by_sections=kind.by_sections):
+        if fits_in:
+            return None
         sizes = size_text(needed), size_text(max_memory)
         log.warning("%s: its results take %s at once, more than %s (max_memory): %s", path, *sizes, obstacle)
         return None
@@ -74,7 +82,7 @@ def fit_if_large(
         options,
         products=kind.paths(path, job.destination, options),
         provenance=kind.provenance(job.destination, references),
-        max_memory=max_memory,
+        max_memory=min(max_memory, ENOUGH),
         overwrite=job.destination.overwrite,
         inputs=job.destination.inputs,
         **run,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import sys
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.io.product_parts import STORED_AT_ONCE, stored_as
 from rampfit_numba.io.whole_files import allocate
 
 if TYPE_CHECKING:
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from rampfit_numba.io.product_parts import Product
     from rampfit_numba.io.whole_files import WholeFile
 
-_BLOCK = 2880
-#: What FITS stores unsigned integers of 32 bits less, which is to flip their highest bit.
-_SIGN = np.uint32(1 << 31)
+#: Whether the system writes to a place in one call.
+_IN_ONE_CALL = hasattr(os, "pwrite")
 
 
 @dataclass(frozen=True)
@@ -67,35 +66,38 @@ class SectionedFile:
         Parameters
         ----------
         images : mapping of str to ndarray of 4-byte elements, shape (..., rows, columns)
-            By name of extension; overwritten by what FITS stores for them.
+            By name of extension.
         top, left : int
         """
-        for name, values in images.items():
-            image = self._images[name]
-            stored = _stored(values)
-            nrows, ncols = image.shape[-2:]
-            height, width = values.shape[-2:]
-            pieces = stored.reshape(-1, height * width) if width == ncols else stored.reshape(-1, width)
-            if (height, width) == (nrows, ncols):
-                pieces = stored.reshape(1, -1)
-            per_plane = len(pieces) // max(math.prod(values.shape[:-2]), 1)
-            with self._whole.telling():
-                for number, piece in enumerate(pieces):
-                    plane, row = divmod(number, max(per_plane, 1))
-                    place = (plane * nrows + top + row) * ncols + left
-                    self._write(image.offset + place * values.itemsize, memoryview(piece.view(np.uint8)))  # type: ignore[arg-type]
+        with self._whole.telling():
+            for name, values in images.items():
+                self._put(self._images[name], values, top, left)
+
+    def _put(self, image: _Image, values: np.ndarray, top: int, left: int) -> None:
+        nrows, ncols = image.shape[-2:]
+        height, width = values.shape[-2:]
+        planes = values.reshape(-1, height, width)
+        # What stands together in the file: planes, rows, or a part of a row.
+        length = height * width if width == ncols else width
+        if height * width == nrows * ncols:
+            length = planes.size
+        at_once = max(STORED_AT_ONCE // max(height * width * values.itemsize, 1), 1)
+        stored = np.empty((min(at_once, len(planes)), height, width), values.dtype.newbyteorder(">"))
+        for first in range(0, len(planes), at_once):
+            part = planes[first : first + at_once]
+            content = memoryview(stored_as(part, stored[: len(part)]).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+            step = min(length * values.itemsize, len(content))
+            for begin in range(0, len(content), step):
+                plane, pixel = divmod(begin // values.itemsize, height * width)
+                place = ((first + plane) * nrows + top + pixel // width) * ncols + left
+                self._write(image.offset + place * values.itemsize, content[begin : begin + step])
 
     def _write(self, offset: int, content: memoryview) -> None:
         raw = self._file.raw
-        raw.seek(offset)
         while content:
-            content = content[raw.write(content) :]
-
-
-def _stored(values: np.ndarray) -> np.ndarray:
-    """Turn values into what FITS stores for them, in place."""
-    if values.dtype.kind == "u":
-        values ^= _SIGN
-    if sys.byteorder == "little":
-        values.byteswap(inplace=True)
-    return values
+            if _IN_ONE_CALL:
+                count = os.pwrite(raw.fileno(), content, offset)
+            else:
+                raw.seek(offset)
+                count = raw.write(content)
+            content, offset = content[count:], offset + count

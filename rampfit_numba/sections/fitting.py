@@ -1,8 +1,4 @@
-"""Fits whose results take more memory than they may: section by section, each written when it is fitted.
-
-The row functions, the workers and the numbers are those of :func:`rampfit_numba.fit_ramps`, and the products have the
-same bytes as those of a fit in one piece; only where the detector is cut is another matter, which no result depends on.
-"""
+"""The fit of an exposure section by section: what is read ahead, fitted, and written behind."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ import logging
 import math
 import time
 from concurrent.futures import Executor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +15,10 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.allocation import allocate_fitopt, allocate_results
 from rampfit_numba.api import anything_fitted, noise_and_gain, plan_fit, warn_of_nothing
-from rampfit_numba.engine.chunks import CHUNK_BYTES, expect_files
+from rampfit_numba.engine.background import Background, read_ahead
+from rampfit_numba.engine.chunks import expect_files
 from rampfit_numba.engine.cores import count_workers
-from rampfit_numba.engine.executors import OnSharedFiles, run_rows, usable_kind
-from rampfit_numba.engine.memory import size_text
+from rampfit_numba.engine.executors import OnSharedFiles, check_files, run_rows, usable_kind
 from rampfit_numba.engine.memory_pool import private_allocator
 from rampfit_numba.engine.shared import shared_allocator
 from rampfit_numba.file_arrays import FileArray
@@ -33,8 +30,8 @@ from rampfit_numba.io.section_writer import SectionedFile
 from rampfit_numba.io.whole_files import written_together
 from rampfit_numba.jumps import jump_columns, table_of_jumps
 from rampfit_numba.progress import row_bar
-from rampfit_numba.registry import ALGORITHMS
-from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate, RateInts, plane_types
+from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate, RateInts
+from rampfit_numba.sections.cut import USUAL_DEPTH, Memory
 from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
@@ -42,21 +39,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rampfit_numba.algorithms.method import Method, Plan, Results
+    from rampfit_numba.algorithms.rows import RowInputs
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.io.product_headers import Provenance
     from rampfit_numba.options import FitOptions
+    from rampfit_numba.sections.cut import Cut
 
 log = logging.getLogger(__name__)
-
-_WORD = 4
-#: Bytes that a worker works in for each integration, whatever the number of pixels: a block of them with its results.
-_WORKSPACE = 16 << 10
-#: Segments and jumps of a ramp, where they are not counted yet.
-_USUAL_SEGMENTS, _USUAL_JUMPS = 2, 1
-#: Rows that are read at a time of a long series.
-_USUAL_ROWS = 4
-#: Columns of a section go by whole blocks of the kernels, where memory allows.
-_BLOCK = 192
 
 
 @dataclass(frozen=True)
@@ -72,25 +61,6 @@ class FittedSections:
 
     products: tuple[Path, ...]
     hits: int
-
-
-def memory_needed(exposure: Exposure, options: FitOptions) -> int:
-    """Return the bytes that a fit in one piece takes with its results, and to write them; those of fitopt roughly."""
-    nints, ngroups, nrows, ncols = exposure.shape
-    per_pixel = _result_bytes(nints, ngroups, options, _USUAL_SEGMENTS, _USUAL_JUMPS)
-    read = exposure.data.nbytes + exposure.groupdq.nbytes
-    # To write a plane, a copy of it is made.
-    return nrows * ncols * (per_pixel + nints * _WORD) + min(read, max(_USUAL_ROWS * read // nrows, CHUNK_BYTES))
-
-
-def _result_bytes(nints: int, ngroups: int, options: FitOptions, nsegments: int, njumps: int) -> int:
-    """Return the bytes of the results of one pixel."""
-    nbytes = (nints + 1) * len(plane_types(options.own_planes)) * _WORD
-    if ALGORITHMS[options.algorithm].finds_jumps:
-        nbytes += nints * ngroups
-    elif options.save_opt:
-        nbytes += nints * (7 * nsegments + njumps + 1) * _WORD
-    return nbytes
 
 
 def fit_by_sections(
@@ -208,8 +178,8 @@ class _Fit:
         plan, nrows = self.plan, self.exposure.nrows
         expect_files(plan.inputs)
         depth = self._count() if plan.count_rows is not None else None
-        cut = self._cut(depth or (_USUAL_SEGMENTS, _USUAL_JUMPS))
-        self._say(cut)
+        cut = self._cut(depth or USUAL_DEPTH)
+        self._memory().say(cut, self.exposure.nints)
         whole = self._planned(nothing, depth)
         kept = kept_groups(whole, self.inputs) if "jumps" in products.paths else None
         found, returned, jumps = _Found(nothing), [], []
@@ -221,16 +191,17 @@ class _Fit:
             sectioned = {kind: path for kind, path in products.paths.items() if kind != "jumps"}
             built = build_products(whole, sectioned, products.provenance)
             images = {kind: SectionedFile(opened[kind], product) for kind, product in built.items()}
-            for rows, columns in cut.sections():
-                results, section_returned = self._fit(rows, columns, depth, cut.reading)
-                returned += section_returned
-                found.look_at(results.rate)
-                if kept is not None:
-                    jumps.append(self._jumps(results, rows, columns, kept))
-                for kind, values in _images(results, products.paths).items():
-                    images[kind].put(values, rows.start, columns.start)
-                del results, values  # the next ones stand there
-                move(rows.stop - rows.start)
+            with self._sections(cut) as sections, Background("rampfit-writer") as writer:
+                for rows, columns, part in sections:
+                    results, section_returned = self._fit(part, rows, columns, depth, cut.reading)
+                    returned += section_returned
+                    found.look_at(results.rate)
+                    if kept is not None:
+                        jumps.append(self._jumps(results, rows, columns, kept))
+                    writer.start(_put, images, _images(results, products.paths), rows.start, columns.start)
+                    del results  # the next but one stand there
+                    move(rows.stop - rows.start)
+            check_files(plan.inputs)
             if not (nothing or found.anything):
                 raise _NothingFittedError
             self.method.tell(returned)
@@ -241,19 +212,27 @@ class _Fit:
                 opened["jumps"].write(jumps_product(whole, path.name, headers, table))
         return found
 
+    @contextmanager
+    def _sections(self, cut: Cut) -> Iterator[Iterator[tuple[slice, slice, RowInputs]]]:
+        """Give rows, columns and inputs of the sections, which are read ahead unless workers read them themselves."""
+        places = list(cut.sections())
+        parts = [_take(self.plan.inputs, *place) for place in places]
+        with read_ahead(parts) if self._reads_ahead() else nullcontext(iter(parts)) as inputs:
+            yield ((*place, part) for place, part in zip(places, inputs, strict=True))
+
     def _count(self) -> tuple[int, int]:
         """Return the largest numbers of segments and of jumps of a ramp."""
-        plan = self.plan
-        cut = self._cut((_USUAL_SEGMENTS, _USUAL_JUMPS))
+        assert self.plan.count_rows is not None  # noqa: S101  (for mypy)
+        cut = self._cut(USUAL_DEPTH)
         most = (0, 0)
-        for rows, columns in cut.sections():
-            assert plan.count_rows is not None  # noqa: S101  (for mypy)
-            counts = self._run(plan.count_rows, _take(plan.inputs, rows, columns), None, rows, cut.reading)
-            most = tuple(max(most[axis], *(count[axis] for count in counts)) for axis in (0, 1))
+        with self._sections(cut) as sections:
+            for rows, _, part in sections:
+                counts = self._run(self.plan.count_rows, part, None, rows, cut.reading)
+                most = tuple(max(most[axis], *(count[axis] for count in counts)) for axis in (0, 1))
         return most
 
     def _fit(
-        self, rows: slice, columns: slice, depth: tuple[int, int] | None, reading: int
+        self, part: RowInputs, rows: slice, columns: slice, depth: tuple[int, int] | None, reading: int
     ) -> tuple[Results, list[Any]]:
         """Fit a section; return its results, and what the row function returned."""
         nints, ngroups = self.exposure.shape[:2]
@@ -262,7 +241,6 @@ class _Fit:
         results = allocate_results(shape, self.options, None, allocator)
         if depth is not None:
             results = results._replace(fitopt=allocate_fitopt(shape, *depth, allocator))
-        part = _take(self.plan.inputs, rows, columns)
         returned = self._run(self.plan.fit_rows, part, self.method.outputs(results), rows, reading)
         self.method.finish(self.plan, returned, results)
         return results, returned
@@ -282,39 +260,22 @@ class _Fit:
     def _kind(self) -> str:
         return usable_kind(self.executor, self.workers)
 
-    def _cut(self, depth: tuple[int, int]) -> _Cut:
-        """Decide on the sections: a part of the memory is for what is read of them, the other one for their results."""
-        nints, ngroups, nrows, ncols = self.exposure.shape
-        read = sum(array.nbytes for array in self.plan.inputs if isinstance(array, FileArray)) // (nrows * ncols)
-        results = _result_bytes(nints, ngroups, self.options, *depth)
-        free = max(self.max_memory - self._workspaces(), self.max_memory // 4)
-        elsewhere = self._kind() == "elsewhere"
-        if elsewhere and isinstance(self.executor, OnSharedFiles):
-            read = 0
-        # What travels stands here twice: as it was sent, and where it belongs.
-        pixels = free // ((read + results) * (2 if elsewhere else 1))
-        if pixels < ncols:
-            width = max(pixels - pixels % _BLOCK, min(pixels, _BLOCK), 1)
-            height = 1
-        elif self._kind() in ("here", "threads"):
-            # What is read of a section goes through memory piece by piece.
-            width, height = ncols, max(free // 2 // (results * ncols), pixels // ncols)
-        else:
-            width, height = ncols, pixels // ncols
-        height = min(height, nrows)
-        return _Cut(nrows, ncols, height, width, max(free - height * width * results, read * width))
+    def _reads_ahead(self) -> bool:
+        return self._kind() in ("here", "threads")
 
-    def _workspaces(self) -> int:
-        """Return the bytes that workers work in; those of other machines are no concern of this one."""
-        return 0 if self._kind() == "elsewhere" else self.workers * self.exposure.nints * _WORKSPACE
+    def _cut(self, depth: tuple[int, int]) -> Cut:
+        return self._memory().cut(self.exposure, self.options, depth)
 
-    def _say(self, cut: _Cut) -> None:
-        """Log how the detector is cut, and a warning where the memory is too little for that."""
-        given, count = size_text(self.max_memory), sum(1 for _ in cut.sections())
-        log.info("In %s of memory: %d sections of %d rows x %d columns", given, count, cut.height, cut.width)
-        least = self._workspaces() + cut.reading
-        if least > self.max_memory:
-            log.warning("max_memory: %s do not hold these, the fit will take %s or more", given, size_text(least))
+    def _memory(self) -> Memory:
+        """Return what the fit may take, and what stands in it."""
+        kind, _, _, *image = self._kind(), *self.exposure.shape
+        read = sum(array.nbytes for array in self.plan.inputs if isinstance(array, FileArray)) // math.prod(image)
+        if kind == "elsewhere":
+            if isinstance(self.executor, OnSharedFiles):
+                read = 0
+            # What travels stands here twice: as it was sent, and where it belongs.
+            return Memory(self.max_memory, 0, read, copies=2, results=2)
+        return Memory(self.max_memory, self.workers, read, copies=2 if self._reads_ahead() else 1, results=0)
 
     def _planned(self, nothing: str, depth: tuple[int, int] | None) -> RampFit:
         """Return the fit as it will be, with arrays that take no memory."""
@@ -334,39 +295,6 @@ class _Fit:
         rate, rateints, _, groupdq = results
         fit = RampFit(rate, rateints, None, None, self.options, "", groupdq, inputs)
         return jump_columns(fit, kept, rows.start, columns.start)
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """How a detector is cut into sections.
-
-    Attributes
-    ----------
-    nrows, ncols : int
-        Of the detector.
-    height, width : int
-        Of the sections.
-    reading : int
-        Bytes that may be read at once.
-    """
-
-    nrows: int
-    ncols: int
-    height: int
-    width: int
-    reading: int
-
-    @property
-    def across(self) -> int:
-        """Number of sections beside each other."""
-        return math.ceil(self.ncols / self.width)
-
-    def sections(self) -> Iterator[tuple[slice, slice]]:
-        """Yield rows and columns of the sections, in memory order."""
-        for top in range(0, self.nrows, self.height):
-            rows = slice(top, min(top + self.height, self.nrows))
-            for left in range(0, self.ncols, self.width):
-                yield rows, slice(left, min(left + self.width, self.ncols))
 
 
 def _take(inputs: Any, rows: slice, columns: slice) -> Any:  # noqa: ANN401  (a named tuple)
@@ -392,9 +320,14 @@ def _images(results: Results, products: dict[str, Path]) -> dict[str, dict[str, 
     if "fitopt" in products and results.fitopt is not None:
         images["fitopt"] = _named(results.fitopt, {})
     if "likely_chisq" in products and results.rate.chisq is not None:
-        # A copy: it is in the rate product, too, and is turned into what FITS stores.
-        images["likely_chisq"] = {"SCI": results.rate.chisq.copy()}
+        images["likely_chisq"] = {"SCI": results.rate.chisq}
     return images
+
+
+def _put(files: dict[str, SectionedFile], images: dict[str, dict[str, np.ndarray]], top: int, left: int) -> None:
+    """Write the images of a section, those of each product into its file."""
+    for kind, values in images.items():
+        files[kind].put(values, top, left)
 
 
 def _named(planes: Any, names: dict[str, str]) -> dict[str, np.ndarray]:  # noqa: ANN401  (a dataclass of arrays)
