@@ -790,14 +790,9 @@ def test_name_of_dots_is_wrong_usage(files, folder, option, capsys):
     assert not names(folder)
 
 
-def test_demo_compiles_what_a_first_fit_of_files_needs(folder, monkeypatch):
+@pytest.mark.usefixtures("folder")
+def test_demo_compiles_what_a_first_fit_of_files_needs(monkeypatch):
     asked = []
     monkeypatch.setattr("rampfit_numba.files.fit_file", lambda *_, **options: asked.append(options) or [])
     assert main(["demo", "kept"]) == 1  # no products to compare
     assert not {name for name, value in asked[0].items() if value} - {"output_dir", "maximum_cores"}
-
-
-def test_a_missing_file_is_said_before_missing_references(folder, caplog):
-    assert main(["dmeo_jump.fits"]) == 1
-    assert "dmeo_jump.fits: no such file" in caplog.text
-    assert "readnoise" not in caplog.text

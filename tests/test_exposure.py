@@ -393,7 +393,5 @@ def test_out_must_fit(name, dtype):
 
 @pytest.mark.parametrize("given", ["x_jump.fits", DATA])
 def test_what_is_no_exposure_is_told_how_to_become_one(given):
-    with pytest.raises(
-        TypeError, match=r"exposure: expected an Exposure, as .* read_exposure of a file; got (str|nda)"
-    ):
+    with pytest.raises(TypeError, match=r"exposure: expected an Exposure, as .* read_exposure of a file; got \w+"):
         fit_ramps(given, 14.0, 1.8)

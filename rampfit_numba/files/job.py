@@ -85,8 +85,6 @@ class Job:
         for argument, reference in (("readnoise", readnoise), ("gain", gain)):
             for path, kind in formats.items():
                 if reference is None and not kind.brings_references:
-                    if not path.exists():
-                        raise RampFileError(printable(f"{path}: no such file"))
                     raise ValueError(
                         f"{argument}: expected a reference file or a number, since {kind.name} files like "
                         f"{printable(str(path))} do not tell it; got none"
