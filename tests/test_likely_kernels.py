@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
+from rampfit_numba import Exposure, fit_ramps
 from rampfit_numba.algorithms.likely import rows
 from rampfit_numba.algorithms.likely.thresholds import thresholds
 from rampfit_numba.algorithms.median_network import middle_network
@@ -197,6 +198,31 @@ def test_median_without_a_network(seed: int, monkeypatch: pytest.MonkeyPatch) ->
     with_network = fit_kernel(case, joint=True)
     monkeypatch.setattr(rows, "LONGEST_NETWORK", 0)
     assert_same_bits(with_network, fit_kernel(case, joint=True))
+
+
+@pytest.mark.parametrize("seed", range(606, 612))
+@pytest.mark.parametrize("joint", [False, True])
+def test_blocks_of_fewer_pixels(seed: int, joint: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a great many integrations a block has fewer pixels: the same to the bit."""
+    case = random_likely_case(seed)
+    as_many_as_there_are = fit_kernel(case, joint=joint)
+    monkeypatch.setattr(rows, "MOST_SAMPLES", 1)
+    assert_same_bits(as_many_as_there_are, fit_kernel(case, joint=joint))
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_memory_of_many_integrations_follows_the_pixels(joint: bool) -> None:
+    """A whole block of them would take ten times as much."""
+    nints, ngroups, ncols = fewer(20_000, 2_000), 6, 16
+    ramp = 100 + 20 * np.arange(ngroups, dtype=np.float32)[:, None, None]
+    exposure = Exposure(np.broadcast_to(ramp, (nints, ngroups, 1, ncols)).copy(), None, 3.0)
+    tracemalloc.start()
+    try:
+        fit_ramps(exposure, 10.0, 2.0, algorithm="likely_joint" if joint else "likely")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 400 * nints * ncols  # bytes, of which those of the joint fit are independent of the pixels
 
 
 def test_many_integrations_need_no_memory() -> None:

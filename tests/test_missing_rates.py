@@ -11,11 +11,13 @@ from astropy.io import fits
 
 from rampfit_numba import Exposure, RampFitWarning, dq, fit_ramps
 from rampfit_numba.cli import main
-from tests.cases import run_engine
-from tests.likely_cases import fit_package
+from tests.cases import Case, run_engine
+from tests.likely_cases import LikelyCase, fit_package, fit_reference
+from tests.likely_cases import run_engine as run_likely
 from tests.make_files import ramp_hdulist, save
 from tests.random_exposures import random_case
 from tests.random_likely import random_likely_case
+from tests.reference import reference_fit
 
 ALGORITHMS = ("ols", "likely", "likely_joint")
 NAN, INF = np.nan, np.inf
@@ -50,6 +52,33 @@ def test_no_bad_reference_leaves_a_missing_rate_unflagged(algorithm, ngroups, wh
         assert (fit.rate.dq[0, [0, 3, 4, 5]] & dq.NO_GAIN_VALUE).all()
     if what == "gain":
         assert np.isnan(fit.rate.data[0, [0, 3, 4]]).all()
+
+
+@pytest.mark.parametrize("what", ["gain", "readnoise"])
+@pytest.mark.parametrize("noise", [12.0, 60.0])
+@pytest.mark.parametrize("algorithm", ["ols", "likely"])
+def test_gain_and_read_noise_without_sense_give_what_the_reference_gives(algorithm, noise, what):
+    """Also the negative Poisson variances of LIKELY; flags of read noise and of missing rates apart."""
+    values = np.array([[2.0, -2.0, -20.0, 0.0, NAN, INF, -INF]], np.float32)
+    data = ramps(8, ncols=values.size)
+    rest = {"groupdq": np.zeros(data.shape, np.uint8), "pixeldq": np.zeros(values.shape, np.uint32)}
+    references = {"gain": np.full_like(values, 2.0), "readnoise": np.full_like(values, noise)} | {what: values}
+    if algorithm == "ols":
+        case = Case(data, **rest, **references)
+        fit, expected = run_engine(case), reference_fit(case)
+    else:
+        case = LikelyCase(data, **rest, **references)
+        fit, expected = run_likely(case), fit_reference(case)
+    planes = ("data", "err", "var_poisson", "var_rnoise", "dq")
+    for name in planes:
+        # The negative variances are differences of a few digits less.
+        np.testing.assert_allclose(getattr(fit.rate, name), expected.rate[name], rtol=2e-5, err_msg=name)
+        np.testing.assert_allclose(getattr(fit.rateints, name), expected.rateints[name], rtol=2e-5, err_msg=name)
+    if (algorithm, what) == ("likely", "gain"):
+        assert fit.rate.var_poisson[0, 2] < 0
+        assert fit.rate.dq[0, 2] == 0
+        assert np.isnan(fit.rate.data[0, 1]) == (noise < 50)
+        assert (fit.rate.var_poisson[0, 5:] == 0).all()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

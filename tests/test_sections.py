@@ -27,7 +27,7 @@ _DATE = re.compile(rb"DATE    = '[0-9T:.-]{23}'")
 @pytest.fixture(autouse=True)
 def no_workspace(monkeypatch):
     """Let the budgets be for the arrays alone: what kernels work in is more than all of a small exposure."""
-    monkeypatch.setattr(rampfit_numba.sections.cut, "workspace_size", lambda _: 0)
+    monkeypatch.setattr(rampfit_numba.sections.cut, "workspace_size", lambda *_: 0)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import Corrector
 from rampfit_numba.algorithms.rows import Tiles, as_single, fill, fitting_pixels
+from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.blocks import BlockPointers
 from rampfit_numba.kernels.memory import addresses, spans_of
 
@@ -65,10 +66,13 @@ class AllGroups(NamedTuple):
 class InputPointers:
     """Finds the pointers of the inputs, tile by tile: those of one are valid until the next one's are found.
 
-    Tiles have up to `most_pixels` pixels; None for as many as suit what is read in place, or is not.
+    Tiles have up to `most_pixels` pixels, in whole blocks of `lanes`. Of None they have as many as suit what is read in
+    place, or is not.
     """
 
-    def __init__(self, inputs: RowInputs, rules: GroupRules, most_pixels: int | None = None) -> None:
+    def __init__(
+        self, inputs: RowInputs, rules: GroupRules, most_pixels: int | None = None, lanes: int = LANES
+    ) -> None:
         nints, _, nrows, ncols = inputs.data.shape
         kept = slice(rules.first_kept, rules.stop_kept)
         data, groupdq = inputs.data[:, kept], inputs.groupdq[:, kept]
@@ -85,7 +89,7 @@ class InputPointers:
         ngroups = rules.stop_kept - rules.first_kept
         if most_pixels is None:
             most_pixels = fitting_pixels(nints, ngroups, in_place=in_place)
-        self.tiles = Tiles(nrows, ncols, most_pixels)
+        self.tiles = Tiles(nrows, ncols, most_pixels, lanes)
         most = self.tiles.pixels
         self._data = _Input(data, np.float32, most, direct=direct[0])
         self._groupdq = _Input(groupdq, np.uint8, most, direct=direct[1])

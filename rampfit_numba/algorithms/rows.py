@@ -68,7 +68,7 @@ class Tile(NamedTuple):
 
 
 class Tiles:
-    """The tiles that an image is cut into, in memory order: whole rows, or whole blocks of one row.
+    """The tiles that an image is cut into, in memory order: whole rows, or whole blocks of `lanes` pixels of one row.
 
     Attributes
     ----------
@@ -76,9 +76,9 @@ class Tiles:
         Pixels of the largest tile.
     """
 
-    def __init__(self, nrows: int, ncols: int, most_pixels: int) -> None:
-        pixels = min(max(min(most_pixels, MOST_PIXELS), LANES), nrows * ncols)
-        self.pixels = pixels - pixels % (ncols if pixels >= ncols else min(LANES, ncols))
+    def __init__(self, nrows: int, ncols: int, most_pixels: int, lanes: int = LANES) -> None:
+        pixels = min(max(min(most_pixels, MOST_PIXELS), lanes), nrows * ncols)
+        self.pixels = pixels - pixels % (ncols if pixels >= ncols else min(lanes, ncols))
         self._nrows, self._ncols = nrows, ncols
 
     def __iter__(self) -> Iterator[Tile]:

@@ -29,8 +29,9 @@ __all__ = [
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
-#: Pixels that a kernel treats side by side; a multiple of 64, the bits of a mask of segments. Every block has all its
-#: lanes (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice begins.
+#: Pixels that a kernel treats side by side; a multiple of 64, the bits of a mask of segments. Every block of OLS has
+#: all its lanes (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice
+#: begins; likelihood fits go through vectors of a block, which may have fewer, whole ones.
 #: Calls hand over arrays as eight words or more each, and rows are copied one by one: of 128 pixels, fits take up to a
 #: tenth longer. Of 256 they would take up to a tenth less, but a third more memory where integrations are many. Without
 #: compilation, blocks this long would make the tests crawl.

@@ -1,4 +1,4 @@
-"""Blocks: LANES pixels with all their integrations and groups, copied from wherever the exposure stands.
+"""Blocks: LANES pixels, or fewer, with all their integrations and groups, copied from wherever the exposure stands.
 
 A block stays in the nearest cache while it is fitted, so that the exposure is read from memory once.
 """
@@ -20,22 +20,22 @@ _D = np.uint8(dq.DO_NOT_USE)
 
 
 class Ramps(NamedTuple):
-    """Inputs of one block; what is behind the last pixel of an image is padding.
+    """Inputs of one block of `lanes` pixels; what is behind the last pixel of an image is padding.
 
     Attributes
     ----------
-    samples : ndarray of float32, shape (nints, ngroups, LANES)
+    samples : ndarray of float32, shape (nints, ngroups, lanes)
         In DN; a zeroframe value takes the place of group 0 where it must.
     bits : ndarray of int32
         The same memory.
     flags : ndarray of uint8, shape of `samples`
         :func:`ramp_status.gather_flags` adds DO_NOT_USE to samples that are not finite and not SATURATED.
-    pixeldq : ndarray of uint32, shape (LANES,)
-    readnoise, gain, dark : ndarray of float32, shape (LANES,)
+    pixeldq : ndarray of uint32, shape (lanes,)
+    readnoise, gain, dark : ndarray of float32, shape (lanes,)
         CDS noise in DN, e-/DN, DN/s.
-    zeroframe : ndarray of float32, shape (nints, LANES) or (nints, 0)
+    zeroframe : ndarray of float32, shape (nints, lanes) or (nints, 0)
         In DN.
-    suppressed : ndarray of bool, shape (nints, LANES) or (nints, 0)
+    suppressed : ndarray of bool, shape (nints, lanes) or (nints, 0)
         See :func:`ramp_status.ramp_status`.
     """
 
@@ -84,20 +84,20 @@ class BlockPointers(NamedTuple):
     spans: np.ndarray
 
 
-def empty_ramps(pointers: BlockPointers) -> Ramps:
+def empty_ramps(pointers: BlockPointers, lanes: int = LANES) -> Ramps:
     """Return arrays for a block of pixels whose inputs are like these; planes that are absent keep their values."""
     nints, ngroups = pointers.samples.shape
-    samples = np.zeros((nints, ngroups, LANES), np.float32)
+    samples = np.zeros((nints, ngroups, lanes), np.float32)
     return Ramps(
         samples=samples,
         bits=samples.view(np.int32),
         flags=np.zeros(samples.shape, np.uint8),
-        pixeldq=np.zeros(LANES, np.uint32),
-        readnoise=np.ones(LANES, np.float32),
-        gain=np.ones(LANES, np.float32),
-        dark=np.zeros(LANES, np.float32),
-        zeroframe=np.zeros((nints, LANES if pointers.zeroframe.size else 0), np.float32),
-        suppressed=np.zeros((nints, LANES if pointers.suppressed.size else 0), np.bool_),
+        pixeldq=np.zeros(lanes, np.uint32),
+        readnoise=np.ones(lanes, np.float32),
+        gain=np.ones(lanes, np.float32),
+        dark=np.zeros(lanes, np.float32),
+        zeroframe=np.zeros((nints, lanes if pointers.zeroframe.size else 0), np.float32),
+        suppressed=np.zeros((nints, lanes if pointers.suppressed.size else 0), np.bool_),
     )
 
 
@@ -106,7 +106,7 @@ def load_block(pointers, first, ramps):
     """Copy a block of pixels from pixel `first` of the tile on, with native byte order and the rule of groups."""
     nints, ngroups = pointers.samples.shape
     spans = pointers.spans
-    number = min(LANES, pointers.npixels - first)
+    number = min(ramps.pixeldq.size, pointers.npixels - first)
     for i in range(nints):
         for g in range(ngroups):
             copy_in(ramps.samples[i, g], pointers.samples[i, g] + first * WORD, number, spans)
@@ -115,7 +115,7 @@ def load_block(pointers, first, ramps):
                 _swap(ramps.bits[i, g])
             if not pointers.first_used <= g <= pointers.last_used:
                 flags = ramps.flags[i, g]
-                for k in range(LANES):
+                for k in range(flags.size):
                     flags[k] |= _D
         if pointers.zeroframe.size > 0:
             copy_in(ramps.zeroframe[i], pointers.zeroframe[i] + first * WORD, number, spans)
@@ -133,7 +133,7 @@ def load_block(pointers, first, ramps):
 @jit
 def _swap(bits):
     """Reverse the bytes of a row of samples."""
-    for k in range(LANES):
+    for k in range(bits.size):
         word = np.uint32(bits[k])
         bits[k] = np.int32((word >> 24) | ((word >> 8) & 0xFF00) | ((word << 8) & 0xFF0000) | (word << 24))
 
@@ -141,9 +141,9 @@ def _swap(bits):
 @jit
 def pad_block(ramps, number):
     """Make the ramps behind the first `number` pixels of a block unusable; the pixels' planes may be anything."""
-    if number == LANES:
+    nints, ngroups, lanes = ramps.samples.shape
+    if number == lanes:
         return
-    nints, ngroups, _ = ramps.samples.shape
     for i in range(nints):
         for g in range(ngroups):
             ramps.samples[i, g, number:] = 0.0

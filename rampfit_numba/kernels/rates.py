@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import jit
 
 _D, _NONE = np.uint32(dq.DO_NOT_USE), np.uint32(0)
 
@@ -16,10 +16,10 @@ def flag_unfitted(slope, flags):
 
     Parameters
     ----------
-    slope : ndarray of float32, shape (LANES,)
+    slope : ndarray of float32, shape (npixels,)
         In DN/s; not finite where there is none.
-    flags : ndarray of uint32, shape (LANES,)
+    flags : ndarray of uint32, shape (npixels,)
         Modified in place.
     """
-    for k in range(LANES):
+    for k in range(slope.size):
         flags[k] |= _NONE if slope[k] - slope[k] == 0 else _D

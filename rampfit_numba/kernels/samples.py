@@ -22,18 +22,18 @@ def flag_non_finite(bits, flags, first):
     flags : ndarray of uint8, shape (ngroups, npixels)
         Modified in place.
     first : int
-        First pixel of the block.
+        First pixel of the block, which ends with the rows, or LANES pixels on.
     """
     ngroups = flags.shape[0]
     bad = False
     for g in range(ngroups):
         sample = bits[g, first : first + LANES]
-        for k in range(LANES):
+        for k in range(sample.size):
             bad |= (sample[k] & _EXPONENT) == _EXPONENT
     if bad:
         for g in range(ngroups):
             here = flags[g, first : first + LANES]
             sample = bits[g, first : first + LANES]
-            for k in range(LANES):
+            for k in range(sample.size):
                 if (sample[k] & _EXPONENT) == _EXPONENT and (here[k] & _S) == 0:
                     here[k] |= _D

@@ -25,6 +25,8 @@ _WORD = 4
 LANES = 192
 #: Bytes of a pixel that a kernel works in: for a sample, and beside the samples of an integration.
 _SAMPLE, _INTEGRATION = 6, 52
+#: Samples of a block, and its fewest pixels, of likelihood fits.
+_MOST_SAMPLES, _FEWEST = 1 << 24, 16
 #: Samples of a pixel up to which kernels gather those that leave their block, in arrays that are as large again.
 _MOST_GATHERED = 100_000
 #: Segments and jumps of a ramp, where they are not counted yet.
@@ -42,14 +44,17 @@ def memory_needed(exposure: Exposure, options: FitOptions, workers: int) -> int:
     # To write a plane, a copy of it is made.
     copied = nrows * ncols * nints * _WORD
     chunk = min(read, max(_USUAL_ROWS * read // nrows, CHUNK_BYTES))
-    return result_size(exposure, options) + copied + chunk + workers * workspace_size(exposure)
+    return result_size(exposure, options) + copied + chunk + workers * workspace_size(exposure, options)
 
 
-def workspace_size(exposure: Exposure) -> int:
+def workspace_size(exposure: Exposure, options: FitOptions) -> int:
     """Return the bytes that a worker works in: a block of pixels with all its integrations, however few there are."""
-    nints, ngroups, *_ = exposure.shape
-    gathered = nints * ngroups <= _MOST_GATHERED
-    return LANES * nints * (ngroups * _SAMPLE * (1 + gathered) + _INTEGRATION)
+    nints, ngroups, nrows, ncols = exposure.shape
+    samples, pixels = nints * ngroups, LANES
+    if ALGORITHMS[options.algorithm].finds_jumps:  # likelihood fits have smaller blocks of long series
+        pixels = min(LANES, max(_MOST_SAMPLES // samples, _FEWEST), max(nrows * ncols, _FEWEST))
+    gathered = samples <= _MOST_GATHERED
+    return pixels * nints * (ngroups * _SAMPLE * (1 + gathered) + _INTEGRATION)
 
 
 def result_size(exposure: Exposure, options: FitOptions) -> int:
@@ -69,9 +74,9 @@ def _result_bytes(nints: int, ngroups: int, options: FitOptions, depth: tuple[in
     return nbytes
 
 
-def workers_held(exposure: Exposure, given: int) -> int:
+def workers_held(exposure: Exposure, options: FitOptions, given: int) -> int:
     """Return how many workers half of the memory holds, one at least."""
-    return max(given // 2 // max(workspace_size(exposure), 1), 1)
+    return max(given // 2 // max(workspace_size(exposure, options), 1), 1)
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ class Memory:
         """Decide on the sections: as many rows as memory holds, or a part of a row."""
         nints, ngroups, nrows, ncols = exposure.shape
         results = _result_bytes(nints, ngroups, options, depth)
-        free = max(self.given - self._workspaces(exposure), self.given // 4)
+        free = max(self.given - self._workspaces(exposure, options), self.given // 4)
         # What is written of a plane is a copy, turned into what FITS stores.
         both = (self.copies + 1) * results + _WORD
         height = free // (self.read * (self.copies + self.reads_ahead) + both) // ncols
@@ -159,11 +164,11 @@ class Memory:
         reading = max(free - height * width * results, self.read * width)
         return Cut(nrows, ncols, height, width, reading, behind=False)
 
-    def say(self, cut: Cut, exposure: Exposure) -> None:
+    def say(self, cut: Cut, exposure: Exposure, options: FitOptions) -> None:
         """Log how the detector is cut, and a warning where the memory is too little for that."""
         given, count = size_text(self.given), sum(1 for _ in cut.sections())
         log.info("In %s of memory: %d sections of %d rows x %d columns", given, count, cut.height, cut.width)
-        works_in = self._workspaces(exposure)
+        works_in = self._workspaces(exposure, options)
         least = works_in + cut.reading
         if least > self.given:
             log.warning(
@@ -172,5 +177,5 @@ class Memory:
                 *(given, size_text(least), self.workers, size_text(works_in), exposure.nints, exposure.ngroups),
             )
 
-    def _workspaces(self, exposure: Exposure) -> int:
-        return self.workers * workspace_size(exposure)
+    def _workspaces(self, exposure: Exposure, options: FitOptions) -> int:
+        return self.workers * workspace_size(exposure, options)

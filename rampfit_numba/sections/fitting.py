@@ -117,7 +117,9 @@ def fit_by_sections(
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     noise, electrons = noise_and_gain(readnoise, gain, exposure, options)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
-    if usable_kind(executor, workers) != "elsewhere" and workers > (held := workers_held(exposure, max_memory)):
+    if usable_kind(executor, workers) != "elsewhere" and workers > (
+        held := workers_held(exposure, options, max_memory)
+    ):
         log.info("max_memory: %s have room for %d of %d workers", size_text(max_memory), held, workers)
         workers = held
     start = time.perf_counter()
@@ -183,7 +185,7 @@ class _Fit:
         expect_files(plan.inputs)
         depth = self._count() if plan.count_rows is not None else None
         cut = self._cut(depth or USUAL_DEPTH)
-        self._memory().say(cut, self.exposure)
+        self._memory().say(cut, self.exposure, self.options)
         whole = self._planned(nothing, depth)
         kept = kept_groups(whole, self.inputs) if "jumps" in products.paths else None
         found, returned, jumps = _Found(nothing), [], []

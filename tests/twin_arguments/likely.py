@@ -22,6 +22,7 @@ from tests.twin_arguments.making import (
     several,
     some_differences,
     some_flags,
+    some_lanes,
     some_pattern,
     some_ramps,
     some_samples,
@@ -139,30 +140,33 @@ def _(rng: Generator) -> Arguments:
 
 @example("likely.flags.integration_flags")
 def _(rng: Generator) -> Arguments:
+    lanes = some_lanes(rng)
     return {
-        "flags": some_flags(rng, (4, LANES)),
-        "jumps": np.where(rng.random((4, 2 * LANES)) < 0.1, 4, 0).astype(np.uint8),
-        "pixeldq": rng.choice(np.uint32([0, 1, 1024]), LANES),
+        "flags": some_flags(rng, (4, lanes)),
+        "jumps": np.where(rng.random((4, 2 * lanes)) < 0.1, 4, 0).astype(np.uint8),
+        "pixeldq": rng.choice(np.uint32([0, 1, 1024]), lanes),
         "carried": rng.choice([CARRIED, CARRIED_JOINT]),
-        "first": LANES,
-        "result": np.zeros(2 * LANES, np.uint32),
+        "first": lanes,
+        "result": np.zeros(2 * lanes, np.uint32),
     }
 
 
 @example("likely.flags.combine_flags")
 def _(rng: Generator) -> Arguments:
-    words = rng.choice(np.uint32([0, 1, 1, 5, 1024]), (2, 2 * LANES))
-    return {"rateints_dq": words, "first": LANES, "rate_dq": np.zeros(2 * LANES, np.uint32)}
+    lanes = some_lanes(rng)
+    words = rng.choice(np.uint32([0, 1, 1, 5, 1024]), (2, 2 * lanes))
+    return {"rateints_dq": words, "first": lanes, "lanes": lanes, "rate_dq": np.zeros(2 * lanes, np.uint32)}
 
 
 @example("likely.flags.flag_unfitted_joint")
 def _(rng: Generator) -> Arguments:
-    slope = rng.choice(np.float32([3.0, np.nan, np.inf]), 2 * LANES)
+    lanes = some_lanes(rng)
+    slope = rng.choice(np.float32([3.0, np.nan, np.inf]), 2 * lanes)
     return {
-        "gain": rng.choice(np.float32([2.0, 0.0, -1.0, np.nan, np.inf]), LANES),
+        "gain": rng.choice(np.float32([2.0, 0.0, -1.0, np.nan, np.inf]), lanes),
         "slope": slope,
-        "first": LANES,
-        "result": rng.choice(np.uint32([0, 4]), 2 * LANES),
+        "first": lanes,
+        "result": rng.choice(np.uint32([0, 4]), 2 * lanes),
     }
 
 

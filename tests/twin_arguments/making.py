@@ -153,6 +153,11 @@ def several(rng: Generator, most: int = 14) -> int:
     return int(rng.integers(2, most))
 
 
+def some_lanes(rng: Generator) -> int:
+    """Return the pixels of a block, which may have fewer than LANES."""
+    return int(rng.integers(1, LANES // WIDTH + 1)) * WIDTH
+
+
 def only(made: Arguments, *names: str) -> Arguments:
     return {name: made[name] for name in names}
 

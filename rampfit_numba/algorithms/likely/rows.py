@@ -11,13 +11,14 @@ from rampfit_numba.algorithms.blocks import AllGroups, InputPointers
 from rampfit_numba.algorithms.likely.tables import difference_table, single_group_table
 from rampfit_numba.algorithms.likely.thresholds import most_chisq
 from rampfit_numba.algorithms.median_network import middle_network
-from rampfit_numba.algorithms.rows import fitting_pixels
+from rampfit_numba.algorithms.rows import MOST_SAMPLES, fitting_pixels
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.blocks import Ramps, empty_ramps
 from rampfit_numba.kernels.likely.arrays import LikelyResult
 from rampfit_numba.kernels.likely.combine import RESULTS
 from rampfit_numba.kernels.likely.joint import fit_joint_tile
 from rampfit_numba.kernels.likely.tile import fit_likely_tile
+from rampfit_numba.kernels.vectors import WIDTH
 
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.likely.rules import LikelyOutputs, LikelyRules
@@ -47,12 +48,13 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
     # The flags are read from the exposure once, and from here on from the output, in the cache.
     copied = inputs._replace(groupdq=outputs.groupdq)
     groups = AllGroups(ngroups, rules.first_used, rules.last_used, rules.reads)
-    input_pointers = InputPointers(copied, groups, fitting_pixels(nints, ngroups, in_place=False))
+    lanes = _lanes(nints, ngroups, copied.readnoise.size)
+    input_pointers = InputPointers(copied, groups, fitting_pixels(nints, ngroups, in_place=False), lanes)
     loaded = ramps = None
     table = difference_table(rules.pattern)
     count = table.shape[0] - 1
     limits = rules.threshold_one, rules.threshold_two
-    buffers = _ResultBuffers(nints, count + 1, _whole_blocks(input_pointers.tiles.pixels))
+    buffers = _ResultBuffers(nints, count + 1, _whole(input_pointers.tiles.pixels, lanes))
     if rules.joint:
         network = _network(nints * count)
         largest = most_chisq(count, rules.threshold_two)
@@ -67,9 +69,9 @@ def fit_likely_rows(inputs: RowInputs, outputs: LikelyOutputs, rules: LikelyRule
         flags[...] = inputs.groupdq[:, :, tile.rows, tile.columns]
         pointers = input_pointers.at(tile)
         if loaded is None or ramps is None:
-            loaded = empty_ramps(pointers)
+            loaded = empty_ramps(pointers, lanes)
             ramps = _with_split_group(loaded) if rules.split_zeroframe else loaded
-        result = buffers.of(_whole_blocks(pointers.npixels))
+        result = buffers.of(_whole(pointers.npixels, lanes))
         block = pointers, loaded, ramps, np.float32(rules.nframes), table
         if rules.joint:
             fit_joint_tile(*block, single_group, limits, largest, network, result)
@@ -85,15 +87,24 @@ def _network(length: int) -> np.ndarray:
     return middle_network(length if length <= LONGEST_NETWORK else 1)
 
 
-def _whole_blocks(npixels: int) -> int:
-    """Return the number of pixels of the blocks that `npixels` are in."""
-    return -(-npixels // LANES) * LANES
+def _lanes(nints: int, ngroups: int, npixels: int) -> int:
+    """Return the pixels of a block: LANES, but no more than there are, and few of tens of thousands of integrations.
+
+    A block and its results take memory for all integrations: 70,000 of 6 groups 6 MB a pixel.
+    """
+    most = MOST_SAMPLES // (nints * ngroups)
+    return min(LANES, max(most - most % WIDTH, WIDTH), _whole(npixels, WIDTH))
+
+
+def _whole(npixels: int, size: int) -> int:
+    """Return the number of pixels of the blocks of `size` that `npixels` are in."""
+    return -(-npixels // size) * size
 
 
 def _with_split_group(loaded: Ramps) -> Ramps:
     """Return arrays for the same ramps with a group more."""
-    nints, ngroups, _ = loaded.samples.shape
-    samples = np.zeros((nints, ngroups + 1, LANES), np.float32)
+    nints, ngroups, lanes = loaded.samples.shape
+    samples = np.zeros((nints, ngroups + 1, lanes), np.float32)
     return loaded._replace(samples=samples, bits=samples.view(np.int32), flags=np.zeros(samples.shape, np.uint8))
 
 

@@ -20,14 +20,14 @@ _ROUNDS = 2
 
 
 @jit_allocating
-def combine_integrations(rateints, first, network, rate):
+def combine_integrations(rateints, first, lanes, network, rate):
     """Combine the integrations of a block of pixels.
 
     Parameters
     ----------
     rateints : ndarray of float32, shape (RESULTS, nints, npixels)
-    first : int
-        First pixel of the block.
+    first, lanes : int
+        First pixel of the block, and how many it has.
     network : ndarray of int64, shape (exchanges, 3)
         That of :func:`middle_network` for nints values; empty for a great many.
     rate : ndarray of float32, shape (RESULTS, npixels)
@@ -52,26 +52,26 @@ def combine_integrations(rateints, first, network, rate):
     nints = rateints.shape[1]
     if nints == 1:
         for j in range(RESULTS):
-            alone, out = rateints[j, 0, first : first + LANES], rate[j, first : first + LANES]
-            for k in range(LANES):
+            alone, out = rateints[j, 0, first : first + lanes], rate[j, first : first + lanes]
+            for k in range(lanes):
                 out[k] = alone[k]
         return
-    slope = rate[SLOPE, first : first + LANES]
+    slope = rate[SLOPE, first : first + lanes]
     _median(rateints[SLOPE], first, network, slope)
-    poisson = np.empty((nints, LANES), np.float32)
-    weights = np.empty((nints, LANES), np.float32)
-    total = np.empty(LANES, np.float32)
-    sums = np.empty((3, LANES), np.float32)
+    poisson = np.empty((nints, lanes), np.float32)
+    weights = np.empty((nints, lanes), np.float32)
+    total = np.empty(lanes, np.float32)
+    sums = np.empty((3, lanes), np.float32)
     zero, one, nan = np.float32(0), np.float32(1), np.float32(np.nan)
     for _ in range(_ROUNDS):
         total[:] = 0
         for i in range(nints):
-            rates = rateints[SLOPE, i, first : first + LANES]
+            rates = rateints[SLOPE, i, first : first + lanes]
             photon, read = (
-                rateints[VAR_POISSON, i, first : first + LANES],
-                rateints[VAR_RNOISE, i, first : first + LANES],
+                rateints[VAR_POISSON, i, first : first + lanes],
+                rateints[VAR_RNOISE, i, first : first + lanes],
             )
-            for k in range(LANES):
+            for k in range(lanes):
                 ratio = slope[k] / rates[k]
                 # Neither negative, nor infinite, nor NaN.
                 usable = ratio >= zero and ratio - ratio == zero
@@ -79,16 +79,16 @@ def combine_integrations(rateints, first, network, rate):
                 weights[i, k] = one / (poisson[i, k] + read[k])
                 total[k] += zero if np.isnan(weights[i, k]) else weights[i, k]
         _weigh(rateints[SLOPE], first, weights, total, sums[0])
-        for k in range(LANES):
+        for k in range(lanes):
             slope[k] = sums[0, k]
-    read = rateints[VAR_RNOISE, :, first : first + LANES]
-    var_poisson, var_rnoise = rate[VAR_POISSON, first : first + LANES], rate[VAR_RNOISE, first : first + LANES]
-    chisq, dof = rate[CHISQ, first : first + LANES], rate[DOF, first : first + LANES]
-    for k in range(LANES):
+    read = rateints[VAR_RNOISE, :, first : first + lanes]
+    var_poisson, var_rnoise = rate[VAR_POISSON, first : first + lanes], rate[VAR_RNOISE, first : first + lanes]
+    chisq, dof = rate[CHISQ, first : first + lanes], rate[DOF, first : first + lanes]
+    for k in range(lanes):
         var_poisson[k] = var_rnoise[k] = chisq[k] = dof[k] = total[k] = zero
         sums[1, k] = sums[2, k] = zero
     for i in range(nints):
-        for k in range(LANES):
+        for k in range(lanes):
             square = weights[i, k] * weights[i, k]
             of_photon, of_read = poisson[i, k] * square, read[i, k] * square
             var_poisson[k] += zero if np.isnan(of_photon) else of_photon
@@ -97,8 +97,8 @@ def combine_integrations(rateints, first, network, rate):
             sums[2, k] += zero if np.isnan(of_read) else one
             chisq[k] += rateints[CHISQ, i, first + k]
             dof[k] += rateints[DOF, i, first + k]
-    err = rate[ERR, first : first + LANES]
-    for k in range(LANES):
+    err = rate[ERR, first : first + lanes]
+    for k in range(lanes):
         var_poisson[k] = var_poisson[k] if sums[1, k] > zero else nan
         var_rnoise[k] = var_rnoise[k] if sums[2, k] > zero else nan
         err[k] = np.sqrt(var_poisson[k] + var_rnoise[k])
@@ -107,10 +107,10 @@ def combine_integrations(rateints, first, network, rate):
 @jit_allocating
 def _median(rates, first, network, result):
     """Find the median of the integrations' rates, NaNs left out."""
-    nints = rates.shape[0]
+    nints, lanes = rates.shape[0], result.size
     if network.shape[0] == 0:
         listed = np.empty(nints, np.float64)
-        for k in range(LANES):
+        for k in range(lanes):
             found = 0
             for i in range(nints):
                 value = rates[i, first + k]
@@ -121,17 +121,17 @@ def _median(rates, first, network, result):
                 lower, upper = middle_two(listed, found)
                 result[k] = 0.5 * (lower + upper)
         return
-    values = np.empty((nints, LANES), np.float64)
-    filler = np.full(LANES, _INF)
+    values = np.zeros((nints, LANES), np.float64)  # of which a network brings all to the middle
+    filler = np.full(lanes, _INF)
     for i in range(nints):
-        here = rates[i, first : first + LANES]
-        for k in range(LANES):
+        here = rates[i, first : first + lanes]
+        for k in range(lanes):
             counts = here[k] == here[k]
             values[i, k] = np.float64(here[k]) if counts else filler[k]
             filler[k] = filler[k] if counts else -filler[k]
     bring_to_middle(values, network)
     lower, upper = values[max(nints // 2 - 1, 0)], values[nints // 2]
-    for k in range(LANES):
+    for k in range(lanes):
         mean = 0.5 * (lower[k] + upper[k])
         even_fillers = filler[k] > 0
         if nints % 2 == 1:
@@ -144,14 +144,15 @@ def _median(rates, first, network, result):
 def _weigh(rates, first, weights, total, result):
     """Divide the weights by their sum, and find the weighted mean of the rates, NaN where all products are."""
     zero, one, nan = np.float32(0), np.float32(1), np.float32(np.nan)
-    valid = np.zeros(LANES, np.float32)
+    lanes = result.size
+    valid = np.zeros(lanes, np.float32)
     result[:] = 0
     for i in range(rates.shape[0]):
-        here = rates[i, first : first + LANES]
-        for k in range(LANES):
+        here = rates[i, first : first + lanes]
+        for k in range(lanes):
             weights[i, k] /= total[k]
             product = here[k] * weights[i, k]
             result[k] += zero if np.isnan(product) else product
             valid[k] += zero if np.isnan(product) else one
-    for k in range(LANES):
+    for k in range(lanes):
         result[k] = result[k] if valid[k] > zero else nan

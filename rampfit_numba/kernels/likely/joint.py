@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_entry_allocating, jit_inline
+from rampfit_numba.kernels._jit import jit, jit_entry_allocating, jit_inline
 from rampfit_numba.kernels.blocks import load_block, pad_block
 from rampfit_numba.kernels.likely.columns import (
     SINGLE_GROUP_LEVEL,
@@ -90,7 +90,7 @@ def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits
     R in DN/s, variances in (DN/s)^2, gain G in e-/DN. S_i = weight and x_i = C^-1 1 of integration i, d_i its
     differences in DN/s: see :func:`eliminate`.
     """
-    nints, ngroups, _ = ramps.samples.shape
+    nints, ngroups, lanes = ramps.samples.shape
     count = ngroups - 1
     difference = np.empty((nints, count * WIDTH), np.float64)
     used = np.empty((nints, count * WIDTH), np.float64)
@@ -104,13 +104,13 @@ def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits
     work = np.empty((WORK_ROWS, count * WIDTH), np.float64)
     choice = np.empty((CHOICE_ROWS, WIDTH), np.float64)
     selections = np.empty((EXPLAIN_ROWS, MOST_EXPLAINED + 1), np.float64)
-    for first in range(0, pointers.npixels, LANES):
+    for first in range(0, pointers.npixels, lanes):
         load_block(pointers, first, loaded)
-        pad_block(loaded, min(LANES, pointers.npixels - first))
+        pad_block(loaded, min(lanes, pointers.npixels - first))
         split_first_group(loaded, nframes, True, ramps)  # noqa: FBT003
         for i in range(nints):
             flag_non_finite(ramps.bits[i], ramps.flags[i], np.int64(0))
-        for lane in range(0, LANES, WIDTH):
+        for lane in range(0, lanes, WIDTH):
             for i in range(nints):
                 load_differences(ramps.samples[i], ramps.flags[i], lane, table, True, difference[i], used[i])  # noqa: FBT003
                 has_single[i] = _find_single(
@@ -142,7 +142,7 @@ def fit_joint_tile(pointers, loaded, ramps, nframes, table, single_table, limits
                 ramps.flags[i], result.jumps[i], ramps.pixeldq, CARRIED_JOINT, first, result.rateints_dq[i]
             )
             flag_unfitted_joint(ramps.gain, result.rateints[SLOPE, i], first, result.rateints_dq[i])
-        combine_flags(result.rateints_dq, first, result.rate_dq)
+        combine_flags(result.rateints_dq, first, lanes, result.rate_dq)
 
 
 @jit_inline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rampfit_numba.kernels._jit import LANES, jit_entry_allocating, jit_inline
+from rampfit_numba.kernels._jit import jit_entry_allocating, jit_inline
 from rampfit_numba.kernels.blocks import load_block, pad_block
 from rampfit_numba.kernels.likely.combine import (
     CHISQ,
@@ -68,20 +68,20 @@ def fit_likely_tile(pointers, loaded, ramps, nframes, table, limits, network, in
     Rates R and differences d in DN/s, their covariance C and variances in (DN/s)^2, gain G in e-/DN; r = CDS / sqrt(2)
     in DN.
     """
-    nints, ngroups, _ = ramps.samples.shape
+    nints, ngroups, lanes = ramps.samples.shape
     count = ngroups - 1
     difference = np.empty(count * WIDTH, np.float64)
     used = np.empty(count * WIDTH, np.float64)
     values = np.empty(count * WIDTH, np.float64)
     work = np.empty((WORK_ROWS, count * WIDTH), np.float64)
     choice = np.empty((CHOICE_ROWS, WIDTH), np.float64)
-    for first in range(0, pointers.npixels, LANES):
+    for first in range(0, pointers.npixels, lanes):
         load_block(pointers, first, loaded)
-        pad_block(loaded, min(LANES, pointers.npixels - first))
+        pad_block(loaded, min(lanes, pointers.npixels - first))
         split_first_group(loaded, nframes, False, ramps)  # noqa: FBT003
         for i in range(nints):
             flag_non_finite(ramps.bits[i], ramps.flags[i], np.int64(0))
-            for lane in range(0, LANES, WIDTH):
+            for lane in range(0, lanes, WIDTH):
                 load_differences(ramps.samples[i], ramps.flags[i], lane, table, False, difference, used)  # noqa: FBT003
                 _fit_vector(
                     ramps,
@@ -99,17 +99,17 @@ def fit_likely_tile(pointers, loaded, ramps, nframes, table, limits, network, in
                     result,
                 )
             integration_flags(ramps.flags[i], result.jumps[i], ramps.pixeldq, CARRIED, first, result.rateints_dq[i])
-        combine_integrations(result.rateints, first, integrations_network, result.rate)
+        combine_integrations(result.rateints, first, lanes, integrations_network, result.rate)
         if nints == 1:
-            result.rate_dq[first : first + LANES] = result.rateints_dq[0, first : first + LANES]
+            result.rate_dq[first : first + lanes] = result.rateints_dq[0, first : first + lanes]
         else:
-            combine_flags(result.rateints_dq, first, result.rate_dq)
+            combine_flags(result.rateints_dq, first, lanes, result.rate_dq)
         # What the pipeline does not say: a rate that is missing must not be used.
         for i in range(nints):
             flag_unfitted(
-                result.rateints[SLOPE, i, first : first + LANES], result.rateints_dq[i, first : first + LANES]
+                result.rateints[SLOPE, i, first : first + lanes], result.rateints_dq[i, first : first + lanes]
             )
-        flag_unfitted(result.rate[SLOPE, first : first + LANES], result.rate_dq[first : first + LANES])
+        flag_unfitted(result.rate[SLOPE, first : first + lanes], result.rate_dq[first : first + lanes])
 
 
 @jit_inline

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import jit
 
 _D, _NOT_S = np.uint8(dq.DO_NOT_USE), np.uint8(0xFF ^ dq.SATURATED)
 _NONE, _ONE = np.uint8(0), np.float32(1)
@@ -44,15 +44,15 @@ def split_first_group(loaded, nframes, joint, ramps):
     """
     if loaded.zeroframe.size == 0:
         return
-    nints, ngroups, _ = loaded.samples.shape
+    nints, ngroups, lanes = loaded.samples.shape
     for i in range(nints):
         zeroframe, first, first_flags = loaded.zeroframe[i], loaded.samples[i, 0], loaded.flags[i, 0]
         alone, others = ramps.samples[i, 0], ramps.samples[i, 1]
         flags_alone, flags_others = ramps.flags[i, 0], ramps.flags[i, 1]
-        for k in range(LANES):
+        for k in range(lanes):
             alone[k] = zeroframe[k]
             others[k] = (first[k] * nframes - zeroframe[k]) / (nframes - _ONE)
-        for k in range(LANES):
+        for k in range(lanes):
             flag = first_flags[k]
             if joint:
                 bad = _NONE if np.isfinite(zeroframe[k]) and zeroframe[k] != 0 else _D
@@ -62,7 +62,7 @@ def split_first_group(loaded, nframes, joint, ramps):
         for g in range(1, ngroups):
             samples, flags = loaded.samples[i, g], loaded.flags[i, g]
             samples_to, flags_to = ramps.samples[i, g + 1], ramps.flags[i, g + 1]
-            for k in range(LANES):
+            for k in range(lanes):
                 samples_to[k] = samples[k]
-            for k in range(LANES):
+            for k in range(lanes):
                 flags_to[k] = flags[k]

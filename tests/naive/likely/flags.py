@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rampfit_numba.kernels._jit import LANES
-
 D, S, NO_GAIN = 1, 2, 1 << 19
 
 
 def integration_flags(flags, jumps, pixeldq, carried, first, result):
-    for k in range(first, first + LANES):
+    for k in range(first, first + len(pixeldq)):
         result[k] = pixeldq[k - first]
         for flag in [*flags[:, k - first], *jumps[:, k]]:
             result[k] |= int(flag) & int(carried)
@@ -18,8 +16,8 @@ def integration_flags(flags, jumps, pixeldq, carried, first, result):
             result[k] |= D
 
 
-def combine_flags(rateints_dq, first, rate_dq):
-    for k in range(first, first + LANES):
+def combine_flags(rateints_dq, first, lanes, rate_dq):
+    for k in range(first, first + lanes):
         words = [int(word) for word in rateints_dq[:, k]]
         rate_dq[k] = 0
         for word in words:
