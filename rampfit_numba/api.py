@@ -160,7 +160,10 @@ def fit_ramps(
     10.0
     """
     if not isinstance(exposure, Exposure):
-        raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
+        raise TypeError(
+            "exposure: expected an Exposure, as Exposure(...) makes of arrays and read_exposure of a file; got "
+            f"{type(exposure).__name__}"
+        )
     asked = FitOptions(
         algorithm=algorithm,
         suppress_one_group=suppress_one_group,

@@ -683,7 +683,7 @@ def test_demo_passes_and_keeps_its_files_where_asked(folder, capsys):
     printed = capsys.readouterr().out
     assert "Self check passed" in printed
     assert len(re.findall(r"^(?:rate|rateints), .+ \d+ ", printed, flags=re.MULTILINE)) == 8
-    kept = ["demo_fitopt.fits", "demo_gain.fits", "demo_jump.fits", "demo_rate.fits", "demo_rateints.fits"]
+    kept = ["demo_gain.fits", "demo_jump.fits", "demo_rate.fits", "demo_rateints.fits"]
     assert names(folder / "kept") == [*kept, "demo_readnoise.fits"]
     for name in names(folder / "kept"):
         assert name in printed
@@ -788,3 +788,11 @@ def test_name_of_dots_is_wrong_usage(files, folder, option, capsys):
         "-name", "_name"
     )
     assert not names(folder)
+
+
+@pytest.mark.usefixtures("folder")
+def test_demo_compiles_what_a_first_fit_of_files_needs(monkeypatch):
+    asked = []
+    monkeypatch.setattr("rampfit_numba.files.fit_file", lambda *_, **options: asked.append(options) or [])
+    assert main(["demo", "kept"]) == 1  # no products to compare
+    assert not {name for name, value in asked[0].items() if value} - {"output_dir", "maximum_cores"}

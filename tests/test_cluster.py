@@ -305,6 +305,9 @@ class Elsewhere:
         assert on_error == "return"
         return {f"tcp://10.0.0.{number}:4000": self._answer(function, *arguments) for number in (1, 2, 3, 4, 5)}
 
+    def nthreads(self):
+        return {f"tcp://10.0.0.{number}:4000": 1 for number in (1, 2, 3, 4, 5)}
+
 
 def test_workers_that_do_not_see_the_files_are_refused(files, tmp_path):
     mark = tmp_path / "mark"
@@ -330,6 +333,30 @@ def test_workers_that_do_not_see_the_files_are_refused(files, tmp_path):
     assert "twin is another folder there" in told
     assert "no /nowhere" in lost(lambda sizes, mark: (sizes, Path("/nowhere") / mark.name))
     clients.check_files(Elsewhere(lambda function, *arguments: function(*arguments)), [files[0]], [], mark)
+
+
+def test_workers_that_die_while_they_are_asked_are_not_complained_of(files, tmp_path):
+    """Others do the work; one that is there and cannot look at the file is named."""
+
+    class Dying(Elsewhere):
+        def nthreads(self):
+            return {f"tcp://10.0.0.{number}:4000": 1 for number in (1, 2, 4)}
+
+        def run(self, function, *arguments, on_error):
+            answers = super().run(function, *arguments, on_error=on_error)
+            del answers["tcp://10.0.0.5:4000"]
+            answers["tcp://10.0.0.2:4000"] = distributed.comm.CommClosedError("Stream is closed")
+            answers["tcp://10.0.0.3:4000"] = OSError("Timed out trying to connect")
+            return answers
+
+    mark = tmp_path / "mark"
+    mark.touch()
+    cluster_of_three = Dying(lambda function, *arguments: function(*arguments))
+    clients.check_files(cluster_of_three, [files[0]], [], mark)
+    clients.check_cluster(cluster_of_three)
+    clients.check_workers(cluster_of_three, lambda: None)
+    with pytest.raises(RampFileError, match=r"share: tcp://10\.0\.0\.1:4000, tcp://10\.0\.0\.4:4000: not permitted$"):
+        clients.check_files(Dying(lambda *_: PermissionError("not permitted")), [files[0]], [], mark)
 
 
 def test_versions_are_compared_worker_by_worker():

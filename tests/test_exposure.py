@@ -389,3 +389,9 @@ def test_out_must_fit(name, dtype):
     wrong = dataclasses.replace(fit.rate, **{name: getattr(fit.rate, name).astype(dtype)})
     with pytest.raises(ValueError, match=rf"out\.rate\.{name}: expected a writeable array"):
         fit_ramps(exposure_, 14.0, 2.0, out=dataclasses.replace(fit, rate=wrong))
+
+
+@pytest.mark.parametrize("given", ["x_jump.fits", DATA])
+def test_what_is_no_exposure_is_told_how_to_become_one(given):
+    with pytest.raises(TypeError, match=r"exposure: expected an Exposure, as .* read_exposure of a file; got \w+"):
+        fit_ramps(given, 14.0, 1.8)

@@ -38,6 +38,12 @@ def test_killed_workers_change_no_bit(tmp_path):
     assert run("kills.py", "--runs", "3", cwd=tmp_path).startswith("3 of 3 runs right, ")
 
 
+@pytest.mark.dask
+def test_killed_workers_of_a_cluster_change_no_bit(tmp_path):
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    assert run("cluster_kills.py", "--runs", "3", cwd=tmp_path).splitlines()[-1] == "3 of 3 runs right"
+
+
 @pytest.mark.parametrize("way", ["two threads", "two processes"])
 def test_signals_leave_nothing(tmp_path, way):
     lines = run("signals.py", "--trials", "2", "--ways", way, cwd=tmp_path).splitlines()

@@ -114,7 +114,6 @@ def _run_in(folder: Path, chosen: argparse.Namespace) -> int:
         gain,
         output_dir=folder,
         overwrite=chosen.overwrite,
-        save_opt=True,
         maximum_cores=chosen.maximum_cores,
         executor=chosen.executor,
     )

@@ -60,11 +60,13 @@ def check_cluster(client: Any) -> None:  # noqa: ANN401
             f"executor: no worker has joined the Dask scheduler {address} within {_PATIENCE:.0f} s; where jobs wait in "
             "a queue, call the client's wait_for_workers(1) before"
         ) from None
-    found = {name: client.run(version, name, on_error="return") for name in _COMPARED}
-    found["python"] = client.run(python_version, on_error="return")
+    found = {name: _answers(client, version, name) for name in _COMPARED}
+    found["python"] = _answers(client, python_version)
     here, differing = versions_here(), {}
     for worker in found["python"]:
-        there = {name: _version_text(versions.get(worker)) for name, versions in found.items()}
+        if any(worker not in versions for versions in found.values()):  # it has joined meanwhile
+            continue
+        there = {name: _version_text(versions[worker]) for name, versions in found.items()}
         if differences := differences_of(here, there):
             differing[worker] = differences
     if differing:
@@ -79,7 +81,7 @@ def check_workers(client: Any, check: Callable[[], None]) -> None:  # noqa: ANN4
     RuntimeError
         The message says what it raised on which worker.
     """
-    found = client.run(check, on_error="return")
+    found = _answers(client, check)
     failed = {worker: str(error) for worker, error in found.items() if error is not None}
     if failed:
         raise RuntimeError(f"executor: Dask workers lack what this takes: {_listed(failed)}")
@@ -106,13 +108,25 @@ def check_files(client: Any, files: Sequence[Path], named: Sequence[Path], mark:
     """
     looked_at = [*named, *{path.parent: path for path in files if path.exists()}.values()]
     sizes = {path: path.stat().st_size for path in looked_at if path.exists()}
-    complaints = client.run(_what_is_missing, sizes, mark, on_error="return")
+    complaints = _answers(client, _what_is_missing, sizes, mark)
     found = {worker: str(complaint) for worker, complaint in complaints.items() if complaint}
     if found:
         raise RampFileError(
             "executor: Dask workers must see all files and folders under the same names, on a file system that they "
             f"share: {_listed(found)}"
         )
+
+
+def _answers(client: Any, function: Callable[..., object], *arguments: object) -> dict[str, object]:  # noqa: ANN401
+    """Return what a function returns, or raises, on each worker; those that are lost meanwhile have no answer."""
+    from distributed.comm import CommClosedError
+
+    found = client.run(function, *arguments, on_error="return")
+    # A worker that died some moments ago cannot be reached, an OSError as its own ones.
+    doubtful = {worker for worker, answer in found.items() if isinstance(answer, OSError)}
+    lost = doubtful - set(client.nthreads()) if doubtful else doubtful
+    lost |= {worker for worker in doubtful if isinstance(found[worker], CommClosedError)}
+    return {worker: answer for worker, answer in found.items() if worker not in lost}
 
 
 def _what_is_missing(sizes: dict[Path, int], mark: Path | None) -> str:

@@ -231,7 +231,7 @@ def rows_on_cluster(path: Path, job: Job, client: Any) -> Job:  # noqa: ANN401
     check_files(client, [path.absolute()], _named_files(_absolute(job)))
     threads = sum(client.nthreads().values())
     asked = job.options.get("maximum_cores", "none")
-    slices = max(2 * threads, path.stat().st_size // _SLICE_BYTES) if asked == "none" else asked
+    slices = max(2 * threads, path.stat().st_size // _SLICE_BYTES, 1) if asked == "none" else asked
     log.info("%s: its rows are fitted by %d threads of %d Dask workers", path, threads, len(client.nthreads()))
     executor = OnSharedFiles(client.get_executor(pure=False))
     return replace(job, options=job.options | {"executor": executor, "maximum_cores": slices})
