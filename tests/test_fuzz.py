@@ -78,6 +78,22 @@ def test_a_card_that_tells_how_a_file_is_built_is_sound_or_the_file_is_refused(t
         read_exposure(tmp_path / "x.fits")
 
 
+@pytest.mark.parametrize("hdu", range(3))
+@pytest.mark.parametrize("card", [b"BLANK   =  12 x", b"CHECKSUM= 'abc", b"DATASUM =   1 2", b"BLANK   = 'x'    \xa0"])
+def test_a_card_that_astropy_reads_with_the_hdu_is_sound_or_the_file_is_refused(tmp_path, card, hdu):
+    """Where it cannot read one of these, the HDU is lost to it; an empty one does no harm."""
+    content = to_bytes(ramp_hdulist())
+    places = [0, *(place for place in range(0, len(content), 2880) if content[place:].startswith(b"XTENSION"))]
+    place = content.index(b"END".ljust(80), places[hdu])
+
+    changed = content[:place] + card.ljust(80) + b"END".ljust(80) + content[place + 160 :]
+    (tmp_path / "x.fits").write_bytes(changed)
+    with pytest.raises(RampFileError, match=rf"its card {card[:8].decode().rstrip()} does not follow FITS"):
+        read_exposure(tmp_path / "x.fits")
+    (tmp_path / "x.fits").write_bytes(changed.replace(card.ljust(80), card[:9].ljust(80)))
+    read_exposure(tmp_path / "x.fits")
+
+
 def test_no_group_of_data_is_no_array(tmp_path):
     (tmp_path / "x.fits").write_bytes(with_card(b"GCOUNT  =                    1 / number of groups", b"GCOUNT  = 0"))
     with pytest.raises(RampFileError, match="GCOUNT = 0"):

@@ -54,16 +54,21 @@ def main() -> int:
     parser.add_argument("--ways", choices=WAYS, nargs="+", default=list(WAYS))
     given = parser.parse_args()
     chance = random.Random(given.seed)  # noqa: S311  (chance, not secrecy)
+    for signals, _ in KINDS.values():
+        for number, _ in signals:
+            if signal.getsignal(number) == signal.SIG_IGN:  # as a shell has it for what runs in the background
+                signal.signal(number, signal.SIG_DFL)
     wrong = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_exposures(folder / "in")
         for way in given.ways:
             trial = Trial(folder, WAYS[way], "group")
-            trial.run_to_the_end()
-            start = time.perf_counter()
-            wanted = trial.run_to_the_end()
-            took = time.perf_counter() - start
+            took = _END
+            for _ in range(3):  # the first one may compile, and another be stopped by what else the machine does
+                start = time.perf_counter()
+                wanted = trial.run_to_the_end()
+                took = min(took, time.perf_counter() - start)
             for kind in given.only:
                 found: list[str] = []
                 ended = left = 0

@@ -29,14 +29,14 @@ BANDWIDTHS = {2 * GB: "a server", 10 * GB: "a parallel file system", 50 * GB: "a
 #: A file system in memory.
 MEMORY = Path("/dev/shm")  # noqa: S108  (no name of a file)
 #: Seconds that a disk is written to: what it takes at first, it does not take for long.
-DISK, QUICK_DISK = 16.0, 0.2
+DISK, QUICK_DISK = 8.0, 0.2
 #: Workers that are simulated, as multiples of those that saturate a file system; and more are not simulated.
 MULTIPLES = (0.25, 0.5, 1.0, 2.0)
 MOST_SIMULATED = 512
 CLUSTER_SIZES = (16, 128, 1024)
 #: From here on no digit behind the point.
 TEN = 10
-FILES, QUICK_FILES, TASKS, QUICK_TASKS = 16, 6, 1000, 50
+FILES, QUICK_FILES, TASKS, QUICK_TASKS = 12, 6, 500, 50
 CHUNK = 16 * MIB
 _WAITING = 256
 _THREADS = {"OMP_NUM_THREADS": "1"}

@@ -15,12 +15,12 @@ import re
 import stat
 import zlib
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import IO, TYPE_CHECKING, NoReturn, TypeAlias
 
 from astropy.io import fits
 
 from rampfit_numba.checked_files import Stamp
+from rampfit_numba.io.header_cards import CARD, PRINTABLE, check_keywords
 from rampfit_numba.io.reference_names import file_in
 from rampfit_numba.messages import RampFileError, remedy
 
@@ -37,20 +37,9 @@ log = logging.getLogger(__name__)
 _File: TypeAlias = IO[bytes] | gzip.GzipFile
 
 BLOCK = 2880
-_CARD = 80
-_VALUE = 30  # where a card's value ends, if it has the fixed format
 _GZIP_MAGIC = b"\x1f\x8b"
 # No header of an observation comes near 20,000 blocks (720,000 cards); a file of noise that begins like FITS may.
 _MAX_HEADER_BLOCKS = 20_000
-# FITS allows nothing else in headers, and astropy could not write it again.
-_PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
-# As astropy decodes headers.
-_ASCII = bytes(byte if byte < 128 else ord("?") for byte in range(256))  # noqa: PLR2004
-_COMMENTARY = frozenset((b"COMMENT ", b"HISTORY ", b" " * 8))
-# Where one of these makes no sense, astropy sees no such HDU.
-_STRUCTURE = re.compile(rb"(SIMPLE|XTENSION|BITPIX|EXTEND|PCOUNT|GCOUNT|EXTNAME|BZERO|BSCALE|NAXIS.*) *")
-# And where one of these is no text, no such column.
-_COLUMN = re.compile(rb"T(FORM|TYPE|DIM|NULL|SCAL|ZERO)\d+ *")
 # What can stand in the name of a keyword: an END before one of these is another keyword (ENDTIME).
 _IN_KEYWORDS = re.compile(rb"[A-Z0-9_-]")
 # Bytes that are read at a time where a header's word is not taken for how many come.
@@ -187,9 +176,9 @@ def _read_header(path: Path, file: _File, before: Sequence[Hdu]) -> fits.Header 
             raise RampFileError(f"{path}: is no FITS file (a header without END)")
         blocks.append(file.read(BLOCK))
     content = b"".join(blocks)
-    _check_keywords(path, content, start)
+    check_keywords(path, content, start)
     try:
-        return fits.Header.fromstring(content.translate(_PRINTABLE))
+        return fits.Header.fromstring(content.translate(PRINTABLE))
     except (ValueError, fits.VerifyError) as error:
         raise RampFileError(f"{path}: a header cannot be understood ({one_line(error)})") from error
 
@@ -223,7 +212,7 @@ def _check_rest(path: Path, file: _File, block: bytes, last: str, start: int) ->
 
 def _is_header(block: bytes) -> bool:
     """Whether a block has cards that every header has, wherever it may be damaged."""
-    cards = {block[i : i + len("KEYWORD=")].rstrip(b" =") for i in range(0, len(block), _CARD)}
+    cards = {block[i : i + len("KEYWORD=")].rstrip(b" =") for i in range(0, len(block), CARD)}
     return len(cards & {b"BITPIX", b"NAXIS", b"PCOUNT", b"GCOUNT", b"END"}) > 1
 
 
@@ -231,64 +220,13 @@ def _holds_end(path: Path, block: bytes) -> bool:
     """Whether a header ends in this block; astropy, too, ends it at an END card that is damaged behind its name."""
     if b"END" not in block:
         return False
-    for i in range(0, len(block), _CARD):
-        card = block[i : i + _CARD]
+    for i in range(0, len(block), CARD):
+        card = block[i : i + CARD]
         if card.startswith(b"END") and not _IN_KEYWORDS.match(card[3:4]):
             if card.rstrip() != b"END":
                 raise RampFileError(f"{path}: a header is damaged (its END card); fetch the file again")
             return True
     return False
-
-
-def _check_keywords(path: Path, content: bytes, start: int) -> None:
-    """Refuse a header with keywords that are no text: its END is damaged, and data were read as cards.
-
-    So are cards that tell how an HDU is built and do not follow FITS in every byte.
-    """
-    seen: dict[bytes, bytes] = {}
-    for i in range(0, len(content), _CARD):
-        keyword = content[i : i + len("KEYWORD=")]
-        if keyword.translate(_PRINTABLE) != keyword:
-            raise RampFileError(f"{path}: the header at byte {start} is damaged (a keyword is no text); fetch it again")
-        if keyword.rstrip() == b"END":
-            return
-        card = content[i : i + _CARD]
-        if _STRUCTURE.fullmatch(keyword):
-            # Of two that contradict each other, it is chance which one is read.
-            sound = seen.setdefault(keyword, card)[:_VALUE] == card[:_VALUE] and _is_sound(card)
-        elif (plain := card.translate(_PRINTABLE)) == card:
-            continue
-        else:
-            sound = keyword in _COMMENTARY or (not _COLUMN.fullmatch(keyword) and _has_same_value(card, plain))
-        if not sound:
-            name = keyword.decode("ascii").rstrip()
-            raise RampFileError(
-                f"{path}: a header is damaged (its card {name} does not follow FITS); fetch the file again"
-            )
-
-
-@lru_cache(maxsize=1024)  # files of a programme share nearly all of these cards
-def _is_sound(card: bytes) -> bool:
-    """Whether a card is text with a value; where SIMPLE is not T, a file is no FITS file."""
-    try:
-        value = fits.Card.fromstring(card).value
-    except (ValueError, fits.VerifyError):
-        return False
-    if card.translate(_PRINTABLE) != card or isinstance(value, fits.card.Undefined):
-        return False
-    return value is True or not card.startswith(b"SIMPLE")
-
-
-def _has_same_value(card: bytes, plain: bytes) -> bool:
-    """Whether astropy reads the same value with `plain` text, or can read none: some bytes are blanks to it."""
-    try:
-        value = fits.Card.fromstring(card.translate(_ASCII)).value
-    except (ValueError, fits.VerifyError):
-        return True
-    try:
-        return bool(fits.Card.fromstring(plain).value == value)
-    except (ValueError, fits.VerifyError):
-        return False
 
 
 def data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, ...], int]:
