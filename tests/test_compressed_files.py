@@ -48,7 +48,7 @@ def _of_large_tiles(hdulist):
 @pytest.fixture(autouse=True)
 def no_workspace(monkeypatch):
     """Let the budgets be for the arrays alone."""
-    monkeypatch.setattr(rampfit_numba.sections.cut, "WORKSPACE", 0)
+    monkeypatch.setattr(rampfit_numba.sections.cut, "workspace_size", lambda *_: 0)
 
 
 def unsigned_hdulist():

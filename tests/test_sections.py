@@ -20,14 +20,14 @@ from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
 
 SHAPE = (5, 7, 9, 21)
 #: Bytes that hold some rows, one row, and some columns of this exposure.
-BUDGETS = {"rows": 30_000, "row": 16_000, "columns": 2_000, "pixel": 1}
+BUDGETS = {"rows": 30_000, "row": 8_000, "columns": 1_000, "pixel": 1}
 _DATE = re.compile(rb"DATE    = '[0-9T:.-]{23}'")
 
 
 @pytest.fixture(autouse=True)
 def no_workspace(monkeypatch):
     """Let the budgets be for the arrays alone: what kernels work in is more than all of a small exposure."""
-    monkeypatch.setattr(rampfit_numba.sections.cut, "WORKSPACE", 0)
+    monkeypatch.setattr(rampfit_numba.sections.cut, "workspace_size", lambda *_: 0)
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +134,29 @@ def test_groups_that_are_dropped_are_those_of_the_whole_exposure(series, tmp_pat
 def test_the_log_says_how_the_detector_is_cut(series, tmp_path, caplog):
     caplog.set_level(logging.INFO, "rampfit_numba")
     fit_both(series, tmp_path, BUDGETS["row"])
-    assert re.search(r"In 15\.6 KiB of memory: 9 sections of 1 rows x 21 columns", caplog.text)
+    assert re.search(r"In 7\.81 KiB of memory: 9 sections of 1 rows x 21 columns", caplog.text)
 
 
 def test_a_budget_that_cannot_be_kept_is_said(series, tmp_path, caplog):
     fit_both(series, tmp_path, 1)
     assert "max_memory: 1 B do not hold these, the fit will take" in caplog.text
+
+
+def test_memory_that_no_section_bounds_is_said(tmp_path, monkeypatch, caplog):
+    """Kernels work on blocks with all integrations, however few pixels there are."""
+    monkeypatch.undo()
+    path = tmp_path / "x_jump.fits"
+    save(ramp_hdulist((500, 6, 3, 4)), path)
+    fit_file(path, 14.0, 1.8, output_dir=tmp_path / "whole", maximum_cores=2, executor="threads")
+    assert "max_memory" not in caplog.text
+    caplog.set_level(logging.INFO, "rampfit_numba")
+    options = {"maximum_cores": 2, "executor": "threads", "max_memory": "4 MiB"}
+    fit_file(path, 14.0, 1.8, output_dir=tmp_path / "sections", **options)
+    assert "max_memory: 4 MiB have room for 1 of 2 workers" in caplog.text
+    assert re.search(
+        r"the fit will take 12.* or more: 1 worker\(s\) work in 11\.4 MiB for 500 integrations", caplog.text
+    )
+    assert contents(tmp_path / "sections") == contents(tmp_path / "whole")
 
 
 def test_what_fits_into_the_budget_is_fitted_in_one_piece(series, tmp_path, monkeypatch):

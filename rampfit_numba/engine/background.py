@@ -103,7 +103,8 @@ def read_ahead(parts: Sequence[Any]) -> Iterator[Iterator[Any]]:
         A file is gone, was replaced or changed, or is shorter than it was; when its part is asked for.
     """
     with Background("rampfit-reader") as reader:
-        yield _read_ahead(parts, reader)
+        in_files = any(isinstance(array, FileArray) for part in parts[:1] for array in part)
+        yield _read_ahead(parts, reader) if in_files else iter(parts)
 
 
 def _read_ahead(parts: Sequence[Any], reader: Background) -> Iterator[Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.memory import memory_budget, size_text
 from rampfit_numba.files.job import RUN_OPTIONS
 from rampfit_numba.sections import fit_by_sections, memory_needed, result_size
@@ -57,7 +59,10 @@ def fit_if_large(
         None: nothing was done, the exposure is to be fitted in one piece.
     """
     max_memory = memory_budget(job.options.get("max_memory"))
-    needed = memory_needed(exposure, options)
+    run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS and name != "max_memory"}
+    here = not isinstance(run.get("executor"), Executor)
+    workers = count_workers(run.get("maximum_cores", "none"), exposure.nrows) if here else 0
+    needed = memory_needed(exposure, options, workers)
     held = sum(a.nbytes for a in (exposure.data, exposure.groupdq) if not isinstance(a, np.memmap))
     kind = job.formats[path]
     if held > max_memory:
@@ -74,7 +79,6 @@ def fit_if_large(
         sizes = size_text(needed), size_text(max_memory)
         log.warning("%s: its results take %s at once, more than %s (max_memory): %s", path, *sizes, obstacle)
         return None
-    run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS and name != "max_memory"}
     return fit_by_sections(
         exposure,
         references["readnoise"].data,

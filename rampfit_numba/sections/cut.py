@@ -21,25 +21,40 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WORD = 4
-#: Bytes that a worker works in for each integration, whatever the number of pixels: a block of them with its results.
-WORKSPACE = 16 << 10
+#: Pixels that a kernel works on at a time; columns of a section go by them, where memory allows.
+LANES = 192
+#: Bytes of a pixel that a kernel works in: for a sample, and beside the samples of an integration.
+_SAMPLE, _INTEGRATION = 6, 52
+#: Samples of a block, and its fewest pixels, of likelihood fits.
+_MOST_SAMPLES, _FEWEST = 1 << 24, 16
+#: Samples of a pixel up to which kernels gather those that leave their block, in arrays that are as large again.
+_MOST_GATHERED = 100_000
 #: Segments and jumps of a ramp, where they are not counted yet.
 USUAL_DEPTH = 2, 1
 #: Rows that are read at a time of a long series.
 _USUAL_ROWS = 4
-#: Columns of a section go by whole blocks of the kernels, where memory allows.
-_BLOCK = 192
-#: Sections that have results at once: one is fitted while the one before is written.
-_FITTED_AND_WRITTEN = 2
+#: Rows of a section, from which on the next one is read, and the one before written, meanwhile.
+_LEAST_ROWS = 2
 
 
-def memory_needed(exposure: Exposure, options: FitOptions) -> int:
+def memory_needed(exposure: Exposure, options: FitOptions, workers: int) -> int:
     """Return the bytes that a fit in one piece takes with its results, and to write them; those of fitopt roughly."""
     nints, _, nrows, ncols = exposure.shape
     read = exposure.data.nbytes + exposure.groupdq.nbytes
     # To write a plane, a copy of it is made.
     copied = nrows * ncols * nints * _WORD
-    return result_size(exposure, options) + copied + min(read, max(_USUAL_ROWS * read // nrows, CHUNK_BYTES))
+    chunk = min(read, max(_USUAL_ROWS * read // nrows, CHUNK_BYTES))
+    return result_size(exposure, options) + copied + chunk + workers * workspace_size(exposure, options)
+
+
+def workspace_size(exposure: Exposure, options: FitOptions) -> int:
+    """Return the bytes that a worker works in: a block of pixels with all its integrations, however few there are."""
+    nints, ngroups, nrows, ncols = exposure.shape
+    samples, pixels = nints * ngroups, LANES
+    if ALGORITHMS[options.algorithm].finds_jumps:  # likelihood fits have smaller blocks of long series
+        pixels = min(LANES, max(_MOST_SAMPLES // samples, _FEWEST), max(nrows * ncols, _FEWEST))
+    gathered = samples <= _MOST_GATHERED
+    return pixels * nints * (ngroups * _SAMPLE * (1 + gathered) + _INTEGRATION)
 
 
 def result_size(exposure: Exposure, options: FitOptions) -> int:
@@ -59,6 +74,11 @@ def _result_bytes(nints: int, ngroups: int, options: FitOptions, depth: tuple[in
     return nbytes
 
 
+def workers_held(exposure: Exposure, options: FitOptions, given: int) -> int:
+    """Return how many workers half of the memory holds, one at least."""
+    return max(given // 2 // max(workspace_size(exposure, options), 1), 1)
+
+
 @dataclass(frozen=True)
 class Cut:
     """How a detector is cut into sections.
@@ -71,6 +91,9 @@ class Cut:
         Of the sections.
     reading : int
         Bytes that may be read at once.
+    behind : bool
+        Whether a section is written while the next one is fitted, and read while the one before is; else memory holds
+        one only.
     """
 
     nrows: int
@@ -78,6 +101,7 @@ class Cut:
     height: int
     width: int
     reading: int
+    behind: bool
 
     @property
     def across(self) -> int:
@@ -105,37 +129,53 @@ class Memory:
     read : int
         Bytes of a pixel that are read from files.
     copies : int
-        How often what is read stands in memory at once.
-    results : int
-        How often results do, beside those that are fitted and those that are written.
+        How often inputs and results stand in memory, if one section is there.
+    reads_ahead : bool
+        Whether all of a section is read before it is fitted; else piece by piece, or by workers.
     """
 
     given: int
     workers: int
     read: int
     copies: int
-    results: int
+    reads_ahead: bool
 
     def cut(self, exposure: Exposure, options: FitOptions, depth: tuple[int, int]) -> Cut:
         """Decide on the sections: as many rows as memory holds, or a part of a row."""
         nints, ngroups, nrows, ncols = exposure.shape
+        results = _result_bytes(nints, ngroups, options, depth)
+        free = max(self.given - self._workspaces(exposure, options), self.given // 4)
         # What is written of a plane is a copy, turned into what FITS stores.
-        results = (self.results + _FITTED_AND_WRITTEN) * _result_bytes(nints, ngroups, options, depth) + _WORD
-        free = max(self.given - self._workspaces(nints), self.given // 4)
-        pixels = free // (self.read * self.copies + results)
+        both = (self.copies + 1) * results + _WORD
+        height = free // (self.read * (self.copies + self.reads_ahead) + both) // ncols
+        if height >= min(_LEAST_ROWS, nrows):
+            height = min(height, nrows)
+            return Cut(nrows, ncols, height, ncols, max(free - height * ncols * both, self.read * ncols), behind=True)
+        # Many short pieces of a file would take longer than it takes to wait for them.
+        pixels = free // ((self.read + results) * self.copies)
         if pixels < ncols:
-            height, width = 1, max(pixels - pixels % _BLOCK, min(pixels, _BLOCK), 1)
+            height, width = 1, max(pixels - pixels % LANES, min(pixels, LANES), 1)
+        elif self.reads_ahead:
+            # What is read of a section goes through memory piece by piece.
+            height, width = max(free // 2 // (results * ncols), pixels // ncols), ncols
         else:
-            height, width = min(pixels // ncols, nrows), ncols
-        return Cut(nrows, ncols, height, width, max(free - height * width * results, self.read * width))
+            height, width = pixels // ncols, ncols
+        height = min(height, nrows)
+        reading = max(free - height * width * results, self.read * width)
+        return Cut(nrows, ncols, height, width, reading, behind=False)
 
-    def say(self, cut: Cut, nints: int) -> None:
+    def say(self, cut: Cut, exposure: Exposure, options: FitOptions) -> None:
         """Log how the detector is cut, and a warning where the memory is too little for that."""
         given, count = size_text(self.given), sum(1 for _ in cut.sections())
         log.info("In %s of memory: %d sections of %d rows x %d columns", given, count, cut.height, cut.width)
-        least = self._workspaces(nints) + cut.reading
+        works_in = self._workspaces(exposure, options)
+        least = works_in + cut.reading
         if least > self.given:
-            log.warning("max_memory: %s do not hold these, the fit will take %s or more", given, size_text(least))
+            log.warning(
+                "max_memory: %s do not hold these, the fit will take %s or more: %d worker(s) work in %s for %d "
+                "integrations of %d groups, however few pixels there are",
+                *(given, size_text(least), self.workers, size_text(works_in), exposure.nints, exposure.ngroups),
+            )
 
-    def _workspaces(self, nints: int) -> int:
-        return self.workers * nints * WORKSPACE
+    def _workspaces(self, exposure: Exposure, options: FitOptions) -> int:
+        return self.workers * workspace_size(exposure, options)

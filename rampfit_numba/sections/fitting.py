@@ -19,6 +19,7 @@ from rampfit_numba.engine.background import Background, read_ahead
 from rampfit_numba.engine.chunks import expect_files
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import OnSharedFiles, check_files, run_rows, usable_kind
+from rampfit_numba.engine.memory import size_text
 from rampfit_numba.engine.memory_pool import private_allocator
 from rampfit_numba.engine.shared import shared_allocator
 from rampfit_numba.file_arrays import FileArray
@@ -31,7 +32,7 @@ from rampfit_numba.io.whole_files import written_together
 from rampfit_numba.jumps import jump_columns, table_of_jumps
 from rampfit_numba.progress import row_bar
 from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate, RateInts
-from rampfit_numba.sections.cut import USUAL_DEPTH, Memory
+from rampfit_numba.sections.cut import USUAL_DEPTH, Memory, workers_held
 from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ def fit_by_sections(
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     noise, electrons = noise_and_gain(readnoise, gain, exposure, options)
     workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
+    if usable_kind(executor, workers) != "elsewhere" and workers > (
+        held := workers_held(exposure, options, max_memory)
+    ):
+        log.info("max_memory: %s have room for %d of %d workers", size_text(max_memory), held, workers)
+        workers = held
     start = time.perf_counter()
     exposure, method, plan = plan_fit(exposure, asked, options, noise, electrons, progress=bool(progress))
     fit = _Fit(exposure, options, FitInputs(exposure, noise, electrons), method, plan, workers, executor, max_memory)
@@ -179,7 +185,7 @@ class _Fit:
         expect_files(plan.inputs)
         depth = self._count() if plan.count_rows is not None else None
         cut = self._cut(depth or USUAL_DEPTH)
-        self._memory().say(cut, self.exposure.nints)
+        self._memory().say(cut, self.exposure, self.options)
         whole = self._planned(nothing, depth)
         kept = kept_groups(whole, self.inputs) if "jumps" in products.paths else None
         found, returned, jumps = _Found(nothing), [], []
@@ -198,8 +204,12 @@ class _Fit:
                     found.look_at(results.rate)
                     if kept is not None:
                         jumps.append(self._jumps(results, rows, columns, kept))
-                    writer.start(_put, images, _images(results, products.paths), rows.start, columns.start)
-                    del results  # the next but one stand there
+                    section = images, _images(results, products.paths), rows.start, columns.start
+                    if cut.behind:
+                        writer.start(_put, *section)
+                    else:
+                        _put(*section)
+                    del results, section  # the next ones, or those after them, stand there
                     move(rows.stop - rows.start)
             check_files(plan.inputs)
             if not (nothing or found.anything):
@@ -217,7 +227,7 @@ class _Fit:
         """Give rows, columns and inputs of the sections, which are read ahead unless workers read them themselves."""
         places = list(cut.sections())
         parts = [_take(self.plan.inputs, *place) for place in places]
-        with read_ahead(parts) if self._reads_ahead() else nullcontext(iter(parts)) as inputs:
+        with read_ahead(parts) if cut.behind and self._reads_ahead() else nullcontext(iter(parts)) as inputs:
             yield ((*place, part) for place, part in zip(places, inputs, strict=True))
 
     def _count(self) -> tuple[int, int]:
@@ -274,8 +284,8 @@ class _Fit:
             if isinstance(self.executor, OnSharedFiles):
                 read = 0
             # What travels stands here twice: as it was sent, and where it belongs.
-            return Memory(self.max_memory, 0, read, copies=2, results=2)
-        return Memory(self.max_memory, self.workers, read, copies=2 if self._reads_ahead() else 1, results=0)
+            return Memory(self.max_memory, 0, read, copies=2, reads_ahead=False)
+        return Memory(self.max_memory, self.workers, read, copies=1, reads_ahead=self._reads_ahead())
 
     def _planned(self, nothing: str, depth: tuple[int, int] | None) -> RampFit:
         """Return the fit as it will be, with arrays that take no memory."""
