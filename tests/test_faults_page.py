@@ -51,6 +51,8 @@ TESTS = {
     ],
     "a worker of a Dask cluster is lost": [
         "test_cluster.py::test_one_worker_is_killed_and_the_products_are_those_of_this_process",
+        "test_cluster.py::test_workers_that_die_while_they_are_asked_are_not_complained_of",
+        "test_faults_bench.py::test_killed_workers_of_a_cluster_change_no_bit",
     ],
     "`/dev/shm` or the temporary folder": [
         "test_few_resources.py::test_without_dev_shm_threads_fit",

@@ -53,9 +53,9 @@ def _handled_later() -> Iterator[None]:
     # Ctrl-C, the most frequent, is given back last: what it raises must not leave another one unheard.
     numbers = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
     handlers = {int(number): handler for number in numbers if callable(handler := signal.getsignal(number))}
-    for number in handlers:
-        signal.signal(number, later)
     try:
+        for number in handlers:
+            signal.signal(number, later)
         yield
     finally:
         for number, handler in handlers.items():
