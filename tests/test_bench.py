@@ -98,6 +98,14 @@ def test_benchmark_runs(name, tmp_path):
     assert str(tmp_path) not in json.dumps(found)
 
 
+def test_checkouts_are_compared_side_by_side(tmp_path):
+    arguments = (ROOT, ROOT, "--quick", "--repeats", 2, "--only", "real", "real_save_opt")
+    printed = run("../compare_speed.py", *arguments, cwd=tmp_path)
+    cell = r"\d+\.\d+ \(\d+\.\d+\)"
+    for line, name in zip(printed.splitlines(), ("real", "real_save_opt"), strict=True):
+        assert re.fullmatch(rf"{name}: {cell} ms, {cell} ms, {cell}", line)
+
+
 def test_kernel_covers_the_exposures():
     printed = run("bench_kernel.py", "--help", cwd=ROOT)
     assert re.findall(r"\w+", re.search(r"--only \{(.*?)\}", printed, flags=re.DOTALL).group(1)) == [
