@@ -6,16 +6,21 @@ import logging
 import re
 import time
 
+import numba
 import numpy as np
 import pytest
 from astropy.io import fits
 
 import rampfit_numba.sections
 from rampfit_numba import RampFileError, RampFitWarning, fit_file, read_exposure
+from rampfit_numba.algorithms.rows import MOST_SAMPLES
 from rampfit_numba.io import section_writer
 from rampfit_numba.io.product_parts import Image, Product, planned
 from rampfit_numba.io.section_writer import SectionedFile
 from rampfit_numba.io.whole_files import written_together
+from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.ols import tile
+from rampfit_numba.sections import cut
 from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
 
 SHAPE = (5, 7, 9, 21)
@@ -52,6 +57,14 @@ def series(tmp_path_factory):
         save(noise, folder / "noise.fits"),
         save(gain, folder / "gain.fits"),
     )
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="in plain Python blocks are shorter")
+def test_workspaces_are_counted_as_kernels_make_them():
+    """To count them, no kernel is loaded, nor Numba."""
+    assert cut.LANES == LANES
+    assert cut._MOST_GATHERED == tile._MOST_GATHERED
+    assert cut._MOST_SAMPLES == MOST_SAMPLES
 
 
 def contents(folder):
