@@ -1,6 +1,6 @@
 """Compare how long the fits of several checkouts take, each in a process of its own, their calls in turn.
 
-    python bench/compare_speed.py OLD NEW [NEWER ...] [--only real real_save_opt] [--repeats 9]
+    python bench/compare_speed.py OLD NEW [NEWER ...] [--only real real_save_opt] [--repeats 7]
 
 The exposures are those of ``timing/bench_kernel.py``. A cell holds the minimum and, in brackets, the median; ratios are
 those to the first checkout, of the minima and, in brackets, the median of those of the single rounds.

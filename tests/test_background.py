@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import weakref
 from itertools import pairwise
@@ -63,7 +65,6 @@ def test_a_part_is_whole_until_the_next_one_is_asked_for(cube, monkeypatch):
 
     monkeypatch.setattr(FileArray, "read", note)
     with read_ahead(parts(place, None, [1] * 11)) as found:
-        came.acquire(timeout=0)
         for row, part in enumerate(found):
             wanted = min(row + 2, 11)
             while len(reads) < wanted:
@@ -133,6 +134,26 @@ def test_a_call_has_ended_when_the_block_has():
     with Background("x") as background:
         background.start(done.append, 2)
     assert done == [1, 2]
+
+
+def test_an_interrupt_while_one_waits_does_not_leave_the_call_behind():
+    """Python takes a thread for ended where Ctrl-C comes to who waits for it."""
+    begin, done = threading.Event(), []
+
+    def work():
+        begin.wait(60)
+        done.append(1)
+
+    def interrupted():
+        with Background("x") as background:
+            background.start(work)
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Timer(0.5, begin.set).start()
+            background.wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert done == [1]
 
 
 def test_what_a_call_was_given_is_free_when_it_has_ended():

@@ -592,8 +592,11 @@ class TestSummary:
         assert "2 of 2 files fitted" in before
         told = "all.csv: cannot be written (No space left on device); products are kept; make room on that disk"
         assert last.endswith(told)
-        with pytest.raises(RampFileError, match=re.escape(told)):
+        with pytest.raises(RampFileError, match=re.escape(told)) as caught:
             fit_files(files, 10.0, 2.0, output_dir="two", summary="all.csv")
+        travelled = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  (ours)
+        assert str(travelled) == str(caught.value)
+        assert travelled.results == caught.value.results
         assert len(listing(tmp_path / "one")) == len(listing(tmp_path / "two")) == 4
 
     @pytest.mark.parametrize("name", ["a_jump.fits", "out/a_rate.fits", "there.csv", "no/folder.csv/"])

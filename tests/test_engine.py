@@ -308,6 +308,30 @@ def test_an_interrupt_that_another_thread_gets_does_not_cut_off_the_start_of_wor
 
 
 @LINUX
+def test_of_several_signals_that_came_all_are_handled():
+    def raising(number, _):
+        handled.append(number)
+        raise KeyboardInterrupt
+
+    def starting():
+        with without_interrupts():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+
+    handled, before = [], {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, raising)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            starting()
+        assert handled == [signal.SIGTERM, signal.SIGINT]
+        assert [signal.getsignal(number) for number in before] == [raising, raising]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@LINUX
 def test_interrupt_in_a_callback_of_python_is_not_lost(tmp_path):
     # Python prints and forgets what is raised there; the threads of a pool have such callbacks when they go.
     code = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -20,6 +21,7 @@ from rampfit_numba.io.section_writer import SectionedFile
 from rampfit_numba.io.whole_files import written_together
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.ols import tile
+from rampfit_numba.options import FitOptions
 from rampfit_numba.sections import cut
 from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
 
@@ -186,7 +188,7 @@ def test_what_takes_long_to_write_is_written_while_it_is_fitted(series, tmp_path
     fit_file(*series, output_dir=tmp_path / "whole")
     caplog.set_level(logging.INFO, "rampfit_numba")
     monkeypatch.setattr(rampfit_numba.files.large, "LONG", 1)
-    monkeypatch.setattr(rampfit_numba.files.large, "ENOUGH", BUDGETS["rows"])
+    monkeypatch.setattr(cut, "ENOUGH", BUDGETS["rows"])
     put, fitted, written = SectionedFile.put, [], []
     fit = rampfit_numba.sections.fitting.run_rows
 
@@ -203,9 +205,18 @@ def test_what_takes_long_to_write_is_written_while_it_is_fitted(series, tmp_path
     monkeypatch.setattr(rampfit_numba.sections.fitting, "run_rows", note_fit)
     monkeypatch.setattr(SectionedFile, "put", note_write)
     fit_file(*series, output_dir=tmp_path / "sections")
-    assert "29.3 KiB of memory: 5 sections of 2 rows x 21 columns" in caplog.text
+    assert "of memory: 5 sections of 2 rows x 21 columns" in caplog.text
     assert len(written) == 2 * len(fitted) == 10
     assert contents(tmp_path / "sections") == contents(tmp_path / "whole")
+
+
+def test_sections_of_the_longest_series_have_whole_rows(monkeypatch):
+    """Where memory allows: the columns of one row are many short pieces of a file."""
+    monkeypatch.undo()
+    exposure, options = SimpleNamespace(shape=(20_000, 6, 64, 512)), FitOptions()
+    found = cut.Memory(16 << 30, 1, read=30 * 20_000, copies=1, reads_ahead=True).cut(exposure, options, (2, 1))
+    assert (found.height, found.width, found.behind) == (2, 512, True)
+    assert cut.workers_held(exposure, options, 16 << 30) > 20
 
 
 def test_what_exists_is_not_replaced(series, tmp_path):

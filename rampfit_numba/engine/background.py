@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.engine.interrupts import leave_signals_to_others
+from rampfit_numba.engine.interrupts import leave_signals_to_others, without_interrupts
 from rampfit_numba.file_arrays import FileArray
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ class Background:
         future = self._running = Future[Any]()
         thread = threading.Thread(target=_call, args=(future, function, args), name=self._name)
         try:
-            thread.start()
-            self._thread = thread
+            with without_interrupts():  # what has started is known
+                thread.start()
+                self._thread = thread
         except RuntimeError:
             _call(future, function, args)
 
@@ -58,10 +59,22 @@ class Background:
         return future.result()
 
     def _join(self) -> None:
-        """Wait until the thread is gone, and with it what it was given."""
-        if self._thread is not None:
+        """Wait until the thread is gone, and with it what it was given.
+
+        For its result first: an interrupted `join` takes the thread for ended.
+        """
+        if self._thread is not None and self._running is not None:
+            self._running.exception()
             self._thread.join()
             self._thread = None
+
+    def _end(self) -> None:
+        """Wait whatever interrupts that, which is raised when the call has ended."""
+        try:
+            self._join()
+        except BaseException:
+            self._end()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +82,7 @@ class Background:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._join()
+        self._end()
         if error is None:
             self.wait()
 
@@ -95,7 +108,7 @@ def read_ahead(parts: Sequence[Any]) -> Iterator[Iterator[Any]]:
     Yields
     ------
     iterator of named tuples
-        The arrays of one are overwritten when the next but one is asked for.
+        The arrays of one are overwritten when the next one is asked for.
 
     Raises
     ------

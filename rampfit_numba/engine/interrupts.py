@@ -6,12 +6,15 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
+    from typing import TypeAlias
+
+    Handler: TypeAlias = Callable[[int, FrameType | None], object]
 
 #: Seconds for which Ctrl-C is not heard after Ctrl-C: to clean up is not to be interrupted in its turn.
 PATIENCE = 5.0
@@ -50,18 +53,26 @@ def _handled_later() -> Iterator[None]:
     def later(number: int, frame: FrameType | None) -> None:
         came.append((number, frame))
 
-    # Ctrl-C, the most frequent, is given back last: what it raises must not leave another one unheard.
-    numbers = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
-    handlers = {int(number): handler for number in numbers if callable(handler := signal.getsignal(number))}
+    # The last one is given back first. Ctrl-C, the most frequent, is the last one to be given back.
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers: dict[int, Handler] = {
+        int(number): handler for number in numbers if callable(handler := signal.getsignal(number))
+    }
     try:
         for number in handlers:
             signal.signal(number, later)
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number, frame in came:
-            handlers[number](number, frame)
+        with ExitStack() as stack:  # which goes on where one raises
+            stack.callback(_handle, came, handlers)
+            for number, handler in handlers.items():
+                stack.callback(signal.signal, number, handler)
+
+
+def _handle(came: list[tuple[int, FrameType | None]], handlers: dict[int, Handler]) -> None:
+    with ExitStack() as stack:
+        for number, frame in reversed(came):
+            stack.callback(handlers[number], number, frame)
 
 
 @contextmanager

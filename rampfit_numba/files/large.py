@@ -30,8 +30,6 @@ _UNPACKED_SHARE = 2
 #: Bytes of results from which on an exposure is fitted by sections, whatever its budget: it is read and written
 #: meanwhile, and sections stand where others stood: new memory takes the system as long as a fit takes the kernels.
 LONG = 256 << 20
-#: Bytes that sections may take then: larger ones are not faster.
-ENOUGH = 512 << 20
 
 
 def memory_for_unpacked(job: Job) -> int:
@@ -71,7 +69,8 @@ def fit_if_large(
     else:
         max_memory -= held
     fits_in = needed <= max_memory
-    if fits_in and result_size(exposure, options) < LONG:
+    # To count segments before they are fitted, sections are read twice; and workers elsewhere read for themselves.
+    if fits_in and (result_size(exposure, options) < LONG or options.save_opt or not here):
         return None
     if obstacle := _obstacle(exposure, job, by_sections=kind.by_sections):
         if fits_in:
@@ -86,7 +85,7 @@ def fit_if_large(
         options,
         products=kind.paths(path, job.destination, options),
         provenance=kind.provenance(job.destination, references),
-        max_memory=min(max_memory, ENOUGH),
+        max_memory=max_memory,
         overwrite=job.destination.overwrite,
         inputs=job.destination.inputs,
         **run,

@@ -34,6 +34,10 @@ class TableError(RampFileError):
         super().__init__(message)
         self.results = results
 
+    def __reduce__(self) -> tuple[type, tuple[str, Sequence[FileResult | None]]]:
+        """Travel between processes with the results."""
+        return type(self), (str(self), self.results)
+
 
 def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult | None]) -> None:
     r"""Write a row for each file, whole or not at all; files without a result are "not done".

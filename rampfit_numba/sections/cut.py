@@ -33,6 +33,8 @@ _MOST_GATHERED = 100_000
 USUAL_DEPTH = 2, 1
 #: Rows that are read at a time of a long series.
 _USUAL_ROWS = 4
+#: Bytes that the arrays of sections take at most, if some rows stand in that: larger sections are not faster.
+ENOUGH = 512 << 20
 #: Rows of a section, from which on the next one is read, and the one before written, meanwhile.
 _LEAST_ROWS = 2
 
@@ -147,7 +149,9 @@ class Memory:
         free = max(self.given - self._workspaces(exposure, options), self.given // 4)
         # What is written of a plane is a copy, turned into what FITS stores.
         both = (self.copies + 1) * results + _WORD
-        height = free // (self.read * (self.copies + self.reads_ahead) + both) // ncols
+        row = (self.read * (self.copies + self.reads_ahead) + both) * ncols
+        free = min(free, max(ENOUGH, _LEAST_ROWS * row))
+        height = free // row
         if height >= min(_LEAST_ROWS, nrows):
             height = min(height, nrows)
             return Cut(nrows, ncols, height, ncols, max(free - height * ncols * both, self.read * ncols), behind=True)
