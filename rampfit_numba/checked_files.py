@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 SPAN = 16 << 20
 #: Bytes between two pieces that are rather read and left than skipped: another call takes as long.
 _GAP = 4096
-#: Whether the system reads from a place in one call.
-_IN_ONE_CALL = hasattr(os, "preadv")
 
 
 class Stamp(NamedTuple):
@@ -124,7 +122,7 @@ def read_into(file: FileIO, buffer: np.ndarray, place: int, path: str) -> None:
 
 def _fill(file: FileIO, rest: memoryview, place: int, path: str) -> None:
     while rest:
-        if _IN_ONE_CALL:
+        if hasattr(os, "preadv"):  # one call for both; Windows has none
             count = os.preadv(file.fileno(), (rest,), place)
         else:
             file.seek(place)

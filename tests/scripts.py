@@ -69,10 +69,17 @@ STOPPED_WORKERS = """
 """
 
 
+def _shared_memory():
+    """Return the names in /dev/shm, if there is such a folder."""
+    return {path.name for path in SHARED_MEMORY.iterdir()} if SHARED_MEMORY.is_dir() else set()
+
+
 class Script:
     """A Python process of its own session whose descendants can be told by a variable of their environment."""
 
     def __init__(self, arguments, cwd, *, environment=None, prefix=(), **options):
+        # The system gives numbers of processes again: what is there already is not this script's.
+        self._before = _shared_memory()
         self.mark = f"RAMPFIT_TEST_MARK={uuid.uuid4().hex}"
         name, value = self.mark.split("=")
         path = os.pathsep.join(filter(None, (PACKAGE_FOLDER, os.environ.get("PYTHONPATH"))))
@@ -110,9 +117,7 @@ class Script:
 
         Those are the names that hold the number of one of its processes, as semaphores do, or that one was seen to map.
         """
-        if not SHARED_MEMORY.is_dir():
-            return set()
-        names = {path.name for path in SHARED_MEMORY.iterdir()}
+        names = _shared_memory() - self._before
         numbered = {name for name in names if self._seen & {int(number) for number in re.findall(r"\b\d+\b", name)}}
         return numbered | names & self._mapped
 

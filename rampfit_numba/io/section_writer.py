@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from rampfit_numba.io.product_parts import Product
     from rampfit_numba.io.whole_files import WholeFile
 
-#: Whether the system writes to a place in one call.
-_IN_ONE_CALL = hasattr(os, "pwrite")
-
 
 @dataclass(frozen=True)
 class _Image:
@@ -95,7 +92,7 @@ class SectionedFile:
     def _write(self, offset: int, content: memoryview) -> None:
         raw = self._file.raw
         while content:
-            if _IN_ONE_CALL:
+            if hasattr(os, "pwrite"):  # one call for both; Windows has none
                 count = os.pwrite(raw.fileno(), content, offset)
             else:
                 raw.seek(offset)
