@@ -35,6 +35,8 @@ class Algorithm:
         Those that it returns only where the option chisq asks for them.
     finds_jumps : bool
         It returns the flags of the groups with the jumps that it found.
+    small_blocks : bool
+        Its kernels' blocks have no more pixels than there are, and few of tens of thousands of integrations.
     needs_dark_unit : bool
         The unit of a dark current matters to its rate, so one that is not known is worth a warning.
     optional_product : str
@@ -49,6 +51,7 @@ class Algorithm:
     own_planes: tuple[str, ...] = ()
     chisq_planes: tuple[str, ...] = ()
     finds_jumps: bool = False
+    small_blocks: bool = False
     needs_dark_unit: bool = False
     optional_product: str = ""
 
@@ -75,6 +78,7 @@ ALGORITHMS: Final = {
             own_options=("rejection_threshold",),
             own_planes=_CHISQ,
             finds_jumps=True,
+            small_blocks=True,
             optional_product="likely_chisq",
         ),
         Algorithm(
@@ -84,6 +88,7 @@ ALGORITHMS: Final = {
             own_options=("rejection_threshold", "pedestal"),
             own_planes=_CHISQ,
             finds_jumps=True,
+            small_blocks=True,
             needs_dark_unit=True,
             optional_product="likely_chisq",
         ),

@@ -114,46 +114,49 @@ def test_a_failure_is_raised_where_the_next_call_would_begin(failure):
         background.start(fail)
 
 
+class Work:
+    """A call that waits for the word to begin, and has then done something."""
+
+    def __init__(self):
+        self.begin, self.done = threading.Event(), []
+
+    def __call__(self):
+        self.begin.wait(60)
+        self.done.append(1)
+
+
 def test_a_call_has_ended_when_the_block_has():
     """Whatever ends that: the files that it writes are closed next."""
-    begin, done = threading.Event(), []
-
-    def work():
-        begin.wait(60)
-        done.append(1)
+    work = Work()
 
     def interrupted():
         with Background("x") as background:
             background.start(work)
-            threading.Timer(0.05, begin.set).start()
+            threading.Timer(0.05, work.begin.set).start()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert done == [1]
+    assert work.done == [1]
     with Background("x") as background:
-        background.start(done.append, 2)
-    assert done == [1, 2]
+        background.start(work.done.append, 2)
+    assert work.done == [1, 2]
 
 
 def test_an_interrupt_while_one_waits_does_not_leave_the_call_behind():
     """Python takes a thread for ended where Ctrl-C comes to who waits for it."""
-    begin, done = threading.Event(), []
-
-    def work():
-        begin.wait(60)
-        done.append(1)
+    work = Work()
 
     def interrupted():
         with Background("x") as background:
             background.start(work)
             threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-            threading.Timer(0.5, begin.set).start()
+            threading.Timer(0.5, work.begin.set).start()
             background.wait()
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert done == [1]
+    assert work.done == [1]
 
 
 def test_what_a_call_was_given_is_free_when_it_has_ended():

@@ -57,10 +57,9 @@ def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult 
     for file, result in zip(files, results, strict=True):
         rows.writerow([_name(file), *_cells(result)])
     try:
-        write_all([(path, text.getvalue().encode())], overwrite=True)
+        write_all([(path, text.getvalue().encode())], overwrite=True, kept="products are kept")
     except RampFileError as error:
-        message = str(error).replace("nothing is kept", "products are kept")
-        raise TableError(message, results) from error
+        raise TableError(str(error), results) from error
 
 
 def _cells(result: FileResult | None) -> list[str]:

@@ -30,9 +30,13 @@ _BLOCK = 2880
 # Higher levels take half as much time again, and make ramps with their noise smaller by 1 % only.
 _GZIP_LEVEL = 1
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+#: What is kept where a file cannot be written.
+NOTHING = "nothing is kept"
 
 
-def write_all(files: Sequence[tuple[Path, fits.HDUList | bytes | Document]], *, overwrite: bool = False) -> None:
+def write_all(
+    files: Sequence[tuple[Path, fits.HDUList | bytes | Document]], *, overwrite: bool = False, kept: str = NOTHING
+) -> None:
     """Write several files, all of them or none, each under its name only when it is whole and on disk.
 
     Names that end in .gz are compressed. Whatever stops it, an interrupt included, what was there before is there again
@@ -44,13 +48,15 @@ def write_all(files: Sequence[tuple[Path, fits.HDUList | bytes | Document]], *, 
     RampFileError
         A file cannot be written, or exists (without `overwrite`).
     """
-    with written_together([path for path, _ in files], overwrite=overwrite) as writings:
+    with written_together([path for path, _ in files], overwrite=overwrite, kept=kept) as writings:
         for writing, (_, content) in zip(writings, files, strict=True):
             writing.write(content)
 
 
 @contextmanager
-def written_together(paths: Sequence[Path], *, overwrite: bool = False) -> Iterator[list[WholeFile]]:
+def written_together(
+    paths: Sequence[Path], *, overwrite: bool = False, kept: str = NOTHING
+) -> Iterator[list[WholeFile]]:
     """Give files to be written, which have their names when the block has ended: all of them, or none.
 
     Parameters
@@ -59,6 +65,8 @@ def written_together(paths: Sequence[Path], *, overwrite: bool = False) -> Itera
         Their folders are made where they do not exist.
     overwrite : bool
         Whether files of these names are replaced.
+    kept : str
+        What complaints say of what there is nevertheless.
 
     Yields
     ------
@@ -70,7 +78,7 @@ def written_together(paths: Sequence[Path], *, overwrite: bool = False) -> Itera
     RampFileError
         A file cannot be written, or exists (without `overwrite`).
     """
-    writings = [WholeFile(path) for path in paths]
+    writings = [WholeFile(path, kept) for path in paths]
     made: list[Path] = []
     try:
         for writing in writings:
@@ -114,8 +122,9 @@ def remove_folders(made: Sequence[Path]) -> None:
 class WholeFile:
     """One file on its way: written under a temporary name, put into place, taken back."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kept: str) -> None:
         self.path = path
+        self._kept = kept
         self._temporary = TemporaryFile(path.parent)
         self._file: BinaryIO | None = None
         self._placing = False
@@ -132,7 +141,7 @@ class WholeFile:
             # Windows replaces no file that somebody has open.
             in_use = isinstance(error, PermissionError) and self.path.exists()
             reason = f"{error.strerror or error}{'; is it open in another program?' if in_use else ''}"
-            raise RampFileError(f"{self.path}: cannot be written ({reason}); nothing is kept{remedy(error)}") from error
+            raise RampFileError(f"{self.path}: cannot be written ({reason}); {self._kept}{remedy(error)}") from error
 
     def write(self, content: fits.HDUList | bytes | Document) -> None:
         """Write all of it."""

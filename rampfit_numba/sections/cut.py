@@ -25,7 +25,7 @@ _WORD = 4
 LANES = 192
 #: Bytes of a pixel that a kernel works in: for a sample, and beside the samples of an integration.
 _SAMPLE, _INTEGRATION = 6, 52
-#: Samples of a block, and its fewest pixels, of likelihood fits.
+#: Samples of a small block, and its fewest pixels.
 _MOST_SAMPLES, _FEWEST = 1 << 24, 16
 #: Samples of a pixel up to which kernels gather those that leave their block, in arrays that are as large again.
 _MOST_GATHERED = 100_000
@@ -53,7 +53,7 @@ def workspace_size(exposure: Exposure, options: FitOptions) -> int:
     """Return the bytes that a worker works in: a block of pixels with all its integrations, however few there are."""
     nints, ngroups, nrows, ncols = exposure.shape
     samples, pixels = nints * ngroups, LANES
-    if ALGORITHMS[options.algorithm].finds_jumps:  # likelihood fits have smaller blocks of long series
+    if ALGORITHMS[options.algorithm].small_blocks:
         pixels = min(LANES, max(_MOST_SAMPLES // samples, _FEWEST), max(nrows * ncols, _FEWEST))
     gathered = samples <= _MOST_GATHERED
     return pixels * nints * (ngroups * _SAMPLE * (1 + gathered) + _INTEGRATION)
