@@ -53,6 +53,7 @@ _FIRST = ir.Constant(ir.IntType(32), 0)
 _VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
 _SINGLES = ir.VectorType(ir.FloatType(), WIDTH)
 _BYTES = ir.VectorType(ir.IntType(8), WIDTH)
+_INTEGERS = ir.VectorType(ir.IntType(32), WIDTH)
 _MASK = ir.VectorType(ir.IntType(1), WIDTH)
 
 
@@ -136,7 +137,7 @@ for _operator, _name in (
     (operator.truediv, "fdiv"),
 ):
     _register(_operator, VECTOR, _arithmetic(_name))
-for _operator, _name in ((operator.gt, ">"), (operator.ge, ">="), (operator.lt, "<"), (operator.eq, "==")):
+for _operator, _name in ((operator.gt, ">"), (operator.ge, ">="), (operator.lt, "<"), (operator.le, "<="), (operator.eq, "==")):
     _register(_operator, MASK, _comparison(_name))
 
 
@@ -277,6 +278,54 @@ def load_unset(_context: Any, array: Any, first: Any, bits: Any) -> Any:
         return builder.icmp_unsigned("==", builder.and_(flags, wanted), ir.Constant(_BYTES, [0] * WIDTH))
 
     return MASK(array, types.int64, types.uint8), generate
+
+
+@jit_intrinsic(lambda array, first: array[first : first + WIDTH].astype(np.float64))
+def load_whole(_context: Any, array: Any, first: Any) -> Any:
+    """Return WIDTH whole numbers below 2^31, of a one-dimensional array of uint32, as a vector."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = builder.load(_pointer(context, builder, signature.args[0], _INTEGERS, *arguments), align=4)
+        return builder.sitofp(values, _VECTOR)
+
+    return VECTOR(array, types.int64), generate
+
+
+@jit_intrinsic(lambda array, first, values: operator.setitem(array, slice(first, first + WIDTH), values))
+def store_whole(_context: Any, array: Any, first: Any, values: Any) -> Any:
+    """Write a vector of whole numbers from 0 to below 2^31 to a one-dimensional array of uint32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _pointer(context, builder, signature.args[0], _INTEGERS, *arguments[:2])
+        builder.store(builder.fptosi(arguments[2], _INTEGERS), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, values), generate
+
+
+@jit_intrinsic(lambda array, places: array[places.astype(np.int64)].astype(np.float64))
+def gather(_context: Any, array: Any, places: Any) -> Any:
+    """Return, lane by lane, the value of a one-dimensional array of float32 or float64 that stands at `places`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        element = ir.FloatType() if signature.args[0].dtype == types.float32 else ir.DoubleType()
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointers = ir.VectorType(element.as_pointer(), WIDTH)
+        base = _everywhere(builder, data, pointers)
+        indices = builder.fptosi(arguments[1], _INTEGERS)
+        where = builder.gep(base, [indices], source_etype=element)
+        kind = ir.VectorType(element, WIDTH)
+        name = f"llvm.masked.gather.v{WIDTH}f{signature.args[0].dtype.bitwidth}.v{WIDTH}p0"
+        mask = ir.VectorType(ir.IntType(1), WIDTH)
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [pointers, ir.IntType(32), mask, kind]), name
+        )
+        everywhere = ir.Constant(mask, [1] * WIDTH)
+        size = ir.Constant(ir.IntType(32), signature.args[0].dtype.bitwidth // 8)
+        values = builder.call(function, [where, size, everywhere, ir.Constant(kind, ir.Undefined)])
+        return builder.fpext(values, _VECTOR) if element == ir.FloatType() else values
+
+    return VECTOR(array, places), generate
 
 
 def _plain_bits(array: np.ndarray, first: int, limit: int) -> np.uint64:

@@ -27,14 +27,24 @@ from rampfit_numba.kernels.ols.pixels import (
     UNFITTABLE,
 )
 from rampfit_numba.kernels.ols.weighting import BOUNDS
-from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store
+from rampfit_numba.kernels.vectors import (
+    WIDTH,
+    anywhere,
+    gather,
+    load,
+    load_single,
+    load_whole,
+    select,
+    spread,
+    store,
+    store_whole,
+)
 
 _CLASSES = len(BOUNDS) + 1
 _B1, _B2, _B3, _B4, _B5 = BOUNDS
 _SINGLE_FIRST_GROUP = ramp_status.SINGLE_FIRST_GROUP
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
-_ONE, _LANES = np.uint32(1), np.uint32(LANES)
 
 
 @jit_inline
@@ -180,41 +190,31 @@ def fit_segments(samples, constants, weights, segments, number):
     y and slope in DN.
     """
     flat = samples.reshape(-1)
-    entries = np.uint32(weights.factors.size // _CLASSES)
-    lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
-    low, high, step, slope, longer = segments.low, segments.high, segments.step, segments.slope, segments.longer
-    readnoise, gain = segments.first_constant, segments.second_constant
-    # What is gathered from all over is set side by side, so that the next loop can use vectors.
-    for s in range(number):
-        k = lane[s]
-        end = last[s] * _LANES + k
-        begin = end - (length[s] - _ONE) * _LANES
-        high[s], low[s] = end, begin
-        step[s] = np.float64(flat[end]) - np.float64(flat[begin])
-        readnoise[s], gain[s] = constants[READNOISE, k], constants[GAIN, k]
-    longest = np.uint32(weights.longest)
-    for s in range(number):
-        n = length[s]
-        end = (n * (n + _ONE)) >> _ONE if n <= longest else entries
-        row[s] = np.uint32(np.int32(signal_class(step[s], readnoise[s], gain[s]))) * entries + end - _ONE
-    open_segments = 0
-    for s in range(number):
-        slope[s] = weights.factors[row[s]] * step[s]
-        longer[open_segments] = s
-        open_segments += (length[s] > _FEW + 1) & (length[s] <= longest)
-    # The segments that have another pair, then those that have one more, and so on: no branch is hard to guess.
-    pair = 1
-    while open_segments > 0:
-        rows = np.uint32(pair) * _LANES
-        still_open = 0
-        for a in range(open_segments):
-            s = longer[a]
-            difference = np.float64(flat[high[s] - rows]) - np.float64(flat[low[s] + rows])
-            slope[s] += weights.factors[row[s] - np.uint32(pair)] * difference
-            longer[still_open] = s
-            still_open += length[s] > 2 * pair + _FEW + 1
-        open_segments = still_open
-        pair += 1
+    entries = weights.factors.size // _CLASSES
+    lane, last, length, row, slope = segments.lane, segments.last, segments.length, segments.row, segments.slope
+    readnoise, gain, factors = constants[READNOISE], constants[GAIN], weights.factors
+    longest = np.float64(weights.longest)
+    for s in range(0, number, WIDTH):
+        k, n = load_whole(lane, s), load_whole(length, s)
+        end = load_whole(last, s) * float(LANES) + k
+        begin = end - (n - 1.0) * float(LANES)
+        step = gather(flat, end) - gather(flat, begin)
+        found = signal_class(step, gather(readnoise, k), gather(gain, k))
+        known = n <= longest
+        place = found * float(entries) + (select(known, n * (n + 1.0) * 0.5, float(entries)) - 1.0)
+        total = gather(factors, place) * step
+        store_whole(row, s, place)
+        left = n - 2.0
+        another = known & (left > 1.0)
+        while anywhere(another):
+            end = select(another, end - float(LANES), end)
+            begin = select(another, begin + float(LANES), begin)
+            place = select(another, place - 1.0, place)
+            pair = gather(flat, end) - gather(flat, begin)
+            total = select(another, total + gather(factors, place) * pair, total)
+            left = left - 2.0
+            another = another & (left > 1.0)
+        store(slope, s, total)
     if samples.shape[0] > weights.longest:
         fit_long_segments(samples, weights, segments, number)
 

@@ -12,7 +12,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
-from rampfit_numba.kernels.vectors import BITS, bits_above, lowest_bit
+from rampfit_numba.kernels.vectors import BITS, WIDTH, bits_above, lowest_bit
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
@@ -94,7 +94,7 @@ class Segments(NamedTuple):
 
 def empty_segments(ngroups: int) -> Segments:
     """Return :class:`Segments` with room for all that a block of ramps of `ngroups` groups can have, and one more."""
-    size = LANES * (ngroups // 2) + 1
+    size = LANES * (ngroups // 2) + WIDTH
     return Segments(
         lane=np.empty(size, np.uint32),
         last=np.empty(size, np.uint32),
@@ -181,6 +181,8 @@ def list_segments(runs, segments):
                 count[k] += 1
                 steps[k] += n - _ONE
                 cubics[k] += n * n * n - n
+    for s in range(number, number + np.uint64(WIDTH)):
+        lane[s], last[s], length[s] = 0, 1, 2
     return np.int64(number)
 
 
