@@ -18,6 +18,7 @@ from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_median import select_middle
+from rampfit_numba.kernels.ols.short_median import LONGEST, middle_of_steps, middle_of_values
 from rampfit_numba.kernels.selection import bring_to_middle, middle_two
 
 _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
@@ -39,7 +40,9 @@ _LOST = 1e-9
 @jit
 def _find_middle(differences, network, selection):
     """Bring the middle ranks of each column of differences to the middle rows; without a network with `selection`."""
-    if selection is None:
+    if differences.shape[0] <= LONGEST:
+        middle_of_values(differences)
+    elif selection is None:
         bring_to_middle(differences, network)
     else:
         select_middle(differences, selection)
@@ -76,13 +79,16 @@ def add_clean_step(samples, network, differences, step, size, selection=None):
     Samples y and their steps in DN.
     """
     length = samples.shape[0] - 1
-    for g in range(length):
-        before = samples[g]
-        after = samples[g + 1]
-        difference = differences[g]
-        for k in range(LANES):
-            difference[k] = after[k] - before[k]
-    _find_middle(differences, network, selection)
+    if length <= LONGEST:
+        middle_of_steps(samples, differences)
+    else:
+        for g in range(length):
+            before = samples[g]
+            after = samples[g + 1]
+            difference = differences[g]
+            for k in range(LANES):
+                difference[k] = after[k] - before[k]
+        _find_middle(differences, network, selection)
     upper = differences[length // 2]
     lower = differences[length // 2 if length % 2 else length // 2 - 1]
     for k in range(LANES):
