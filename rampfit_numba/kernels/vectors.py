@@ -45,6 +45,8 @@ def _width() -> int:
 
 #: Pixels side by side; LANES is a multiple. No result depends on it.
 WIDTH = _width()
+#: Whether values from all over memory are gathered by one instruction, about as quickly as the memory has them.
+QUICK_GATHER = max(width for _, width in _WIDTHS) == WIDTH
 
 #: Small integers that are looked at together.
 BITS = 64
@@ -137,7 +139,13 @@ for _operator, _name in (
     (operator.truediv, "fdiv"),
 ):
     _register(_operator, VECTOR, _arithmetic(_name))
-for _operator, _name in ((operator.gt, ">"), (operator.ge, ">="), (operator.lt, "<"), (operator.le, "<="), (operator.eq, "==")):
+for _operator, _name in (
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.eq, "=="),
+):
     _register(_operator, MASK, _comparison(_name))
 
 

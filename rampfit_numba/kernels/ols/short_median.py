@@ -1,11 +1,12 @@
 """Medians of few differences, for a vector of ramps side by side, in registers.
 
 A sorting network that goes through memory takes a load and a store for every value that it exchanges. Up to 24 values
-stay in the registers of a processor with AVX-512 from the samples to the median, and mostly in those of others. There is
-one network for 8 values, one for 16 and one for 24: values that are missing count as the smallest and the largest in
-equal parts, so that the middle stays the middle. They sort eight values each with the 19 exchanges that are the fewest
-possible (Knuth, The Art of Computer Programming 3, section 5.3.4), and merge what is sorted. What no median depends on
-is never computed: the compiler leaves it out.
+stay in the registers of a processor with AVX-512 from the samples to the median, and most of them in those of others.
+
+There is one network for 8 values, one for 16 and one for 24: values that are missing count as the smallest and the
+largest in equal parts, so that the middle stays the middle. They sort eight values each with the 19 exchanges that are
+the fewest possible (Knuth, The Art of Computer Programming 3, section 5.3.4), and merge what is sorted. What no median
+depends on is never computed: the compiler leaves it out.
 """
 
 # ruff: noqa: ANN401  (the compiler's own objects)
@@ -18,6 +19,7 @@ from llvmlite import ir
 from numba.core import types
 
 from rampfit_numba.kernels._jit import LANES, jit, jit_intrinsic
+from rampfit_numba.kernels.vectors import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,15 +27,12 @@ if TYPE_CHECKING:
 _RUN = 8
 #: The most differences whose median is found here.
 LONGEST = 3 * _RUN
-#: Ramps side by side: what the widest registers hold of single precision. The compiler parts them for narrower ones.
-_SIDE_BY_SIDE = min(16, LANES)
 _SORT_EIGHT = (
     *((0, 2), (1, 3), (4, 6), (5, 7), (0, 4), (1, 5), (2, 6), (3, 7), (0, 1), (2, 3), (4, 5), (6, 7)),
     *((2, 4), (3, 5), (1, 4), (3, 6), (1, 2), (3, 4), (5, 6)),
 )
-_VECTOR = ir.VectorType(ir.FloatType(), _SIDE_BY_SIDE)
+_VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
 _INDEX = ir.IntType(64)
-_INFINITE = float("-inf"), float("inf")
 
 
 # --------------------------------------------------------------------------------------- what is done with the values
@@ -85,7 +84,7 @@ def _find(places: int, *, of_samples: bool) -> Callable[..., Any]:
     """
 
     def plain(array: np.ndarray, length: int, lane: int, found: np.ndarray) -> None:
-        columns = slice(lane, lane + _SIDE_BY_SIDE)
+        columns = slice(lane, lane + WIDTH)
         values = [array[g + 1, columns] - array[g, columns] if of_samples else array[g, columns] for g in range(length)]
         smallest = places // 2 - length // 2
         missing = (np.full_like(values[0], -np.inf if k < smallest else np.inf) for k in range(places - length))
@@ -94,7 +93,7 @@ def _find(places: int, *, of_samples: bool) -> Callable[..., Any]:
         found[max(length // 2 - 1, 0), columns] = lower
         found[length // 2, columns] = upper
 
-    def typed(_context: Any, array: Any, length: Any, lane: Any, found: Any) -> Any:
+    def typed(_context: Any, array: Any, _length: Any, _lane: Any, found: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array_value, length_value, lane_value, found_value = arguments
 
@@ -119,12 +118,13 @@ def _find(places: int, *, of_samples: bool) -> Callable[..., Any]:
             end_of_smallest = builder.add(length_value, builder.sub(index(places // 2), half))
             last = builder.sub(length_value, index(0 if of_samples else 1))
             before = load(index(0)) if of_samples else None
+            infinite = [ir.Constant(_VECTOR, [float(text)] * WIDTH) for text in ("-inf", "inf")]
             values = []
             for place in range(places):
                 exists = builder.icmp_signed("<", index(place), length_value)
                 after = load(builder.select(exists, index(place + of_samples), last))
                 among_smallest = builder.icmp_signed("<", index(place), end_of_smallest)
-                missing = builder.select(among_smallest, *(ir.Constant(_VECTOR, [v] * _SIDE_BY_SIDE) for v in _INFINITE))
+                missing = builder.select(among_smallest, *infinite)
                 value = builder.fsub(after, before) if of_samples else after
                 values.append(builder.select(exists, value, missing))
                 before = after
@@ -150,7 +150,7 @@ def middle_of_values(values):
     Up to LONGEST rows. Of an odd number, the upper one is the median.
     """
     length = values.shape[0]
-    for lane in range(0, LANES, _SIDE_BY_SIDE):
+    for lane in range(0, LANES, WIDTH):
         if length <= _RUN:
             _values_8(values, length, lane, values)
         elif length <= 2 * _RUN:
@@ -163,7 +163,7 @@ def middle_of_values(values):
 def middle_of_steps(samples, found):
     """Do the same for the differences of the rows of `samples`, shape (length + 1, LANES); the result is in `found`."""
     length = samples.shape[0] - 1
-    for lane in range(0, LANES, _SIDE_BY_SIDE):
+    for lane in range(0, LANES, WIDTH):
         if length <= _RUN:
             _steps_8(samples, length, lane, found)
         elif length <= 2 * _RUN:
