@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -13,13 +14,14 @@ from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels import selection
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.ols import combine, fitopt, median_rate, pixels, segment_fit
+from rampfit_numba.kernels.ols import combine, fitopt, median_rate, pixels, segment_fit, short_median
 from rampfit_numba.kernels.ols import segments as segment_kernels
 from rampfit_numba.kernels.ols.arrays import BlockFitOpt
 from rampfit_numba.kernels.ols.fitopt import YINT
 from rampfit_numba.kernels.ols.pixels import CONSTANTS, GAIN, POISSON, READ, READNOISE
 from rampfit_numba.kernels.ols.segments import empty_runs, empty_segments
 from rampfit_numba.kernels.ols.settings import Settings
+from rampfit_numba.kernels.ols.short_median import LONGEST
 from rampfit_numba.kernels.ols.weighting import BOUNDS, POWERS
 from tests.compiled import from_python
 from tests.naive.ols.block import Detector, Ramp, find_segments, fit_segment, weight_power
@@ -39,6 +41,10 @@ bring_to_middle = from_python(selection.bring_to_middle)
 fit_clean = from_python(segment_fit.fit_clean)
 fit_segments = from_python(segment_fit.fit_segments)
 signal_class = from_python(segment_fit.signal_class)
+fit_gathered = from_python(segment_fit.fit_gathered)
+fit_listed = from_python(segment_fit.fit_listed)
+middle_of_steps = from_python(short_median.middle_of_steps)
+middle_of_values = from_python(short_median.middle_of_values)
 sum_clean = from_python(segment_fit.sum_clean)
 sum_segments = from_python(segment_fit.sum_segments)
 weigh_clean = from_python(segment_fit.weigh_clean)
@@ -90,6 +96,46 @@ def test_network_by_the_zero_one_principle(length):
         rolled = (np.arange(length)[:, np.newaxis] + np.arange(length)) % length
         values = np.hstack([values, *((rolled < count).astype(int) for count in ones)])
     check_middle(length, values)
+
+
+def check_short_median(values):
+    """Compare the middle ones of values of shape (length, number), and of steps of that size, with sorted ones."""
+    length, number = values.shape
+    ranks = sorted({max(length // 2 - 1, 0), length // 2})
+    expected = np.sort(values, axis=0)[ranks]
+    for start in range(0, number, LANES):
+        columns = (start + np.arange(LANES)) % number
+        block = values[:, columns].astype(np.float32)
+        found = block.copy()
+        middle_of_values(values=found)
+        np.testing.assert_array_equal(found[ranks], expected[:, columns])
+        samples = np.concatenate([np.full((1, LANES), 5, np.float32), block]).cumsum(axis=0, dtype=np.float32)
+        found = np.full_like(block, np.nan)
+        middle_of_steps(samples=samples, found=found)
+        np.testing.assert_array_equal(found[ranks], expected[:, columns])
+
+
+@pytest.mark.parametrize("length", range(1, LONGEST + 1))
+def test_short_medians_by_the_zero_one_principle(length):
+    """As above: all sequences of two runs of eight, and behind the first two runs all that sorted runs can be."""
+    if length <= fewer(16, 9):
+        values = (np.arange(2**length)[np.newaxis] >> np.arange(length)[:, np.newaxis]) & 1
+        ones = range(length - length // 2 - 1, length - length // 2 + 2)
+        check_short_median(values[:, np.isin(values.sum(axis=0), ones)])
+        return
+    rng = np.random.default_rng(length)
+    sizes = [min(8, length - begin) for begin in range(0, length, 8)]
+    counts = np.array(list(itertools.product(*(range(size + 1) for size in sizes))))
+    counts = counts[:: fewer(1, 20)]
+    runs = [rng.random((size, len(counts))).argsort(axis=0) < counts[:, k] for k, size in enumerate(sizes)]
+    check_short_median(np.concatenate(runs).astype(int))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 9, 15, 16, 17, 19, 20, 23, 24])
+def test_short_medians_of_numbers(length):
+    rng = np.random.default_rng(length)
+    check_short_median(rng.integers(-3, 4, (length, 2 * LANES)).astype(float))  # many are equal
+    check_short_median(rng.integers(-1000, 1000, (length, 2 * LANES)).astype(float))
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 19, 20, 63, 64, 65, 128, 129, 299, 300])
@@ -433,6 +479,26 @@ def test_long_ramps_are_counted_in_full(ngroups):
 
 
 # ----------------------------------------------------------------------------------------------------------- their fits
+@pytest.mark.parametrize("ngroups", [2, 3, 4, 5, 9, 20, 66])
+def test_both_ways_to_fit_segments_give_the_same_bits(ngroups):
+    """A processor takes the one that is quicker for it."""
+    rng = np.random.default_rng(ngroups)
+    flags = rng.choice(np.array([0, 0, 0, 0, 0, 0, J, D], np.uint8), (ngroups, LANES))
+    signal = 10 ** rng.uniform(0, 4, LANES)
+    samples = (np.cumsum(rng.normal(signal, np.sqrt(signal), flags.shape), axis=0) + 500).astype(np.float32)
+    readnoise, gain = rng.uniform(5, 30, LANES).astype(np.float32).astype(float), rng.uniform(0.7, 5, LANES)
+    constants = some_constants(rng.uniform(0.1, 100, LANES), readnoise, gain)
+    runs, segments, weights = find_runs_of(flags), empty_segments(ngroups), segment_weights(ngroups)
+    number = list_segments(runs=runs, segments=segments)
+    found = []
+    for fit in (fit_gathered, fit_listed):
+        segments.slope[:], segments.row[:] = np.nan, 0
+        fit(samples=samples, constants=constants, weights=weights, segments=segments, number=number)
+        found.append((segments.slope[:number].tobytes(), segments.row[:number].tobytes()))
+    assert number > 0
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("ngroups", [2, 3, 4, 9, 20, 66])
 def test_sums_of_segments(ngroups):
     """The sums over segments of two or more groups are those of the slow implementation's fits."""

@@ -70,6 +70,20 @@ def _(rng: Generator) -> Arguments:
     return only(made, "samples", "constants", "weights", "segments", "number")
 
 
+def _tabulated(made: Arguments, _: object) -> list[np.ndarray]:
+    """Return the fits that the tables have an entry for."""
+    segments, number = made["segments"], made["number"]
+    known = segments.length[:number] <= made["weights"].longest
+    return [getattr(segments, name)[:number][known] for name in ("row", "slope")]
+
+
+@example("ols.segment_fit.fit_gathered", chosen=_tabulated)
+@example("ols.segment_fit.fit_listed", chosen=_tabulated)
+def _(rng: Generator) -> Arguments:
+    made = segmented(rng, several(rng, 30), tabulated=int(rng.choice([5, 512])))
+    return only(made, "samples", "constants", "weights", "segments", "number")
+
+
 @example(
     "ols.segment_fit.sum_segments",
     chosen=lambda made, _: made["sums"][:, made["runs"].nsegments > 0],  # the others are not looked at

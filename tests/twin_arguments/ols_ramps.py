@@ -11,6 +11,7 @@ from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.ols.long_median import Selection, empty_selection
 from rampfit_numba.kernels.ols.pixels import CONSTANTS
 from rampfit_numba.kernels.ols.segments import empty_runs
+from rampfit_numba.kernels.ols.short_median import LONGEST
 from tests.twin_arguments.making import (
     chance,
     example,
@@ -82,13 +83,17 @@ def _(rng: Generator) -> Arguments:
     return {"settings": settings, "rate": rate, "constants": some_constants(rng, settings)}
 
 
+def middle_rows(values: np.ndarray) -> np.ndarray:
+    return values[max(len(values) // 2 - 1, 0) : len(values) // 2 + 1].copy()
+
+
 SELECTION = tuple(f"selection.{field}" for field in Selection._fields)
 
 
 @example(
     "ols.long_median.select_middle",
     ignored=SELECTION,
-    chosen=lambda made, _: made["values"][len(made["values"]) // 2 - 1 : len(made["values"]) // 2 + 1].copy(),
+    chosen=lambda made, _: middle_rows(made["values"]),
 )
 def _(rng: Generator) -> Arguments:
     length = several(rng, 300)
@@ -96,6 +101,21 @@ def _(rng: Generator) -> Arguments:
     values[rng.random(values.shape) < 0.1] = np.inf
     values[rng.random(values.shape) < 0.1] = -np.inf
     return {"values": values, "selection": empty_selection(length)}
+
+
+@example("ols.short_median.middle_of_values", chosen=lambda made, _: middle_rows(made["values"]))
+def _(rng: Generator) -> Arguments:
+    length = int(rng.integers(1, LONGEST + 1))
+    values = np.round(rng.normal(0, 30, (length, LANES)), int(rng.integers(0, 3))).astype(np.float32)
+    values[rng.random(values.shape) < 0.1] = np.inf
+    values[rng.random(values.shape) < 0.1] = -np.inf
+    return {"values": values}
+
+
+@example("ols.short_median.middle_of_steps", chosen=lambda made, _: middle_rows(made["found"]))
+def _(rng: Generator) -> Arguments:
+    length = int(rng.integers(1, LONGEST + 1))
+    return {"samples": some_samples(rng, (length + 1, LANES)), "found": np.zeros((length, LANES), np.float32)}
 
 
 @example("ols.median_rate.add_clean_step", ignored=("differences", *SELECTION), rtol=1e-6)

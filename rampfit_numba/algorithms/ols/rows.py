@@ -13,6 +13,7 @@ from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels.blocks import empty_ramps
 from rampfit_numba.kernels.ols.chisq import chisq_workspace, find_chisq
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, empty_runs
+from rampfit_numba.kernels.ols.short_median import LONGEST
 from rampfit_numba.kernels.ols.tile import count_tile, fit_tile, tile_workspace
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
 
 def _network(ngroups: int) -> np.ndarray:
     """Return the network that finds the medians, or an empty one where the kernels do without."""
-    return middle_network(max(ngroups - 1, 1) if ngroups <= MOST_IN_BYTES else 1)
+    return middle_network(ngroups - 1 if LONGEST < ngroups - 1 and ngroups <= MOST_IN_BYTES else 1)
 
 
 class _Chisq:

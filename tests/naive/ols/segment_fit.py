@@ -74,6 +74,14 @@ def fit_segments(samples, constants, weights, segments, number):
         segments.slope[s] = line(here, found)[0] * (n**3 - n)
 
 
+def fit_gathered(samples, constants, weights, segments, number):
+    fit_segments(samples, constants, weights, segments, number)
+
+
+def fit_listed(samples, constants, weights, segments, number):
+    fit_segments(samples, constants, weights, segments, number)
+
+
 def sum_segments(segments, number, runs, constants, sums):
     sums[...] = 0
     for s in range(number):

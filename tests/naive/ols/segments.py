@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rampfit_numba.kernels.vectors import WIDTH
+
 J, P = 4, 32
 
 
@@ -32,7 +34,7 @@ def segments_of(runs, k):
 
 def list_segments(runs, segments):
     found = [(last, k, n) for k in range(runs.length.shape[1]) for last, n in segments_of(runs, k) if n > 1]
-    for s, (last, k, n) in enumerate(sorted(found)):
+    for s, (last, k, n) in enumerate([*sorted(found), *[(1, 0, 2)] * WIDTH]):
         segments.lane[s], segments.last[s], segments.length[s] = k, last, n
     for k in range(runs.length.shape[1]):
         lengths = [n for _, lane, n in found if lane == k]
