@@ -105,7 +105,7 @@ def check_short_median(values):
     expected = np.sort(values, axis=0)[ranks]
     for start in range(0, number, LANES):
         columns = (start + np.arange(LANES)) % number
-        block = values[:, columns].astype(np.float32)
+        block = np.ascontiguousarray(values[:, columns], np.float32)
         found = block.copy()
         middle_of_values(values=found)
         np.testing.assert_array_equal(found[ranks], expected[:, columns])

@@ -56,7 +56,7 @@ def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
 
 def _network(ngroups: int) -> np.ndarray:
     """Return the network that finds the medians, or an empty one where the kernels do without."""
-    return middle_network(ngroups - 1 if LONGEST < ngroups - 1 and ngroups <= MOST_IN_BYTES else 1)
+    return middle_network(ngroups - 1 if ngroups - 1 > LONGEST and ngroups <= MOST_IN_BYTES else 1)
 
 
 class _Chisq:
