@@ -33,9 +33,8 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 #: all its lanes (the last ones may be padding), so that a pixel goes through the same instructions wherever a slice
 #: begins; likelihood fits go through vectors of a block, which may have fewer, whole ones.
 #: Calls hand over arrays as eight words or more each, and rows are copied one by one: of 128 pixels, fits take up to a
-#: tenth longer. Of 256 they would take up to a tenth less, but a third more memory where integrations are many. Without
-#: compilation, blocks this long would make the tests crawl.
-LANES = 8 if numba.config.DISABLE_JIT else 192
+#: fifth longer. Without compilation, blocks this long would make the tests crawl.
+LANES = 8 if numba.config.DISABLE_JIT else 256
 _KERNELS = __name__.rpartition(".")[0] + "."
 
 

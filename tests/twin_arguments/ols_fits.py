@@ -234,7 +234,7 @@ def _(rng: Generator) -> Arguments:
 
 @example(
     "ols.charge_loss.recompute_read_variances",
-    chosen=lambda made, _: only(made, "read_variances", "rateints", "rate"),
+    chosen=lambda made, _: only(made, "read_variances", "rate"),
 )
 def _(rng: Generator) -> Arguments:
     ramps, settings = some_ramps(rng), some_settings(rng)
@@ -247,7 +247,6 @@ def _(rng: Generator) -> Arguments:
         "constants": some_constants(rng, settings),
         "read_variances": rng.choice([0.0, 0.5, 2.0], (nints, LANES)),
         "runs": empty_runs(ngroups),
-        "rateints": np.ones((4, nints, LANES), np.float32),
         "rate": np.ones((4, LANES), np.float32),
         "affected": np.zeros(LANES, bool),
         "left_out": np.zeros(LANES, bool),

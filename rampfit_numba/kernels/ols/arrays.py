@@ -16,11 +16,11 @@ class BlockResult(NamedTuple):
 
     Attributes
     ----------
-    packed : ndarray of uint32, shape (5 + 5 nints, LANES)
+    packed : ndarray of uint32, shape (5 + 5 kept, LANES)
         Everything, row by row: the rate's four planes, its flags, the four of each integration, and their flags. The
-        other arrays are the same memory.
+        other arrays are the same memory. Of many integrations only some are kept until they are copied.
     rate, rate_dq : ndarray, shapes (4, LANES), (LANES,)
-    rateints, rateints_dq : ndarray, shapes (4, nints, LANES), (nints, LANES)
+    rateints, rateints_dq : ndarray, shapes (4, kept, LANES), (kept, LANES)
     """
 
     packed: np.ndarray
@@ -63,6 +63,27 @@ class ResultPointers(NamedTuple):
 
     rows: np.ndarray
     spans: np.ndarray
+
+
+class BlockPlace(NamedTuple):
+    """Where the results of one block belong.
+
+    Attributes
+    ----------
+    gathered : bool
+        The pixels of the block stand at `pixels`, else one behind the other from `first` on.
+    first : int
+    pixels : ndarray of int64, shape (LANES,)
+    number : int
+        How many pixels the block has; lanes behind these are padding.
+    results : ResultPointers
+    """
+
+    gathered: bool
+    first: int
+    pixels: np.ndarray
+    number: int
+    results: ResultPointers
 
 
 class FitOptPointers(NamedTuple):

@@ -15,8 +15,10 @@ from numba import types
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_part
 from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES
 from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, store
+from rampfit_numba.kernels.ols.copying import store_integrations, store_read_variances
 from rampfit_numba.kernels.ols.fitopt import (
     store_clean,
     store_jumps,
@@ -129,7 +131,7 @@ def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
 
 
 @jit_part
-def fit_block(ramps, settings, weights, network, runs, segments, workspace, result, fitopt):
+def fit_block(ramps, settings, weights, network, runs, segments, workspace, result, fitopt, place):
     """Fit the ramps of one block.
 
     Parameters
@@ -145,8 +147,11 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
     result : BlockResult
     fitopt : BlockFitOpt or None
         With None, the code for the optional results is not even compiled.
+    place : BlockPlace
+        Where integrations are copied to while others are fitted, if `result` does not keep all of them.
     """
     nints, ngroups, _ = ramps.samples.shape
+    most_kept = result.rateints.shape[1]
     status, flagged, nflagged, stored = workspace.status, workspace.flagged, workspace.nflagged, workspace.stored
     replaced_sample, read_variances = workspace.replaced_sample, workspace.read_variances
     block_flags, doubles, words, masks = workspace.flags, workspace.doubles, workspace.words, workspace.masks
@@ -181,6 +186,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
 
     for i in range(nints):
         samples, flags, status_now = ramps.samples[i], ramps.flags[i], status[i]
+        kept = i % most_kept
         # A few ramps without flags among many that have some are fitted like those, with the same result.
         with_clean = LANES - nflagged[i] > _FEW_CLEAN
         if with_clean:
@@ -200,7 +206,9 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             with_clean,
         )
         if nflagged[i] == 0:
-            _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, result)
+            _store_clean(clean, clean_combined, base, kept, totals, dq_all, combined, result)
+            if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
+                store_integrations(result, i - kept, i + 1, nints, place)
             if lost_charge:
                 store(clean_combined[3], read_variances[i])
             store_pedestals(fitopt, i, samples, settings, base, combined[0])
@@ -258,14 +266,16 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             dq_all[k] &= dq_now[k]
         for k in range(LANES):
             dq_partly_saturated[k] |= partly_saturated_now[k]
-        dq_here = result.rateints_dq[i]
+        dq_here = result.rateints_dq[kept]
         for k in range(LANES):
             dq_here[k] = dq_now[k] | partly_saturated_now[k]
         if lost_charge:
             store(combined[3], read_variances[i])
         for j in range(4):
-            store(combined[j], result.rateints[j, i])
-        flag_unfitted(result.rateints[0, i], dq_here)
+            store(combined[j], result.rateints[j, kept])
+        flag_unfitted(result.rateints[0, kept], dq_here)
+        if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
+            store_integrations(result, i - kept, i + 1, nints, place)
         store_pedestals(fitopt, i, samples, settings, dq_now, combined[0])
         for a in range(nflagged[i]):
             k = flagged[i, a]
@@ -289,12 +299,12 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             constants,
             read_variances,
             runs,
-            result.rateints,
             result.rate,
             fitted,
             left_out,
             doubles[_WORK],
         )
+        store_read_variances(status, read_variances, workspace.singles, result, place)
 
 
 @jit_apart(types.none, own_code=False)
@@ -365,7 +375,7 @@ def find_rates(ramps, settings, network, workspace):
 
 @jit
 def _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, result):
-    """Store one integration of a block in which no ramp has flags, and add it to the totals."""
+    """Store one integration of a block in which no ramp has flags, as row `i`, and add it to the totals."""
     slope = combined[0]
     slope_sum, read_variance = clean[0], clean_combined[3]
     flags = result.rateints_dq[i]

@@ -38,13 +38,12 @@ def recompute_read_variances(
     constants,
     read_variances,
     runs,
-    rateints,
     rate,
     affected,
     left_out,
     total,
 ):
-    """Replace var_rnoise of the pixels of a block that have CHARGELOSS; everything else stays.
+    """Find var_rnoise of the ramps and pixels of a block that have CHARGELOSS; everything else stays.
 
     Parameters
     ----------
@@ -56,10 +55,10 @@ def recompute_read_variances(
         Flags of group 0 where a zeroframe took its place.
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     read_variances : ndarray of float64, shape (nints, LANES)
-        The integrations' var_rnoise so far, in (DN/s)^2.
+        The integrations' var_rnoise so far, in (DN/s)^2; replaced where there is CHARGELOSS.
     runs : RunLengths
         Workspace to work in.
-    rateints, rate : ndarray of float32, shapes (4, nints, LANES), (4, LANES)
+    rate : ndarray of float32, shape (4, LANES)
         Row VAR_RNOISE is modified.
     affected, left_out, total : ndarray of bool, bool and float64, shape (LANES,)
         Workspace to work in.
@@ -111,7 +110,7 @@ def recompute_read_variances(
                 time = single_group_time(status[i, k], settings)
                 _, var_rnoise = single_group_variances(time, 0.0, constants[READ, k], settings)
                 weight = 1.0 / var_rnoise if var_rnoise > 0 else 0.0
-            rateints[VAR_RNOISE, i, k] = bounded(1.0 / weight, settings.largest_variance) if weight > 0 else 0.0
+            read_variances[i, k] = bounded(1.0 / weight, settings.largest_variance) if weight > 0 else 0.0
             total[k] += weight
     for k in range(LANES):
         if affected[k] and total[k] > 0:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import types
 
-from rampfit_numba.kernels._jit import jit, jit_apart
+from rampfit_numba import dq
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart
 from rampfit_numba.kernels.blocks import WORD
 from rampfit_numba.kernels.memory import copy_out, put
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES
+from rampfit_numba.kernels.ols.combine import VAR_RNOISE
+
+_CHARGELOSS = np.uint16(dq.CHARGELOSS)
 
 
 @jit_apart(types.none)
@@ -38,17 +44,57 @@ def take_pixels(ramps, lanes, pending, to):
 @jit
 def store_rows(rows, first, number, pointers):
     """Copy the first `number` words of each row to its place (:class:`ResultPointers`), from pixel `first` on."""
-    for row in range(len(pointers.rows)):
+    for row in range(len(rows)):
         copy_out(pointers.rows[row] + first * WORD, rows[row], number, pointers.spans)
 
 
 @jit
 def scatter_rows(rows, pixels, number, pointers):
     """Copy the first `number` words of each row to `pixels` of its place."""
-    for row in range(len(pointers.rows)):
+    for row in range(len(rows)):
         here = rows[row]
         for a in range(number):
             put(pointers.rows[row], pixels[a], here, a, pointers.spans)
+
+
+@jit
+def store_integrations(result, begin, end, nints, place):
+    """Copy integrations `begin` to `end` of `nints`, which `result` keeps, to where they belong (:class:`BlockPlace`)."""
+    pointers, kept, of_rate = place.results, result.rateints.shape[1], len(RESULT_TYPES)
+    for j in range(of_rate):
+        for i in range(begin, end):
+            target, here = pointers.rows[of_rate + j * nints + i], result.packed[of_rate + j * kept + i - begin]
+            if place.gathered:
+                for a in range(place.number):
+                    put(target, place.pixels[a], here, a, pointers.spans)
+            else:
+                copy_out(target + place.first * WORD, here, place.number, pointers.spans)
+
+
+@jit
+def store_read_variances(status, read_variances, singles, result, place):
+    """Store the integrations' var_rnoise where there is CHARGELOSS: in `result`, or where that was copied to.
+
+    Parameters
+    ----------
+    status : ndarray of uint16, shape (nints, LANES)
+    read_variances : ndarray of float64, shape (nints, LANES)
+    singles : ndarray of float32, shape (LANES,)
+        Workspace to work in.
+    result : BlockResult
+    place : BlockPlace
+    """
+    nints, pointers = len(status), place.results
+    for i in range(nints):
+        target = pointers.rows[len(RESULT_TYPES) + VAR_RNOISE * nints + i]
+        for k in range(LANES):
+            if (status[i, k] & _CHARGELOSS) == 0:
+                continue
+            singles[k] = read_variances[i, k]
+            if result.rateints.shape[1] == nints:
+                result.rateints[VAR_RNOISE, i, k] = singles[k]
+            elif k < place.number:
+                put(target, place.pixels[k] if place.gathered else place.first + k, singles, k, pointers.spans)
 
 
 @jit

@@ -16,7 +16,7 @@ from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
 from rampfit_numba.kernels.blocks import Ramps, empty_ramps, load_block, pad_block
 from rampfit_numba.kernels.memory import addresses, spans_of
 from rampfit_numba.kernels.ols import ramp_status
-from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, ResultPointers
+from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockPlace, BlockResult, ResultPointers
 from rampfit_numba.kernels.ols.block import BlockWorkspace, block_workspace, fit_block
 from rampfit_numba.kernels.ols.copying import (
     scatter_fitopt,
@@ -48,6 +48,9 @@ _MOST_GATHERED = 100_000
 #: Most results that are collected before they are copied to the outputs, in longer runs: written block by block,
 #: between reads of as many planes, they take a tenth more of the time of a fit without flags (2x20 at 1024 x 1032).
 _COLLECTED = 1 << 16
+#: Most integrations whose results a block keeps before they are copied, so that they stay in a near cache and take no
+#: gigabytes; copied one by one, 500 x 6 takes a twelfth longer.
+_MOST_KEPT = 32
 _ROWS = len(RESULT_TYPES)
 
 
@@ -97,9 +100,9 @@ def tile_workspace(pointers: BlockPointers, fitopt: FitOptPointers | None) -> Wo
             crmag=np.zeros((nints, jumps, LANES), np.float32),
             depth=np.zeros((2, nints), np.int64),
         )
-    result, rows = _empty_result(nints), _ROWS * (nints + 1)
+    result, rows = _empty_result(min(nints, _MOST_KEPT)), _ROWS * (nints + 1)
     blocks = _COLLECTED // (rows * LANES)
-    collected = np.empty((rows, blocks * LANES), np.uint32) if blocks > 1 else result.packed
+    collected = np.empty((rows, blocks * LANES), np.uint32) if nints <= _MOST_KEPT and blocks > 1 else result.packed
     return Workspace(
         block=block_workspace(nints, ngroups),
         runs=empty_runs(ngroups),
@@ -171,6 +174,8 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
     collected, collected_pointers = workspace.collected, workspace.collected_pointers
     has_flags, found, pixel_flags, sums = block.has_flags, block.bytes[0], block.bytes[1], block.singles
     most_pending = _MOST_PENDING if pending.samples.shape[0] == nints else 0
+    # Those of the rate, where integrations are not kept.
+    waiting_rows = len(result.packed) if result.rateints.shape[1] == nints else _ROWS
     first = copied = waiting = np.int64(0)
     # One call of fit_block for both kinds of blocks: it becomes a part of this function, and takes seconds to compile.
     while first < pointers.npixels or waiting > 0:
@@ -201,7 +206,8 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
                 for a in range(flagged):
                     pixels[waiting] = first + lanes[a]
                     waiting += 1
-        fit_block(here, settings, weights, network, runs, segments, block, result, fitopt)
+        place = BlockPlace(gathered, first, pixels, number, results)
+        fit_block(here, settings, weights, network, runs, segments, block, result, fitopt, place)
         if not gathered:
             if collected.shape[1] > LANES:
                 store_rows(result.packed, first - copied, LANES, collected_pointers)
@@ -210,10 +216,10 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
             first += LANES
         if gathered or first >= pointers.npixels or first - copied == collected.shape[1]:
             end = min(first, pointers.npixels)
-            store_rows(collected, copied, end - copied, results)
+            store_rows(collected[:waiting_rows], copied, end - copied, results)
             copied = end
         if gathered:
-            scatter_rows(result.packed, pixels, number, results)
+            scatter_rows(result.packed[:waiting_rows], pixels, number, results)
             if fitopt_results is not None:
                 whole &= scatter_fitopt(fitopt, pixels, number, fitopt_results, results.spans)
             waiting = np.int64(0)

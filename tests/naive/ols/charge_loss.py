@@ -24,7 +24,6 @@ def recompute_read_variances(
     constants,
     read_variances,
     runs,
-    rateints,
     rate,
     affected,
     left_out,
@@ -49,7 +48,7 @@ def recompute_read_variances(
                 else:
                     variance = segment_variances(0.0, constants[READ_LONG if n > 2 else READ, k], n)[1]
                 here += 1 / variance if variance > 0 else 0
-            rateints[VAR_RNOISE, i, k] = bounded(1 / here, settings.largest_variance) if here > 0 else 0
+            read_variances[i, k] = bounded(1 / here, settings.largest_variance) if here > 0 else 0
             weights += here
         if lossy and weights > 0:
             rate[VAR_RNOISE, k] = bounded(1 / weights, settings.largest_variance)
