@@ -19,6 +19,7 @@ from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.outputs import Inputs
+from rampfit_numba.io.reference_names import check_file
 from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
 from rampfit_numba.messages import RampFileError, printable
 from rampfit_numba.options import FitOptions
@@ -39,6 +40,8 @@ log = logging.getLogger(__package__)
 #: What may be given to the functions for files as options: those of a fit, and how it is run.
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
 RUN_OPTIONS = ("maximum_cores", "executor", "progress", "max_memory")
+#: Last parts of paths that only folders have: no product can be named after them.
+_OF_FOLDERS = ("", "..")
 #: Held while a file is read or written that no other may be meanwhile.
 _reading = threading.Lock()
 #: Those of single kinds of files.
@@ -82,13 +85,18 @@ class Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
         formats = {path: find_format(path) for path in files}
         _check_options(options)
+        for path in files:
+            if path.name in _OF_FOLDERS:
+                check_file(path)
+        needing = [path for path, kind in formats.items() if not kind.brings_references]
         for argument, reference in (("readnoise", readnoise), ("gain", gain)):
-            for path, kind in formats.items():
-                if reference is None and not kind.brings_references:
-                    raise ValueError(
-                        f"{argument}: expected a reference file or a number, since {kind.name} files like "
-                        f"{printable(str(path))} do not tell it; got none"
-                    )
+            if reference is None and needing:
+                for path in needing:
+                    check_file(path)  # what is not there needs no reference
+                raise ValueError(
+                    f"{argument}: expected a reference file or a number, since {formats[needing[0]].name} files like "
+                    f"{printable(str(needing[0]))} do not tell it; got none"
+                )
         for path, kind in formats.items():
             if destination.save_jumps and not kind.tables_jumps:
                 raise ValueError(printable(f"save_jumps: not for {kind.name} files like {path}"))
