@@ -236,9 +236,9 @@ def test_wrong_usage_is_one_line(words, message, folder, capsys):
     assert not names(folder)
 
 
-def test_references_are_asked_for_when_all_files_are_there(files, folder, capsys):
+def test_references_are_asked_for_when_all_files_are_there(files, capsys):
     name = str(files[0])
-    message = f"expected a reference file or a number, since JWST files like {name} do not tell it"
+    message = f"expected a reference file or a number, since JWST files like {name} do not"
     for words, option in ((["--gain", "2"], "--readnoise"), (["--readnoise", "2"], "--gain"), ([], "--readnoise")):
         assert main([name, *words]) == 2
         assert f"{option}: {message}" in capsys.readouterr().err
