@@ -284,19 +284,20 @@ class Exposure:
             In e-/DN. Where it is no positive number, there is no such value: NaN.
         """
         changed: dict[str, Any] = {}
+        dark = self.average_dark_current if self.dark_current_unit == ELECTRON_PER_S else None
+        if self.data_unit != ELECTRON and dark is None:
+            return self
         with np.errstate(invalid="ignore", over="ignore"):
             divisor = np.where((gain > 0) & np.isfinite(gain), gain, np.nan).astype(np.float32)
         if self.data_unit == ELECTRON:
             changed = {"data": _divided(self.data, divisor), "data_unit": DN}
             if self.zeroframe is not None:
                 changed["zeroframe"] = _divided(self.zeroframe, divisor)
-        if self.average_dark_current is not None and self.dark_current_unit == ELECTRON_PER_S:
+        if dark is not None:
             changed |= {
-                "average_dark_current": _divided(self.average_dark_current, divisor),
+                "average_dark_current": _divided(dark, divisor),
                 "dark_current_unit": DN_PER_S,
             }
-        if not changed:
-            return self
         made = copy.copy(self)
         for name, value in changed.items():
             object.__setattr__(made, name, value)
