@@ -468,7 +468,13 @@ def test_termination_while_writing_leaves_no_temporary_file(files, tmp_path, com
     code = """
 import os, sys, time
 from rampfit_numba.cli import main
-os.fsync = lambda descriptor: print("writing", flush=True) or time.sleep(60)
+
+def write(descriptor):
+    print("writing", flush=True)
+    for _ in range(600):  # between two calls of C functions alone, Python 3.14 may look for no signal
+        time.sleep(0.1)
+
+os.fsync = write
 sys.exit(main(sys.argv[1:]))
 """
     words = {"fit": [str(files[0]), *references(files)], "simulate": ["x_jump.fits", "--shape", "1x3x4x5"]}
@@ -501,7 +507,8 @@ remove = TemporaryFile.remove
 def write(_):
     TemporaryFile.remove = lambda file: print("cleaning", flush=True) or time.sleep(0.5) or remove(file)
     print("writing", flush=True)
-    time.sleep(60)
+    for _ in range(600):
+        time.sleep(0.1)
 
 os.fsync = write
 sys.exit(main(sys.argv[1:]))

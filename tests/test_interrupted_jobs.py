@@ -89,7 +89,7 @@ def test_the_mark_of_a_killed_run_is_removed_by_the_next_one(tmp_path, monkeypat
     assert done.returncode == -signal.SIGKILL
     (left,) = listing(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with _mark() as going_on:
-        assert listing(tmp_path) == [going_on.name]
-        assert going_on.name != left
+    with _mark() as mark:
+        assert listing(tmp_path) == [mark.path.name]
+        assert mark.path.name != left
     assert listing(tmp_path) == []
