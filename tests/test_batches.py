@@ -10,6 +10,7 @@ import pickle
 import re
 import signal
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +27,7 @@ from rampfit_numba import Exposure, RampFileError, dq, fit_file, fit_files, fit_
 from rampfit_numba.cli import main
 from rampfit_numba.files import Job, batch, fit_one, fitting, lanes, plan, processes, tables
 from rampfit_numba.files.job import make_destination
+from rampfit_numba.io import temporary_files
 from rampfit_numba.progress import Stopped
 from rampfit_numba.progress import job as progress_job
 from rampfit_numba.simulate.roman import simulate_roman, write_roman_simulation
@@ -337,6 +339,46 @@ class TestProcesses:
         results = fit_files(write(tmp_path, "abcd"), 10.0, 2.0, output_dir=tmp_path / "out", **TWO)
         assert [result.status for result in results] == ["fitted"] * 4
         assert "No worker processes can be started" in caplog.text
+
+    def test_files_are_not_forgotten_where_somebody_empties_the_temporary_folder(self, tmp_path, monkeypatch):
+        """By a mark there, workers know that the job goes on."""
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+        (tmp_path / "temporary").mkdir()
+        files = write(tmp_path, "abcdefgh")
+        files[1].write_text("no FITS file")
+        failed = []
+
+        def empty(result):
+            for mark in (tmp_path / "temporary").iterdir():
+                mark.unlink()
+            failed.append(result)
+
+        results = fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=empty, **TWO)
+        assert [result.path for result in results] == files
+        assert results[-1] in failed
+        assert all("the mark of its job, is gone" in str(result.error) for result in failed[1:])
+        assert len(listing(tmp_path / "out")) == 2 * (8 - len(failed))
+
+    def test_a_job_shows_that_it_goes_on(self, tmp_path, monkeypatch):
+        """Where no lock tells, what lies untouched for a day in the temporary folder is swept."""
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+        monkeypatch.setattr(temporary_files, "_LIVING", 0.0)
+        (tmp_path / "temporary").mkdir()
+        files = write(tmp_path, "abcdef")
+        files[1].write_text("no FITS file")
+        times = []
+
+        def make_old(_):
+            (mark,) = (tmp_path / "temporary").iterdir()
+            os.utime(mark, (0, 0))
+            real = processes.TemporaryFile.live
+            monkeypatch.setattr(
+                processes.TemporaryFile, "live", lambda file: (real(file), times.append(file.path.stat().st_mtime))
+            )
+
+        fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=make_old, **TWO)
+        assert len(times) > 1
+        assert min(times) > time.time() - 3600
 
     def test_warnings_and_errors_travel(self, tmp_path, recwarn):
         files = write(tmp_path, "abcde", S_JUMP="SKIPPED")

@@ -174,8 +174,11 @@ def test_progress_is_for_terminals(files, recorded, monkeypatch, terminal):
         ([], "expected a FILE or a command: fit, reads, plot"),
         (["simulat"], "'simulat' is neither a file nor a command"),
         (["fit"], "the following arguments are required: FILE"),
-        (["x.fits", "--gain", "2"], "--readnoise: expected a reference file or a number, since JWST files like x.fits"),
-        (["x.fits", "--readnoise", "2"], "--gain: expected a reference file or a number"),
+        (["x.fits"], "x.fits: no such file; give the name of a FITS file"),
+        (["x.fits", "--gain", "2"], "x.fits: no such file"),
+        (["."], ".: is a directory; give the name of a FITS file (there is none in it)"),
+        ([".", "--readnoise", "5", "--gain", "2"], ".: is a directory"),
+        (["../", "x.fits", "--readnoise", "5", "--gain", "2"], "..: is a directory"),
         (["x.fits", "--readnoise", "0", "--gain", "2"], "--readnoise: expected a finite number > 0; got 0"),
         (["x.fits", "--readnoise", "nan", "--gain", "2"], "--readnoise: expected a finite number > 0; got nan"),
         (["x.fits", "--readnoise", "1e-50", "--gain", "2"], "expected a number that single precision can hold"),
@@ -231,6 +234,22 @@ def test_wrong_usage_is_one_line(words, message, folder, capsys):
     assert message in line
     assert "--help)" in line
     assert not names(folder)
+
+
+def test_references_are_asked_for_when_all_files_are_there(files, capsys):
+    name = str(files[0])
+    message = f"expected a reference file or a number, since JWST files like {name} do not"
+    for words, option in ((["--gain", "2"], "--readnoise"), (["--readnoise", "2"], "--gain"), ([], "--readnoise")):
+        assert main([name, *words]) == 2
+        assert f"{option}: {message}" in capsys.readouterr().err
+    assert main([name, "gone.fits"]) == 2
+    assert "gone.fits: no such file" in capsys.readouterr().err
+
+
+def test_folder_is_told_with_a_file_in_it(folder, capsys):
+    (folder / "in_it.fits").touch()
+    assert main([".", "--readnoise", "5", "--gain", "2"]) == 2
+    assert ".: is a directory; give the name of a file in it, such as in_it.fits" in capsys.readouterr().err
 
 
 def test_output_folder_that_is_a_file_is_wrong_usage(files, folder, capsys):
@@ -449,7 +468,13 @@ def test_termination_while_writing_leaves_no_temporary_file(files, tmp_path, com
     code = """
 import os, sys, time
 from rampfit_numba.cli import main
-os.fsync = lambda descriptor: print("writing", flush=True) or time.sleep(60)
+
+def write(descriptor):
+    print("writing", flush=True)
+    for _ in range(600):  # between two calls of C functions alone, Python 3.14 may look for no signal
+        time.sleep(0.1)
+
+os.fsync = write
 sys.exit(main(sys.argv[1:]))
 """
     words = {"fit": [str(files[0]), *references(files)], "simulate": ["x_jump.fits", "--shape", "1x3x4x5"]}
@@ -482,7 +507,8 @@ remove = TemporaryFile.remove
 def write(_):
     TemporaryFile.remove = lambda file: print("cleaning", flush=True) or time.sleep(0.5) or remove(file)
     print("writing", flush=True)
-    time.sleep(60)
+    for _ in range(600):
+        time.sleep(0.1)
 
 os.fsync = write
 sys.exit(main(sys.argv[1:]))

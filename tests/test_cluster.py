@@ -301,9 +301,10 @@ class Elsewhere:
     def wait_for_workers(self, number, timeout):
         pass
 
-    def run(self, function, *arguments, on_error):
+    def run(self, function, *arguments, on_error, workers=None):
         assert on_error == "return"
-        return {f"tcp://10.0.0.{number}:4000": self._answer(function, *arguments) for number in (1, 2, 3, 4, 5)}
+        addresses = [f"tcp://10.0.0.{number}:4000" for number in (1, 2, 3, 4, 5)] if workers is None else workers
+        return {address: self._answer(function, *arguments) for address in addresses}
 
     def nthreads(self):
         return {f"tcp://10.0.0.{number}:4000": 1 for number in (1, 2, 3, 4, 5)}
@@ -342,11 +343,13 @@ def test_workers_that_die_while_they_are_asked_are_not_complained_of(files, tmp_
         def nthreads(self):
             return {f"tcp://10.0.0.{number}:4000": 1 for number in (1, 2, 4)}
 
-        def run(self, function, *arguments, on_error):
-            answers = super().run(function, *arguments, on_error=on_error)
-            del answers["tcp://10.0.0.5:4000"]
+        def run(self, function, *arguments, on_error, workers=None):
+            answers = super().run(function, *arguments, on_error=on_error, workers=workers)
+            assert "tcp://10.0.0.3:4000" not in (workers or [])  # it would take its time
             answers["tcp://10.0.0.2:4000"] = distributed.comm.CommClosedError("Stream is closed")
-            answers["tcp://10.0.0.3:4000"] = OSError("Timed out trying to connect")
+            if workers is None:
+                del answers["tcp://10.0.0.5:4000"]
+                answers["tcp://10.0.0.3:4000"] = OSError("Timed out trying to connect")
             return answers
 
     mark = tmp_path / "mark"
@@ -357,6 +360,23 @@ def test_workers_that_die_while_they_are_asked_are_not_complained_of(files, tmp_
     clients.check_workers(cluster_of_three, lambda: None)
     with pytest.raises(RampFileError, match=r"share: tcp://10\.0\.0\.1:4000, tcp://10\.0\.0\.4:4000: not permitted$"):
         clients.check_files(Dying(lambda *_: PermissionError("not permitted")), [files[0]], [], mark)
+
+
+@pytest.mark.parametrize(
+    "error", [distributed.comm.CommClosedError("Stream is closed"), OSError("Timed out trying to connect")]
+)
+def test_a_worker_whose_connection_breaks_once_is_checked_all_the_same(files, error):
+    class Breaking(Elsewhere):
+        def run(self, function, *arguments, on_error, workers=None):
+            asked.append(workers)
+            answers = super().run(function, *arguments, on_error=on_error, workers=workers)
+            return answers if workers else answers | {"tcp://10.0.0.4:4000": error}
+
+    asked = []
+    clients.check_files(Breaking(lambda function, *arguments: function(*arguments)), [files[0]], [])
+    assert asked == [None, ["tcp://10.0.0.4:4000"]]
+    with pytest.raises(RampFileError, match=r"10\.0\.0\.3:4000 and 2 more: it is not there$"):
+        clients.check_files(Breaking(lambda *_: "it is not there"), [files[0]], [])
 
 
 def test_versions_are_compared_worker_by_worker():
@@ -376,6 +396,16 @@ def test_a_worker_that_joins_later_with_other_versions_fits_nothing(files, tmp_p
     run = cluster.Run(clients.versions_here() | {"numpy": "1.0"}, files[0], 0)
     result = cluster.fit_there(files[0], job_for(files[0], tmp_path / "out"), run)
     assert str(result.error).startswith("a Dask worker of other versions has joined: numpy ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_job_whose_mark_is_gone_says_so(files, tmp_path):
+    """Somebody has removed it, or its process has ended in order while a task was on its way."""
+    mark = tmp_path / "mark"
+    result = cluster.fit_there(
+        files[0], job_for(files[0], tmp_path / "out"), cluster.Run(clients.versions_here(), mark, 0)
+    )
+    assert str(result.error) == f"{files[0]}: was not fitted: {mark}, the mark of its run, is gone"
     assert not (tmp_path / "out").exists()
 
 

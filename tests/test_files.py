@@ -262,13 +262,16 @@ class TestSeveralFiles:
             (["a_jump.fits"], {"out": None}, "out: unknown option"),
             (["a_jump.fits"], {"int_name": "a/b"}, "int_name: expected a file name without a folder"),
             (["a_jump.fits"], {"opt_name": "a/b"}, "opt_name: expected a file name without a folder"),
-            (["a_jump.fits", ""], {}, "basename: expected a file name"),
+            (["a_jump.fits", ""], {}, "^.: is a directory; give the name of a FITS file"),
+            (["a_jump.fits", ".."], {}, "^..: is a directory"),
             (["a_jump.fits"], {"output_dir": __file__}, "output_dir: .* is no folder"),
             (["a_jump.fits"], {"readnoise": 0}, "readnoise: expected a finite number > 0; got 0"),
             (["a_jump.fits"], {"gain": "no.fits"}, "no.fits: no such file, and no number"),
             (["a_jump.fits"], {"gain": Path("5")}, "5: no such file"),
             (["a_jump.fits"], {"gain": "a\0b"}, "cannot be the name of a file, and no number"),
-            (["a_jump.fits"], {"gain": None}, "gain: expected"),
+            (["a_jump.fits"], {"gain": None}, "^a_jump.fits: no such file"),
+            (["a_jump.fits"], {"readnoise": None, "gain": None}, "^a_jump.fits: no such file"),
+            ([__file__], {"gain": None}, "gain: expected a reference file or a number"),
         ],
     )
     def test_refused_before_any_fit(self, names, options, says, tmp_path, monkeypatch):

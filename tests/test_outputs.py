@@ -62,6 +62,9 @@ class TestNames:
             product_paths("x", tmp_path, opt_name="../b")
         with pytest.raises(ValueError, match="basename: expected a file name; got ''"):
             product_paths("", tmp_path)
+        for folder in (".", "/"):
+            with pytest.raises(ValueError, match=rf"basename: expected a file name; got the folder '{folder}'"):
+                product_paths(folder, tmp_path)
         for name in (".fits", "_jump.fits", "-ramp.fits.gz", "..", "x/.."):
             with pytest.raises(ValueError, match="basename: expected a name that the products' names can begin with"):
                 product_paths(name, tmp_path)

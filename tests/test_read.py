@@ -164,6 +164,26 @@ class TestStorage:
         path.write_bytes(_with_card(content, "SCI", "GROUPS  = 1.2.3"))
         ramp_refused(path, "its card GROUPS does not follow FITS")
 
+    @pytest.mark.parametrize("groups", [True, False])
+    def test_random_groups_are_no_ramps(self, tmp_path, groups, name):
+        hdulist = ramp_hdulist()
+        path = tmp_path / name
+        content = _with_card(to_bytes(hdulist), "PRIMARY", fits.Card("GROUPS", groups))
+        path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+        if groups:
+            ramp_refused(path, "random groups (GROUPS = T)", "expected images of ramps")
+        else:  # as Hubble's files have it
+            np.testing.assert_array_equal(read_exposure(path).data, hdulist["SCI"].data)
+
+    def test_random_groups_are_in_no_extension(self, tmp_path):
+        """Where astropy, too, goes by all axes."""
+        hdulist = ramp_hdulist()
+        hdulist.insert(1, fits.ImageHDU(np.zeros((3, 0), np.float32), name="EMPTY"))
+        path = tmp_path / "ramp.fits"
+        path.write_bytes(_with_card(to_bytes(hdulist), "EMPTY", fits.Card("GROUPS", True)))
+        np.testing.assert_array_equal(read_exposure(path).data, hdulist["SCI"].data)
+        assert fits.getval(path, "EXTNAME", 2) == "SCI"
+
     def test_unsigned_integers(self, tmp_path, name):
         hdulist = ramp_hdulist()
         hdulist["SCI"].data = (hdulist["SCI"].data + 40000).astype(np.uint16)
@@ -324,8 +344,9 @@ class TestReadTimes:
 
 
 def _with_card(content, extension, card):
-    """Return a file with one more card in the header of an extension, whose last block must have room for it."""
-    end = content.index(b"END".ljust(80), content.index(f"EXTNAME = '{extension}".encode()))
+    """Return a file with one more card in the header of an HDU, whose last block must have room for it."""
+    begin = 0 if extension == "PRIMARY" else content.index(f"EXTNAME = '{extension}".encode())
+    end = content.index(b"END".ljust(80), begin)
     assert not content[end + 80 : end + 160].strip()
     return content[:end] + str(card).ljust(80).encode() + content[end : end + 80] + content[end + 160 :]
 

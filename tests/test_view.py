@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -212,6 +214,43 @@ class TestServer:
 
         with pytest.raises(OSError, match="in use"):
             view(*fitted, port=int(viewer.url.split(":")[2].split("/")[0]))
+
+    def test_what_a_page_was_not_told_ends_with_the_server(self, recwarn, capfd):
+        pytest.importorskip("bokeh")
+        from bokeh.client import pull_session
+        from bokeh.models import Div
+
+        from rampfit_numba.view.server import ViewServer
+
+        def build(document):
+            texts = [Div() for _ in range(8)]
+            for text in texts:
+                document.add_root(text)
+            document.add_periodic_callback(lambda: tell(texts), 20)
+
+        def tell(texts):
+            told.append(str(len(told)))
+            for text in texts:
+                text.text = 2_000_000 * told[-1]
+
+        told = []
+        server = ViewServer(build, stay=True)
+        try:
+            page = pull_session(url=server.url)  # reads no more after that
+            number = None
+            while number != len(told):  # until more is to be sent than the system takes
+                number = len(told)
+                time.sleep(1.0)
+            assert page.connected
+        finally:
+            begin = time.monotonic()
+            server.close()
+        assert not server.running
+        assert time.monotonic() - begin < 5
+        del page
+        gc.collect()
+        assert [str(warning.message) for warning in recwarn] == []  # a coroutine that was never awaited, say
+        assert "Exception in callback" not in capfd.readouterr().err
 
 
 class TestCommand:

@@ -121,12 +121,16 @@ def _answers(client: Any, function: Callable[..., object], *arguments: object) -
     """Return what a function returns, or raises, on each worker; those that are lost meanwhile have no answer."""
     from distributed.comm import CommClosedError
 
-    found = client.run(function, *arguments, on_error="return")
-    # A worker that died some moments ago cannot be reached, an OSError as its own ones.
-    doubtful = {worker for worker, answer in found.items() if isinstance(answer, OSError)}
-    lost = doubtful - set(client.nthreads()) if doubtful else doubtful
-    lost |= {worker for worker in doubtful if isinstance(found[worker], CommClosedError)}
-    return {worker: answer for worker, answer in found.items() if worker not in lost}
+    found: dict[str, object] = client.run(function, *arguments, on_error="return")
+    # A worker that died some moments ago cannot be reached, an OSError as its own ones. A connection may also break
+    # once while its worker lives on: who is still there is asked again.
+    if doubtful := {worker for worker, answer in found.items() if isinstance(answer, OSError)}:
+        if asked := sorted(doubtful & set(client.nthreads())):
+            found |= client.run(function, *arguments, workers=asked, on_error="return")
+        there = client.nthreads()
+        lost = {worker for worker in doubtful if worker not in there or isinstance(found[worker], CommClosedError)}
+        found = {worker: answer for worker, answer in found.items() if worker not in lost}
+    return found
 
 
 def _what_is_missing(sizes: dict[Path, int], mark: Path | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -36,8 +35,6 @@ log = logging.getLogger(__package__)
 _WAITING, _FEWEST_WAITING = 3, 256
 #: Bytes of a file that one slice of rows is made of, at most: its results travel as a whole.
 _SLICE_BYTES = 64 << 20
-#: Seconds between two signs of life: a temporary file without one for a day is swept.
-_LIVING = 600.0
 #: Held by the thread of a worker that makes a report, say: what draws it need not be made for threads.
 _making = threading.Lock()
 
@@ -89,10 +86,10 @@ def fit_on_cluster(
         check_workers(client, job.on_fit.check)
     there = _absolute(job)
     with _mark_in(there.destination.folder) as mark:
-        check_files(client, list(there.formats), _named_files(there), mark)
-        workers, lived = client.nthreads(), time.monotonic()
+        check_files(client, list(there.formats), _named_files(there), mark.path)
+        workers = client.nthreads()
         log.info("%d files for %d threads of %d Dask workers", len(files), sum(workers.values()), len(workers))
-        run = Run(versions_here(), mark, mark.stat().st_mtime_ns)
+        run = Run(versions_here(), mark.path, mark.path.stat().st_mtime_ns)
         tasks = _Tasks(files, there, client, run, sum(workers.values()))
         try:
             for number, path, outcome in tasks.outcomes():
@@ -109,16 +106,14 @@ def fit_on_cluster(
                 take(number, outcome)
                 if stop_at_error and outcome.result.error is not None:
                     break
-                if time.monotonic() - lived > _LIVING:
-                    mark.touch()
-                    lived = time.monotonic()
+                mark.live()
         finally:  # Ctrl-C too
             tasks.end()
             sweep(there.destination.folder)  # of what workers that were killed have left
 
 
 @contextmanager
-def _mark_in(folder: Path) -> Iterator[Path]:
+def _mark_in(folder: Path) -> Iterator[TemporaryFile]:
     """Make a folder, and a file in it while the block runs; raises a RampFileError."""
     mark = TemporaryFile(folder)
     try:
@@ -127,7 +122,7 @@ def _mark_in(folder: Path) -> Iterator[Path]:
             mark.create().close()
         except OSError as error:
             raise RampFileError(f"{folder}: cannot be written: {error.strerror}") from error
-        yield mark.path
+        yield mark
     finally:
         mark.remove()
 

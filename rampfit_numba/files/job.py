@@ -7,7 +7,7 @@ import threading
 import unicodedata
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.outputs import Inputs
-from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
+from rampfit_numba.io.reference_files import ReferenceFiles
+from rampfit_numba.io.reference_names import check_file
+from rampfit_numba.io.references import ReferenceImage, reference_for, resolve_reference
 from rampfit_numba.messages import RampFileError, printable
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import find_algorithm
@@ -39,6 +41,8 @@ log = logging.getLogger(__package__)
 #: What may be given to the functions for files as options: those of a fit, and how it is run.
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
 RUN_OPTIONS = ("maximum_cores", "executor", "progress", "max_memory")
+#: Last parts of paths that only folders have.
+_OF_FOLDERS = ("", "..")
 #: Held while a file is read or written that no other may be meanwhile.
 _reading = threading.Lock()
 #: Those of single kinds of files.
@@ -61,6 +65,8 @@ class Job:
     on_fit : callable, optional
     skip_existing : bool
         Files whose products are up to date are not fitted.
+    reference_files : ReferenceFiles
+        What was read of those that are files, for all exposures.
     """
 
     references: dict[str, Any]
@@ -69,6 +75,7 @@ class Job:
     formats: dict[Path, Format]
     on_fit: Callable[[FittedFile], None] | None = None
     skip_existing: bool = False
+    reference_files: ReferenceFiles = field(default_factory=ReferenceFiles)
 
     @classmethod
     def checked(
@@ -82,13 +89,7 @@ class Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
         formats = {path: find_format(path) for path in files}
         _check_options(options)
-        for argument, reference in (("readnoise", readnoise), ("gain", gain)):
-            for path, kind in formats.items():
-                if reference is None and not kind.brings_references:
-                    raise ValueError(
-                        f"{argument}: expected a reference file or a number, since {kind.name} files like "
-                        f"{printable(str(path))} do not tell it; got none"
-                    )
+        _check_paths(formats, {"readnoise": readnoise, "gain": gain})
         for path, kind in formats.items():
             if destination.save_jumps and not kind.tables_jumps:
                 raise ValueError(printable(f"save_jumps: not for {kind.name} files like {path}"))
@@ -186,8 +187,24 @@ class Job:
     def reference(self, name: str, exposure: Exposure, kind: Format) -> ReferenceImage:
         """Return the read noise or the gain for an exposure: the one that was given, or the one that its kind has."""
         if self.references[name] is not None:
-            return read_reference(self.references[name], exposure, name)
+            return reference_for(self.references[name], exposure, name, self.reference_files)
         return kind.default_reference(exposure, name)
+
+
+def _check_paths(formats: dict[Path, Format], references: dict[str, Any]) -> None:
+    """Refuse folders after which no product can be named, and files without a reference that they need."""
+    for path in formats:
+        if path.name in _OF_FOLDERS:
+            check_file(path)
+    needing = [path for path, kind in formats.items() if not kind.brings_references]
+    for name, reference in references.items():
+        if reference is None and needing:
+            for path in needing:
+                check_file(path)  # what is not there needs no reference
+            raise ValueError(
+                f"{name}: expected a reference file or a number, since {formats[needing[0]].name} files like "
+                f"{printable(str(needing[0]))} do not tell it; got none"
+            )
 
 
 def _check_options(options: dict[str, Any]) -> None:

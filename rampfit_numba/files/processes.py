@@ -69,8 +69,8 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
     NoWorkersError
         No worker process can be started; the files that were not handed on are not done.
     """
-    with _mark() as going_on:
-        shift = _Shift(job, going_on, workers)
+    with _mark() as mark:
+        shift = _Shift(job, mark.path, workers)
         waiting, suspects = deque(files), deque[tuple[int, Path]]()
 
         def hand_on(number: int, outcome: Outcome | None) -> None:
@@ -84,19 +84,22 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
                     shift.begin(*waiting.popleft())
                 if suspects and not shift.running:
                     shift.begin(*suspects.popleft(), again=True)
-                for number, path, outcome in shift.wait():
-                    if outcome is _KILLED:
+                for number, path, report in shift.wait():
+                    if report is _KILLED:
                         suspects.append((number, path))
                         continue
                     announce(number, path)
-                    hand_on(number, _played_back(outcome))
-                    if stop_at_error and outcome.result is not None and outcome.result.error is not None:
+                    # Nobody here has stopped it.
+                    outcome = _played_back(report) or Outcome(_forgotten(path, mark.path))
+                    hand_on(number, outcome)
+                    mark.live()
+                    if stop_at_error and outcome.result.error is not None:
                         waiting.clear()
                         suspects.clear()
         except BaseException:
-            going_on.unlink(missing_ok=True)
-            for number, _, outcome in shift.end():
-                hand_on(number, _played_back(outcome))
+            mark.path.unlink(missing_ok=True)
+            for number, _, report in shift.end():
+                hand_on(number, _played_back(report))
             shift.dismiss()
             raise
         finally:
@@ -104,7 +107,7 @@ def fit_in_processes(  # noqa: C901  (what waits, runs and is suspect is one sta
 
 
 @contextmanager
-def _mark() -> Iterator[Path]:
+def _mark() -> Iterator[TemporaryFile]:
     """Give a file: as long as it exists, the workers go on. Where this process is killed, the next run removes it."""
     with _refused_by_the_system():
         folder = Path(tempfile.gettempdir())
@@ -112,7 +115,7 @@ def _mark() -> Iterator[Path]:
         temporary = TemporaryFile(folder)
         temporary.create().close()
     try:
-        yield temporary.path
+        yield temporary
     finally:
         temporary.remove()
 
@@ -202,6 +205,12 @@ def _report(future: Future[_Report], path: Path, *, again: bool) -> _Report:
     if not isinstance(error, Exception):
         raise error
     return _Report(FileResult(path, error=error), [], [])
+
+
+def _forgotten(path: Path, mark: Path) -> FileResult:
+    """Return the result of a file that a worker has left because the mark of its job is gone."""
+    message = f"{path}: was not fitted: {mark}, the mark of its job, is gone"
+    return FileResult(path, error=RuntimeError(printable(message)))
 
 
 def _played_back(report: _Report) -> Outcome | None:

@@ -134,6 +134,10 @@ def _walk(
     while (header := _read_header(path, file, hdus)) is not None:
         name = text(header, "EXTNAME").upper() if hdus else "PRIMARY"
         where = f"extension {name or len(hdus)}" if hdus else "the primary HDU"
+        if not hdus and keyword_value(path, header, "GROUPS", where) is True:
+            raise RampFileError(
+                f"{path}: holds random groups (GROUPS = T), a format of radio interferometers; expected images of ramps"
+            )
         shape, nbytes = data_size(path, header, where)
         offset = file.tell()
         end = offset + nbytes
@@ -237,10 +241,7 @@ def data_size(path: Path, header: fits.Header, where: str) -> tuple[tuple[int, .
     if bitpix not in DTYPES or min(axes, default=0) < 0 or pcount < 0 or gcount < 1:
         sizes = f"BITPIX = {bitpix}, axes {axes}, PCOUNT = {pcount}, GCOUNT = {gcount}"
         raise RampFileError(f"{path}: {where} is damaged: {sizes}; fetch the file again")
-    # NAXIS1 = 0 with GROUPS marks random groups, the first format of radio interferometers.
-    random_groups = bool(axes) and axes[0] == 0 and keyword_value(path, header, "GROUPS", where) is True
-    counted = axes[1:] if random_groups else axes
-    nbytes = (pcount + math.prod(counted)) * gcount * abs(bitpix) // 8 if axes else 0
+    nbytes = (pcount + math.prod(axes)) * gcount * abs(bitpix) // 8 if axes else 0
     return tuple(reversed(axes)), nbytes
 
 

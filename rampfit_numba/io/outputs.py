@@ -79,6 +79,8 @@ def product_paths(
             )
         if not name.isprintable():
             raise ValueError(f"{argument}: expected a file name without control characters; got {name!r}")
+    if os.fspath(basename) and not Path(basename).name:
+        raise ValueError(f"basename: expected a file name; got the folder {os.fspath(basename)!r}")
     names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
     if save_opt:
         names[optional] = opt_name or Path(basename).name

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 _NAME = re.compile(r"\.rampfit-(?P<machine>[0-9a-f]{8})-[0-9a-f]{32}\.(?P<kind>tmp|old)")
 #: Seconds after which a file is nobody's, where no lock tells.
 _FORGOTTEN = 86400.0
+#: Seconds between two signs of life.
+_LIVING = 600.0
 _ATTEMPTS = 10
 
 
@@ -48,6 +50,7 @@ class TemporaryFile:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: int | None = None
+        self._lived = time.monotonic()
         self._choose_names()
 
     def _choose_names(self) -> None:
@@ -89,6 +92,13 @@ class TemporaryFile:
         except OSError:  # no locks on this file system
             return False
         return not _is_at(self.path, number)
+
+    def live(self) -> None:
+        """Show now and then that this file is in use, where it stays for as long as a job takes: no lock may tell."""
+        if time.monotonic() - self._lived > _LIVING:
+            self._lived = time.monotonic()
+            with contextlib.suppress(OSError):  # there is time for another one
+                self.path.touch()
 
     def remove(self) -> None:
         """Let go of the file, and remove whatever has not been given another name."""

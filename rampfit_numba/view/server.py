@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 _LOOPBACK = "127.0.0.1"
 #: How long, in ms, a page may be gone until that counts as closed: one that is loaded anew is back before.
 _LIFETIME, _CHECK = 4000, 500
-#: Seconds to wait for a server to start or to end.
-_PATIENCE = 30.0
+#: Seconds to wait for a server to start or to end; and, at the end, for what its pages have not been told.
+_PATIENCE, _FAREWELL = 30.0, 10.0
 
 
 class ViewServer:
@@ -96,8 +96,9 @@ class ViewServer:
         from bokeh.application.handlers import FunctionHandler
         from bokeh.server.server import BaseServer
         from bokeh.server.tornado import BokehTornado
-        from tornado.httpserver import HTTPServer
         from tornado.ioloop import IOLoop
+
+        from rampfit_numba.view.connections import PageServer
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         listener = socket.create_server((_LOOPBACK, self.port))  # closed where the port is taken, other than tornado's
@@ -113,7 +114,7 @@ class ViewServer:
             check_unused_sessions_milliseconds=_CHECK,
             unused_session_lifetime_milliseconds=_LIFETIME,
         )
-        http = HTTPServer(application)
+        http = PageServer(application)
         http.add_sockets([listener])
         server = BaseServer(IOLoop.current(), application, http)
         server.start()
@@ -124,6 +125,10 @@ class ViewServer:
         finally:
             server.stop()
             await http.close_all_connections()
+            # Bokeh holds all that it has to send to a page, and awaits it piece by piece: a task that is cancelled in
+            # the middle would leave the rest for ever. Now that the connections are closed, each ends by itself.
+            if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(tasks, timeout=_FAREWELL)
 
     def _open(self, document: Document) -> None:
         context = document.session_context
