@@ -22,9 +22,10 @@ log = logging.getLogger(__name__)
 
 _WORD = 4
 #: Pixels that a kernel works on at a time; columns of a section go by them, where memory allows.
-LANES = 192
-#: Bytes of a pixel that a kernel works in: for a sample, and beside the samples of an integration.
-_SAMPLE, _INTEGRATION = 6, 52
+LANES = 256
+#: Bytes of a pixel that a kernel works in: for a sample, and beside the samples of an integration; the latter also in
+#: small blocks, which keep all results.
+_SAMPLE, _INTEGRATION, _IN_SMALL_BLOCK = 6, 12, 52
 #: Samples of a small block, and its fewest pixels.
 _MOST_SAMPLES, _FEWEST = 1 << 24, 16
 #: Samples of a pixel up to which kernels gather those that leave their block, in arrays that are as large again.
@@ -52,11 +53,12 @@ def memory_needed(exposure: Exposure, options: FitOptions, workers: int) -> int:
 def workspace_size(exposure: Exposure, options: FitOptions) -> int:
     """Return the bytes that a worker works in: a block of pixels with all its integrations, however few there are."""
     nints, ngroups, nrows, ncols = exposure.shape
-    samples, pixels = nints * ngroups, LANES
+    samples, pixels, beside = nints * ngroups, LANES, _INTEGRATION
     if ALGORITHMS[options.algorithm].small_blocks:
+        beside = _IN_SMALL_BLOCK
         pixels = min(LANES, max(_MOST_SAMPLES // samples, _FEWEST), max(nrows * ncols, _FEWEST))
     gathered = samples <= _MOST_GATHERED
-    return pixels * nints * (ngroups * _SAMPLE * (1 + gathered) + _INTEGRATION)
+    return pixels * nints * (ngroups * _SAMPLE * (1 + gathered) + beside)
 
 
 def result_size(exposure: Exposure, options: FitOptions) -> int:

@@ -15,7 +15,6 @@ from numba import types
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_part
 from rampfit_numba.kernels.ols import ramp_status
-from rampfit_numba.kernels.ols.arrays import RESULT_TYPES
 from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, store
 from rampfit_numba.kernels.ols.copying import store_integrations, store_read_variances

@@ -59,7 +59,7 @@ def scatter_rows(rows, pixels, number, pointers):
 
 @jit
 def store_integrations(result, begin, end, nints, place):
-    """Copy integrations `begin` to `end` of `nints`, which `result` keeps, to where they belong (:class:`BlockPlace`)."""
+    """Copy integrations `begin` to `end` of `nints`, which `result` keeps, to their place (:class:`BlockPlace`)."""
     pointers, kept, of_rate = place.results, result.rateints.shape[1], len(RESULT_TYPES)
     for j in range(of_rate):
         for i in range(begin, end):
