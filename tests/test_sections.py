@@ -174,7 +174,7 @@ def test_memory_that_no_section_bounds_is_said(tmp_path, monkeypatch, caplog):
     fit_file(path, 14.0, 1.8, output_dir=tmp_path / "sections", **options)
     assert "max_memory: 4 MiB have room for 1 of 2 workers" in caplog.text
     assert re.search(
-        r"the fit will take 12.* or more: 1 worker\(s\) work in 11\.4 MiB for 500 integrations", caplog.text
+        r"the fit will take 11.* or more: 1 worker\(s\) work in 10\.3 MiB for 500 integrations", caplog.text
     )
     assert contents(tmp_path / "sections") == contents(tmp_path / "whole")
 
