@@ -192,11 +192,20 @@ def fit_ramps(
     start = time.perf_counter()
     exposure, method, plan = plan_fit(exposure, asked, options, noise, electrons, progress=bool(progress))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
-    if plan.count_rows is not None:
-        counts = run(plan.count_rows, plan.inputs, None)
-        nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
-        results = results._replace(fitopt=allocate_fitopt(exposure.shape, nsegments, njumps, allocator))
+    depth = None
+    if plan.expect_rows is not None:
+        depth = _largest(run(plan.expect_rows, RowInputs(None, plan.inputs.groupdq, *[None] * 5), None))
+    elif plan.count_rows is not None:
+        depth = _largest(run(plan.count_rows, plan.inputs, None))
+    if depth is not None:
+        results = results._replace(fitopt=allocate_fitopt(exposure.shape, *depth, allocator))
     returned = run(plan.fit_rows, plan.inputs, method.outputs(results), progress=progress)
+    if plan.expect_rows is not None and plan.count_rows is not None and not all(part.finite for part in returned):
+        found = _largest(run(plan.count_rows, plan.inputs, None))
+        if found != depth:
+            results = results._replace(fitopt=None)  # the new arrays find its memory
+            results = results._replace(fitopt=allocate_fitopt(exposure.shape, *found, allocator))
+            returned = run(plan.fit_rows, plan.inputs, method.outputs(results))
     method.tell(returned)
     nothing = method.finish(plan, returned, results) or ("" if anything_fitted(results.rate) else NO_VALID_FIT)
     if nothing:
@@ -207,6 +216,12 @@ def fit_ramps(
         rate, rateints = replace(rate, header=exposure.header), replace(rateints, header=exposure.header)
     kept = FitInputs(exposure, noise, electrons)
     return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, groupdq, kept)
+
+
+def _largest(counts: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return the largest numbers of segments and of jumps of all slices."""
+    segments, jumps = zip(*counts, strict=True)
+    return max(segments), max(jumps)
 
 
 def plan_fit(
