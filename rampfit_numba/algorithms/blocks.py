@@ -98,7 +98,8 @@ class InputPointers:
         types = (np.uint32, np.float32, np.float32, np.float32)
         planes = (inputs.pixeldq, inputs.readnoise, inputs.gain, inputs.dark)
         self._planes = [
-            None if plane is None else PlanePointers(plane, dtype, most) for plane, dtype in zip(planes, types, strict=True)
+            None if plane is None else PlanePointers(plane, dtype, most)
+            for plane, dtype in zip(planes, types, strict=True)
         ]
         found = (self._data, self._groupdq, self._zeroframe, *self._planes)
         self._spans = spans_of(*(one.planes for one in found if one is not None))

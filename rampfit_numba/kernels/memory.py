@@ -78,7 +78,7 @@ def _stream_plainly(address: Any, row: Any, first: Any) -> None:
 
 @jit_intrinsic(_stream_plainly)
 def _stream_line(_context: Any, address: Any, row: Any, first: Any) -> Any:
-    """Copy a line's words of a contiguous row, from word `first` on, to `address`, a multiple of LINE, past the caches."""
+    """Copy a line of a contiguous row, from word `first` on, past the caches to `address`, a multiple of LINE."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place, _ = _place(context, builder, signature.args[1], arguments[1])

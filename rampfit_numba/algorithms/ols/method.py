@@ -53,8 +53,8 @@ class _Ols:
                 found.nothing_to_fit,
             )
         long = rules.stop_kept - rules.first_kept > MOST_IN_BYTES
-        # Corrections of raw reads add flags, a zeroframe can make a ramp fit for use, and so can groups that were dropped
-        # keep it from that; a single group is never without need of a look.
+        # Raw reads have no flags of their own yet, zeroframes and dropped groups decide about ramps, and a single group
+        # is treated apart.
         told_by_flags = rules.reads is None and not found.use_zeroframe and not rules.dropped_good
         told_by_flags &= rules.stop_kept - rules.first_kept > 1
         variant = (_LONG,) * long + (_FITOPT,) * options.save_opt + (_CHISQ,) * options.chisq

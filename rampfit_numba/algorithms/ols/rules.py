@@ -58,8 +58,8 @@ class Fitted(NamedTuple):
 class OlsOutputs(NamedTuple):
     """Outputs of some rows: the planes of rate, rateints and (or None) fitopt, rows being the last axis but one.
 
-    Those of fitopt are 0 where a ramp has no segment or jump. The chi-squares and their degrees of freedom, those of rate
-    and rateints, are None where they were not asked for.
+    Those of fitopt are 0 where a ramp has no segment or jump. The chi-squares and their degrees of freedom, those of
+    rate and rateints, are None where they were not asked for.
     """
 
     slope: np.ndarray
