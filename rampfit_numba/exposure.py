@@ -27,12 +27,14 @@ from rampfit_numba.timing import evenly_read, settle
 from rampfit_numba.units import DN, DN_PER_S, ELECTRON, ELECTRON_PER_S, rate_unit, signal_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from astropy.io import fits
     from numpy.typing import ArrayLike
 
     from rampfit_numba.units import Scaled
+
+    Keep = Callable[[Iterator[np.ndarray], tuple[int, ...]], np.ndarray]
 
 #: Characters of a name that a description shows.
 _LONGEST = 20
@@ -275,28 +277,32 @@ class Exposure:
             corrections=check_corrections(ramps.shape[2:], saturation, pedestal, linearity, invert),
         )
 
-    def in_dn(self, gain: np.ndarray) -> Exposure:
+    def in_dn(self, gain: np.ndarray, keep: Keep | None = None) -> Exposure:
         """Return the same exposure with data and dark current in DN and DN/s: itself where they are.
 
         Parameters
         ----------
         gain : ndarray, shape (nrows, ncols)
             In e-/DN. Where it is no positive number, there is no such value: NaN.
+        keep : callable, optional
+            Called with the images of a large array, each in the same memory, and its shape: returns the array, of
+            float32. None: it is made in memory.
         """
         changed: dict[str, Any] = {}
+        dark = self.average_dark_current if self.dark_current_unit == ELECTRON_PER_S else None
+        if self.data_unit != ELECTRON and dark is None:
+            return self
         with np.errstate(invalid="ignore", over="ignore"):
             divisor = np.where((gain > 0) & np.isfinite(gain), gain, np.nan).astype(np.float32)
         if self.data_unit == ELECTRON:
-            changed = {"data": _divided(self.data, divisor), "data_unit": DN}
+            changed = {"data": _divided(self.data, divisor, keep), "data_unit": DN}
             if self.zeroframe is not None:
-                changed["zeroframe"] = _divided(self.zeroframe, divisor)
-        if self.average_dark_current is not None and self.dark_current_unit == ELECTRON_PER_S:
+                changed["zeroframe"] = _divided(self.zeroframe, divisor, keep)
+        if dark is not None:
             changed |= {
-                "average_dark_current": _divided(self.average_dark_current, divisor),
+                "average_dark_current": _divided(dark, divisor),
                 "dark_current_unit": DN_PER_S,
             }
-        if not changed:
-            return self
         made = copy.copy(self)
         for name, value in changed.items():
             object.__setattr__(made, name, value)
@@ -387,10 +393,23 @@ def _measured(
     return None if array is None else scaled(array, known.factor), known.unit
 
 
-def _divided(values: np.ndarray, divisor: np.ndarray) -> np.ndarray:
+def _divided(
+    values: np.ndarray,
+    divisor: np.ndarray,
+    keep: Keep | None = None,
+) -> np.ndarray:
     """Return an array of images divided by an image, in single precision, image by image."""
+    images = np.ndindex(values.shape[:-2])
+    if keep is not None:
+        room = np.empty(values.shape[-2:], np.float32)
+        return keep((_quotient(values[image], divisor, room) for image in images), values.shape)
     result = np.empty(values.shape, np.float32)
-    with np.errstate(all="ignore"):
-        for image in np.ndindex(values.shape[:-2]):
-            np.divide(values[image], divisor, out=result[image], casting="unsafe")
+    for image in images:
+        _quotient(values[image], divisor, result[image])
     return result
+
+
+def _quotient(values: np.ndarray, divisor: np.ndarray, out: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        np.divide(values, divisor, out=out, casting="unsafe")
+    return out

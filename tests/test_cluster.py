@@ -399,6 +399,16 @@ def test_a_worker_that_joins_later_with_other_versions_fits_nothing(files, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_a_job_whose_mark_is_gone_says_so(files, tmp_path):
+    """Somebody has removed it, or its process has ended in order while a task was on its way."""
+    mark = tmp_path / "mark"
+    result = cluster.fit_there(
+        files[0], job_for(files[0], tmp_path / "out"), cluster.Run(clients.versions_here(), mark, 0)
+    )
+    assert str(result.error) == f"{files[0]}: was not fitted: {mark}, the mark of its run, is gone"
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_a_lost_worker_has_left_is_replaced_and_what_was_there_before_is_not(files, tmp_path):
     job = job_for(files[0], tmp_path)
     half = tmp_path / "e00_rate.fits"

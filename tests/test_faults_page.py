@@ -49,6 +49,11 @@ TESTS = {
         "test_interrupted_jobs.py::test_the_mark_of_a_killed_run_is_removed_by_the_next_one",
         "test_robustness.py::test_workers_end_with_a_killed_parent",
     ],
+    "Ctrl-Z, then `fg`": ["test_faults_bench.py::test_signals_leave_nothing"],
+    "somebody empties the temporary folder": [
+        "test_batches.py::test_files_are_not_forgotten_where_somebody_empties_the_temporary_folder",
+        "test_cluster.py::test_a_job_whose_mark_is_gone_says_so",
+    ],
     "a worker of a Dask cluster is lost": [
         "test_cluster.py::test_one_worker_is_killed_and_the_products_are_those_of_this_process",
         "test_cluster.py::test_workers_that_die_while_they_are_asked_are_not_complained_of",

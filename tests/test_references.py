@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import re
 
 import numpy as np
@@ -11,6 +12,9 @@ from astropy import units
 from astropy.io import fits
 
 from rampfit_numba import Exposure, RampFileError, read_exposure, read_reference
+from rampfit_numba.io import reference_files
+from rampfit_numba.io.reference_files import ReferenceFiles
+from rampfit_numba.io.references import reference_for
 from tests.make_files import SHAPE, ramp_hdulist, reference_hdulist, save
 
 IMAGE = SHAPE[2:]
@@ -268,3 +272,54 @@ def test_real_files(real_data):
         for name in ("readnoise", "gain"):
             path = real_data / f"{stem}_{name}.fits"
             np.testing.assert_array_equal(read_reference(path, exposure, name).data, fits.getdata(path, "SCI"))
+
+
+class TestFilesOfAJob:
+    """A file is read once for all exposures, as long as it stays as it is."""
+
+    @pytest.fixture
+    def counted(self, monkeypatch):
+        reads = []
+        check = reference_files.check_reference
+
+        def counting(path, name):
+            reads.append(path.name)
+            return check(path, name)
+
+        monkeypatch.setattr(reference_files, "check_reference", counting)
+        return reads
+
+    def test_read_once(self, tmp_path, exposure, detector, counted):
+        path, shared = save(reference_hdulist(detector), tmp_path / "gain.fits"), ReferenceFiles()
+        first, second = (reference_for(path, exposure, "gain", shared).data for _ in range(2))
+        assert first is second
+        assert not first.flags.writeable
+        assert counted == ["gain.fits"]
+        own = read_reference(path, exposure, "gain").data
+        assert own.flags.writeable
+        np.testing.assert_array_equal(own, first)
+
+    def test_read_again_when_it_was_changed(self, tmp_path, exposure, detector, counted):
+        path, shared = save(reference_hdulist(detector), tmp_path / "gain.fits"), ReferenceFiles()
+        before = reference_for(path, exposure, "gain", shared).data
+        save(reference_hdulist(detector + 1), tmp_path / "other.fits").replace(path)
+        after = reference_for(path, exposure, "gain", shared).data
+        np.testing.assert_array_equal(after, before + 1)
+        assert len(counted) == 2
+        path.unlink()
+        with pytest.raises(RampFileError, match="no such file"):
+            reference_for(path, exposure, "gain", shared)
+
+    def test_another_part_of_it(self, tmp_path, detector, counted):
+        path, shared = save(reference_hdulist(detector), tmp_path / "gain.fits"), ReferenceFiles()
+        for number, first in enumerate((11, 3, 11)):
+            ramp = save(ramp_hdulist(keywords={"SUBSTRT1": first}), tmp_path / f"ramp{number}.fits")
+            exposure = read_exposure(ramp)
+            found = reference_for(path, exposure, "gain", shared).data
+            np.testing.assert_array_equal(found, read_reference(path, exposure, "gain").data)
+        assert counted.count("gain.fits") == 4  # once, and by each read_reference
+
+    def test_travels_without_what_was_read(self, tmp_path, exposure, detector):
+        shared = ReferenceFiles()
+        reference_for(save(reference_hdulist(detector), tmp_path / "gain.fits"), exposure, "gain", shared)
+        assert len(pickle.dumps(shared)) < 200

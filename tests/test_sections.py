@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numba
@@ -13,8 +14,10 @@ import pytest
 from astropy.io import fits
 
 import rampfit_numba.sections
-from rampfit_numba import RampFileError, RampFitWarning, fit_file, read_exposure
+from rampfit_numba import RampFileError, RampFitWarning, fit_file, fit_files, read_exposure
 from rampfit_numba.algorithms.rows import MOST_SAMPLES
+from rampfit_numba.cli import main
+from rampfit_numba.files.results import FilesOfFits
 from rampfit_numba.io import section_writer
 from rampfit_numba.io.product_parts import Image, Product, planned
 from rampfit_numba.io.section_writer import SectionedFile
@@ -28,6 +31,8 @@ from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
 SHAPE = (5, 7, 9, 21)
 #: Bytes that hold some rows, one row, and some columns of this exposure.
 BUDGETS = {"rows": 30_000, "row": 8_000, "columns": 1_000, "pixel": 1}
+#: What a report says of its own run.
+_OF_THE_RUN = re.compile(r"[0-9]+ MiB|[0-9.]+ s\b")
 _DATE = re.compile(rb"DATE    = '[0-9T:.-]{23}'")
 
 
@@ -217,6 +222,109 @@ def test_sections_of_the_longest_series_have_whole_rows(monkeypatch):
     found = cut.Memory(16 << 30, 1, read=30 * 20_000, copies=1, reads_ahead=True).cut(exposure, options, (2, 1))
     assert (found.height, found.width, found.behind) == (2, 512, True)
     assert cut.workers_held(exposure, options, 16 << 30) > 20
+
+
+@pytest.fixture
+def in_electrons(series, tmp_path):
+    """Return the series with data in electrons, and its references."""
+    path = tmp_path / "in" / "x_jump.fits"
+    path.parent.mkdir()
+    with fits.open(series[0]) as hdulist:
+        hdulist["SCI"].header["BUNIT"] = "electron"
+        hdulist.writeto(path)
+    return path, *series[1:]
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("options", ["fitopt", "ols with chisq and jumps", "likely_joint"])
+def test_data_in_electrons_have_the_same_products(in_electrons, tmp_path, options, budget):
+    whole, sections = fit_both(in_electrons, tmp_path, BUDGETS[budget], **OPTIONS[options])
+    assert sections == whole
+    assert len(whole) > 1
+
+
+def test_data_in_electrons_that_do_not_fit_are_converted_to_a_file(in_electrons, tmp_path, caplog):
+    with caplog.at_level("INFO", "rampfit_numba"):
+        fit_file(*in_electrons, output_dir=tmp_path / "out", max_memory=BUDGETS["rows"])
+    assert "x_jump.fits: what is in electron, divided by the gain, 25.8 KiB, stands in a temporary file" in caplog.text
+    assert "sections of" in caplog.text
+    assert listing(tmp_path / "out") == ["x_rate.fits", "x_rateints.fits"]
+
+
+@dataclass(frozen=True)
+class Planes(FilesOfFits):
+    """Writes what a fit has into a file of NumPy, and the jumps."""
+
+    def check(self):
+        pass
+
+    def products(self, path):
+        return (self.folder / f"{path.stem}.npz",)
+
+    def __call__(self, fitted):
+        fit = fitted.fit
+        found = {
+            f"{kind}_{name}": plane for kind in ("rate", "rateints") for name, plane in vars(getattr(fit, kind)).items()
+        }
+        found = {name: plane for name, plane in found.items() if isinstance(plane, np.ndarray)}
+        if fit.groupdq is not None:
+            found["groupdq"] = fit.groupdq
+        jumps = fit.jumps()
+        found |= {f"jumps_{name}": np.asarray(jumps[name]) for name in jumps.colnames}
+        found |= {"header": np.array(fit.rate.header.primary.tostring()), "nothing": np.array(fit.nothing_to_fit)}
+        found["options"] = np.array(repr(fit.options))
+        np.savez(self.products(fitted.path)[0], **found)
+
+
+def looked_at(files, tmp_path, budget, **options):
+    """Fit a file in one piece and section by section; return what stands in the fits that are handed on."""
+    found = []
+    for name, needed in (("whole", 0), ("sections", 1 << 60)):
+        folder = tmp_path / f"{name} handed on"
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rampfit_numba.files.large, "memory_needed", lambda *_, needed=needed: needed)
+            memory = budget if needed else None
+            job = {"output_dir": folder, "on_fit": Planes(folder, overwrite=False), "max_memory": memory}
+            (result,) = fit_files(files[:1], *files[1:], **job, **options)
+        assert not result.error
+        with np.load(folder / "x_jump.npz") as planes:
+            found.append(dict(planes))
+        assert len(listing(folder)) == 3 + bool(options.get("save_opt"))
+    return found
+
+
+@pytest.mark.parametrize("budget", ["rows", "columns"])
+@pytest.mark.parametrize("options", ["fitopt", "ols with chisq and jumps", "likely_joint"])
+@pytest.mark.parametrize("unit", ["series", "in_electrons"])
+def test_what_looks_at_the_fit_afterwards_sees_the_same(request, tmp_path, unit, options, budget):
+    chosen = {key: value for key, value in OPTIONS[options].items() if key != "save_jumps"}
+    whole, sections = looked_at(request.getfixturevalue(unit), tmp_path, BUDGETS[budget], **chosen)
+    assert sections.keys() == whole.keys()
+    for name, plane in whole.items():
+        np.testing.assert_array_equal(sections[name], plane, err_msg=name)
+        assert sections[name].dtype == plane.dtype
+
+
+def test_report_on_sections_is_that_on_the_whole(series, tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    reports = []
+    for name, memory in (("whole", "1GB"), ("sections", str(BUDGETS["rows"]))):
+        words = [str(series[0]), "--readnoise", str(series[1]), "--gain", str(series[2]), "--max-memory", memory]
+        folder = tmp_path / name
+        assert main([*words, "--algorithm", "likely", "--report", "--quiet", "--output-dir", str(folder)]) == 0
+        text = (folder / "x_jump_report.html").read_text(encoding="utf-8")
+        reports.append(_OF_THE_RUN.sub("", text))
+    assert len(reports[0]) > 10_000
+    assert reports[1] == reports[0]
+
+
+def test_a_function_gets_the_fit_in_one_piece(series, tmp_path, caplog):
+    fitted = []
+    fit_files(series[:1], *series[1:], output_dir=tmp_path, max_memory=BUDGETS["rows"], on_fit=fitted.append)
+    assert "a function (on_fit) needs them all" in caplog.text
+    assert fitted[0].fit.rateints.data.shape == (SHAPE[0], *SHAPE[2:])
 
 
 def test_what_exists_is_not_replaced(series, tmp_path):

@@ -110,8 +110,11 @@ def _read_fit_write(
     with turn or nullcontext():
         begin += time.perf_counter() - waiting
         _describe(path, exposure, references, job)
-        written = fit_if_large(path, exposure, references, asked, replace(job, destination=destination))
+        written = fit_if_large(
+            path, exposure, references, asked, replace(job, destination=destination), scratch=scratch
+        )
         fit = None if written else _fit_exposure(exposure, references, kind, job)
+    fitted: FittedFile | None
     if fit is not None:
         fitted = _fitted(path, fit, references, begin)
         hits = int(np.count_nonzero(fit.rate.dq & dq.JUMP_DET))
@@ -120,7 +123,8 @@ def _read_fit_write(
             products = tuple(kind.write(fit, path, destination, references, **job.format_options(kind)))
     else:
         assert written is not None  # noqa: S101  (for mypy)
-        fitted, hits, products = None, written.hits, written.products
+        fitted = None if written.fit is None else _fitted(path, written.fit, references, begin)
+        hits, products = written.hits, written.products
     for product in products:
         log.info("Saved %s", product)
     result = FileResult(

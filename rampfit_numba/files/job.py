@@ -7,7 +7,7 @@ import threading
 import unicodedata
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ from rampfit_numba.files.clients import client_of
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.outputs import Inputs
+from rampfit_numba.io.reference_files import ReferenceFiles
 from rampfit_numba.io.reference_names import check_file
-from rampfit_numba.io.references import ReferenceImage, read_reference, resolve_reference
+from rampfit_numba.io.references import ReferenceImage, reference_for, resolve_reference
 from rampfit_numba.messages import RampFileError, printable
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import find_algorithm
@@ -64,6 +65,8 @@ class Job:
     on_fit : callable, optional
     skip_existing : bool
         Files whose products are up to date are not fitted.
+    reference_files : ReferenceFiles
+        What was read of those that are files, for all exposures.
     """
 
     references: dict[str, Any]
@@ -72,6 +75,7 @@ class Job:
     formats: dict[Path, Format]
     on_fit: Callable[[FittedFile], None] | None = None
     skip_existing: bool = False
+    reference_files: ReferenceFiles = field(default_factory=ReferenceFiles)
 
     @classmethod
     def checked(
@@ -183,7 +187,7 @@ class Job:
     def reference(self, name: str, exposure: Exposure, kind: Format) -> ReferenceImage:
         """Return the read noise or the gain for an exposure: the one that was given, or the one that its kind has."""
         if self.references[name] is not None:
-            return read_reference(self.references[name], exposure, name)
+            return reference_for(self.references[name], exposure, name, self.reference_files)
         return kind.default_reference(exposure, name)
 
 

@@ -69,6 +69,7 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
 
     def work(turn: int, number: int, path: Path) -> Outcome | None:
         with turns.passed_in_the_end(turn), bar.file(number) as part:
+            turns.wait_until_next(turn)
             own = replace(job, options=job.options | {"progress": part})
             outcome = attempt(path, own, turns.turn(turn, lambda: announce(number, path)))
             if stop_at_error and outcome is not None and outcome.result.error is not None:
@@ -94,7 +95,7 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
             takes.hand_on_the_rest()
         except BaseException:
             bar.stop()
-            for future in running:
+            for future in reversed(running):  # who begins finds those before begun
                 future.cancel()
             wait(running)
             for future, (number, _) in running.items():
@@ -148,7 +149,7 @@ class _Turns:
 
     def __init__(self, at_once: int) -> None:
         self._changed = threading.Condition()
-        self._free = at_once
+        self._free = self._at_once = at_once
         self._next = 0
         self._passed: set[int] = set()
 
@@ -166,6 +167,14 @@ class _Turns:
             with self._changed:
                 self._free += 1
                 self._changed.notify_all()
+
+    def wait_until_next(self, number: int) -> None:
+        """Wait until no file but one is to be fitted before this one and those that are fitted with it.
+
+        Headers are read in Python, whose lock one of several threads has: files further behind would hold up the next.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: number < self._next + self._at_once)
 
     @contextmanager
     def passed_in_the_end(self, number: int) -> Iterator[None]:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rampfit_numba.api import noise_and_gain
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.memory import memory_budget, size_text
 from rampfit_numba.files.job import RUN_OPTIONS
+from rampfit_numba.files.results import FilesOfFits
 from rampfit_numba.sections import fit_by_sections, memory_needed, result_size
 from rampfit_numba.units import DN
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.files.job import Job
     from rampfit_numba.io.references import ReferenceImage
+    from rampfit_numba.io.scratch import Scratch
     from rampfit_numba.options import FitOptions
     from rampfit_numba.sections import FittedSections
 
@@ -38,7 +41,13 @@ def memory_for_unpacked(job: Job) -> int:
 
 
 def fit_if_large(
-    path: Path, exposure: Exposure, references: dict[str, ReferenceImage], options: FitOptions, job: Job
+    path: Path,
+    exposure: Exposure,
+    references: dict[str, ReferenceImage],
+    options: FitOptions,
+    job: Job,
+    *,
+    scratch: Scratch,
 ) -> FittedSections | None:
     """Fit an exposure and write its products section by section, if its results take more memory than they may.
 
@@ -50,6 +59,8 @@ def fit_if_large(
         ``"readnoise"`` and ``"gain"``.
     options : FitOptions
     job : Job
+    scratch : Scratch
+        For data that are converted, and results that are looked at afterwards.
 
     Returns
     -------
@@ -60,7 +71,7 @@ def fit_if_large(
     run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS and name != "max_memory"}
     here = not isinstance(run.get("executor"), Executor)
     workers = count_workers(run.get("maximum_cores", "none"), exposure.nrows) if here else 0
-    needed = memory_needed(exposure, options, workers)
+    needed = memory_needed(exposure, options, workers) + _converted_size(exposure)
     held = sum(a.nbytes for a in (exposure.data, exposure.groupdq) if not isinstance(a, np.memmap))
     kind = job.formats[path]
     if held > max_memory:
@@ -69,35 +80,49 @@ def fit_if_large(
     else:
         max_memory -= held
     fits_in = needed <= max_memory
-    # To count segments before they are fitted, sections are read twice; and workers elsewhere read for themselves.
-    if fits_in and (result_size(exposure, options) < LONG or options.save_opt or not here):
+    whole_wanted = options.save_opt or job.on_fit is not None or exposure.data_unit != DN
+    # To count segments before they are fitted, sections are read twice; what is wanted beside the products is written
+    # and read once more; and workers elsewhere read for themselves.
+    if fits_in and (result_size(exposure, options) < LONG or whole_wanted or not here):
         return None
-    if obstacle := _obstacle(exposure, job, by_sections=kind.by_sections):
+    if obstacle := _obstacle(job, by_sections=kind.by_sections):
         if fits_in:
             return None
         sizes = size_text(needed), size_text(max_memory)
         log.warning("%s: its results take %s at once, more than %s (max_memory): %s", path, *sizes, obstacle)
         return None
+    noise, gain = (references[name].data for name in ("readnoise", "gain"))
+    if exposure.data_unit != DN:
+        _, electrons = noise_and_gain(noise, gain, exposure, options)
+        what = f"{path}: what is in {exposure.data_unit}, divided by the gain"
+        exposure = exposure.in_dn(electrons, lambda images, shape: scratch.write(images, shape, np.float32, what))
     return fit_by_sections(
         exposure,
-        references["readnoise"].data,
-        references["gain"].data,
+        noise,
+        gain,
         options,
         products=kind.paths(path, job.destination, options),
         provenance=kind.provenance(job.destination, references),
         max_memory=max_memory,
         overwrite=job.destination.overwrite,
         inputs=job.destination.inputs,
+        keep=None if job.on_fit is None else scratch,
         **run,
     )
 
 
-def _obstacle(exposure: Exposure, job: Job, *, by_sections: bool) -> str:
+def _converted_size(exposure: Exposure) -> int:
+    """Return the bytes of what is converted to DN before it is fitted."""
+    if exposure.data_unit == DN:
+        return 0
+    arrays = (exposure.data, exposure.zeroframe)
+    return sum(array.size for array in arrays if array is not None) * np.dtype(np.float32).itemsize
+
+
+def _obstacle(job: Job, *, by_sections: bool) -> str:
     """Return why an exposure cannot be fitted section by section, or an empty text."""
     if not by_sections:
         return "files of this kind are fitted in one piece"
-    if job.on_fit is not None:
-        return "a report, or another use of the whole fit, needs them all"
-    if exposure.data_unit != DN:
-        return f"data in {exposure.data_unit} are converted in one piece"
+    if job.on_fit is not None and not isinstance(job.on_fit, FilesOfFits):
+        return "a function (on_fit) needs them all"
     return ""

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba.checks import as_measured, scaled
-from rampfit_numba.file_arrays import FileArray
-from rampfit_numba.io import hdu_data, hdus, tiles
+from rampfit_numba.io import hdus
+from rampfit_numba.io.reference_files import ReferenceFile
 from rampfit_numba.io.reference_names import check_file, check_number, number_or_path
 from rampfit_numba.io.roman import is_asdf, read_reference_image
-from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.units import ELECTRON, gain_unit, is_known, signal_unit
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from astropy.io import fits
 
     from rampfit_numba.exposure import Exposure
+    from rampfit_numba.io.reference_files import ReferenceFiles
 
 log = logging.getLogger(__name__)
 
@@ -104,9 +104,14 @@ def read_reference(reference: Any, exposure: Exposure, name: str) -> ReferenceIm
     >>> read_reference(5.5, Exposure(np.zeros((1, 5, 2, 2)), None, 2.775), "gain").source
     'value 5.5'
     """
+    return reference_for(reference, exposure, name, None)
+
+
+def reference_for(reference: Any, exposure: Exposure, name: str, files: ReferenceFiles | None) -> ReferenceImage:  # noqa: ANN401
+    """Return what :func:`read_reference` does; what stands in a file is read once for all that share `files`."""
     known = resolve_reference(reference, name)
     if isinstance(known, Path):
-        return _from_file(known, exposure, name)
+        return _from_file(known, exposure, name, files)
     if isinstance(known, float):
         return ReferenceImage(known, f"value {known:g}")
     if not known.ndim:
@@ -172,45 +177,15 @@ def _in_unit(values: Any, unit: object) -> Any:  # noqa: ANN401
     return np.asarray(values) << units.electron
 
 
-def check_reference(path: Path, name: str) -> tuple[fits.Header, hdus.Hdu]:
-    """Return primary header and image of a reference file.
-
-    Parameters
-    ----------
-    path : Path
-    name : {"readnoise", "gain"}
-        What it should be.
-
-    Raises
-    ------
-    RampFileError
-        It is no such file; the message says why.
-    """
-    found = tiles.scan(path, ("SCI",))
-    primary = found[0].header
-    kind = hdus.text(primary, "REFTYPE").lower()
-    if kind in _UNITS and kind != name:
-        raise RampFileError(f"{path}: is a {kind} reference file (REFTYPE), not {name}; were the two swapped?")
-    sci = hdus.find(found, "SCI")
-    if sci is None:
-        raise RampFileError(f"{path}: extension SCI is missing; give a {name} reference file")
-    if len(sci.shape) != 2:  # noqa: PLR2004
-        raise RampFileError(
-            f"{path}: is no {name} reference file: its extension SCI must have 2 axes (columns, rows); it has "
-            f"{len(sci.shape)}"
-        )
-    return primary, sci
-
-
-def _from_file(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
+def _from_file(path: Path, exposure: Exposure, name: str, files: ReferenceFiles | None) -> ReferenceImage:
     if is_asdf(path):
         return _from_asdf(path, exposure, name)
-    primary, sci = check_reference(path, name)
+    file = ReferenceFile(path, name) if files is None else files.file(path, name)
+    primary, sci = file.primary, file.science
     _compare_detectors(path, primary, exposure)
-    stored = hdu_data.physical_image(path, sci)
-    rows, cols = _cut(path, primary, sci.shape, exposure, name)
-    part = as_file_array(stored[rows, cols])
-    values = np.array(part.read() if isinstance(part, FileArray) else part, np.float32, order="C")
+    values = file.part(*_cut(path, primary, sci.shape, exposure, name))
+    if files is not None:
+        values.flags.writeable = False
     if values.shape != (exposure.nrows, exposure.ncols):
         raise RampFileError(
             f"{_science_name(exposure)}: the part of {path} that its SUBSTRT and SUBSIZE keywords name has shape "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import prod
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,13 +14,14 @@ import numpy as np
 from rampfit_numba.checked_files import Stamp
 from rampfit_numba.engine.memory import size_text
 from rampfit_numba.io.temporary_files import TemporaryFile
-from rampfit_numba.io.whole_files import make_folder, remove_folders
+from rampfit_numba.io.whole_files import allocate, make_folder, remove_folders
 from rampfit_numba.mapped_arrays import map_file
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,24 @@ class Scratch:
             The file cannot be written.
         """
         size = prod(shape) * np.dtype(dtype).itemsize
+        with self._file(size, what) as (file, stream):
+            written = [stream.write(piece) for piece in pieces]
+            stream.flush()
+            stamp = Stamp.of(os.fstat(stream.fileno()))
+        assert sum(written) == size  # noqa: S101
+        return map_file(file.path, stamp, dtype, shape, 0)
+
+    def room(self, size: int, what: str) -> mmap.mmap:
+        """Return so many bytes of a file, at least one, to be written and read; parameters as for :meth:`write`."""
+        if os.name == "nt":
+            return mmap.mmap(-1, size)
+        with self._file(size, what) as (_, stream):
+            allocate(stream, size)
+            stream.truncate(size)
+            return mmap.mmap(stream.fileno(), size)
+
+    @contextmanager
+    def _file(self, size: int, what: str) -> Iterator[tuple[TemporaryFile, BinaryIO]]:
         folder = self._folder
         log.info("%s, %s, stands in a temporary file in %s", what, size_text(size), folder)
         try:
@@ -85,17 +105,13 @@ class Scratch:
             file = TemporaryFile(folder)
             self._files.append(file)
             with file.create() as stream:
-                written = [stream.write(piece) for piece in pieces]
-                stream.flush()
-                stamp = Stamp.of(os.fstat(stream.fileno()))
+                yield file, stream
         except OSError as error:
             self._remove_last()
             raise RampFileError(
                 f"{what}: its {size} bytes cannot be written to {folder} ({error.strerror or error}), and are too "
                 "many for max_memory; make room"
             ) from error
-        assert sum(written) == size  # noqa: S101
-        return map_file(file.path, stamp, dtype, shape, 0)
 
     def _remove_last(self) -> None:
         """Make room on a full disk at once."""

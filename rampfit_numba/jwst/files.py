@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.io import hdus
 from rampfit_numba.io.exposures import read_exposure
-from rampfit_numba.io.references import check_reference
+from rampfit_numba.io.reference_files import check_reference
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:

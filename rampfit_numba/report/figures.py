@@ -36,7 +36,7 @@ def histograms(fit: RampFit) -> list[tuple[str, str]]:
             ("Error of the rate", _histogram(rate.err[usable], "error (DN/s)", "Errors of the usable pixels", "h-err"))
         )
         if rate.chisq is not None and rate.dof is not None:
-            counted = usable & (rate.dof > 0)
+            counted = usable & (rate.dof > 0) & np.isfinite(rate.chisq)
             if counted.any():
                 reduced = rate.chisq[counted] / rate.dof[counted]
                 found.append(

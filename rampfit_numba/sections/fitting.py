@@ -7,7 +7,7 @@ import math
 import time
 from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from rampfit_numba.jumps import jump_columns, table_of_jumps
 from rampfit_numba.progress import row_bar
 from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate, RateInts
 from rampfit_numba.sections.cut import USUAL_DEPTH, Memory, workers_held
+from rampfit_numba.sections.kept import KeptResults
 from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from rampfit_numba.algorithms.rows import RowInputs
     from rampfit_numba.exposure import Exposure
     from rampfit_numba.io.product_headers import Provenance
+    from rampfit_numba.io.scratch import Scratch
     from rampfit_numba.options import FitOptions
     from rampfit_numba.sections.cut import Cut
 
@@ -58,10 +60,13 @@ class FittedSections:
     products : tuple of Path
     hits : int
         Pixels whose rate is flagged JUMP_DET.
+    fit : RampFit or None
+        The fit without those of the segments, where it was to be kept: its arrays stand in a file.
     """
 
     products: tuple[Path, ...]
     hits: int
+    fit: RampFit | None = None
 
 
 def fit_by_sections(
@@ -75,6 +80,7 @@ def fit_by_sections(
     max_memory: int,
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
+    keep: Scratch | None = None,
     maximum_cores: str | int = "none",
     executor: str | Executor | None = None,
     progress: Any = False,  # noqa: ANN401  (what row_bar takes)
@@ -97,6 +103,8 @@ def fit_by_sections(
         Whether existing products are replaced.
     inputs : iterable of Path
         Files that must not be overwritten in any case.
+    keep : Scratch, optional
+        Where the results are to be kept, too, as long as it is there.
     maximum_cores, executor, progress
         As for :func:`rampfit_numba.fit_ramps`.
 
@@ -125,7 +133,8 @@ def fit_by_sections(
     start = time.perf_counter()
     exposure, method, plan = plan_fit(exposure, asked, options, noise, electrons, progress=bool(progress))
     fit = _Fit(exposure, options, FitInputs(exposure, noise, electrons), method, plan, workers, executor, max_memory)
-    files = _Products(products, provenance, overwrite=overwrite)
+    kept = None if keep is None else KeptResults(exposure.shape, options, keep, f"{products['rate']}: the fit")
+    files = _Products(products, provenance, kept, overwrite=overwrite)
     try:
         found = fit.write(files, plan.nothing_to_fit, progress)
     except _NothingFittedError:
@@ -135,7 +144,8 @@ def fit_by_sections(
         warn_of_nothing(found.nothing, only_nan=found.only_nan)
     seconds, plural = time.perf_counter() - start, "s" if workers > 1 else ""
     log.info("Ramps fitted and written in %.3f s by %d worker%s", seconds, workers, plural)
-    return FittedSections(tuple(products.values()), found.hits)
+    whole = None if kept is None else fit.kept(kept.results, found.nothing)
+    return FittedSections(tuple(products.values()), found.hits, whole)
 
 
 class _NothingFittedError(Exception):
@@ -148,6 +158,7 @@ class _Products:
 
     paths: dict[str, Path]
     provenance: Provenance
+    kept: KeptResults | None
     overwrite: bool
 
 
@@ -202,6 +213,8 @@ class _Fit:
                     results, section_returned = self._fit(part, rows, columns, depth, cut.reading)
                     returned += section_returned
                     found.look_at(results.rate)
+                    if products.kept is not None:
+                        products.kept.put(results, rows, columns)
                     if kept is not None:
                         jumps.append(self._jumps(results, rows, columns, kept))
                     section = images, _images(results, products.paths), rows.start, columns.start
@@ -221,6 +234,12 @@ class _Fit:
                 headers = ProductHeaders(whole, products.provenance)
                 opened["jumps"].write(jumps_product(whole, path.name, headers, table))
         return found
+
+    def kept(self, results: Results, nothing: str) -> RampFit:
+        """Return the whole fit, from the results of all sections."""
+        header = self.exposure.header
+        rate, rateints = replace(results.rate, header=header), replace(results.rateints, header=header)
+        return RampFit(rate, rateints, None, header, self.options, nothing, results.groupdq, self.inputs)
 
     @contextmanager
     def _sections(self, cut: Cut) -> Iterator[Iterator[tuple[slice, slice, RowInputs]]]:
