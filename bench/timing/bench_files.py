@@ -1,9 +1,12 @@
-"""What does a file of many cost? Ten exposures from files to products, with one and with two workers.
+"""What does a file of many cost? Exposures from files to products, with one worker and with two.
 
-Beside it what reading one into memory, fitting one and writing its products (with fsync) take by themselves, one after
-the other: with one worker a file of many should take little more than the slower of disk (reading and writing) and fit.
-All calls are warm ones, of one process for each contender; `the command` is a fresh process. The files are in the page
-cache. ``--old CHECKOUT`` has another checkout of the package fit the same files in turn.
+``--part one``: ten exposures, and in the same rounds what reading one into memory, fitting one and writing its
+products (with fsync) take by themselves, one after the other: with one worker a file of many should take little more
+than the slower of disk (reading and writing) and fit. ``large`` and ``small``: one worker, two as the package
+decides, two threads and two processes in turn, for ten exposures of 2 x 20 x 1024 x 1032 and for sixty of 1 x 5 x 64
+x 64. ``command``: a fresh process. Calls of the other parts are warm ones, of one process for each checkout. The
+files are in the page cache; where they stand, TMPDIR says. ``--old CHECKOUT`` has another checkout of the package fit
+the same files in turn.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[2]
-_FILES = 10
+_FILES, _SMALL_FILES = 10, 60
 
 
 def serve(folder: str) -> None:
@@ -43,9 +46,21 @@ if __name__ == "__main__" and sys.argv[1:2] == ["--serve"]:
     serve(sys.argv[2])
     sys.exit()
 
-from common import STANDARD, Contender, Times, interleave, parse_arguments, shape_text, warm_up  # noqa: E402
+from common import (  # noqa: E402
+    STANDARD,
+    Contender,
+    Exposed,
+    Times,
+    interleave,
+    parse_arguments,
+    part_option,
+    shape_text,
+    warm_up,
+)
 from reporting import Report  # noqa: E402
 from shared import Table  # noqa: E402
+
+SMALL = Exposed("1x5", "one ramp in 100 hit", (1, 5, 64, 64))
 
 
 class Server:
@@ -82,16 +97,16 @@ class Server:
         return found
 
 
-def make_files(folder: Path, shape: tuple[int, int, int, int]) -> list[Path]:
+def make_files(folder: Path, shape: tuple[int, int, int, int], count: int = _FILES) -> list[Path]:
     """Write an exposure, its references, and its copies."""
     from rampfit_numba.simulate import simulate_exposure, write_simulation
 
     first, _, _ = write_simulation(simulate_exposure(*shape, seed=1), folder / "bench_jump.fits")
-    return [first, *(Path(shutil.copy(first, folder / f"bench{n}_jump.fits")) for n in range(1, _FILES))]
+    return [first, *(Path(shutil.copy(first, folder / f"bench{n}_jump.fits")) for n in range(1, count))]
 
 
-def stages(folder: Path, files: list[Path], repeats: int) -> dict[str, Times]:
-    """Time reading, fitting and writing by themselves, each for all files; return the seconds of one file."""
+def stages(folder: Path, files: list[Path]) -> list[Contender]:
+    """Return reading, fitting and writing by themselves, each for all files."""
     from rampfit_numba import fit_ramps, read_exposure, read_reference, write_products
 
     noise, gain = folder / "bench_readnoise.fits", folder / "bench_gain.fits"
@@ -118,10 +133,7 @@ def stages(folder: Path, files: list[Path], repeats: int) -> dict[str, Times]:
                 write_products(fit, out, path)
             return time.perf_counter() - start
 
-    contenders = [Contender("read", read), Contender("fit", compute), Contender("write", write)]
-    warm_up(contenders)
-    times = interleave(contenders, repeats)
-    return {name: Times([seconds / len(files) for seconds in t.seconds]) for name, t in times.items()}
+    return [Contender("read", read), Contender("fit", compute), Contender("write", write)]
 
 
 def command(checkout: Path, folder: Path, *words: str) -> float:
@@ -135,47 +147,70 @@ def command(checkout: Path, folder: Path, *words: str) -> float:
         return time.perf_counter() - start
 
 
-def main() -> None:
-    """Compare checkouts, workers and stages."""
-    old = "--old", {"type": Path, "metavar": "CHECKOUT", "help": "another checkout of the package, to compare with"}
-    arguments = parse_arguments(__doc__ or "", 5, old)
-    report = Report("files", arguments)
-    shape = STANDARD.shrunk(quick=arguments.quick).shape
-    checkouts = {"": PACKAGE} | ({"before, ": arguments.old.resolve()} if arguments.old else {})
+WAYS = {
+    "one worker": (1, None),
+    "two workers, as decided": (2, None),
+    "two threads": (2, "threads"),
+    "two processes": (2, "processes"),
+}
+
+
+def measure(
+    part: str, shape: tuple[int, int, int, int], count: int, checkouts: dict[str, Path], repeats: int
+) -> tuple[dict[str, Times], Times | None]:
+    """Return the times of a file, and those of the slower of disk and fit where that is measured."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = make_files(folder, shape)
-        parts = stages(folder, files, arguments.repeats)
+        files = make_files(folder, shape, count)
+        if part == "command":
+            words = {"one worker": (), "two workers": ("--maximum-cores", "2")}
+            contenders = [
+                Contender(f"{label}{way}", lambda c=checkout, w=typed: command(c, folder, *w))
+                for way, typed in words.items()
+                for label, checkout in checkouts.items()
+            ]
+            return _of_one(interleave(contenders, repeats), count), None
         servers = {label: Server(checkout, folder) for label, checkout in checkouts.items()}
-        ways: list[tuple[str, int, str | None]] = [("one worker", 1, None), ("two workers", 2, None)]
-        ways += [(f"two {kind}", 2, kind) for kind in ("threads", "processes")]
+        ways = {"one worker": WAYS["one worker"]} if part == "one" else WAYS
         contenders = [
             Contender(f"{label}{way}", lambda s=server, c=cores, k=kind: s.fit(c, k))
-            for way, cores, kind in ways
+            for way, (cores, kind) in ways.items()
             for label, server in servers.items()
         ]
+        if part == "one":
+            contenders = [*stages(folder, files), *contenders]
         warm_up(contenders)
-        times = interleave(contenders, arguments.repeats)
+        found = _of_one(interleave(contenders, repeats), count)
         for server in servers.values():
             server.close()
-        fresh = interleave(
-            [
-                Contender(f"{label}the command, {way}", lambda c=checkout, w=words: command(c, folder, *w))
-                for way, words in (("one worker", ()), ("two workers", ("--maximum-cores", "2")))
-                for label, checkout in checkouts.items()
-            ],
-            arguments.repeats,
-        )
-    disk = Times([read + write for read, write in zip(parts["read"].seconds, parts["write"].seconds, strict=True)])
-    slower = max(disk, parts["fit"], key=lambda t: t.median)
-    rows = [[label, t.text(unit="ms"), ""] for label, t in (parts | {"disk: read and write": disk}).items()]
-    for label, t in (times | fresh).items():
-        each = Times([seconds / _FILES for seconds in t.seconds])
-        rows.append([f"{label}: {_FILES} files", each.text(unit="ms"), each.ratio(slower)])
-    title = f"A file of {_FILES}, {shape_text(shape)}: ms, minimum (median)"
-    report.tables.append(Table(title, ["", "time", "times the slower of disk and fit"], rows))
-    report.keep("stages", parts)
-    report.keep("files", times | fresh)
+    if part != "one":
+        return found, None
+    both = zip(found["read"].seconds, found["write"].seconds, strict=True)
+    found["disk: read and write"] = Times([read + write for read, write in both])
+    return found, max(found["disk: read and write"], found["fit"], key=lambda t: t.median)
+
+
+def _of_one(times: dict[str, Times], count: int) -> dict[str, Times]:
+    return {name: Times([seconds / count for seconds in t.seconds]) for name, t in times.items()}
+
+
+def main() -> None:
+    """Compare stages, workers and checkouts."""
+    old = "--old", {"type": Path, "metavar": "CHECKOUT", "help": "another checkout of the package, to compare with"}
+    parts = {"one": STANDARD, "large": STANDARD, "small": SMALL, "command": STANDARD}
+    arguments = parse_arguments(__doc__ or "", 5, old, part_option(parts))
+    report = Report("files", arguments)
+    checkouts = {"": PACKAGE} | ({"before, ": arguments.old.resolve()} if arguments.old else {})
+    for part in [arguments.part] if arguments.part else parts:
+        shape = parts[part].shrunk(quick=arguments.quick).shape
+        count = _SMALL_FILES if part == "small" and not arguments.quick else _FILES
+        times, slower = measure(part, shape, count, checkouts, arguments.repeats)
+        beside = slower or times["one worker"]
+        rows = [[label, t.text(unit="ms"), t.ratio(beside)] for label, t in times.items()]
+        title = f"{part}: a file of {count}, {shape_text(shape)}: minimum (median), ms"
+        than = "times the slower of disk and fit" if slower else "times one worker"
+        report.tables.append(Table(title, ["", "time", than], rows))
+        report.keep(part, times)
     report.finish()
 
 

@@ -57,7 +57,7 @@ def parse_arguments(
 
 
 def part_option(parts: Iterable[str]) -> tuple[str, dict[str, Any]]:
-    """Return the option of a benchmark that takes many minutes: parts of two at most, with tables of their own."""
+    """Return the option of a benchmark that takes many minutes: parts of about two, with tables of their own."""
     return "--part", {"choices": list(parts), "default": "", "help": "only this part, as make_tables.py runs it"}
 
 

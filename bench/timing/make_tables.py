@@ -5,8 +5,9 @@
     python bench/timing/make_tables.py --run ... --keep results   the same, and keep what it found
     python bench/timing/make_tables.py results/*.json             write what earlier runs found
 
-Each takes less than two minutes, so that they can be run one by one when the machine is idle. The README's table mixes
-several benchmarks, so it is written only where all of them are there.
+Each takes about two minutes or less, so that they can be run one by one when the machine is idle; those of startup with
+``--before``, another checkout in turn, up to four. The README's table mixes several benchmarks, so it is written only
+where all of them are there.
 """
 
 from __future__ import annotations
