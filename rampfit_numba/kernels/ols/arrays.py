@@ -87,7 +87,7 @@ class BlockPlace(NamedTuple):
 
 
 class FitOptPointers(NamedTuple):
-    """Optional outputs of the pixels of one tile, as :class:`.blocks.BlockPointers`; zeroed by the caller.
+    """Optional outputs of the pixels of one tile, as :class:`.blocks.BlockPointers`.
 
     Attributes
     ----------
