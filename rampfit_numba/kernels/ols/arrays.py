@@ -71,7 +71,7 @@ class BlockPlace(NamedTuple):
     Attributes
     ----------
     gathered : bool
-        The pixels of the block stand at `pixels`, else one behind the other from `first` on.
+        Whether the pixels of the block stand at `pixels`, else one behind the other from `first` on.
     first : int
     pixels : ndarray of int64, shape (LANES,)
     number : int
@@ -79,10 +79,10 @@ class BlockPlace(NamedTuple):
     results : ResultPointers
     """
 
-    gathered: bool
-    first: int
+    gathered: np.bool_
+    first: np.int64
     pixels: np.ndarray
-    number: int
+    number: np.int64
     results: ResultPointers
 
 
