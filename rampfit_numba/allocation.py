@@ -64,11 +64,11 @@ def allocate_results(
 
 
 def allocate_fitopt(shape: tuple[int, int, int, int], nsegments: int, njumps: int, allocator: MakeAllocator) -> FitOpt:
-    """Return zeros for the fits of the segments of an exposure of this shape."""
+    """Return arrays for the fits of the segments of an exposure of this shape."""
     nints, _, nrows, ncols = shape
     planes = nints * (7 * nsegments + njumps + 1)
-    zeros = allocator(planes * nrows * ncols * _SAMPLE, _FITOPT_ARRAYS).zeros
-    return FitOpt.allocate(nints, nsegments, njumps, nrows, ncols, zeros=zeros)
+    empty = allocator(planes * nrows * ncols * _SAMPLE, _FITOPT_ARRAYS).empty
+    return FitOpt.allocate(nints, nsegments, njumps, nrows, ncols, empty=empty)
 
 
 def _reuse(shape: tuple[int, int, int, int], options: FitOptions, out: RampFit) -> Results:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.algorithms import corrections
-from rampfit_numba.algorithms.method import Method, Plan, load_method
+from rampfit_numba.algorithms.method import Method, Plan, Results, load_method
 from rampfit_numba.algorithms.rows import RowInputs, as_single
 from rampfit_numba.allocation import allocate_fitopt, allocate_results, check_apart
 from rampfit_numba.checks import as_measured
@@ -30,7 +30,7 @@ from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions, checked_weighting
 from rampfit_numba.registry import ALGORITHMS
-from rampfit_numba.result import NO_VALID_FIT, FitInputs, RampFit, Rate
+from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate
 from rampfit_numba.units import ELECTRON, gain_unit, signal_unit
 
 if TYPE_CHECKING:
@@ -192,11 +192,12 @@ def fit_ramps(
     start = time.perf_counter()
     exposure, method, plan = plan_fit(exposure, asked, options, noise, electrons, progress=bool(progress))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
-    if plan.count_rows is not None:
-        counts = run(plan.count_rows, plan.inputs, None)
-        nsegments, njumps = (max(count[axis] for count in counts) for axis in (0, 1))
-        results = results._replace(fitopt=allocate_fitopt(exposure.shape, nsegments, njumps, allocator))
-    returned = run(plan.fit_rows, plan.inputs, method.outputs(results), progress=progress)
+    fit = partial(run, plan.fit_rows, plan.inputs, progress=progress)
+    if plan.count_rows is None:
+        returned = fit(method.outputs(results))
+    else:
+        with_segments = partial(allocate_fitopt, exposure.shape, allocator=allocator)
+        returned, results = _fit_segments(plan, method, results, with_segments, run, fit)
     method.tell(returned)
     nothing = method.finish(plan, returned, results) or ("" if anything_fitted(results.rate) else NO_VALID_FIT)
     if nothing:
@@ -207,6 +208,37 @@ def fit_ramps(
         rate, rateints = replace(rate, header=exposure.header), replace(rateints, header=exposure.header)
     kept = FitInputs(exposure, noise, electrons)
     return RampFit(rate, rateints, fitopt, exposure.header, options, nothing, groupdq, kept)
+
+
+def _fit_segments(  # noqa: PLR0917  (the state of fit_ramps)
+    plan: Plan,
+    method: Method,
+    results: Results,
+    allocate: Callable[[int, int], FitOpt],
+    run: Callable[..., list[Any]],
+    fit: Callable[[Any], list[Any]],
+) -> tuple[list[Any], Results]:
+    """Fit an exposure with its optional results; return what the row function returned, and all results."""
+    assert plan.count_rows is not None  # noqa: S101  (for mypy)
+    if plan.expect_rows is None:
+        depth = _largest(run(plan.count_rows, plan.inputs, None))
+    else:
+        depth = _largest(run(plan.expect_rows, RowInputs(None, plan.inputs.groupdq, *[None] * 5), None))
+    results = results._replace(fitopt=allocate(*depth))
+    returned = fit(method.outputs(results))
+    if plan.expect_rows is not None and not all(part.finite for part in returned):
+        found = _largest(run(plan.count_rows, plan.inputs, None))
+        if found != depth:
+            results = results._replace(fitopt=None)  # the new arrays find its memory
+            results = results._replace(fitopt=allocate(*found))
+            returned = fit(method.outputs(results))
+    return returned, results
+
+
+def _largest(counts: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return the largest numbers of segments and of jumps of all slices."""
+    segments, jumps = zip(*counts, strict=True)
+    return max(segments), max(jumps)
 
 
 def plan_fit(

@@ -170,12 +170,12 @@ class FitOpt:
         njumps: int,
         nrows: int,
         ncols: int,
-        zeros: Callable[..., np.ndarray] = np.zeros,
+        empty: Callable[..., np.ndarray] = np.empty,
     ) -> Self:
-        """Return arrays of zeros, made by `zeros`."""
+        """Return arrays whose values are not set yet, made by `empty`."""
         depth = {"pedestal": (), "crmag": (njumps,)}
         shapes = {field.name: (nints, *depth.get(field.name, (nsegments,)), nrows, ncols) for field in fields(cls)}
-        return cls(**{name: zeros(shape, np.float32) for name, shape in shapes.items()})
+        return cls(**{name: empty(shape, np.float32) for name, shape in shapes.items()})
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,8 +99,6 @@ def some_outputs(shape, form, depth):
         shapes += [*[(nints, segments, *image)] * 7, (nints, *image), (nints, jumps, *image)]
         types += [np.float32] * 9
     arrays = [formed(array_shape, dtype, form) for array_shape, dtype in zip(shapes, types, strict=True)]
-    for array, _ in arrays[10:]:
-        array[...] = 0
     return OlsOutputs(*(array for array, _ in arrays)), arrays
 
 

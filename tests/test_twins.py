@@ -21,6 +21,7 @@ WHOLE = {
     "corrections.correct_reads": "test_reads.test_in_every_plane",
     "used_reads.count_used": "test_reads.test_reads_used_are_counted",
     "ols.tile.fit_tile": "test_naive.test_engine_equals_naive",
+    "ols.expected.count_flags": "test_expected.test_they_are_those_of_the_twin",
     "ols.tile.count_tile": "test_naive.test_engine_equals_naive",
     "ols.block.fit_block": "test_naive.test_engine_equals_naive",
     "ols.block.find_rates": "test_naive.test_engine_equals_naive",

@@ -91,14 +91,15 @@ class InputPointers:
             most_pixels = fitting_pixels(nints, ngroups, in_place=in_place)
         self.tiles = Tiles(nrows, ncols, most_pixels, lanes)
         most = self.tiles.pixels
-        self._data = _Input(data, np.float32, most, direct=direct[0])
-        self._groupdq = _Input(groupdq, np.uint8, most, direct=direct[1])
+        self._data = PlanePointers(data, np.float32, most, direct=direct[0])
+        self._groupdq = PlanePointers(groupdq, np.uint8, most, direct=direct[1])
         self._corrector = None if rules.reads is None else Corrector(inputs, rules.reads, most)
-        self._zeroframe = None if inputs.zeroframe is None else _Input(inputs.zeroframe, np.float32, most)
+        self._zeroframe = None if inputs.zeroframe is None else PlanePointers(inputs.zeroframe, np.float32, most)
         types = (np.uint32, np.float32, np.float32, np.float32)
         planes = (inputs.pixeldq, inputs.readnoise, inputs.gain, inputs.dark)
         self._planes = [
-            None if plane is None else _Input(plane, dtype, most) for plane, dtype in zip(planes, types, strict=True)
+            None if plane is None else PlanePointers(plane, dtype, most)
+            for plane, dtype in zip(planes, types, strict=True)
         ]
         found = (self._data, self._groupdq, self._zeroframe, *self._planes)
         self._spans = spans_of(*(one.planes for one in found if one is not None))
@@ -151,7 +152,7 @@ def find_suppressed(inputs: RowInputs, rules: GroupRules, tile: Tile) -> np.ndar
     return found
 
 
-class _Input:
+class PlanePointers:
     """One input, and the buffer for a tile of it where it cannot be read in place."""
 
     def __init__(self, array: np.ndarray, dtype: DTypeLike, most_pixels: int, *, direct: bool | None = None) -> None:

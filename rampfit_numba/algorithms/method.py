@@ -64,6 +64,9 @@ class Plan(NamedTuple):
         None: no optional results were asked for.
     nothing_to_fit : str
         Empty, or the reason why no ramp of the exposure can be fitted.
+    expect_rows : callable or None
+        As `count_rows`, from `groupdq` alone and in less time: right if every sample is finite, which what `fit_rows`
+        returns tells as `finite`. None: it would not be.
     """
 
     inputs: RowInputs
@@ -71,6 +74,7 @@ class Plan(NamedTuple):
     kernels: Kernels
     count_rows: Callable[[RowInputs, None], tuple[int, int]] | None = None
     nothing_to_fit: str = ""
+    expect_rows: Callable[[RowInputs, None], tuple[int, int]] | None = None
 
 
 class Results(NamedTuple):

@@ -291,7 +291,7 @@ def _graph(fit: Fit, arrays: BlockArrays, exposure: Exposure) -> LazyRampFit:
         counts = dask.delayed(largest_counts, pure=False)(_each_block(partial(count_block, fit), given, plan))
     blocks = _blocks(partial(fit_block, fit), given, plan, counts)
 
-    stand_ins = Allocator(*[_no_memory] * 2)
+    stand_ins = Allocator(_no_memory)
     results = allocate_results(exposure.shape, fit.options, None, lambda *_: stand_ins)
     if counts is not None:
         results = results._replace(fitopt=allocate_fitopt(exposure.shape, 1, 1, lambda *_: stand_ins))

@@ -33,10 +33,9 @@ ALIGNMENT = 4096
 
 
 class Allocator(NamedTuple):
-    """Functions like those of NumPy, for the arrays of a result."""
+    """A function like that of NumPy, for the arrays of a result."""
 
     empty: Callable[..., np.ndarray] = np.empty
-    zeros: Callable[..., np.ndarray] = np.zeros
 
 
 class Block(Protocol):
@@ -44,7 +43,6 @@ class Block(Protocol):
 
     size: int
     owner: int
-    clean: bool
 
     def whole(self) -> np.ndarray:
         """Return all of it as a new array of bytes, which every array made in it must keep alive."""
@@ -56,7 +54,6 @@ class PrivateMemory:
     def __init__(self, size: int) -> None:
         self.size = size
         self.owner = os.getpid()
-        self.clean = True
         try:
             self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as error:
@@ -117,18 +114,15 @@ class MemoryPool:
             return
         with self._lock:
             self._in_use -= 1
-            memory.clean = False
             blocks = [*self._blocks, (time.monotonic(), memory)]
             while len(blocks) > _MOST_BLOCKS or sum(block[1].size for block in blocks) > _MOST_BYTES:
                 del blocks[0]
             self._blocks = blocks
 
-    def arena(self, size: int, *, zeros: bool = False) -> Arena:
-        """Return an arena, whose arrays are 0 if so asked for; it is released when the last of them is gone."""
+    def arena(self, size: int) -> Arena:
+        """Return an arena, which is released when the last of its arrays is gone."""
         memory = self.acquire(size)
         arena = Arena(memory.whole())
-        if zeros and not memory.clean:
-            arena.whole[:size] = 0
         weakref.finalize(arena.whole, self.release, memory).atexit = False
         return arena
 
@@ -164,23 +158,12 @@ def private_allocator(_nbytes: int, _arrays: int) -> Allocator:
 
     Whoever keeps one of them keeps no other's memory.
     """
-    return Allocator(_recycled, _clear) if hasattr(mmap, "MAP_ANONYMOUS") else Allocator()
+    return Allocator(_recycled) if hasattr(mmap, "MAP_ANONYMOUS") else Allocator()
 
 
 def _recycled(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401
-    size = _size(shape, dtype)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     return _private.arena(size).empty(shape, dtype) if size >= _WORTHWHILE else np.empty(shape, dtype)
-
-
-def _clear(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401
-    size = _size(shape, dtype)
-    # The system clears new memory, too, large page by large page: a fit with optional results took twice the time.
-    return _private.arena(size, zeros=True).empty(shape, dtype) if size >= _WORTHWHILE else np.zeros(shape, dtype)
-
-
-def _size(shape: tuple[int, ...], dtype: Any) -> int:  # noqa: ANN401
-    itemsize: int = np.dtype(dtype).itemsize
-    return math.prod(shape) * itemsize
 
 
 _private = MemoryPool(PrivateMemory)

@@ -93,7 +93,6 @@ class SharedMemory:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.clean = True
         self._descriptor = os.memfd_create("rampfit_numba", os.MFD_CLOEXEC)
         try:
             os.ftruncate(self._descriptor, self.size)
@@ -118,29 +117,20 @@ def shared_allocator(nbytes: int, arrays: int) -> Allocator:
     """Return what makes arrays for results that workers write: so many arrays, so many bytes in all.
 
     Each block of shared memory holds a file descriptor as long as it lives; so all the arrays stand in one, and small
-    results, and those of somebody who collects many, are ordinary arrays, which the results are copied to. Arrays of
-    zeros stand in new memory: most of it stays so, and is not even touched.
+    results, and those of somebody who collects many, are ordinary arrays, which the results are copied to.
     """
     if not available() or nbytes < _WORTHWHILE or len(_ENTRIES) >= _MOST_BLOCKS:
         return Allocator()
     size = nbytes + arrays * ALIGNMENT
-
-    clear: Arena | None = None
     used: Arena | None = None
 
-    def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401  (what NumPy takes)
-        nonlocal clear
-        if clear is None:
-            clear = Arena(SharedMemory(size).whole())
-        return clear.empty(shape, dtype)
-
-    def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401
+    def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401  (what NumPy takes)
         nonlocal used
         if used is None:
             used = pool.arena(size)
         return used.empty(shape, dtype)
 
-    return Allocator(empty, zeros)
+    return Allocator(empty)
 
 
 def available() -> bool:

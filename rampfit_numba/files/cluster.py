@@ -190,7 +190,12 @@ class _Tasks:
         # traceback: it cancels what is not there yet.
         coming = self._client.gather(future, asynchronous=True)
         try:
-            result: FileResult = asyncio.run_coroutine_threadsafe(coming, self._client.loop.asyncio_loop).result()
+            try:
+                result_later = asyncio.run_coroutine_threadsafe(coming, self._client.loop.asyncio_loop)
+            except RuntimeError:  # the loop has ended
+                coming.close()
+                raise
+            result: FileResult = result_later.result()
         except KilledWorker as error:
             message = f"{path}: the Dask workers that fitted it were killed, perhaps because memory ran out ({error})"
             return FileResult(path, error=RuntimeError(printable(message)))

@@ -13,10 +13,15 @@ from typing import Any, Final
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import cgutils, types
 
-from rampfit_numba.kernels._jit import jit_inline, jit_intrinsic
+from rampfit_numba.kernels._jit import jit, jit_inline, jit_intrinsic
 
+#: Bytes of a cache line, or of several; and 4-byte words in it.
+LINE: Final = 64
+_WORDS: Final = LINE // 4
+_WORD_BITS: Final = 32
 #: Whether copies are checked: Numba's own check of bounds does not see them.
 CHECKED: Final = bool(numba.config.BOUNDSCHECK or numba.config.DISABLE_JIT)
 
@@ -67,6 +72,36 @@ def _move_one(_context: Any, address: Any, element: Any, row: Any, k: Any) -> An
     return types.void(types.int64, types.int64, row, types.int64), generate
 
 
+def _stream_plainly(address: Any, row: Any, first: Any) -> None:
+    ctypes.memmove(int(address), row[first : first + _WORDS].ctypes.data, LINE)
+
+
+@jit_intrinsic(_stream_plainly)
+def _stream_line(_context: Any, address: Any, row: Any, first: Any) -> Any:
+    """Copy a line of a contiguous row, from word `first` on, past the caches to `address`, a multiple of LINE."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, _ = _place(context, builder, signature.args[1], arguments[1])
+        kind = ir.VectorType(ir.IntType(_WORD_BITS), _WORDS).as_pointer()
+        words = builder.load(builder.bitcast(builder.gep(place, [arguments[2]]), kind), align=4)
+        stored = builder.store(words, builder.inttoptr(arguments[0], kind), align=LINE)
+        stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, row, types.int64), generate
+
+
+@jit_intrinsic(lambda: None)
+def end_streams(_context: Any) -> Any:
+    """Let other threads see all that was streamed before what is written from here on."""
+
+    def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 def _check(address, nbytes, spans):
     """Refuse `nbytes` bytes at `address` that do not lie in one of `spans`, which are in order."""
     # The last that begins no later, nearly always: a search through all takes minutes in plain Python.
@@ -104,6 +139,24 @@ def copy_out(address, row, count, spans):
     """Copy the first `count` elements of a contiguous row to `address`, which lies in one of `spans`."""
     _check_copy(address, count * row.itemsize, spans)
     _move_out(address, row, count)
+
+
+@jit
+def stream_out(address, row, count, spans):
+    """Do what :func:`copy_out` does with 4-byte words that nobody reads soon: whole lines go past the caches.
+
+    So memory is not read before it is written: half of the time, where much is written. Who is done calls
+    :func:`end_streams`.
+    """
+    _check_copy(address, count * row.itemsize, spans)
+    before = -address % LINE
+    first = min(before // row.itemsize if before % row.itemsize == 0 else count, count)
+    _move_out(address, row, first)
+    while first + _WORDS <= count:
+        _stream_line(address + first * row.itemsize, row, first)
+        first += _WORDS
+    for k in range(first, count):
+        _move_one(address, k, row, k)
 
 
 @jit_inline

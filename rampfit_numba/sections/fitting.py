@@ -312,7 +312,7 @@ class _Fit:
         own, header = self.options.own_planes, self.exposure.header
         rate = Rate.allocate(nrows, ncols, own_planes=own, empty=planned)
         rateints = RateInts.allocate(nints, nrows, ncols, own_planes=own, empty=planned)
-        fitopt = None if depth is None else FitOpt.allocate(nints, *depth, nrows, ncols, zeros=planned)
+        fitopt = None if depth is None else FitOpt.allocate(nints, *depth, nrows, ncols, empty=planned)
         return RampFit(rate, rateints, fitopt, header, self.options, nothing, None, self.inputs)
 
     def _jumps(

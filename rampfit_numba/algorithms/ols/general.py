@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rampfit_numba.algorithms.blocks import AllGroups, InputPointers
+from rampfit_numba.algorithms.ols.rules import Fitted
 from rampfit_numba.algorithms.ols.weighting import Exponents, find_exponents
 from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.rows import fitting_pixels
@@ -130,8 +131,8 @@ def make_general_rules(exposure: Exposure, options: FitOptions, rules: OlsRules)
     )
 
 
-def fit_general_rows(inputs: RowInputs, outputs: OlsOutputs, rules: GeneralRules) -> bool:
-    """Fit all ramps of `inputs` into `outputs`, the planes of rate and rateints, and return True.
+def fit_general_rows(inputs: RowInputs, outputs: OlsOutputs, rules: GeneralRules) -> Fitted:
+    """Fit all ramps of `inputs` into `outputs`, the planes of rate and rateints.
 
     Parameters
     ----------
@@ -161,4 +162,4 @@ def fit_general_rows(inputs: RowInputs, outputs: OlsOutputs, rules: GeneralRules
         outputs_here: Iterable[Any] = outputs[: len(planes)]  # those of fitopt are None
         for output, plane in zip(outputs_here, planes, strict=True):
             output[..., tile.rows, tile.columns] = plane.reshape(*plane.shape[:-1], *tile.shape)
-    return True
+    return Fitted()

@@ -16,7 +16,7 @@ from rampfit_numba.algorithms.ols.general import (
     make_general_rules,
 )
 from rampfit_numba.algorithms.ols.plan import drops_edges, make_plan, make_survey
-from rampfit_numba.algorithms.ols.rows import count_rows, fit_rows
+from rampfit_numba.algorithms.ols.rows import count_rows, expect_rows, fit_rows
 from rampfit_numba.algorithms.ols.rules import OlsOutputs, OlsRules
 from rampfit_numba.algorithms.ols.scan import merge_surveys
 from rampfit_numba.algorithms.ols.weighting import find_exponents
@@ -53,6 +53,10 @@ class _Ols:
                 found.nothing_to_fit,
             )
         long = rules.stop_kept - rules.first_kept > MOST_IN_BYTES
+        # Raw reads have no flags of their own yet, zeroframes and dropped groups decide about ramps, and a single group
+        # is treated apart.
+        told_by_flags = rules.reads is None and not found.use_zeroframe and not rules.dropped_good
+        told_by_flags &= rules.stop_kept - rules.first_kept > 1
         variant = (_LONG,) * long + (_FITOPT,) * options.save_opt + (_CHISQ,) * options.chisq
         return Plan(
             inputs if found.use_zeroframe else inputs._replace(zeroframe=None),
@@ -60,6 +64,7 @@ class _Ols:
             Kernels(options.algorithm, variant),
             partial(count_rows, rules=rules) if options.save_opt else None,
             found.nothing_to_fit,
+            partial(expect_rows, rules=rules) if options.save_opt and told_by_flags else None,
         )
 
     def survey(self, exposure: Exposure, options: FitOptions) -> Survey:
@@ -81,7 +86,7 @@ class _Ols:
         )
 
     def finish(self, plan: Plan, returned: list[Any], results: Results) -> str:
-        if not all(returned):
+        if not all(fitted.whole for fitted in returned):
             raise ValueError(
                 "groupdq: expected flags that stay as they are during the fit; they changed after its segments were "
                 "counted: another thread or program wrote into them"
@@ -112,6 +117,7 @@ class _Ols:
         outputs = [np.empty_like(like) for like in [*[plane] * 5, *[cube] * 5]]
         if _FITOPT in kernels.variant:
             count_rows(inputs, None, rules)
+            expect_rows(inputs, None, rules)
             segments = [np.zeros((1, 1, 1, 1), np.float32) for _ in range(7)]
             outputs += [*segments, np.zeros((1, 1, 1), np.float32), np.zeros((1, 0, 1, 1), np.float32)]
         wanted = OlsOutputs(*outputs)

@@ -27,7 +27,7 @@ class OutputPointers:
         # Whoever gives arrays to be filled again may have cut them out of larger ones.
         planes = [plane for plane in outputs if plane is not None]
         typed = list(zip(planes, _TYPES, strict=False))
-        buffers = [None if is_run(p, t) else np.zeros((*p.shape[:-2], most_pixels), t) for p, t in typed]
+        buffers = [None if is_run(p, t) else np.empty((*p.shape[:-2], most_pixels), t) for p, t in typed]
         pairs = list(zip(planes, buffers, strict=True))
         self._copied = [(plane, buffer) for plane, buffer in pairs if buffer is not None]
         self._ncols = outputs.slope.shape[-1]
@@ -44,8 +44,6 @@ class OutputPointers:
 
     def at(self, tile: Tile) -> tuple[ResultPointers, FitOptPointers | None]:
         """Return the pointers of the outputs at `tile`, and of the optional ones if there are any."""
-        for _, buffer in self._copied:
-            buffer[...] = 0
         skipped = pixels_before(tile, self._ncols) * WORD
         results = ResultPointers(self._results + skipped * self._in_place, self._spans)
         if self._fitopt is None or self._fitopt_in_place is None:

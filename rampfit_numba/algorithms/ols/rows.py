@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rampfit_numba.algorithms.blocks import InputPointers
+from rampfit_numba.algorithms.blocks import InputPointers, PlanePointers, is_run
 from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols.pointers import OutputPointers
+from rampfit_numba.algorithms.ols.rules import Fitted
 from rampfit_numba.algorithms.ols.weights import segment_weights
+from rampfit_numba.algorithms.rows import Tiles, fitting_pixels
 from rampfit_numba.kernels.blocks import empty_ramps
+from rampfit_numba.kernels.memory import spans_of
 from rampfit_numba.kernels.ols.chisq import chisq_workspace, find_chisq
+from rampfit_numba.kernels.ols.expected import count_flags, empty_counts
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, empty_runs
 from rampfit_numba.kernels.ols.tile import count_tile, fit_tile, tile_workspace
 
@@ -22,8 +26,8 @@ if TYPE_CHECKING:
     from rampfit_numba.kernels.ols.tile import Workspace
 
 
-def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
-    """Fit all ramps of `inputs` into `outputs`, and return whether the optional ones had room for what was found.
+def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> Fitted:
+    """Fit all ramps of `inputs` into `outputs`.
 
     Parameters
     ----------
@@ -40,17 +44,18 @@ def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> bool:
     chisq = None if outputs.chisq is None else _Chisq(inputs, outputs, rules, most_pixels)
     ngroups = rules.stop_kept - rules.first_kept
     weights, network = segment_weights(ngroups), _network(ngroups)
-    workspace, whole = None, True
+    workspace, whole, finite = None, True, True
     for tile in input_pointers.tiles:
         pointers = input_pointers.at(tile)
         results, fitopt = output_pointers.at(tile)
         if workspace is None:
             workspace = tile_workspace(pointers, fitopt)
-        whole &= bool(fit_tile(pointers, results, fitopt, rules.settings, weights, network, workspace))
+        room, sound = fit_tile(pointers, results, fitopt, rules.settings, weights, network, workspace)
+        whole, finite = whole and room, finite and sound
         output_pointers.store(tile)
         if chisq is not None:
             chisq.find(tile, pointers, network, workspace)
-    return whole
+    return Fitted(bool(whole), bool(finite))
 
 
 def _network(ngroups: int) -> np.ndarray:
@@ -95,5 +100,24 @@ def count_rows(inputs: RowInputs, _outputs: None, rules: OlsRules) -> tuple[int,
         if ramps is None:
             ramps = empty_ramps(pointers)
         segments, jumps = count_tile(pointers, rules.settings, ramps, runs)
+        most_segments, most_jumps = max(most_segments, segments), max(most_jumps, jumps)
+    return most_segments, most_jumps
+
+
+def expect_rows(inputs: RowInputs, _outputs: None, rules: OlsRules) -> tuple[int, int]:
+    """Return what :func:`count_rows` would if all samples were finite, and there were no zeroframe.
+
+    Of `inputs` only the flags are looked at; the others may be None.
+    """
+    ngroups = rules.stop_kept - rules.first_kept
+    flags = inputs.groupdq[:, rules.first_kept : rules.stop_kept]
+    nints, _, nrows, ncols = flags.shape
+    tiles = Tiles(nrows, ncols, fitting_pixels(nints, ngroups, in_place=is_run(flags, np.uint8)))
+    finder, counts = PlanePointers(flags, np.uint8, tiles.pixels), empty_counts(ngroups)
+    used = rules.first_used - rules.first_kept, rules.last_used - rules.first_kept
+    most_segments = most_jumps = 0
+    for tile in tiles:
+        npixels = tile.shape[0] * tile.shape[1]
+        segments, jumps = count_flags(finder.at(tile), npixels, used, rules.settings, counts, spans_of(finder.planes))
         most_segments, most_jumps = max(most_segments, segments), max(most_jumps, jumps)
     return most_segments, most_jumps

@@ -40,11 +40,26 @@ class OlsRules(NamedTuple):
     early: float = 0.0
 
 
+class Fitted(NamedTuple):
+    """What is found while rows are fitted.
+
+    Attributes
+    ----------
+    whole : bool
+        The optional results had room for all segments and jumps.
+    finite : bool
+        Every sample is finite, as far as the optional results need to know.
+    """
+
+    whole: bool = True
+    finite: bool = True
+
+
 class OlsOutputs(NamedTuple):
     """Outputs of some rows: the planes of rate, rateints and (or None) fitopt, rows being the last axis but one.
 
-    Those of fitopt must be 0, and stay so where a ramp has no segment or jump. The chi-squares and their degrees of
-    freedom, those of rate and rateints, are None where they were not asked for.
+    Those of fitopt are 0 where a ramp has no segment or jump. The chi-squares and their degrees of freedom, those of
+    rate and rateints, are None where they were not asked for.
     """
 
     slope: np.ndarray

@@ -66,7 +66,7 @@ class ResultPointers(NamedTuple):
 
 
 class FitOptPointers(NamedTuple):
-    """Optional outputs of the pixels of one tile, as :class:`.blocks.BlockPointers`; zeroed by the caller.
+    """Optional outputs of the pixels of one tile, as :class:`.blocks.BlockPointers`.
 
     Attributes
     ----------

@@ -6,7 +6,7 @@ from numba import types
 
 from rampfit_numba.kernels._jit import jit, jit_apart
 from rampfit_numba.kernels.blocks import WORD
-from rampfit_numba.kernels.memory import copy_out, put
+from rampfit_numba.kernels.memory import copy_out, put, stream_out
 
 
 @jit_apart(types.none)
@@ -55,16 +55,16 @@ def scatter_rows(rows, pixels, number, pointers):
 def store_fitopt(fitopt, first, number, results, spans):
     """Do what :func:`store_rows` does for the optional results, and clear them; return whether all had workspace.
 
-    Nearly all ramps have one segment. The outputs are 0 already where nothing is copied to.
+    Also of what is 0, as most of it is: nobody has written there before.
     """
     skipped = first * WORD
     for i in range(fitopt.pedestal.shape[0]):
-        copy_out(results.pedestal[i] + skipped, fitopt.pedestal[i], number, spans)
-        for s in range(_segments(fitopt, i, results)):
+        stream_out(results.pedestal[i] + skipped, fitopt.pedestal[i], number, spans)
+        for s in range(results.segments.shape[2]):
             for j in range(7):
-                copy_out(results.segments[j, i, s] + skipped, fitopt.segments[j, i, s], number, spans)
-        for s in range(min(fitopt.depth[1, i], results.crmag.shape[1])):
-            copy_out(results.crmag[i, s] + skipped, fitopt.crmag[i, s], number, spans)
+                stream_out(results.segments[j, i, s] + skipped, fitopt.segments[j, i, s], number, spans)
+        for s in range(results.crmag.shape[1]):
+            stream_out(results.crmag[i, s] + skipped, fitopt.crmag[i, s], number, spans)
     return _clear(fitopt, results)
 
 

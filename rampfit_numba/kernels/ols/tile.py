@@ -14,7 +14,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
 from rampfit_numba.kernels.blocks import Ramps, empty_ramps, load_block, pad_block
-from rampfit_numba.kernels.memory import addresses, spans_of
+from rampfit_numba.kernels.memory import addresses, end_streams, spans_of
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockResult, ResultPointers
 from rampfit_numba.kernels.ols.block import BlockWorkspace, block_workspace, fit_block
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rampfit_numba.kernels.ols.arrays import FitOptPointers
 
 _J = np.uint8(dq.JUMP_DET)
+_INF = np.float32(np.inf)
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
 _ZEROFRAME = ramp_status.ZEROFRAME
 #: Up to so many pixels with flags leave a block; 2x20 with one in 40 pixels flagged takes a quarter less time with it.
@@ -155,11 +156,12 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
 
     Returns
     -------
-    bool
-        Whether the optional results had room for all segments and jumps: not where flags changed after the count.
+    tuple of bool
+        Whether the optional results had room for all segments and jumps, and whether every sample is finite; both true
+        without optional results.
     """
     nints, ngroups = pointers.samples.shape
-    whole = True
+    whole = finite = True
     block, runs, segments, ramps, pending = (
         workspace.block,
         workspace.runs,
@@ -185,6 +187,9 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
         for i in range(nints):
             some = ramp_status.gather_flags(here.samples[i], here.bits[i], here.flags[i], found, sums)
             has_flags[i] = some or ngroups == 1
+            if fitopt_results is not None:
+                for k in range(LANES):
+                    finite &= abs(sums[k]) < _INF
             if some:
                 for k in range(LANES):
                     pixel_flags[k] |= found[k]
@@ -217,7 +222,9 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
             if fitopt_results is not None:
                 whole &= scatter_fitopt(fitopt, pixels, number, fitopt_results, results.spans)
             waiting = np.int64(0)
-    return whole
+    if fitopt_results is not None:
+        end_streams()
+    return whole, finite
 
 
 @jit_entry_allocating
