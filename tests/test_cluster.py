@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -270,6 +271,22 @@ def test_ctrl_c_cancels_what_waits_and_says_what_is_done(started, client, files,
     written = [path.name for path in (tmp_path / "out").iterdir()]
     assert 2 <= len(written) < 120
     assert len([name for name in written if name.endswith("_rate.fits")]) * 2 == len(written)
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_a_result_comes_is_all_that_is_raised(client, caplog):
+    """Whatever the client's loop is doing."""
+    future = client.submit(len, "abc")
+    assert client.gather(future) == 3
+    tasks = object.__new__(cluster._Tasks)
+    tasks._client = client
+    assert tasks._result(future, Path("x.fits")) == 3
+    client.loop.add_callback(time.sleep, 1.0)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        tasks._result(future, Path("x.fits"))
+    assert client.submit(len, "abcd").result() == 4
+    assert "Exception in callback" not in caplog.text
 
 
 def test_what_cannot_be_cancelled_does_not_hide_the_interrupt(caplog):

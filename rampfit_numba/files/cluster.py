@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import uuid
@@ -185,8 +186,16 @@ class _Tasks:
         """Return the result of a task, also of one that has none."""
         from distributed import KilledWorker
 
+        # The future's own method, where Ctrl-C comes before the client's loop has begun with it, has that print a
+        # traceback: it cancels what is not there yet.
+        coming = self._client.gather(future, asynchronous=True)
         try:
-            result: FileResult = future.result()
+            try:
+                result_later = asyncio.run_coroutine_threadsafe(coming, self._client.loop.asyncio_loop)
+            except RuntimeError:  # the loop has ended
+                coming.close()
+                raise
+            result: FileResult = result_later.result()
         except KilledWorker as error:
             message = f"{path}: the Dask workers that fitted it were killed, perhaps because memory ran out ({error})"
             return FileResult(path, error=RuntimeError(printable(message)))
