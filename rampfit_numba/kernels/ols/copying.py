@@ -49,6 +49,13 @@ def store_rows(rows, first, number, pointers):
 
 
 @jit
+def stream_rows(rows, first, number, pointers):
+    """Do the same past the caches, for outputs, which nobody reads soon (:func:`stream_out`)."""
+    for row in range(len(rows)):
+        stream_out(pointers.rows[row] + first * WORD, rows[row], number, pointers.spans)
+
+
+@jit
 def scatter_rows(rows, pixels, number, pointers):
     """Copy the first `number` words of each row to `pixels` of its place."""
     for row in range(len(rows)):
@@ -68,7 +75,7 @@ def store_integrations(result, begin, end, nints, place):
                 for a in range(place.number):
                     put(target, place.pixels[a], here, a, pointers.spans)
             else:
-                copy_out(target + place.first * WORD, here, place.number, pointers.spans)
+                stream_out(target + place.first * WORD, here, place.number, pointers.spans)
 
 
 @jit

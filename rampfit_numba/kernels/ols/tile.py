@@ -23,6 +23,7 @@ from rampfit_numba.kernels.ols.copying import (
     scatter_rows,
     store_fitopt,
     store_rows,
+    stream_rows,
     take_pixels,
 )
 from rampfit_numba.kernels.ols.segments import (
@@ -221,15 +222,14 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
             first += LANES
         if gathered or first >= pointers.npixels or first - copied == collected.shape[1]:
             end = min(first, pointers.npixels)
-            store_rows(collected[:waiting_rows], copied, end - copied, results)
+            stream_rows(collected[:waiting_rows], copied, end - copied, results)
             copied = end
         if gathered:
             scatter_rows(result.packed[:waiting_rows], pixels, number, results)
             if fitopt_results is not None:
                 whole &= scatter_fitopt(fitopt, pixels, number, fitopt_results, results.spans)
             waiting = np.int64(0)
-    if fitopt_results is not None:
-        end_streams()
+    end_streams()
     return whole, finite
 
 
