@@ -20,6 +20,8 @@ from rampfit_numba.checks import (
     scaled,
 )
 from rampfit_numba.exposure_header import ExposureHeader, check_header
+from rampfit_numba.file_arrays import take_plane
+from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.reads import ReadCorrections, arrange_reads, arrange_times, check_corrections
 from rampfit_numba.summary import brief, flags_text, shape_text, table
@@ -399,13 +401,15 @@ def _divided(
     keep: Keep | None = None,
 ) -> np.ndarray:
     """Return an array of images divided by an image, in single precision, image by image."""
-    images = np.ndindex(values.shape[:-2])
+    images, every = np.ndindex(values.shape[:-2]), slice(None)
+    source = as_file_array(values)  # a map of a file that is truncated would end the process
     if keep is not None:
         room = np.empty(values.shape[-2:], np.float32)
-        return keep((_quotient(values[image], divisor, room) for image in images), values.shape)
+        quotients = (_quotient(take_plane(source, *image, rows=every), divisor, room) for image in images)
+        return keep(quotients, values.shape)
     result = np.empty(values.shape, np.float32)
     for image in images:
-        _quotient(values[image], divisor, result[image])
+        _quotient(take_plane(source, *image, rows=every), divisor, result[image])
     return result
 
 

@@ -89,8 +89,9 @@ def test_parts_are_fitted_as_their_copies(mapped_ramps, cut, cores):
         np.testing.assert_array_equal(getattr(fit.rateints, name), plane)
 
 
+@pytest.mark.parametrize("unit", ["DN", "electron"])
 @pytest.mark.parametrize("cut", ["whole", "rows", "columns", "every second row", "some groups and columns"])
-def test_file_that_is_truncated_is_an_error_not_the_end(tmp_path, cut):
+def test_file_that_is_truncated_is_an_error_not_the_end(tmp_path, cut, unit):
     code = f"""
 import os
 import numpy as np
@@ -98,7 +99,7 @@ from rampfit_numba import Exposure, RampFileError, fit_ramps
 shape = (1, 20, 256, 256)
 np.ones(shape, ">f4").tofile("ramps.dat")
 mapping = np.memmap("ramps.dat", ">f4", "r", 0, shape)
-exposure = Exposure(mapping[np.s_[{str(CUTS[cut]).replace("Ellipsis", "...")}]], None, 2.5)
+exposure = Exposure(mapping[np.s_[{str(CUTS[cut]).replace("Ellipsis", "...")}]], None, 2.5, data_unit="{unit}")
 os.truncate("ramps.dat", 4096)
 for cores in ("none", 2):
     try:

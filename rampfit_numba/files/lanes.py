@@ -80,25 +80,26 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
     # What libraries do to the filters of warnings in one lane, another one could undo in the wrong order.
     with warnings.catch_warnings(), ThreadPoolExecutor(lanes, "rampfit-lane", leave_signals_to_others) as threads:
         waiting = deque((turn, number, path, _size(path)) for turn, (number, path) in enumerate(files))
-        running: dict[Future[Outcome | None], tuple[int, int]] = {}
+        running: dict[Future[Outcome | None], tuple[int, int, int]] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < lanes:
                     turn, number, path, size = waiting[0]
-                    if running and sum(size for _, size in running.values()) + size > budget:
+                    if running and sum(size for _, size, _ in running.values()) + size > budget:
                         break
                     waiting.popleft()
-                    running[threads.submit(work, turn, number, path)] = number, size
+                    running[threads.submit(work, turn, number, path)] = number, size, turn
                 done = first_done(running)
                 for future in sorted(done, key=running.__getitem__):
                     _hand_on(future, running.pop(future)[0], takes.take)
             takes.hand_on_the_rest()
         except BaseException:
             bar.stop()
-            for future in reversed(running):  # who begins finds those before begun
-                future.cancel()
+            for future, (_, _, turn) in running.items():
+                if future.cancel():  # nobody else will let the next one have its turn
+                    turns.passed(turn)
             wait(running)
-            for future, (number, _) in running.items():
+            for future, (number, _, _) in running.items():
                 if not future.cancelled() and future.exception() is None:
                     _hand_on(future, number, takes.take)
             takes.hand_on_the_rest()
@@ -161,7 +162,7 @@ class _Turns:
             self._free -= 1
         try:
             begin()
-            self._pass(number)
+            self.passed(number)
             yield
         finally:
             with self._changed:
@@ -169,7 +170,7 @@ class _Turns:
                 self._changed.notify_all()
 
     def wait_until_next(self, number: int) -> None:
-        """Wait until no file but one is to be fitted before this one and those that are fitted with it.
+        """Wait until fewer files before this one have still to begin their fit than are fitted at once.
 
         Headers are read in Python, whose lock one of several threads has: files further behind would hold up the next.
         """
@@ -182,9 +183,10 @@ class _Turns:
         try:
             yield
         finally:
-            self._pass(number)
+            self.passed(number)
 
-    def _pass(self, number: int) -> None:
+    def passed(self, number: int) -> None:
+        """Let the next one have its turn, if those before have had theirs."""
         with self._changed:
             self._passed.add(number)
             while self._next in self._passed:

@@ -17,6 +17,7 @@ from rampfit_numba.sections import fit_by_sections, memory_needed, result_size
 from rampfit_numba.units import DN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rampfit_numba.exposure import Exposure
@@ -95,7 +96,12 @@ def fit_if_large(
     if exposure.data_unit != DN:
         _, electrons = noise_and_gain(noise, gain, exposure, options)
         what = f"{path}: what is in {exposure.data_unit}, divided by the gain"
-        exposure = exposure.in_dn(electrons, lambda images, shape: scratch.write(images, shape, np.float32, what))
+
+        def write(images: Iterable[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+            return scratch.write(images, shape, np.float32, what)
+
+        keep = None if scratch.holds(_converted_size(exposure)) else write
+        exposure = exposure.in_dn(electrons, keep)
     return fit_by_sections(
         exposure,
         noise,

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_ZEROS = 1 << 20
+
+
 class Scratch:
-    """Room for the arrays of one file that is compressed, or has to be converted, while it is fitted.
+    """Room for the arrays of one file that is compressed, or has to be converted, and for results, while it is fitted.
 
     Used in a ``with`` statement, at the end of which the temporary files are removed. Arrays in them are mapped, as
     those of any other file: a fit reads them piece by piece.
@@ -92,8 +95,11 @@ class Scratch:
         if os.name == "nt":
             return mmap.mmap(-1, size)
         with self._file(size, what) as (_, stream):
-            allocate(stream, size)
-            stream.truncate(size)
+            if not allocate(stream, size):
+                # Where it is written through the map, a full disk would end the process.
+                for begin in range(0, size, _ZEROS):
+                    stream.write(bytes(min(_ZEROS, size - begin)))
+                stream.flush()
             return mmap.mmap(stream.fileno(), size)
 
     @contextmanager

@@ -98,7 +98,7 @@ class TemporaryFile:
         if time.monotonic() - self._lived > _LIVING:
             self._lived = time.monotonic()
             with contextlib.suppress(OSError):  # there is time for another one
-                self.path.touch()
+                os.utime(self.path)  # what somebody has removed stays so
 
     def remove(self) -> None:
         """Let go of the file, and remove whatever has not been given another name."""

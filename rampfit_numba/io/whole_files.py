@@ -233,16 +233,18 @@ class _Stream:
         self.tell = file.tell
 
 
-def allocate(file: BinaryIO, size: int) -> None:
-    """Claim the disk space first, so that a full disk is an error before anything is written."""
+def allocate(file: BinaryIO, size: int) -> bool:
+    """Claim the disk space first, so that a full disk is an error before anything is written; tell whether it is."""
     if not hasattr(os, "posix_fallocate"):
-        return
+        return False
     try:
         os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
         # Other errors mean that the file system cannot do this: writing then shows whether the space is enough.
         if error.errno in _FULL_DISK:
             raise
+        return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

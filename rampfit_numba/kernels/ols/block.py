@@ -278,8 +278,8 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         store_pedestals(fitopt, i, samples, settings, dq_now, combined[0])
         for a in range(nflagged[i]):
             k = flagged[i, a]
-            kept, flag = replaced_sample[i, k], replaced_flag[i, k]
-            store_jumps(fitopt, i, samples, flags, k, status[i, k], kept, flag)
+            replaced, flag = replaced_sample[i, k], replaced_flag[i, k]
+            store_jumps(fitopt, i, samples, flags, k, status[i, k], replaced, flag)
 
     for k in range(LANES):
         dq_now[k] = dq_any[k] | dq_all[k]

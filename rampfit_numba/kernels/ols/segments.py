@@ -64,7 +64,8 @@ class Segments(NamedTuple):
     lane, last, length : ndarray of uint32
         Ramp, last group, number of groups.
     low, high : ndarray of uint32
-        Where the first and last sample stand in the integration's samples.
+        Where the first and last sample stand in the integration's samples; like `step` and `longer` and the constants
+        for fits one by one only.
     row : ndarray of uint32
         Where the factor of the last sample stands in the table of weights.
     step, slope : ndarray of float64
@@ -93,7 +94,7 @@ class Segments(NamedTuple):
 
 
 def empty_segments(ngroups: int) -> Segments:
-    """Return :class:`Segments` with room for all that a block of ramps of `ngroups` groups can have, and one more."""
+    """Return :class:`Segments` with room for all that a block of ramps of `ngroups` groups can have, and WIDTH more."""
     size = LANES * (ngroups // 2) + WIDTH
     return Segments(
         lane=np.empty(size, np.uint32),
@@ -155,6 +156,8 @@ def find_runs(flags, clear_jump, left_out, runs):
 @jit
 def list_segments(runs, segments):
     """List the segments of two or more groups in `runs`, find its sums over them, and return their number.
+
+    Behind them stand WIDTH of the first two groups of ramp 0: vectors of segments take what is there.
 
     Parameters
     ----------

@@ -73,7 +73,8 @@ class Workspace(NamedTuple):
     result, fitopt : BlockResult, BlockFitOpt or None
         Of one block.
     collected, collected_pointers : ndarray of uint32, shape (5 + 5 nints, npixels), and ResultPointers
-        Results of some blocks, and where their rows are; those of `result` where they are as many as are collected.
+        Results of some blocks, and where their rows are; those of `result`, with the rows that it keeps, where no more
+        than one block is collected.
     """
 
     block: BlockWorkspace
