@@ -14,6 +14,7 @@ import pytest
 
 from rampfit_numba.io import temporary_files
 from rampfit_numba.io.outputs import check_outputs
+from rampfit_numba.io.scratch import Scratch
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep
 from rampfit_numba.io.whole_files import write_all
 from tests.scripts import PACKAGE_FOLDER
@@ -55,6 +56,32 @@ def test_a_file_that_is_being_written_stays(tmp_path):
     assert temporary.path.read_bytes() == b"half"
     temporary.remove()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_mark_that_was_removed_stays_so(tmp_path, monkeypatch):
+    """To remove it is how somebody stops a job: the next sign of life must not bring it back."""
+    monkeypatch.setattr(temporary_files, "_LIVING", -1.0)
+    mark = left_behind(tmp_path)
+    age(mark.path, days=1)
+    mark.live()
+    assert time.time() - mark.path.stat().st_mtime < 3600
+    mark.path.unlink()
+    mark.live()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_room_is_written_where_the_system_claims_none(tmp_path, monkeypatch):
+    """What is only a hole in a file ends the process when it is written through a map and the disk is full."""
+    if hasattr(os, "posix_fallocate"):
+        monkeypatch.delattr(os, "posix_fallocate")
+    size = 3_000_001
+    with Scratch(tmp_path, 0) as scratch:
+        room = scratch.room(size, "results")
+        assert len(room) == size
+        blocks = sum(path.stat().st_blocks for path in tmp_path.iterdir())
+        room.close()
+    assert blocks * 512 >= size
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_files_stay(tmp_path, monkeypatch):
