@@ -18,9 +18,11 @@ RULES = {
     "used_reads",
     "likely.flags",
     "ols.block",
+    "ols.expected",
     "ols.long_median",
     "ols.ramp_status",
     "ols.segments",
+    "ols.short_median",
     "ols.tile",
 }
 #: Kernels in the other modules that compute nothing of a paper's.

@@ -201,7 +201,20 @@ def fit_segments(samples, constants, weights, segments, number):
 
 @jit
 def fit_gathered(samples, constants, weights, segments, number):
-    """Do what :func:`fit_segments` does for segments with an entry in the tables, WIDTH of them in registers."""
+    """Do what :func:`fit_segments` does for segments with an entry in the tables, WIDTH of them in registers.
+
+    Formula
+    -------
+    slope (n^3 - n) = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j)
+
+    Source
+    ------
+    As :func:`fit_segments`; section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    y and slope in DN.
+    """
     flat = samples.reshape(-1)
     entries = weights.factors.size // _CLASSES
     lane, last, length, row, slope = segments.lane, segments.last, segments.length, segments.row, segments.slope
@@ -234,7 +247,19 @@ def fit_gathered(samples, constants, weights, segments, number):
 def fit_listed(samples, constants, weights, segments, number):
     """Do the same one by one, each pair of samples for all segments that have one, so that no branch is hard to guess.
 
-    Where a processor gathers values one after the other, that takes two thirds of the time.
+    Where a processor gathers values one after the other, that is quicker.
+
+    Formula
+    -------
+    slope (n^3 - n) = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j)
+
+    Source
+    ------
+    As :func:`fit_segments`; section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    y and slope in DN.
     """
     flat = samples.reshape(-1)
     entries = np.uint32(weights.factors.size // _CLASSES)
