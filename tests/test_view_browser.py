@@ -121,7 +121,13 @@ class TestPage:
         assert tab.page.locator("text=after a jump").count() == 1
         assert tab.complaints == []
 
-    def test_is_answered_quickly(self, tab):
+    def test_is_answered_quickly(self, browser, viewer, tab):
+        """In less than a fifth of the time that the page takes to open on the same machine."""
+        opening = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            opened(browser, viewer.url).close()
+            opening.append(time.perf_counter() - begin)
         took = []
         for number in range(8):
             x, y = 5 + 4 * number, 6 + 3 * number
@@ -129,7 +135,7 @@ class TestPage:
             click_pixel(tab, x, y)
             tab.wait(SHOWN, [x, y])
             took.append(time.perf_counter() - begin)
-        assert min(took) < 0.2, took
+        assert min(took) < min(opening) / 5, (took, opening)
 
     def test_keys(self, tab):
         click_pixel(tab, 10, 10)
