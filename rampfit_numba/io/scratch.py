@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
+#: Bytes that are written at once where space is claimed by writing.
 _ZEROS = 1 << 20
 
 
