@@ -44,6 +44,7 @@ from rampfit_numba.kernels.ols.segment_fit import (
 )
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, find_runs, find_single_group, list_segments
 from rampfit_numba.kernels.rates import flag_unfitted
+from rampfit_numba.kernels.vectors import BITS
 
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
@@ -85,6 +86,8 @@ class BlockWorkspace(NamedTuple):
         See :mod:`median_rate`.
     doubles, words, masks, bytes, singles, stored : ndarray of float64, uint32, bool, uint8, float32 and int32
         Shape (rows, LANES) or (LANES,).
+    usable_bits : ndarray of uint64, shape (LANES / BITS, ngroups - 1)
+        See :func:`rampfit_numba.kernels.ols.short_median.middle_of_usable_steps`.
     selection : Selection or None
         Finds medians where there are too many groups for a network.
     """
@@ -104,6 +107,7 @@ class BlockWorkspace(NamedTuple):
     bytes: np.ndarray
     singles: np.ndarray
     stored: np.ndarray
+    usable_bits: np.ndarray
     selection: Selection | None
 
 
@@ -125,6 +129,7 @@ def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
         bytes=np.empty((5, LANES), np.uint8),
         singles=np.empty(LANES, np.float32),
         stored=np.empty(LANES, np.int32),
+        usable_bits=np.empty((max(LANES // BITS, 1), max(ngroups - 1, 1)), np.uint64),
         selection=empty_selection(ngroups - 1) if ngroups > MOST_IN_BYTES else None,
     )
 
@@ -346,6 +351,7 @@ def find_rates(ramps, settings, network, workspace):
             step,
             size,
             work,
+            workspace.usable_bits,
             singles,
             doubles[_WORK : _WORK + 2],
             workspace.selection,
