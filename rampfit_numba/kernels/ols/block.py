@@ -16,7 +16,7 @@ from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_part
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
-from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, store
+from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, copy_values
 from rampfit_numba.kernels.ols.copying import store_integrations, store_read_variances
 from rampfit_numba.kernels.ols.fitopt import (
     store_clean,
@@ -44,8 +44,9 @@ from rampfit_numba.kernels.ols.segment_fit import (
 )
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, find_runs, find_single_group, list_segments
 from rampfit_numba.kernels.rates import flag_unfitted
-from rampfit_numba.kernels.vectors import BITS
+from rampfit_numba.kernels.vectors import BITS, WIDTH, load, load_unset, select, store, store_single
 
+_TRUE = np.uint8(1)
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
@@ -55,11 +56,11 @@ _FEW_CLEAN = LANES // 8
 
 
 #: Rows of `doubles`, of `words` and of `masks` in :class:`BlockWorkspace`; some quantities have several.
-RATE, _SIZE, _CLASSES, _SLOPE, _TOTALS, _WORK, _CLEAN, _CLEAN_COMBINED, _SUMS, _COMBINED, _CONSTANTS, _DOUBLES = (
-    int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, CONSTANTS])
+RATE, _SIZE, _CLASSES, _SLOPE, _TOTALS, _WORK, _CLEAN, _CLEAN_COMBINED, _SUMS, _COMBINED, _SOME, _CONSTANTS, _DOUBLES = (
+    int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, 8, CONSTANTS])
 )
 _BASE, _DQ_NOW, _DQ_ANY, _DQ_ALL, _DQ_PARTLY_SATURATED, _WORDS = range(6)
-_UNFLAGGED, _LEFT_OUT, _FITTED, _INVALID, _MASKS = range(5)
+_UNFLAGGED, _LEFT_OUT, _FITTED, _INVALID, _SOME_MASKS, _MASKS = 0, 1, 2, 3, 4, 6
 _ADDED, _PARTLY_SATURATED, _REPLACED_FLAG, _FLAGS = range(4)
 
 
@@ -168,6 +169,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
     constants, totals = doubles[_CONSTANTS : _CONSTANTS + CONSTANTS], doubles[_TOTALS : _TOTALS + 3]
     clean, clean_combined = doubles[_CLEAN : _CLEAN + 3], doubles[_CLEAN_COMBINED : _CLEAN_COMBINED + 4]
     sums, combined = doubles[_SUMS : _SUMS + 4], doubles[_COMBINED : _COMBINED + 4]
+    some, some_masks = doubles[_SOME : _SOME + 8], masks[_SOME_MASKS:_MASKS]
     base, dq_now, dq_any = words[_BASE], words[_DQ_NOW], words[_DQ_ANY]
     dq_all, dq_partly_saturated = words[_DQ_ALL], words[_DQ_PARTLY_SATURATED]
     unflagged, left_out, fitted, invalid = masks[_UNFLAGGED], masks[_LEFT_OUT], masks[_FITTED], masks[_INVALID]
@@ -214,7 +216,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
                 store_integrations(result, i - kept, i + 1, nints, place)
             if lost_charge:
-                store(clean_combined[3], read_variances[i])
+                copy_values(clean_combined[3], read_variances[i])
             store_pedestals(fitopt, i, samples, settings, base, combined[0])
             continue
 
@@ -225,12 +227,6 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         number = list_segments(runs, segments)
         fit_segments(samples, constants, weights, segments, number)
         sum_segments(segments, number, runs, constants, sums)
-        for j in range(3 if with_clean else 0):
-            to, clean_sums = sums[j], clean[j]
-            for k in range(LANES):
-                # Both are loaded before the choice, which the compiler would otherwise make one by one.
-                flagged_sum, clean_sum = to[k], clean_sums[k]
-                to[k] = clean_sum if unflagged[k] else flagged_sum
         segment_count = runs.nsegments
         for k in range(LANES):
             fitted[k] = unflagged[k] or segment_count[k] > 0
@@ -249,22 +245,15 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             dq_now[k] = base[k] | added_now[k]
         for k in range(LANES):
             invalid[k] = (dq_now[k] & _DS) != 0
-        combine_segments(sums, fitted, invalid, settings.largest_variance, combined)
-        for j in range(1, 4):
-            to, clean_value = combined[j], clean_combined[j]
-            for k in range(LANES):
-                flagged_result, clean_result = to[k], clean_value[k]
-                to[k] = clean_result if unflagged[k] else flagged_result
-        slope_out, slope_sum, clean_variance = combined[0], sums[0], clean_combined[3]
-        for k in range(LANES):
-            flagged_result, clean_result = slope_out[k], slope_sum[k] * clean_variance[k]
-            clean_result = np.nan if invalid[k] else clean_result
-            slope_out[k] = clean_result if unflagged[k] else flagged_result
-        # Loops over few arrays each: with more, the compiler does not check that they are apart, and uses no vectors.
-        for j in range(3):
-            total, here = totals[j], sums[j]
-            for k in range(LANES):
-                total[k] += here[k]
+        if with_clean:
+            _combine_flagged(
+                flagged[i], nflagged[i], sums, fitted, invalid, settings.largest_variance, some, some_masks, combined
+            )
+        else:
+            combine_segments(sums, fitted, invalid, LANES, settings.largest_variance, combined)
+        _join_clean(
+            unflagged, invalid, sums, clean if with_clean else sums, clean_combined, totals, combined, result, kept
+        )
         for k in range(LANES):
             dq_any[k] |= dq_now[k] & _JP
             dq_all[k] &= dq_now[k]
@@ -274,9 +263,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         for k in range(LANES):
             dq_here[k] = dq_now[k] | partly_saturated_now[k]
         if lost_charge:
-            store(combined[3], read_variances[i])
-        for j in range(4):
-            store(combined[j], result.rateints[j, kept])
+            copy_values(combined[3], read_variances[i])
         flag_unfitted(result.rateints[0, kept], dq_here)
         if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
             store_integrations(result, i - kept, i + 1, nints, place)
@@ -290,7 +277,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         dq_now[k] = dq_any[k] | dq_all[k]
     combine_integrations(totals, dq_now, settings.largest_variance, combined)
     for j in range(4):
-        store(combined[j], result.rate[j])
+        copy_values(combined[j], result.rate[j])
     for k in range(LANES):
         result.rate_dq[k] = dq_now[k] | dq_partly_saturated[k]
     flag_unfitted(result.rate[0], result.rate_dq)
@@ -379,6 +366,46 @@ def find_rates(ramps, settings, network, workspace):
 
 
 @jit
+def _combine_flagged(lanes, number, sums, fitted, invalid, largest, some, some_masks, combined):
+    """Do what :func:`combine_segments` does, for some lanes: they are set side by side meanwhile.
+
+    Divisions and roots take a tenth of the time of a fit with a few hits, if they are done for all lanes.
+    """
+    for j in range(4):
+        here, side_by_side = sums[j], some[j]
+        for a in range(number):
+            side_by_side[a] = here[lanes[a]]
+    some_fitted, some_invalid = some_masks[0], some_masks[1]
+    for a in range(number):
+        some_fitted[a] = fitted[lanes[a]]
+    for a in range(number):
+        some_invalid[a] = invalid[lanes[a]]
+    combine_segments(some, some_fitted, some_invalid, number, largest, some[4:])
+    for j in range(4):
+        here, side_by_side = combined[j], some[4 + j]
+        for a in range(number):
+            here[lanes[a]] = side_by_side[a]
+
+
+@jit
+def _join_clean(unflagged, invalid, sums, clean, clean_combined, totals, combined, result, i):
+    """Take what is known of the ramps without flags, store the integration as row `i`, and add it to the totals."""
+    for lane in range(0, LANES, WIDTH):
+        flagged, valid = load_unset(unflagged, lane, _TRUE), load_unset(invalid, lane, _TRUE)
+        for j in range(3):
+            here = select(flagged, load(sums[j], lane), load(clean[j], lane))
+            store(totals[j], lane, load(totals[j], lane) + here)
+        slope = select(valid, load(clean[0], lane) * load(clean_combined[3], lane), np.nan)
+        slope = select(flagged, load(combined[0], lane), slope)
+        store(combined[0], lane, slope)
+        store_single(result.rateints[0, i], lane, slope)
+        for j in range(1, 4):
+            here = select(flagged, load(combined[j], lane), load(clean_combined[j], lane))
+            store(combined[j], lane, here)
+            store_single(result.rateints[j, i], lane, here)
+
+
+@jit
 def _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, result):
     """Store one integration of a block in which no ramp has flags, as row `i`, and add it to the totals."""
     slope = combined[0]
@@ -393,7 +420,7 @@ def _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, resul
     for k in range(LANES):
         flags[k] = base[k]
         dq_all[k] &= base[k]
-    store(slope, result.rateints[0, i])
+    copy_values(slope, result.rateints[0, i])
     flag_unfitted(result.rateints[0, i], flags)
     for j in range(1, 4):
-        store(clean_combined[j], result.rateints[j, i])
+        copy_values(clean_combined[j], result.rateints[j, i])

@@ -141,6 +141,26 @@ def segment_variances(poisson, read, number):
 
 
 @jit_inline
+def relative_weight(poisson, read, n):
+    """Return 1 / (var_poisson + var_rnoise) of the slope of a segment of `n` groups, a float; of scalars or vectors.
+
+    Formula
+    -------
+    w = 1 / (p / (t_g G (n - 1)) + 12 (R / (t_g G))^2 / (n^3 - n))
+
+    Source
+    ------
+    Those of :func:`segment_variances`, with a single division; section 6 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    (s/DN)^2.
+    """
+    steps, cubic = n - 1.0, n * n * n - n
+    return cubic * steps / (poisson * cubic + read * steps)
+
+
+@jit_inline
 def single_group_variances(time, poisson, read, settings):
     """Return var_poisson and var_rnoise of the slope of one group.
 
@@ -219,9 +239,11 @@ def fit_gathered(samples, constants, weights, segments, number):
     entries = weights.factors.size // _CLASSES
     lane, last, length, row, slope = segments.lane, segments.last, segments.length, segments.row, segments.slope
     readnoise, gain, factors = constants[READNOISE], constants[GAIN], weights.factors
+    poisson, read = constants[POISSON], constants[READ]
     longest = np.float64(weights.longest)
     for s in range(0, number, WIDTH):
         k, n = load_whole(lane, s), load_whole(length, s)
+        store(segments.weight, s, relative_weight(gather(poisson, k), gather(read, k), n))
         end = load_whole(last, s) * float(LANES) + k
         begin = end - (n - 1.0) * float(LANES)
         step = gather(flat, end) - gather(flat, begin)
@@ -296,6 +318,12 @@ def fit_listed(samples, constants, weights, segments, number):
             still_open += length[s] > 2 * pair + _FEW + 1
         open_segments = still_open
         pair += 1
+    poisson, read, weight = segments.first_constant, segments.second_constant, segments.weight
+    for s in range(number):
+        k = lane[s]
+        poisson[s], read[s] = constants[POISSON, k], constants[READ, k]
+    for s in range(number):
+        weight[s] = relative_weight(poisson[s], read[s], np.float64(length[s]))
 
 
 @jit
@@ -327,18 +355,7 @@ def sum_segments(segments, number, runs, constants, sums):
     -----
     s in DN/s, v in (DN/s)^2.
     """
-    lane, length, slope = segments.lane, segments.length, segments.slope
-    poisson, read, weight = segments.first_constant, segments.second_constant, segments.weight
-    poisson_in, read_in = constants[POISSON], constants[READ]
-    for s in range(number):
-        k = lane[s]
-        poisson[s] = poisson_in[k]
-        read[s] = read_in[k]
-    for s in range(number):
-        n = np.float64(length[s])
-        steps, cubic = n - 1.0, n * n * n - n
-        # 1 / (POISSON / (n - 1) + READ / (n^3 - n)) with a single division
-        weight[s] = cubic * steps / (poisson[s] * cubic + read[s] * steps)
+    lane, slope, weight = segments.lane, segments.slope, segments.weight
     slope_sum, poisson_sum, read_sum, total_sum = sums[0], sums[1], sums[2], sums[3]
     for k in range(LANES):
         slope_sum[k] = total_sum[k] = 0.0
