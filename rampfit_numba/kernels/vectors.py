@@ -419,11 +419,21 @@ def count_bits(_context: Any, array: Any, first: Any, bits: Any) -> Any:
     return types.void(array, types.int64, types.uint64), generate
 
 
-@jit_intrinsic(lambda bits: np.uint64((int(bits) & -int(bits)).bit_length() - 1))
+@jit_intrinsic(lambda bits: np.uint64((int(bits) & -int(bits)).bit_length() - 1 if bits else BITS))
 def lowest_bit(_context: Any, bits: Any) -> Any:
-    """Return the place of the lowest bit that is set; there must be one."""
+    """Return the place of the lowest bit that is set, BITS where there is none."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
+@jit_intrinsic(lambda bits: np.uint64(int(bits).bit_count()))
+def number_of_bits(_context: Any, bits: Any) -> Any:
+    """Return how many bits are set."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate

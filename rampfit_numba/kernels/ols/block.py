@@ -47,8 +47,7 @@ from rampfit_numba.kernels.rates import flag_unfitted
 from rampfit_numba.kernels.vectors import BITS, WIDTH, load, load_unset, select, store, store_single
 
 _TRUE = np.uint8(1)
-_DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
-_JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
+_DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PERSISTENCE)
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
 _ZEROFRAME = ramp_status.ZEROFRAME
 #: Up to so many ramps without flags in a block are not worth the path of their own.
@@ -59,7 +58,9 @@ _FEW_CLEAN = LANES // 8
 RATE, _SIZE, _CLASSES, _SLOPE, _TOTALS, _WORK, _CLEAN, _CLEAN_COMBINED, _SUMS, _COMBINED, _SOME, _CONSTANTS, _DOUBLES = (
     int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, 8, CONSTANTS])
 )
-_BASE, _DQ_NOW, _DQ_ANY, _DQ_ALL, _DQ_PARTLY_SATURATED, _WORDS = range(6)
+_BASE, _RATE_DQ, _WORDS = range(3)
+#: ... and of `bytes`, the lowest bits of flags; before them stands what is overwritten anywhere.
+_BASE_BITS, _BITS_NOW, _BITS_JOINED, _BITS_ANY, _BITS_ALL, _BITS_PARTLY_SATURATED, _BYTES = range(5, 12)
 _UNFLAGGED, _LEFT_OUT, _FITTED, _INVALID, _SOME_MASKS, _MASKS = 0, 1, 2, 3, 4, 6
 _ADDED, _PARTLY_SATURATED, _REPLACED_FLAG, _FLAGS = range(4)
 
@@ -127,7 +128,7 @@ def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
         doubles=np.zeros((_DOUBLES, LANES), np.float64),
         words=np.empty((_WORDS, LANES), np.uint32),
         masks=np.empty((_MASKS, LANES), np.bool_),
-        bytes=np.empty((5, LANES), np.uint8),
+        bytes=np.empty((_BYTES, LANES), np.uint8),
         singles=np.empty(LANES, np.float32),
         stored=np.empty(LANES, np.int32),
         usable_bits=np.empty((max(LANES // BITS, 1), max(ngroups - 1, 1)), np.uint64),
@@ -170,8 +171,10 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
     clean, clean_combined = doubles[_CLEAN : _CLEAN + 3], doubles[_CLEAN_COMBINED : _CLEAN_COMBINED + 4]
     sums, combined = doubles[_SUMS : _SUMS + 4], doubles[_COMBINED : _COMBINED + 4]
     some, some_masks = doubles[_SOME : _SOME + 8], masks[_SOME_MASKS:_MASKS]
-    base, dq_now, dq_any = words[_BASE], words[_DQ_NOW], words[_DQ_ANY]
-    dq_all, dq_partly_saturated = words[_DQ_ALL], words[_DQ_PARTLY_SATURATED]
+    # Flags are put together as bytes, of which a vector holds four times as many as of whole flags.
+    base, rate_dq, bits = words[_BASE], words[_RATE_DQ], workspace.bytes
+    base_bits, bits_now, bits_joined, bits_any = bits[_BASE_BITS], bits[_BITS_NOW], bits[_BITS_JOINED], bits[_BITS_ANY]
+    bits_all, bits_partly_saturated = bits[_BITS_ALL], bits[_BITS_PARTLY_SATURATED]
     unflagged, left_out, fitted, invalid = masks[_UNFLAGGED], masks[_LEFT_OUT], masks[_FITTED], masks[_INVALID]
 
     load_pixels(ramps, settings, constants, base)
@@ -181,13 +184,14 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
     for j in range(3):
         totals[j] = 0.0
     for k in range(LANES):
-        dq_any[k] = base[k]
-        dq_all[k] = _DS
-        dq_partly_saturated[k] = 0
+        base_bits[k] = base[k]
+    for k in range(LANES):
+        bits_any[k] = bits_partly_saturated[k] = 0
+        bits_all[k] = _DS
     if ngroups > 1:
         weigh_clean(ngroups, constants, clean)
         for k in range(LANES):
-            invalid[k] = (base[k] & _DS) != 0
+            invalid[k] = (base_bits[k] & _DS) != 0
         combine_clean(ngroups, constants, invalid, settings.largest_variance, clean_combined)
 
     for i in range(nints):
@@ -195,8 +199,10 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         kept = i % most_kept
         # A few ramps without flags among many that have some are fitted like those, with the same result.
         with_clean = LANES - nflagged[i] > _FEW_CLEAN
+        for k in range(LANES):
+            unflagged[k] = status_now[k] == 0 and ngroups > 1
         if with_clean:
-            fit_clean(samples, constants, weights, classes, slope)
+            fit_clean(samples, constants, weights, unflagged, classes, slope)
             sum_clean(slope, ngroups, constants, clean)
         store_clean(
             fitopt,
@@ -212,16 +218,17 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             with_clean,
         )
         if nflagged[i] == 0:
-            _store_clean(clean, clean_combined, base, kept, totals, dq_all, combined, result)
+            _store_clean(clean, clean_combined, base, kept, totals, combined, result)
+            for k in range(LANES):
+                bits_all[k] &= base_bits[k]
             if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
                 store_integrations(result, i - kept, i + 1, nints, place)
             if lost_charge:
                 copy_values(clean_combined[3], read_variances[i])
-            store_pedestals(fitopt, i, samples, settings, base, combined[0])
+            store_pedestals(fitopt, i, samples, settings, base_bits, combined[0])
             continue
 
         for k in range(LANES):
-            unflagged[k] = status_now[k] == 0 and ngroups > 1
             left_out[k] = (unflagged[k] and with_clean) or (status_now[k] & _UNFITTED) != 0
         find_runs(flags, settings.clear_first_jump, left_out, runs)
         number = list_segments(runs, segments)
@@ -242,9 +249,9 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
                     store_single_group(fitopt, i, sample, k, status[i, k], settings, constants)
         added_now, partly_saturated_now = added[i], partly_saturated[i]
         for k in range(LANES):
-            dq_now[k] = base[k] | added_now[k]
+            bits_now[k] = base_bits[k] | added_now[k]
         for k in range(LANES):
-            invalid[k] = (dq_now[k] & _DS) != 0
+            invalid[k] = (bits_now[k] & _DS) != 0
         if with_clean:
             _combine_flagged(
                 flagged[i], nflagged[i], sums, fitted, invalid, settings.largest_variance, some, some_masks, combined
@@ -255,31 +262,36 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             unflagged, invalid, sums, clean if with_clean else sums, clean_combined, totals, combined, result, kept
         )
         for k in range(LANES):
-            dq_any[k] |= dq_now[k] & _JP
-            dq_all[k] &= dq_now[k]
+            bits_any[k] |= bits_now[k] & _JP
         for k in range(LANES):
-            dq_partly_saturated[k] |= partly_saturated_now[k]
+            bits_all[k] &= bits_now[k]
+        for k in range(LANES):
+            bits_partly_saturated[k] |= partly_saturated_now[k]
+        for k in range(LANES):
+            bits_joined[k] = bits_now[k] | partly_saturated_now[k]
         dq_here = result.rateints_dq[kept]
         for k in range(LANES):
-            dq_here[k] = dq_now[k] | partly_saturated_now[k]
+            dq_here[k] = base[k] | bits_joined[k]
         if lost_charge:
             copy_values(combined[3], read_variances[i])
         flag_unfitted(result.rateints[0, kept], dq_here)
         if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
             store_integrations(result, i - kept, i + 1, nints, place)
-        store_pedestals(fitopt, i, samples, settings, dq_now, combined[0])
+        store_pedestals(fitopt, i, samples, settings, bits_now, combined[0])
         for a in range(nflagged[i]):
             k = flagged[i, a]
             replaced, flag = replaced_sample[i, k], replaced_flag[i, k]
             store_jumps(fitopt, i, samples, flags, k, status[i, k], replaced, flag)
 
     for k in range(LANES):
-        dq_now[k] = dq_any[k] | dq_all[k]
-    combine_integrations(totals, dq_now, settings.largest_variance, combined)
+        bits_any[k] |= bits_all[k]
+    for k in range(LANES):
+        rate_dq[k] = base[k] | bits_any[k]
+    combine_integrations(totals, rate_dq, settings.largest_variance, combined)
     for j in range(4):
         copy_values(combined[j], result.rate[j])
     for k in range(LANES):
-        result.rate_dq[k] = dq_now[k] | dq_partly_saturated[k]
+        result.rate_dq[k] = rate_dq[k] | bits_partly_saturated[k]
     flag_unfitted(result.rate[0], result.rate_dq)
     if lost_charge:
         recompute_read_variances(
@@ -350,13 +362,13 @@ def find_rates(ramps, settings, network, workspace):
                 replaced_flag[i, k] = flags[0, k]
                 samples[0, k] = zeroframe[k]
                 flags[0, k] = 0
-    rate, cancelled, total_time = step, workspace.masks[_FITTED], nints * settings.group_time
+    rate, cancelled, total_time = step, doubles[_WORK + 1], nints * settings.group_time
     dark, dark_step = ramps.dark, doubles[_WORK]
     for k in range(LANES):
         dark_step[k] = dark[k] * total_time
     if find_cancelled(step, size, dark_step, cancelled):
         for k in range(LANES):
-            if cancelled[k] and not is_exact(ramps, k, step[k], size[k], dark_step[k]):
+            if cancelled[k] > 0 and not is_exact(ramps, k, step[k], size[k], dark_step[k]):
                 step[k] = exact_rate(ramps, k, status[:, k], settings, workspace.values) * settings.group_time
     to_mean = 1.0 / total_time
     for k in range(LANES):
@@ -406,7 +418,7 @@ def _join_clean(unflagged, invalid, sums, clean, clean_combined, totals, combine
 
 
 @jit
-def _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, result):
+def _store_clean(clean, clean_combined, base, i, totals, combined, result):
     """Store one integration of a block in which no ramp has flags, as row `i`, and add it to the totals."""
     slope = combined[0]
     slope_sum, read_variance = clean[0], clean_combined[3]
@@ -419,7 +431,6 @@ def _store_clean(clean, clean_combined, base, i, totals, dq_all, combined, resul
         slope[k] = np.nan if (base[k] & _DS) != 0 else slope_sum[k] * read_variance[k]
     for k in range(LANES):
         flags[k] = base[k]
-        dq_all[k] &= base[k]
     copy_values(slope, result.rateints[0, i])
     flag_unfitted(result.rateints[0, i], flags)
     for j in range(1, 4):

@@ -20,7 +20,7 @@ from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_median import select_middle
 from rampfit_numba.kernels.ols.short_median import LONGEST, middle_of_steps, middle_of_usable_steps
 from rampfit_numba.kernels.selection import bring_to_middle, middle_two
-from rampfit_numba.kernels.vectors import BITS, bits_equal, put_bits
+from rampfit_numba.kernels.vectors import BITS, WIDTH, anywhere, bits_equal, load, put_bits, select, store
 
 _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _S = np.uint8(dq.SATURATED)
@@ -191,8 +191,8 @@ def find_cancelled(step, size, dark, cancelled):
         See :func:`add_clean_step`.
     dark : ndarray of float64, shape (LANES,)
         What the dark current will add to the steps, in DN: a negative one can cancel them.
-    cancelled : ndarray of bool, shape (LANES,)
-        Result.
+    cancelled : ndarray of float64, shape (LANES,)
+        Result: 1 where they did, 0 elsewhere.
 
     Returns
     -------
@@ -200,12 +200,19 @@ def find_cancelled(step, size, dark, cancelled):
         Whether there is any.
     """
     some = False
-    for k in range(LANES):
-        left = min(abs(step[k]), abs(step[k] + dark[k]))
-        cancelled[k] = (left < _CANCELLATION * size[k]) | (not (size[k] < _LARGEST))
-    for k in range(LANES):
-        some |= cancelled[k]
+    for lane in range(0, LANES, WIDTH):
+        total, sizes = load(step, lane), load(size, lane)
+        left, with_dark = _magnitude(total), _magnitude(total + load(dark, lane))
+        left = select(with_dark < left, with_dark, left)
+        lost = select(left < sizes * _CANCELLATION, 1.0, select(sizes < _LARGEST, 0.0, 1.0))
+        store(cancelled, lane, lost)
+        some |= anywhere(lost > 0.0)
     return some
+
+
+@jit_inline
+def _magnitude(values):
+    return select(values < 0.0, 0.0 - values, values)
 
 
 @jit

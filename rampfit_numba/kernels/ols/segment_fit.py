@@ -34,6 +34,7 @@ from rampfit_numba.kernels.vectors import (
     gather,
     load,
     load_single,
+    load_unset,
     load_whole,
     select,
     spread,
@@ -46,6 +47,7 @@ _B1, _B2, _B3, _B4, _B5 = BOUNDS
 _SINGLE_FIRST_GROUP = ramp_status.SINGLE_FIRST_GROUP
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
+_TRUE = np.uint8(1)
 _ONE, _LANES = np.uint32(1), np.uint32(LANES)
 
 
@@ -401,7 +403,7 @@ def sum_single_group(sample, k, status, settings, constants, sums):
 
 
 @jit
-def fit_clean(samples, constants, weights, classes, slope):
+def fit_clean(samples, constants, weights, unflagged, classes, slope):
     """Fit a block of ramps without flags of two or more groups, which are one segment each.
 
     The terms and their order are those of :func:`fit_segments`: the results are the same to the bit. A vector of ramps
@@ -413,10 +415,12 @@ def fit_clean(samples, constants, weights, classes, slope):
         In DN.
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     weights : Weights
+    unflagged : ndarray of bool, shape (LANES,)
+        Others are left out: hits make them bright, and each class of a vector costs a fit.
     classes : ndarray of float64, shape (LANES,)
-        Result: signal-to-noise classes.
+        Result: signal-to-noise classes, -1 where ramps are left out.
     slope : ndarray of float64, shape (LANES,)
-        Result: slope per group times n^3 - n, in DN.
+        Result: slope per group times n^3 - n, in DN; 0 where ramps are left out.
 
     Formula
     -------
@@ -436,6 +440,7 @@ def fit_clean(samples, constants, weights, classes, slope):
     for lane in range(0, LANES, WIDTH):
         step = load_single(samples[last], lane) - load_single(samples[0], lane)
         found = signal_class(step, load(readnoise, lane), load(gain, lane))
+        found = select(load_unset(unflagged, lane, _TRUE), -1.0, found)
         fitted = spread(0.0)
         for c in range(_CLASSES):
             here = found == float(c)

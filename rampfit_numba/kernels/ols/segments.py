@@ -15,12 +15,12 @@ from numba.core import types
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_intrinsic
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
-from rampfit_numba.kernels.vectors import BITS, WIDTH, bits_above, count_bits, everywhere, lowest_bit, pointer
+from rampfit_numba.kernels.vectors import BITS, WIDTH, bits_above, count_bits, everywhere, lowest_bit, number_of_bits, pointer
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
-_ONE = np.uint64(1)
+_ONE, _TWO, _LAST_BIT = np.uint64(1), np.uint64(2), np.uint64(BITS - 1)
 #: Ramps of up to so many groups are counted in bytes; kernels are compiled apart for these and for longer ones, since
 #: a vector holds twice as many: in words, ramps with hits, and optional results, take a twentieth more. From about
 #: there on, counting is also quicker than a network for medians (:mod:`long_median`).
@@ -212,8 +212,6 @@ def list_segments(runs, segments):
     lane, last, length = segments.lane, segments.last, segments.length
     for k in range(LANES):
         count[k] = steps[k] = 0
-    for k in range(LANES):
-        cubics[k] = 0
     number = np.uint64(0)  # an index with a sign would be tested for being negative: a quarter of this loop's time
     for g in range(1, groups.shape[0] - 1):
         here, after = groups[g], groups[g + 1]
@@ -222,13 +220,22 @@ def list_segments(runs, segments):
             bits = several & ~bits_above(after, start, 1)
             count_bits(steps, start, several)  # a group behind the first one of its segment
             count_bits(count, start, bits)
-            while bits != 0:
-                k = np.uint64(start) + lowest_bit(bits)
+            # Two are listed always, since how many there are is hard to guess; what is too many is overwritten.
+            end = number + number_of_bits(bits)
+            for s in range(number, number + _TWO):
+                k = np.uint64(start) + (lowest_bit(bits) & _LAST_BIT)
+                lane[s], last[s], length[s] = k, g, here[k]
                 bits &= bits - _ONE
-                n = np.uint64(here[k])
-                lane[number], last[number], length[number] = k, g, n
-                number += _ONE
-                cubics[k] += n * n * n - n
+            for s in range(number + _TWO, end):
+                k = np.uint64(start) + lowest_bit(bits)
+                lane[s], last[s], length[s] = k, g, here[k]
+                bits &= bits - _ONE
+            number = end
+    for k in range(LANES):
+        cubics[k] = 0
+    for s in range(number):
+        n = np.uint64(length[s])
+        cubics[lane[s]] += n * n * n - n
     for s in range(number, number + np.uint64(WIDTH)):
         lane[s], last[s], length[s] = 0, 1, 2
     return np.int64(number)
