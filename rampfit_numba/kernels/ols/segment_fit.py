@@ -357,15 +357,18 @@ def sum_segments(segments, number, runs, constants, sums):
     -----
     s in DN/s, v in (DN/s)^2.
     """
-    lane, slope, weight = segments.lane, segments.slope, segments.weight
+    lane, length, slope, weight = segments.lane, segments.length, segments.slope, segments.weight
     slope_sum, poisson_sum, read_sum, total_sum = sums[0], sums[1], sums[2], sums[3]
+    count, steps, cubics = runs.nsegments, runs.sum_steps, runs.sum_cubes
     for k in range(LANES):
         slope_sum[k] = total_sum[k] = 0.0
+    for k in range(LANES):
+        cubics[k] = 0
     for s in range(number):
-        k = lane[s]
+        k, n = lane[s], np.uint64(length[s])
         slope_sum[k] += slope[s]
         total_sum[k] += weight[s]
-    count, steps, cubics = runs.nsegments, runs.sum_steps, runs.sum_cubes
+        cubics[k] += n * n * n - n
     read_weight, poisson_weight, unfittable = constants[READ_WEIGHT], constants[POISSON_WEIGHT], constants[UNFITTABLE]
     slope_weight = constants[SLOPE_WEIGHT]
     for k in range(LANES):

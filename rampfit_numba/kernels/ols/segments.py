@@ -208,7 +208,7 @@ def list_segments(runs, segments):
     segments : Segments
         Results: lane, last and length.
     """
-    groups, count, steps, cubics = runs.length, runs.nsegments, runs.sum_steps, runs.sum_cubes
+    groups, count, steps = runs.length, runs.nsegments, runs.sum_steps
     lane, last, length = segments.lane, segments.last, segments.length
     for k in range(LANES):
         count[k] = steps[k] = 0
@@ -226,16 +226,13 @@ def list_segments(runs, segments):
                 k = np.uint64(start) + (lowest_bit(bits) & _LAST_BIT)
                 lane[s], last[s], length[s] = k, g, here[k]
                 bits &= bits - _ONE
-            for s in range(number + _TWO, end):
+            number += _TWO
+            while bits != 0:
                 k = np.uint64(start) + lowest_bit(bits)
-                lane[s], last[s], length[s] = k, g, here[k]
                 bits &= bits - _ONE
+                lane[number], last[number], length[number] = k, g, here[k]
+                number += _ONE
             number = end
-    for k in range(LANES):
-        cubics[k] = 0
-    for s in range(number):
-        n = np.uint64(length[s])
-        cubics[lane[s]] += n * n * n - n
     for s in range(number, number + np.uint64(WIDTH)):
         lane[s], last[s], length[s] = 0, 1, 2
     return np.int64(number)
