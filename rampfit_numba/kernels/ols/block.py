@@ -258,9 +258,11 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             )
         else:
             combine_segments(sums, fitted, invalid, LANES, settings.largest_variance, combined)
-        _join_clean(
-            unflagged, invalid, sums, clean if with_clean else sums, clean_combined, totals, combined, result, kept
-        )
+        shared = clean if with_clean else sums
+        _join_clean(unflagged, invalid, sums, shared, clean_combined, totals, combined, result, kept)
+        if lost_charge:
+            for k in range(LANES):
+                read_variances[i, k] = clean_combined[3, k] if unflagged[k] else combined[3, k]
         for k in range(LANES):
             bits_any[k] |= bits_now[k] & _JP
         for k in range(LANES):
@@ -272,16 +274,15 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         dq_here = result.rateints_dq[kept]
         for k in range(LANES):
             dq_here[k] = base[k] | bits_joined[k]
-        if lost_charge:
-            copy_values(combined[3], read_variances[i])
         flag_unfitted(result.rateints[0, kept], dq_here)
         if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
             store_integrations(result, i - kept, i + 1, nints, place)
         store_pedestals(fitopt, i, samples, settings, bits_now, combined[0])
-        for a in range(nflagged[i]):
-            k = flagged[i, a]
-            replaced, flag = replaced_sample[i, k], replaced_flag[i, k]
-            store_jumps(fitopt, i, samples, flags, k, status[i, k], replaced, flag)
+        if fitopt is not None:
+            for a in range(nflagged[i]):
+                k = flagged[i, a]
+                replaced, flag = replaced_sample[i, k], replaced_flag[i, k]
+                store_jumps(fitopt, i, samples, flags, k, status[i, k], replaced, flag)
 
     for k in range(LANES):
         bits_any[k] |= bits_all[k]
@@ -343,6 +344,8 @@ def find_rates(ramps, settings, network, workspace):
             samples,
             flags,
             status[i],
+            lanes,
+            number,
             zeroframe,
             settings,
             network,
@@ -412,9 +415,9 @@ def _join_clean(unflagged, invalid, sums, clean, clean_combined, totals, combine
         store(combined[0], lane, slope)
         store_single(result.rateints[0, i], lane, slope)
         for j in range(1, 4):
-            here = select(flagged, load(combined[j], lane), load(clean_combined[j], lane))
-            store(combined[j], lane, here)
-            store_single(result.rateints[j, i], lane, here)
+            store_single(
+                result.rateints[j, i], lane, select(flagged, load(combined[j], lane), load(clean_combined[j], lane))
+            )
 
 
 @jit

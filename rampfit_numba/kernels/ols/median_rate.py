@@ -20,7 +20,7 @@ from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_median import select_middle
 from rampfit_numba.kernels.ols.short_median import LONGEST, middle_of_steps, middle_of_usable_steps
 from rampfit_numba.kernels.selection import bring_to_middle, middle_two
-from rampfit_numba.kernels.vectors import BITS, WIDTH, anywhere, bits_equal, load, put_bits, select, store
+from rampfit_numba.kernels.vectors import BITS, WIDTH, anywhere, bits_equal, load, load_single, load_unset, put_bits, select, store
 
 _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _S = np.uint8(dq.SATURATED)
@@ -37,6 +37,11 @@ _LARGEST = np.float64(np.finfo(np.float32).max)
 _CANCELLATION = 1.0 / 24.0
 #: ... and with less than this, the reference's own rounding errors show: nine digits of sixteen are lost.
 _LOST = 1e-9
+
+
+@jit_inline
+def _magnitude(values):
+    return select(values < 0.0, 0.0 - values, values)
 
 
 @jit
@@ -99,11 +104,26 @@ def add_clean_step(samples, network, differences, step, size, selection=None):
 
 @jit_apart(types.none)
 def add_flagged_step(
-    samples, flags, status, zeroframe, settings, network, differences, step, size, work, usable_bits, filler, sums, selection=None
+    samples,
+    flags,
+    status,
+    lanes,
+    number,
+    zeroframe,
+    settings,
+    network,
+    differences,
+    step,
+    size,
+    work,
+    usable_bits,
+    filler,
+    sums,
+    selection=None,
 ):
     """Add the median step of one integration to `step`, for a block of ramps of which many have flags.
 
-    Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`; `work`, of uint8
+    Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`, which returns `number`; `work`, of uint8
     and shape (3, LANES), `usable_bits`, of uint64 and shape (LANES / BITS, ngroups - 1) or longer, `filler`, of float32
     and shape (LANES,), and `sums`, of float64 and shape (2, LANES), are workspaces.
 
@@ -157,20 +177,16 @@ def add_flagged_step(
     single = upper if length % 2 == 1 else lower
     first_flags, first_sample = flags[0], samples[0]
     value, magnitude = sums[0], sums[1]
-    for k in range(LANES):
-        low = np.float64(single[k] if odd[k] != 0 else lower[k])
-        high = np.float64(single[k] if odd[k] != 0 else upper[k])
-        value[k] = 0.5 * (low + high)
-        magnitude[k] = 0.5 * (abs(low) + abs(high))
-    for k in range(LANES):
-        alone = np.float64(first_sample[k]) if (first_flags[k] & _DS) == 0 else 0.0
-        value[k] = value[k] if some[k] != 0 else alone
-        magnitude[k] = magnitude[k] if some[k] != 0 else abs(alone)
-    special = np.uint16(0)
-    for k in range(LANES):
-        special |= status[k]
-    if (special & _SPECIAL) != 0 or ngroups == 1:
-        for k in range(LANES):
+    for lane in range(0, LANES, WIDTH):
+        even, none = load_unset(odd, lane, _ONE), load_unset(some, lane, _ONE)
+        middle = load_single(single, lane)
+        low, high = select(even, load_single(lower, lane), middle), select(even, load_single(upper, lane), middle)
+        alone = select(load_unset(first_flags, lane, _DS), load_single(first_sample, lane), 0.0)
+        store(value, lane, select(none, alone, (low + high) * 0.5))
+        store(magnitude, lane, select(none, _magnitude(alone), (_magnitude(low) + _magnitude(high)) * 0.5))
+    for a in range(number):
+        k = lanes[a]
+        if (status[k] & _SPECIAL) != 0 or ngroups == 1:
             known, simple = _simple_rate(samples, k, status[k], zeroframe, settings)
             if known:
                 value[k] = simple * settings.group_time
@@ -208,11 +224,6 @@ def find_cancelled(step, size, dark, cancelled):
         store(cancelled, lane, lost)
         some |= anywhere(lost > 0.0)
     return some
-
-
-@jit_inline
-def _magnitude(values):
-    return select(values < 0.0, 0.0 - values, values)
 
 
 @jit

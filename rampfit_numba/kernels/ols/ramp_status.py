@@ -11,7 +11,7 @@ from numba import types
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_apart
 from rampfit_numba.kernels.samples import flag_non_finite
-from rampfit_numba.kernels.vectors import BITS, bits_equal, put_bits
+from rampfit_numba.kernels.vectors import BITS, bits_above, bits_equal, lowest_bit, put_bits
 
 # A status is the OR of the group flags (low eight bits) and these:
 NO_USABLE_GROUP = np.uint16(1 << 8)  #: every group is DO_NOT_USE or SATURATED, or the ramp is suppressed
@@ -25,7 +25,7 @@ _DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PER
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
 _NONE, _ONE, _ALL = np.uint8(0), np.uint8(1), np.uint8(0xFF)
-_NO_BITS = np.uint64(0)
+_NO_BITS, _ONE_BIT, _ALL_LANES = np.uint64(0), np.uint64(1), np.uint64((1 << min(LANES, BITS)) - 1)
 _NOTHING = np.uint16(0)
 _INF = np.float32(np.inf)
 
@@ -168,8 +168,11 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_sa
             if ngroups == 1 and (value & ALL_SATURATED) != 0:
                 # What stands in for the only, saturated group leaves no saturated group behind.
                 partly_saturated[k] = 0
-    number = 0
-    for k in range(LANES):
-        lanes[number] = k
-        number += status[k] != 0 or ngroups == 1
-    return number
+    number = _NO_BITS
+    for start in range(0, LANES, BITS):
+        listed = bits_above(status, start, 0) if ngroups > 1 else _ALL_LANES
+        while listed != 0:
+            lanes[number] = np.uint64(start) + lowest_bit(listed)
+            listed &= listed - _ONE_BIT
+            number += _ONE_BIT
+    return np.int64(number)
