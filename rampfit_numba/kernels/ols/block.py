@@ -278,11 +278,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
             store_integrations(result, i - kept, i + 1, nints, place)
         store_pedestals(fitopt, i, samples, settings, bits_now, combined[0])
-        if fitopt is not None:
-            for a in range(nflagged[i]):
-                k = flagged[i, a]
-                replaced, flag = replaced_sample[i, k], replaced_flag[i, k]
-                store_jumps(fitopt, i, samples, flags, k, status[i, k], replaced, flag)
+        store_jumps(fitopt, i, samples, flags, status_now, replaced_sample[i], replaced_flag[i], stored)
 
     for k in range(LANES):
         bits_any[k] |= bits_all[k]

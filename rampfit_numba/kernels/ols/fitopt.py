@@ -16,7 +16,18 @@ from rampfit_numba.kernels.ols.long_segments import describe_long
 from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
 from rampfit_numba.kernels.ols.segment_fit import segment_variances, single_group_time, single_group_variances
 from rampfit_numba.kernels.ols.weighting import POWERS
-from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store_single
+from rampfit_numba.kernels.vectors import (
+    BITS,
+    WIDTH,
+    anywhere,
+    bits_equal,
+    load,
+    load_single,
+    lowest_bit,
+    select,
+    spread,
+    store_single,
+)
 
 #: Rows of the float32 results of a segment.
 SLOPE, SIGSLOPE, VAR_POISSON, VAR_RNOISE, YINT, SIGYINT, WEIGHTS = range(7)
@@ -25,7 +36,7 @@ _SQRT2 = 1.41421356
 _FEW = 2
 _CLASSES = len(POWERS)
 _J, _S = np.uint8(dq.JUMP_DET), np.uint8(dq.SATURATED)
-_S32 = np.uint32(dq.SATURATED)
+_ONE_BIT = np.uint64(1)
 _ZEROFRAME = ramp_status.ZEROFRAME
 
 
@@ -242,8 +253,10 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
             place = pointers[:, stored[k]]
             store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
         stored[k] += 1
+    most = np.int32(0)
     for lane in range(LANES):
-        fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[lane])
+        most = max(most, stored[lane])
+    fitopt.depth[0, i] = max(fitopt.depth[0, i], most)
 
 
 @jit
@@ -284,7 +297,7 @@ def store_pedestals(fitopt, i, samples, settings, flags, slope):
         Integration.
     samples : ndarray of float32, shape (ngroups, LANES)
     settings : Settings
-    flags : ndarray of uint32, shape (LANES,)
+    flags : ndarray of uint8, shape (LANES,)
         Of the integration, before partial saturation.
     slope : ndarray of float64, shape (LANES,)
         In DN/s. That the product with a number of groups lacks the group time is as in the reference.
@@ -306,12 +319,12 @@ def store_pedestals(fitopt, i, samples, settings, flags, slope):
     pedestal = fitopt.pedestal[i]
     for k in range(LANES):
         value = np.float64(samples[0, k]) - slope[k] * settings.pedestal_groups
-        pedestal[k] = 0.0 if (flags[k] & _S32) != 0 or np.isnan(value) else value
+        pedestal[k] = 0.0 if (flags[k] & _S) != 0 or np.isnan(value) else value
 
 
 @jit
-def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_flag):
-    """List the steps at the jumps of one ramp, in time order and in DN, NaN next to saturation.
+def store_jumps(fitopt, i, samples, flags, status, replaced_sample, replaced_flag, stored):
+    """List the steps at the jumps of a block of ramps, in time order and in DN, NaN next to saturation.
 
     Parameters
     ----------
@@ -319,11 +332,11 @@ def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_
     i : int
         Integration.
     samples, flags : ndarray, shape (ngroups, LANES)
-    k : int
-        Lane.
-    status : uint16
-    replaced_sample, replaced_flag
+    status : ndarray of uint16, shape (LANES,)
+    replaced_sample, replaced_flag : ndarray, shape (LANES,)
         Group 0 as it was where a zeroframe took its place.
+    stored : ndarray of int32, shape (LANES,)
+        Workspace to count in.
 
     Formula
     -------
@@ -339,18 +352,22 @@ def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_
     """
     if fitopt is None:
         return
-    crmag = fitopt.crmag[i]
-    found = 0
+    crmag, most = fitopt.crmag[i], np.int32(0)
+    for k in range(LANES):
+        stored[k] = 0
     for g in range(1, samples.shape[0]):
-        if (flags[g, k] & _J) == 0:
-            continue
-        before = np.float64(samples[g - 1, k])
-        before_flag = flags[g - 1, k]
-        if g == 1 and (status & _ZEROFRAME) != 0:
-            before = np.float64(replaced_sample)
-            before_flag = replaced_flag
-        saturated = ((flags[g, k] | before_flag) & _S) != 0
-        if found < crmag.shape[0]:  # as in store_segments
-            crmag[found, k] = np.nan if saturated else np.float64(samples[g, k]) - before
-        found += 1
-    fitopt.depth[1, i] = max(fitopt.depth[1, i], found)
+        for start in range(0, LANES, BITS):
+            jumps = bits_equal(flags[g], start, _J, _J)
+            while jumps != 0:
+                k = np.uint64(start) + lowest_bit(jumps)
+                jumps &= jumps - _ONE_BIT
+                before, before_flag = np.float64(samples[g - 1, k]), flags[g - 1, k]
+                if g == 1 and (status[k] & _ZEROFRAME) != 0:
+                    before, before_flag = np.float64(replaced_sample[k]), replaced_flag[k]
+                saturated = ((flags[g, k] | before_flag) & _S) != 0
+                if stored[k] < crmag.shape[0]:  # as in store_segments
+                    crmag[stored[k], k] = np.nan if saturated else np.float64(samples[g, k]) - before
+                stored[k] += 1
+    for k in range(LANES):
+        most = max(most, stored[k])
+    fitopt.depth[1, i] = max(fitopt.depth[1, i], most)
