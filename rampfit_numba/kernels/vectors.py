@@ -22,7 +22,7 @@ from numba.core import cgutils, types
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-from rampfit_numba.kernels._jit import LANES, jit_intrinsic
+from rampfit_numba.kernels._jit import LANES, jit_inline, jit_intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,7 @@ QUICK_GATHER = max(width for _, width in _WIDTHS) == WIDTH
 
 #: Small integers that are looked at together.
 BITS = 64
+_ONE, _ALWAYS = np.uint64(1), np.uint64(2)
 
 _FIRST = ir.Constant(ir.IntType(32), 0)
 _VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
@@ -437,3 +438,21 @@ def number_of_bits(_context: Any, bits: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
+
+
+@jit_inline
+def list_bits(bits, first, listed, number):
+    """Append `first` + the place of each bit that is set to the `number` integers in `listed`; return their number.
+
+    Two are written always, since it is hard to guess how many there are: `listed` has room for two more.
+    """
+    end = number + number_of_bits(bits)
+    for s in range(number, number + _ALWAYS):
+        listed[s] = np.uint64(first) + lowest_bit(bits)
+        bits &= bits - _ONE
+    number += _ALWAYS
+    while bits != 0:
+        listed[number] = np.uint64(first) + lowest_bit(bits)
+        bits &= bits - _ONE
+        number += _ONE
+    return end

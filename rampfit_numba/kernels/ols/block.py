@@ -76,7 +76,7 @@ class BlockWorkspace(NamedTuple):
     has_flags : ndarray of bool, shape (nints,)
         To be set before a block is fitted: whether any ramp of the integration has a flag that counts. The other arrays
         are overwritten.
-    nflagged, flagged : ndarray of int64, shape (nints,), and of uint32, shape (nints, LANES + 1)
+    nflagged, flagged : ndarray of int64, shape (nints,), and of uint32, shape (nints, LANES + 2)
         The ramps that have flags, and their number.
     status, flags : ndarray of uint16, shape (nints, LANES), and of uint8, shape (3, nints, LANES)
         See :mod:`ramp_status`; the bits that integrations get, those of partial saturation, and the flags of group 0 as
@@ -88,6 +88,7 @@ class BlockWorkspace(NamedTuple):
         See :mod:`median_rate`.
     doubles, words, masks, bytes, singles, stored : ndarray of float64, uint32, bool, uint8, float32 and int32
         Shape (rows, LANES) or (LANES,).
+    listed : ndarray of uint32, shape (LANES + 2,)
     usable_bits : ndarray of uint64, shape (LANES / BITS, ngroups - 1)
         See :func:`rampfit_numba.kernels.ols.short_median.middle_of_usable_steps`.
     selection : Selection or None
@@ -109,6 +110,7 @@ class BlockWorkspace(NamedTuple):
     bytes: np.ndarray
     singles: np.ndarray
     stored: np.ndarray
+    listed: np.ndarray
     usable_bits: np.ndarray
     selection: Selection | None
 
@@ -118,7 +120,7 @@ def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
     return BlockWorkspace(
         has_flags=np.empty(nints, np.bool_),
         nflagged=np.empty(nints, np.int64),
-        flagged=np.empty((nints, LANES + 1), np.uint32),
+        flagged=np.empty((nints, LANES + 2), np.uint32),
         status=np.empty((nints, LANES), np.uint16),
         flags=np.empty((_FLAGS, nints, LANES), np.uint8),
         replaced_sample=np.empty((nints, LANES), np.float32),
@@ -131,6 +133,7 @@ def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
         bytes=np.empty((_BYTES, LANES), np.uint8),
         singles=np.empty(LANES, np.float32),
         stored=np.empty(LANES, np.int32),
+        listed=np.empty(LANES + 2, np.uint32),
         usable_bits=np.empty((max(LANES // BITS, 1), max(ngroups - 1, 1)), np.uint64),
         selection=empty_selection(ngroups - 1) if ngroups > MOST_IN_BYTES else None,
     )
@@ -158,7 +161,8 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
     """
     nints, ngroups, _ = ramps.samples.shape
     most_kept = result.rateints.shape[1]
-    status, flagged, nflagged, stored = workspace.status, workspace.flagged, workspace.nflagged, workspace.stored
+    status, flagged, nflagged = workspace.status, workspace.flagged, workspace.nflagged
+    stored, listed = workspace.stored, workspace.listed
     replaced_sample, read_variances = workspace.replaced_sample, workspace.read_variances
     block_flags, doubles, words, masks = workspace.flags, workspace.doubles, workspace.words, workspace.masks
     added, partly_saturated, replaced_flag = (
@@ -278,7 +282,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
             store_integrations(result, i - kept, i + 1, nints, place)
         store_pedestals(fitopt, i, samples, settings, bits_now, combined[0])
-        store_jumps(fitopt, i, samples, flags, status_now, replaced_sample[i], replaced_flag[i], stored)
+        store_jumps(fitopt, i, samples, flags, status_now, replaced_sample[i], replaced_flag[i], stored, listed)
 
     for k in range(LANES):
         bits_any[k] |= bits_all[k]

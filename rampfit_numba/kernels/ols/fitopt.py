@@ -21,9 +21,9 @@ from rampfit_numba.kernels.vectors import (
     WIDTH,
     anywhere,
     bits_equal,
+    list_bits,
     load,
     load_single,
-    lowest_bit,
     select,
     spread,
     store_single,
@@ -36,7 +36,6 @@ _SQRT2 = 1.41421356
 _FEW = 2
 _CLASSES = len(POWERS)
 _J, _S = np.uint8(dq.JUMP_DET), np.uint8(dq.SATURATED)
-_ONE_BIT = np.uint64(1)
 _ZEROFRAME = ramp_status.ZEROFRAME
 
 
@@ -253,10 +252,7 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
             place = pointers[:, stored[k]]
             store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
         stored[k] += 1
-    most = np.int32(0)
-    for lane in range(LANES):
-        most = max(most, stored[lane])
-    fitopt.depth[0, i] = max(fitopt.depth[0, i], most)
+    fitopt.depth[0, i] = max(fitopt.depth[0, i], _largest(stored))
 
 
 @jit
@@ -323,7 +319,7 @@ def store_pedestals(fitopt, i, samples, settings, flags, slope):
 
 
 @jit
-def store_jumps(fitopt, i, samples, flags, status, replaced_sample, replaced_flag, stored):
+def store_jumps(fitopt, i, samples, flags, status, replaced_sample, replaced_flag, stored, listed):
     """List the steps at the jumps of a block of ramps, in time order and in DN, NaN next to saturation.
 
     Parameters
@@ -335,8 +331,8 @@ def store_jumps(fitopt, i, samples, flags, status, replaced_sample, replaced_fla
     status : ndarray of uint16, shape (LANES,)
     replaced_sample, replaced_flag : ndarray, shape (LANES,)
         Group 0 as it was where a zeroframe took its place.
-    stored : ndarray of int32, shape (LANES,)
-        Workspace to count in.
+    stored, listed : ndarray of int32, shape (LANES,), and of uint32, shape (LANES + 2,)
+        Workspace to work in.
 
     Formula
     -------
@@ -352,22 +348,28 @@ def store_jumps(fitopt, i, samples, flags, status, replaced_sample, replaced_fla
     """
     if fitopt is None:
         return
-    crmag, most = fitopt.crmag[i], np.int32(0)
+    crmag = fitopt.crmag[i]
     for k in range(LANES):
         stored[k] = 0
     for g in range(1, samples.shape[0]):
+        number = np.uint64(0)
         for start in range(0, LANES, BITS):
-            jumps = bits_equal(flags[g], start, _J, _J)
-            while jumps != 0:
-                k = np.uint64(start) + lowest_bit(jumps)
-                jumps &= jumps - _ONE_BIT
-                before, before_flag = np.float64(samples[g - 1, k]), flags[g - 1, k]
-                if g == 1 and (status[k] & _ZEROFRAME) != 0:
-                    before, before_flag = np.float64(replaced_sample[k]), replaced_flag[k]
-                saturated = ((flags[g, k] | before_flag) & _S) != 0
-                if stored[k] < crmag.shape[0]:  # as in store_segments
-                    crmag[stored[k], k] = np.nan if saturated else np.float64(samples[g, k]) - before
-                stored[k] += 1
+            number = list_bits(bits_equal(flags[g], start, _J, _J), start, listed, number)
+        for a in range(number):
+            k = listed[a]
+            before, before_flag = np.float64(samples[g - 1, k]), flags[g - 1, k]
+            if g == 1 and (status[k] & _ZEROFRAME) != 0:
+                before, before_flag = np.float64(replaced_sample[k]), replaced_flag[k]
+            saturated = ((flags[g, k] | before_flag) & _S) != 0
+            if stored[k] < crmag.shape[0]:  # as in store_segments
+                crmag[stored[k], k] = np.nan if saturated else np.float64(samples[g, k]) - before
+            stored[k] += 1
+    fitopt.depth[1, i] = max(fitopt.depth[1, i], _largest(stored))
+
+
+@jit
+def _largest(numbers):
+    most = numbers[0]
     for k in range(LANES):
-        most = max(most, stored[k])
-    fitopt.depth[1, i] = max(fitopt.depth[1, i], most)
+        most = numbers[k] if numbers[k] > most else most  # what `max` does here uses no vectors
+    return most

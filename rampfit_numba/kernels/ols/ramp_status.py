@@ -11,7 +11,7 @@ from numba import types
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_apart
 from rampfit_numba.kernels.samples import flag_non_finite
-from rampfit_numba.kernels.vectors import BITS, bits_above, bits_equal, lowest_bit, put_bits
+from rampfit_numba.kernels.vectors import BITS, bits_above, bits_equal, list_bits, put_bits
 
 # A status is the OR of the group flags (low eight bits) and these:
 NO_USABLE_GROUP = np.uint16(1 << 8)  #: every group is DO_NOT_USE or SATURATED, or the ramp is suppressed
@@ -25,7 +25,7 @@ _DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PER
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
 _NONE, _ONE, _ALL = np.uint8(0), np.uint8(1), np.uint8(0xFF)
-_NO_BITS, _ONE_BIT, _ALL_LANES = np.uint64(0), np.uint64(1), np.uint64((1 << min(LANES, BITS)) - 1)
+_NO_BITS, _ALL_LANES = np.uint64(0), np.uint64((1 << min(LANES, BITS)) - 1)
 _NOTHING = np.uint16(0)
 _INF = np.float32(np.inf)
 
@@ -96,7 +96,7 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_sa
     added, partly_saturated : ndarray of uint8, shape (LANES,)
         Results: the bits that the integration gets. Those in `partly_saturated` (SATURATED if any
         group is) join after the fit and do not invalidate it.
-    lanes : ndarray of uint32, shape (LANES + 1,)
+    lanes : ndarray of uint32, shape (LANES + 2,)
         Result: the ramps that have a flag; all of them where there is a single group.
     work : ndarray of uint8, shape (5, LANES)
         Workspace to work in.
@@ -171,8 +171,5 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_sa
     number = _NO_BITS
     for start in range(0, LANES, BITS):
         listed = bits_above(status, start, 0) if ngroups > 1 else _ALL_LANES
-        while listed != 0:
-            lanes[number] = np.uint64(start) + lowest_bit(listed)
-            listed &= listed - _ONE_BIT
-            number += _ONE_BIT
+        number = list_bits(listed, start, lanes, number)
     return np.int64(number)

@@ -20,7 +20,7 @@ from rampfit_numba.kernels.vectors import BITS, WIDTH, bits_above, count_bits, e
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
-_ONE, _TWO, _LAST_BIT = np.uint64(1), np.uint64(2), np.uint64(BITS - 1)
+_ONE, _ALWAYS, _LAST_BIT = np.uint64(1), np.uint64(2), np.uint64(BITS - 1)
 #: Ramps of up to so many groups are counted in bytes; kernels are compiled apart for these and for longer ones, since
 #: a vector holds twice as many: in words, ramps with hits, and optional results, take a twentieth more. From about
 #: there on, counting is also quicker than a network for medians (:mod:`long_median`).
@@ -220,13 +220,12 @@ def list_segments(runs, segments):
             bits = several & ~bits_above(after, start, 1)
             count_bits(steps, start, several)  # a group behind the first one of its segment
             count_bits(count, start, bits)
-            # Two are listed always, since how many there are is hard to guess; what is too many is overwritten.
             end = number + number_of_bits(bits)
-            for s in range(number, number + _TWO):
+            for s in range(number, number + _ALWAYS):  # as in list_bits
                 k = np.uint64(start) + (lowest_bit(bits) & _LAST_BIT)
                 lane[s], last[s], length[s] = k, g, here[k]
                 bits &= bits - _ONE
-            number += _TWO
+            number += _ALWAYS
             while bits != 0:
                 k = np.uint64(start) + lowest_bit(bits)
                 bits &= bits - _ONE

@@ -252,7 +252,7 @@ def count_tile(pointers, settings, ramps, runs):
     sums = np.empty(LANES, np.float32)
     added = np.empty(LANES, np.uint8)
     partly_saturated = np.empty(LANES, np.uint8)
-    flagged = np.empty(LANES + 1, np.uint32)
+    flagged = np.empty(LANES + 2, np.uint32)
     left_out = np.empty(LANES, np.bool_)
     work = np.empty((5, LANES), np.uint8)
     several, single, jumps = np.empty(LANES, np.int32), np.empty(LANES, np.int32), np.empty(LANES, np.int32)
