@@ -312,29 +312,49 @@ def store_whole(_context: Any, array: Any, first: Any, values: Any) -> Any:
     return types.void(array, types.int64, values), generate
 
 
+_GATHERED = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.uint32: ir.IntType(32)}
+
+
 @jit_intrinsic(lambda array, places: array[places.astype(np.int64)].astype(np.float64))
 def gather(_context: Any, array: Any, places: Any) -> Any:
-    """Return, lane by lane, the value of a one-dimensional array of float32 or float64 that stands at `places`."""
+    """Return, lane by lane, the value of a one-dimensional array that stands at `places`.
+
+    Of floats, or whole numbers below 2^31 of uint32.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        element = ir.FloatType() if signature.args[0].dtype == types.float32 else ir.DoubleType()
+        dtype = signature.args[0].dtype
+        element = _GATHERED[dtype]
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         pointers = ir.VectorType(element.as_pointer(), WIDTH)
         base = everywhere(builder, data, pointers)
         indices = builder.fptosi(arguments[1], _INTEGERS)
         where = builder.gep(base, [indices], source_etype=element)
         kind = ir.VectorType(element, WIDTH)
-        name = f"llvm.masked.gather.v{WIDTH}f{signature.args[0].dtype.bitwidth}.v{WIDTH}p0"
+        letter = "i" if dtype == types.uint32 else "f"
+        name = f"llvm.masked.gather.v{WIDTH}{letter}{dtype.bitwidth}.v{WIDTH}p0"
         mask = ir.VectorType(ir.IntType(1), WIDTH)
         function = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(kind, [pointers, ir.IntType(32), mask, kind]), name
         )
         all_lanes = ir.Constant(mask, [1] * WIDTH)
-        size = ir.Constant(ir.IntType(32), signature.args[0].dtype.bitwidth // 8)
+        size = ir.Constant(ir.IntType(32), dtype.bitwidth // 8)
         values = builder.call(function, [where, size, all_lanes, ir.Constant(kind, ir.Undefined)])
-        return builder.fpext(values, _VECTOR) if element == ir.FloatType() else values
+        if dtype == types.float64:
+            return values
+        return builder.fpext(values, _VECTOR) if dtype == types.float32 else builder.sitofp(values, _VECTOR)
 
     return VECTOR(array, places), generate
+
+
+@jit_intrinsic(lambda mask: np.uint64(sum(1 << k for k, holds in enumerate(mask.tolist()) if holds)))
+def bits_of(_context: Any, mask: Any) -> Any:
+    """Return a mask as the lowest bits of a number."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.zext(builder.bitcast(arguments[0], ir.IntType(WIDTH)), ir.IntType(BITS))
+
+    return types.uint64(mask), generate
 
 
 def _plain_bits(array: np.ndarray, first: int, limit: int) -> np.uint64:

@@ -31,7 +31,9 @@ from rampfit_numba.kernels.vectors import (
     QUICK_GATHER,
     WIDTH,
     anywhere,
+    bits_of,
     gather,
+    list_bits,
     load,
     load_single,
     load_unset,
@@ -47,6 +49,8 @@ _B1, _B2, _B3, _B4, _B5 = BOUNDS
 _SINGLE_FIRST_GROUP = ramp_status.SINGLE_FIRST_GROUP
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
+#: With fewer groups on average, segments are short.
+_MOSTLY_SHORT = 6
 _TRUE = np.uint8(1)
 _ONE, _LANES = np.uint32(1), np.uint32(LANES)
 
@@ -237,17 +241,25 @@ def fit_gathered(samples, constants, weights, segments, number):
     -----
     y and slope in DN.
     """
-    flat = samples.reshape(-1)
+    flat, row_size = samples.reshape(-1), float(LANES)
     entries = weights.factors.size // _CLASSES
     lane, last, length, row, slope = segments.lane, segments.last, segments.length, segments.row, segments.slope
+    longer = segments.longer
     readnoise, gain, factors = constants[READNOISE], constants[GAIN], weights.factors
     poisson, read = constants[POISSON], constants[READ]
     longest = np.float64(weights.longest)
+    # The longest one of a vector is waited for. So where most have few groups, those that have more are set apart after
+    # two pairs and taken together.
+    groups = np.int64(0)
+    for s in range(number):
+        groups += length[s]
+    mostly_short = groups < _MOSTLY_SHORT * number
+    number_longer = np.uint64(0)
     for s in range(0, number, WIDTH):
         k, n = load_whole(lane, s), load_whole(length, s)
         store(segments.weight, s, relative_weight(gather(poisson, k), gather(read, k), n))
-        end = load_whole(last, s) * float(LANES) + k
-        begin = end - (n - 1.0) * float(LANES)
+        end = load_whole(last, s) * row_size + k
+        begin = end - (n - 1.0) * row_size
         step = gather(flat, end) - gather(flat, begin)
         found = signal_class(step, gather(readnoise, k), gather(gain, k))
         known = n <= longest
@@ -256,15 +268,42 @@ def fit_gathered(samples, constants, weights, segments, number):
         store_whole(row, s, place)
         left = n - 2.0
         another = known & (left > 1.0)
+        if mostly_short:
+            number_longer = list_bits(bits_of(known & (left > 3.0)), s, longer, number_longer)
         while anywhere(another):
-            end = select(another, end - float(LANES), end)
-            begin = select(another, begin + float(LANES), begin)
+            end = select(another, end - row_size, end)
+            begin = select(another, begin + row_size, begin)
             place = select(another, place - 1.0, place)
             pair = gather(flat, end) - gather(flat, begin)
             total = select(another, total + gather(factors, place) * pair, total)
+            if mostly_short:
+                break
             left = left - 2.0
             another = another & (left > 1.0)
         store(slope, s, total)
+    if number_longer == 0:
+        return
+    for a in range(number_longer, number_longer + np.uint64(WIDTH)):
+        longer[a] = longer[number_longer - np.uint64(1)]
+    for a in range(0, number_longer, WIDTH):
+        s = load_whole(longer, a)
+        k, n = gather(lane, s), gather(length, s)
+        total, place = gather(slope, s), gather(row, s) - 2.0
+        end = (gather(last, s) - 2.0) * row_size + k
+        left = n - 4.0
+        begin = end - (left - 1.0) * row_size
+        another = left > 1.0
+        while anywhere(another):
+            pair = gather(flat, end) - gather(flat, begin)
+            total = select(another, total + gather(factors, place) * pair, total)
+            left = left - 2.0
+            another = left > 1.0
+            end = select(another, end - row_size, end)
+            begin = select(another, begin + row_size, begin)
+            place = select(another, place - 1.0, place)
+        store(segments.first_constant, 0, total)
+        for b in range(WIDTH):
+            slope[longer[np.uint64(a) + np.uint64(b)]] = segments.first_constant[b]
 
 
 @jit
