@@ -17,7 +17,7 @@ from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_part
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, copy_values
-from rampfit_numba.kernels.ols.copying import store_integrations, store_read_variances
+from rampfit_numba.kernels.ols.copying import store_fitopt, store_integrations, store_read_variances
 from rampfit_numba.kernels.ols.fitopt import (
     store_clean,
     store_jumps,
@@ -208,19 +208,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         if with_clean:
             fit_clean(samples, constants, weights, unflagged, classes, slope)
             sum_clean(slope, ngroups, constants, clean)
-        store_clean(
-            fitopt,
-            i,
-            samples,
-            classes,
-            slope,
-            settings,
-            constants,
-            weights,
-            flagged[i],
-            nflagged[i],
-            with_clean,
-        )
+        store_clean(fitopt, samples, classes, slope, settings, constants, weights, with_clean)
         if nflagged[i] == 0:
             _store_clean(clean, clean_combined, base, kept, totals, combined, result)
             for k in range(LANES):
@@ -229,7 +217,8 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
                 store_integrations(result, i - kept, i + 1, nints, place)
             if lost_charge:
                 copy_values(clean_combined[3], read_variances[i])
-            store_pedestals(fitopt, i, samples, settings, base_bits, combined[0])
+            store_pedestals(fitopt, samples, settings, base_bits, combined[0])
+            store_fitopt(fitopt, i, place)
             continue
 
         for k in range(LANES):
@@ -241,7 +230,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         segment_count = runs.nsegments
         for k in range(LANES):
             fitted[k] = unflagged[k] or segment_count[k] > 0
-        store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored)
+        store_segments(fitopt, samples, segments, number, settings, constants, weights, stored)
         for a in range(nflagged[i]):
             k = flagged[i, a]
             if not fitted[k] and not left_out[k]:
@@ -250,7 +239,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
                     fitted[k] = True
                     sample = samples[g, k]
                     sum_single_group(sample, k, status[i, k], settings, constants, sums)
-                    store_single_group(fitopt, i, sample, k, status[i, k], settings, constants)
+                    store_single_group(fitopt, sample, k, status[i, k], settings, constants)
         added_now, partly_saturated_now = added[i], partly_saturated[i]
         for k in range(LANES):
             bits_now[k] = base_bits[k] | added_now[k]
@@ -281,8 +270,9 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         flag_unfitted(result.rateints[0, kept], dq_here)
         if most_kept < nints and (kept == most_kept - 1 or i == nints - 1):
             store_integrations(result, i - kept, i + 1, nints, place)
-        store_pedestals(fitopt, i, samples, settings, bits_now, combined[0])
-        store_jumps(fitopt, i, samples, flags, status_now, replaced_sample[i], replaced_flag[i], stored, listed)
+        store_pedestals(fitopt, samples, settings, bits_now, combined[0])
+        store_jumps(fitopt, samples, flags, status_now, replaced_sample[i], replaced_flag[i], stored, listed)
+        store_fitopt(fitopt, i, place)
 
     for k in range(LANES):
         bits_any[k] |= bits_all[k]

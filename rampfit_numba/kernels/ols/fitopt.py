@@ -1,6 +1,6 @@
 """Optional results: every segment's fit, the steps at the jumps, and the pedestal.
 
-The functions that store them take ``fitopt``, a ``BlockFitOpt``, and the integration; with None they are empty.
+The functions that store them take ``fitopt``, a ``BlockFitOpt``, which holds one integration; with None they are empty.
 
 Source: sections 2.12, 5 and 8 of the rules in ``docs/algorithm.md``.
 """
@@ -145,7 +145,7 @@ def uncertainties(total, spread_of, centre):
 
 
 @jit
-def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights, flagged, nflagged, wanted):
+def store_clean(fitopt, samples, classes, slope, settings, constants, weights, wanted):
     """Store the only segments of the ramps without flags of a block, and 0 for the others.
 
     What :func:`store_segment` does is done for vectors here, with the same results to the bit.
@@ -153,22 +153,18 @@ def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights
     Parameters
     ----------
     fitopt : BlockFitOpt or None
-    i : int
-        Integration.
     samples : ndarray of float32, shape (ngroups, LANES)
         In DN.
     classes, slope : ndarray of float64, shape (LANES,)
-        See :func:`fit_clean`.
+        See :func:`fit_clean`, which leaves out ramps with flags.
     settings, constants, weights
         See :func:`store_segment`.
-    flagged : ndarray of uint32
-        The ramps with flags, `nflagged` of them.
     wanted : bool
         Otherwise only the 0 is stored, and :func:`store_segments` does the rest.
     """
     if fitopt is None:
         return
-    place = fitopt.segments[:, i, 0]
+    place = fitopt.segments[:, 0]
     if wanted:
         ngroups = samples.shape[0]
         n = np.float64(ngroups)
@@ -200,26 +196,25 @@ def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights
                 sigslope, sigyint = noise * of_slope, noise * of_intercept
                 read = load(constants[READ_LONG], lane)
             var_poisson, var_rnoise = segment_variances(load(constants[POISSON], lane), read, ngroups)
-            store_single(place[SLOPE], lane, per_group * per_second)
-            store_single(place[SIGSLOPE], lane, sigslope)
-            store_single(place[VAR_POISSON], lane, var_poisson)
-            store_single(place[VAR_RNOISE], lane, var_rnoise)
-            store_single(place[YINT], lane, mean - per_group * centre)
-            store_single(place[SIGYINT], lane, sigyint)
-            store_single(place[WEIGHTS], lane, 1.0 / var_rnoise)
-    for a in range(nflagged):
-        place[:, flagged[a]] = 0.0
+            left_out = found < 0.0
+            store_single(place[SLOPE], lane, select(left_out, 0.0, per_group * per_second))
+            store_single(place[SIGSLOPE], lane, select(left_out, 0.0, sigslope))
+            store_single(place[VAR_POISSON], lane, select(left_out, 0.0, var_poisson))
+            store_single(place[VAR_RNOISE], lane, select(left_out, 0.0, var_rnoise))
+            store_single(place[YINT], lane, select(left_out, 0.0, mean - per_group * centre))
+            store_single(place[SIGYINT], lane, select(left_out, 0.0, sigyint))
+            store_single(place[WEIGHTS], lane, select(left_out, 0.0, 1.0 / var_rnoise))
+    else:
+        place[:] = 0.0
 
 
 @jit
-def store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored):
+def store_segments(fitopt, samples, segments, number, settings, constants, weights, stored):
     """Store the fits of the segments of two or more groups of a block of ramps.
 
     Parameters
     ----------
     fitopt : BlockFitOpt or None
-    i : int
-        Integration.
     samples : ndarray of float32, shape (ngroups, LANES)
         In DN.
     segments : Segments
@@ -233,7 +228,7 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
     """
     if fitopt is None:
         return
-    pointers = fitopt.segments[:, i]
+    pointers = fitopt.segments
     for lane in range(LANES):
         stored[lane] = 0
     entries = weights.factors.size // _CLASSES
@@ -252,11 +247,11 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
             place = pointers[:, stored[k]]
             store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
         stored[k] += 1
-    fitopt.depth[0, i] = max(fitopt.depth[0, i], _largest(stored))
+    fitopt.depth[0] = _largest(stored)
 
 
 @jit
-def store_single_group(fitopt, i, sample, k, status, settings, constants):
+def store_single_group(fitopt, sample, k, status, settings, constants):
     """Store the fit of a ramp whose only segment is one `sample` in DN; the rest is as for :func:`store_segments`.
 
     Formula
@@ -273,7 +268,7 @@ def store_single_group(fitopt, i, sample, k, status, settings, constants):
     """
     if fitopt is None:
         return
-    place = fitopt.segments[:, i, 0]
+    place = fitopt.segments[:, 0]
     time = single_group_time(status, settings)
     var_poisson, var_rnoise = single_group_variances(time, constants[POISSON, k], constants[READ, k], settings)
     place[SLOPE, k] = np.float64(sample) / time
@@ -283,14 +278,12 @@ def store_single_group(fitopt, i, sample, k, status, settings, constants):
 
 
 @jit
-def store_pedestals(fitopt, i, samples, settings, flags, slope):
+def store_pedestals(fitopt, samples, settings, flags, slope):
     """Store the pedestals of one integration of a block, in DN.
 
     Parameters
     ----------
     fitopt : BlockFitOpt or None
-    i : int
-        Integration.
     samples : ndarray of float32, shape (ngroups, LANES)
     settings : Settings
     flags : ndarray of uint8, shape (LANES,)
@@ -312,21 +305,19 @@ def store_pedestals(fitopt, i, samples, settings, flags, slope):
     """
     if fitopt is None:
         return
-    pedestal = fitopt.pedestal[i]
+    pedestal = fitopt.pedestal
     for k in range(LANES):
         value = np.float64(samples[0, k]) - slope[k] * settings.pedestal_groups
         pedestal[k] = 0.0 if (flags[k] & _S) != 0 or np.isnan(value) else value
 
 
 @jit
-def store_jumps(fitopt, i, samples, flags, status, replaced_sample, replaced_flag, stored, listed):
+def store_jumps(fitopt, samples, flags, status, replaced_sample, replaced_flag, stored, listed):
     """List the steps at the jumps of a block of ramps, in time order and in DN, NaN next to saturation.
 
     Parameters
     ----------
     fitopt : BlockFitOpt or None
-    i : int
-        Integration.
     samples, flags : ndarray, shape (ngroups, LANES)
     status : ndarray of uint16, shape (LANES,)
     replaced_sample, replaced_flag : ndarray, shape (LANES,)
@@ -348,7 +339,7 @@ def store_jumps(fitopt, i, samples, flags, status, replaced_sample, replaced_fla
     """
     if fitopt is None:
         return
-    crmag = fitopt.crmag[i]
+    crmag = fitopt.crmag
     for k in range(LANES):
         stored[k] = 0
     for g in range(1, samples.shape[0]):
@@ -364,7 +355,7 @@ def store_jumps(fitopt, i, samples, flags, status, replaced_sample, replaced_fla
             if stored[k] < crmag.shape[0]:  # as in store_segments
                 crmag[stored[k], k] = np.nan if saturated else np.float64(samples[g, k]) - before
             stored[k] += 1
-    fitopt.depth[1, i] = max(fitopt.depth[1, i], _largest(stored))
+    fitopt.depth[1] = _largest(stored)
 
 
 @jit
