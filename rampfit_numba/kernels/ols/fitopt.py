@@ -37,6 +37,7 @@ _FEW = 2
 _CLASSES = len(POWERS)
 _J, _S = np.uint8(dq.JUMP_DET), np.uint8(dq.SATURATED)
 _ZEROFRAME = ramp_status.ZEROFRAME
+_ONE, _LANES = np.uint64(1), np.uint64(LANES)
 
 
 @jit_inline
@@ -57,9 +58,13 @@ def weighted_mean(samples, lane, begin, length, weights, start):
     -----
     Samples y_k and their mean in DN; the weights w have none.
     """
-    mean = 0.0
-    for g in range(length):
-        mean += weights.shares[start + g] * np.float64(samples[begin + g, lane])
+    # Indices without a sign are not tested for being negative.
+    mean, flat, shares = 0.0, samples.reshape(-1), weights.shares
+    place, share = np.uint64(begin) * _LANES + np.uint64(lane), np.uint64(start)
+    for _ in range(length):
+        mean += shares[share] * np.float64(flat[place])
+        place += _LANES
+        share += _ONE
     return mean
 
 
@@ -228,23 +233,27 @@ def store_segments(fitopt, samples, segments, number, settings, constants, weigh
     """
     if fitopt is None:
         return
-    pointers = fitopt.segments
+    pointers, most = fitopt.segments, fitopt.segments.shape[1]
     for lane in range(LANES):
         stored[lane] = 0
-    entries = weights.factors.size // _CLASSES
+    # Rows of the table of weights that belong to a class are so many that the quotient is never nearly whole.
+    per_entry = 1.0 / np.float64(weights.factors.size // _CLASSES)
     for s in range(number):
-        k, length, last = np.int64(segments.lane[s]), np.int64(segments.length[s]), np.int64(segments.last[s])
-        begin = last + 1 - length
-        snr_class = np.int64(segments.row[s]) // entries
+        k, length, row = np.uint64(segments.lane[s]), np.int64(segments.length[s]), segments.row[s]
+        begin = np.int64(segments.last[s]) + 1 - length
+        snr_class, already = np.uint64(np.float64(row) * per_entry), np.uint64(stored[k])
         # The flags may have changed since the segments were counted: they may be in a file, or another thread's.
-        if stored[k] < pointers.shape[1]:
+        if already < most:
             if length > weights.longest:
-                mean, total, spread_of = describe_long(samples, k, begin, length, snr_class, segments.long_workspace)
+                mean, total, spread_of = describe_long(
+                    samples, np.int64(k), begin, length, np.int64(snr_class), segments.long_workspace
+                )
             else:
                 # The row is the segment's last one.
-                mean = weighted_mean(samples, k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
-                total, spread_of = weights.total[snr_class, length], weights.spread[snr_class, length]
-            place = pointers[:, stored[k]]
+                mean = weighted_mean(samples, k, begin, length, weights, np.int64(row) + 1 - length)
+                column = np.uint64(length)
+                total, spread_of = weights.total[snr_class, column], weights.spread[snr_class, column]
+            place = pointers[:, already]
             store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
         stored[k] += 1
     fitopt.depth[0] = _largest(stored)
