@@ -37,14 +37,15 @@ _FEW = 2
 _CLASSES = len(POWERS)
 _J, _S = np.uint8(dq.JUMP_DET), np.uint8(dq.SATURATED)
 _ZEROFRAME = ramp_status.ZEROFRAME
-_ONE, _LANES = np.uint64(1), np.uint64(LANES)
+_NONE, _ONE, _LANES = np.uint32(0), np.uint32(1), np.uint32(LANES)
 
 
-@jit_inline
-def weighted_mean(samples, lane, begin, length, weights, start):
-    """Return the weighted mean, in DN, of `length` samples of one ramp from group `begin` on.
+@jit
+def find_means(samples, weights, segments, number):
+    """Find the weighted means of the samples of segments with an entry in the tables: `step` of `segments`, in DN.
 
-    Their coefficients stand in ``weights.shares`` from `start` on.
+    Parameters are those of :func:`store_segments`. Each sample is taken for all segments that have one, so that no
+    branch is hard to guess: half of the time of one segment after the other.
 
     Formula
     -------
@@ -58,14 +59,28 @@ def weighted_mean(samples, lane, begin, length, weights, start):
     -----
     Samples y_k and their mean in DN; the weights w have none.
     """
-    # Indices without a sign are not tested for being negative.
-    mean, flat, shares = 0.0, samples.reshape(-1), weights.shares
-    place, share = np.uint64(begin) * _LANES + np.uint64(lane), np.uint64(start)
-    for _ in range(length):
-        mean += shares[share] * np.float64(flat[place])
-        place += _LANES
-        share += _ONE
-    return mean
+    flat, shares, longest = samples.reshape(-1), weights.shares, np.uint32(weights.longest)
+    lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
+    place, share, mean, longer = segments.low, segments.high, segments.step, segments.longer
+    for s in range(number):
+        n = length[s]
+        place[s] = (last[s] + _ONE - n) * _LANES + lane[s]
+        share[s] = row[s] + _ONE - n  # the row is the segment's last one
+        mean[s] = 0.0
+    open_segments = 0
+    for s in range(number):
+        longer[open_segments] = s
+        open_segments += length[s] <= longest
+    done = _NONE
+    while open_segments > 0:
+        still_open, skipped = 0, done * _LANES
+        done += _ONE
+        for a in range(open_segments):
+            s = longer[a]
+            mean[s] += shares[share[s] + done - _ONE] * np.float64(flat[place[s] + skipped])
+            longer[still_open] = s
+            still_open += length[s] > done
+        open_segments = still_open
 
 
 @jit_inline
@@ -234,6 +249,7 @@ def store_segments(fitopt, samples, segments, number, settings, constants, weigh
     if fitopt is None:
         return
     pointers, most = fitopt.segments, fitopt.segments.shape[1]
+    find_means(samples, weights, segments, number)
     for lane in range(LANES):
         stored[lane] = 0
     # Rows of the table of weights that belong to a class are so many that the quotient is never nearly whole.
@@ -249,8 +265,7 @@ def store_segments(fitopt, samples, segments, number, settings, constants, weigh
                     samples, np.int64(k), begin, length, np.int64(snr_class), segments.long_workspace
                 )
             else:
-                # The row is the segment's last one.
-                mean = weighted_mean(samples, k, begin, length, weights, np.int64(row) + 1 - length)
+                mean = segments.step[s]
                 column = np.uint64(length)
                 total, spread_of = weights.total[snr_class, column], weights.spread[snr_class, column]
             place = pointers[:, already]
