@@ -162,6 +162,7 @@ def _lower_and(_context: Any, builder: Any, _signature: Any, arguments: Any) -> 
 
 # ------------------------------------------------------------------------------------------------------- the functions
 def pointer(context: Any, builder: Any, kind: Any, vector: Any, array: Any, first: Any) -> Any:
+    """Return a pointer to element `first` of an array, as one to a vector."""
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [first], inbounds=True), vector.as_pointer())
 

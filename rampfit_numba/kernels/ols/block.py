@@ -34,15 +34,9 @@ from rampfit_numba.kernels.ols.median_rate import (
     is_exact,
 )
 from rampfit_numba.kernels.ols.pixels import CONSTANTS, find_constants, load_pixels
-from rampfit_numba.kernels.ols.segment_fit import (
-    fit_clean,
-    fit_segments,
-    sum_clean,
-    sum_segments,
-    sum_single_group,
-    weigh_clean,
-)
+from rampfit_numba.kernels.ols.segment_fit import sum_clean, sum_segments, sum_single_group, weigh_clean
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, find_runs, find_single_group, list_segments
+from rampfit_numba.kernels.ols.slopes import fit_clean, fit_segments
 from rampfit_numba.kernels.rates import flag_unfitted
 from rampfit_numba.kernels.vectors import BITS, WIDTH, load, load_unset, select, store, store_single
 
@@ -55,9 +49,21 @@ _FEW_CLEAN = LANES // 8
 
 
 #: Rows of `doubles`, of `words` and of `masks` in :class:`BlockWorkspace`; some quantities have several.
-RATE, _SIZE, _CLASSES, _SLOPE, _TOTALS, _WORK, _CLEAN, _CLEAN_COMBINED, _SUMS, _COMBINED, _SOME, _CONSTANTS, _DOUBLES = (
-    int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, 8, CONSTANTS])
-)
+(
+    RATE,
+    _SIZE,
+    _CLASSES,
+    _SLOPE,
+    _TOTALS,
+    _WORK,
+    _CLEAN,
+    _CLEAN_COMBINED,
+    _SUMS,
+    _COMBINED,
+    _SOME,
+    _CONSTANTS,
+    _DOUBLES,
+) = (int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, 8, CONSTANTS]))
 _BASE, _RATE_DQ, _WORDS = range(3)
 #: ... and of `bytes`, the lowest bits of flags; before them stands what is overwritten anywhere.
 _BASE_BITS, _BITS_NOW, _BITS_JOINED, _BITS_ANY, _BITS_ALL, _BITS_PARTLY_SATURATED, _BYTES = range(5, 12)

@@ -88,8 +88,8 @@ def count_flags(places, npixels, used, settings, counts, spans):
                 copy_in(counts.flags, places[i, g] + first, number, spans)
                 _look(g, used[0] <= g <= used[1], settings, counts)
                 if g > 0:
-                    _follow(g, counts)
-            _end(ngroups, settings, counts)
+                    _follow(counts)
+            _end(settings, counts)
             segments, jumps = _largest(counts)
             most_segments, most_jumps = max(most_segments, segments), max(most_jumps, jumps)
     return most_segments, most_jumps
@@ -130,30 +130,30 @@ def _look(g, is_used, settings, counts):
 
 
 @jit
-def _follow(g, counts):
-    """Take the group before `g` into account, now that it is known what follows it, and the jump of `g`."""
+def _follow(counts):
+    """Take the group before into account, now that it is known what follows it, and the jump of the one at hand."""
     states = counts.states
     for w in range(_COLUMNS):
         opened = states[_LONE_JUMP_BEFORE, w] & states[_GOOD, w]
-        _close(g, w, states[_GOOD_BEFORE, w], opened, counts)
-        _count(_JUMPS, g, w, states[_JUMP, w], counts)
+        _close(w, states[_GOOD_BEFORE, w], opened, counts)
+        _count(_JUMPS, w, states[_JUMP, w], counts)
         states[_GOOD_BEFORE, w], states[_LONE_JUMP_BEFORE, w] = states[_GOOD, w], states[_LONE_JUMP, w]
 
 
 @jit_inline
-def _close(g, w, good, opened, counts):
+def _close(w, good, opened, counts):
     """Count the segments that end before a group, which is good or opens a segment, and open those that begin."""
     states = counts.states
     one, more = states[_ONE_GROUP, w], states[_MORE_GROUPS, w]
-    _count(_SEGMENTS, g, w, more & ~good, counts)
-    _count(_SINGLES, g, w, one & ~good, counts)
+    _count(_SEGMENTS, w, more & ~good, counts)
+    _count(_SINGLES, w, one & ~good, counts)
     states[_MORE_GROUPS, w] = good & (one | more)
     states[_ONE_GROUP, w] = (good & ~(one | more)) | opened
 
 
 @jit_inline
-def _count(what, g, w, bits, counts):
-    """Add 1 where `bits` are set: a number that is not above `g` so far."""
+def _count(what, w, bits, counts):
+    """Add 1 where `bits` are set."""
     digits, d, carried = counts.digits[what], 0, bits
     while carried != 0 and d < digits.shape[0]:
         digit = digits[d, w]
@@ -163,12 +163,12 @@ def _count(what, g, w, bits, counts):
 
 
 @jit
-def _end(ngroups, settings, counts):
+def _end(settings, counts):
     """Count what is open at the end, and nothing of ramps that are not fitted."""
     states = counts.states
     for w in range(_COLUMNS):
-        _close(ngroups, w, states[_GOOD_BEFORE, w], _NO_BITS, counts)
-        _close(ngroups, w, _NO_BITS, _NO_BITS, counts)
+        _close(w, states[_GOOD_BEFORE, w], _NO_BITS, counts)
+        _close(w, _NO_BITS, _NO_BITS, counts)
         left_out = states[_UNUSABLE, w] | states[_FIRST_SATURATED, w]
         if settings.suppress_one_group:
             left_out |= states[_SOME, w] & ~states[_SEVERAL, w]

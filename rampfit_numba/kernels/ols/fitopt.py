@@ -386,5 +386,5 @@ def store_jumps(fitopt, samples, flags, status, replaced_sample, replaced_flag, 
 def _largest(numbers):
     most = numbers[0]
     for k in range(LANES):
-        most = numbers[k] if numbers[k] > most else most  # what `max` does here uses no vectors
+        most = max(most, numbers[k])  # what `max` does here uses no vectors
     return most

@@ -20,7 +20,18 @@ from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_median import select_middle
 from rampfit_numba.kernels.ols.short_median import LONGEST, middle_of_steps, middle_of_usable_steps
 from rampfit_numba.kernels.selection import bring_to_middle, middle_two
-from rampfit_numba.kernels.vectors import BITS, WIDTH, anywhere, bits_equal, load, load_single, load_unset, put_bits, select, store
+from rampfit_numba.kernels.vectors import (
+    BITS,
+    WIDTH,
+    anywhere,
+    bits_equal,
+    load,
+    load_single,
+    load_unset,
+    put_bits,
+    select,
+    store,
+)
 
 _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _S = np.uint8(dq.SATURATED)
@@ -123,9 +134,9 @@ def add_flagged_step(
 ):
     """Add the median step of one integration to `step`, for a block of ramps of which many have flags.
 
-    Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`, which returns `number`; `work`, of uint8
-    and shape (3, LANES), `usable_bits`, of uint64 and shape (LANES / BITS, ngroups - 1) or longer, `filler`, of float32
-    and shape (LANES,), and `sums`, of float64 and shape (2, LANES), are workspaces.
+    Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`, which returns
+    `number`; `work`, of uint8 and shape (3, LANES), `usable_bits`, of uint64 and shape (LANES / BITS, ngroups - 1) or
+    longer, `filler`, of float32 and shape (LANES,), and `sums`, of float64 and shape (2, LANES), are workspaces.
 
     Formula
     -------

@@ -151,9 +151,9 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_sa
         status[k] |= value | (FIRST_SATURATED if (first_flags[k] & _S) != 0 else _NOTHING)
     for k in range(LANES):
         value = status[k]
-        unusable = _DS if (value & ALL_SATURATED) != 0 else _D
+        unusable_bits = _DS if (value & ALL_SATURATED) != 0 else _D
         bits = np.uint8(value) & _JP
-        bits |= unusable if (value & NO_USABLE_GROUP) != 0 else _NONE
+        bits |= unusable_bits if (value & NO_USABLE_GROUP) != 0 else _NONE
         added[k] = bits | (_DS if (value & FIRST_SATURATED) != 0 else _NONE)
     for k in range(LANES):
         partly_saturated[k] = any_bits[k] & _S

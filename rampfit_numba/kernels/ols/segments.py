@@ -3,7 +3,7 @@
 Source: section 3 of the rules in ``docs/algorithm.md``; Robberto 2008 (JWST-STScI-0001490) for the method.
 """
 
-# ruff: noqa: ANN401  (the compiler's own objects)
+# ruff: noqa: ANN401, ARG001  (the compiler's own objects; intrinsics get them in one tuple)
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -15,7 +15,16 @@ from numba.core import types
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_intrinsic
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
-from rampfit_numba.kernels.vectors import BITS, WIDTH, bits_above, count_bits, everywhere, lowest_bit, number_of_bits, pointer
+from rampfit_numba.kernels.vectors import (
+    BITS,
+    WIDTH,
+    bits_above,
+    count_bits,
+    everywhere,
+    lowest_bit,
+    number_of_bits,
+    pointer,
+)
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
@@ -116,7 +125,7 @@ def empty_segments(ngroups: int) -> Segments:
     )
 
 
-def _extend_plainly(  # noqa: PLR0913, PLR0917
+def _extend_plainly(
     now: np.ndarray,
     before: np.ndarray,
     here: np.ndarray,
@@ -150,7 +159,11 @@ def _extend(
             for both in zip(signature.args[:5], kinds, arguments[:5], strict=True)
         ]
         count, flags, next_flags, out = (builder.load(place, align=1) for place in places[1:])
-        zero, one, none = ir.Constant(counts, [0] * BITS), ir.Constant(counts, [1] * BITS), ir.Constant(bits, [0] * BITS)
+        zero, one, none = (
+            ir.Constant(counts, [0] * BITS),
+            ir.Constant(counts, [1] * BITS),
+            ir.Constant(bits, [0] * BITS),
+        )
         flags = builder.and_(flags, everywhere(builder, arguments[6], bits))
         next_flags = builder.and_(next_flags, ir.Constant(bits, [int(_NOT_P)] * BITS))
         opened = builder.and_(

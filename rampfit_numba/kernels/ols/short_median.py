@@ -83,9 +83,7 @@ def _find(places: int, *, some: bool) -> Callable[..., Any]:
     the steps that count comes behind: those that do not become +inf and -inf in turn.
     """
 
-    def plain(
-        samples: np.ndarray, length: int, lane: int, found: np.ndarray, usable: np.ndarray | None = None
-    ) -> None:
+    def plain(samples: np.ndarray, length: int, lane: int, found: np.ndarray, usable: np.ndarray | None = None) -> None:
         columns = slice(lane, lane + WIDTH)
         values = [samples[g + 1, columns] - samples[g, columns] for g in range(length)]
         if usable is not None:
