@@ -185,10 +185,10 @@ def check_files(inputs: Any) -> None:  # noqa: ANN401
 
 
 def _slices_per_worker(inputs: Any, workers: int, kind: str, *, bar: bool) -> int:  # noqa: ANN401
-    share = sum(array.nbytes for array in inputs if array is not None) // workers
-    fewest = 1 if kind == "here" else _FEWEST
     if kind == "here" and not bar:
         return 1
+    share: int = sum(array.nbytes for array in inputs if array is not None) // workers
+    fewest = 1 if kind == "here" else _FEWEST
     return min(max(fewest, share // (_STEP_BYTES if bar else _SLICE_BYTES)), _STEPS)
 
 
