@@ -167,9 +167,10 @@ def test_of_files_fitted_one_at_a_time_the_next_rows_are_read(tmp_path, monkeypa
     ("nbytes", "workers", "bar", "count"),
     [
         (100 << 10, 1, True, 1),  # each slice costs more than it takes to fit such rows
-        (100 << 20, 1, True, 16),
+        (100 << 20, 1, True, 6),
         (100 << 20, 1, False, 1),
-        (20 << 20, 1, True, 5),
+        (1 << 30, 1, True, 16),
+        (212 << 20, 2, True, 2 * 6),
         (100 << 10, 2, True, 2 * 2),
         (212 << 20, 2, False, 2 * 2),
         (1 << 30, 2, False, 2 * 10),

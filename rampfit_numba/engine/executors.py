@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 #: some tenths of a millisecond (2x20: 2 per worker take a tenth less time than 4), so they are of some size, and where
 #: there is a bar, of another.
 _FEWEST, _STEPS = 2, 16
-_SLICE_BYTES, _STEP_BYTES = 48 << 20, 4 << 20
+_SLICE_BYTES, _STEP_BYTES = 48 << 20, 16 << 20
 
 _ahead: ContextVar[bool] = ContextVar("rampfit_reads_ahead", default=False)
 
