@@ -281,6 +281,25 @@ def test_workers_that_run_already_need_not_be_started(monkeypatch):
     assert plan.make_plan([2 * 10**8] * 4, options).kind == "threads"  # the first one is fitted before the others
 
 
+@pytest.mark.parametrize("count", [1, 4], ids=["rows", "files"])
+def test_workers_that_run_already_find_files_of_another_working_folder(tmp_path, monkeypatch, count):
+    """Not those of the same names where they were started."""
+    names = [Path(f"{letter}_jump.fits") for letter in "abcd"[:count]]
+    rates = []
+    for factor, folder in ((1.0, tmp_path / "one"), (2.0, tmp_path / "two")):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        for name in names:
+            hdulist = ramp_hdulist()
+            hdulist["SCI"].data *= factor
+            save(hdulist, name)
+        results = fit_files(names, 10.0, 2.0, output_dir="out", maximum_cores=2, executor="processes")
+        assert all(result.products[0].resolve().parent == folder / "out" for result in results)
+        rates.append(fits.getdata(folder / "out" / f"{names[-1].stem[0]}_rate.fits", "SCI"))
+    np.testing.assert_allclose(rates[1], 2 * rates[0], rtol=0.01)  # weights depend on the signal
+    assert len(listing(tmp_path / "one" / "out")) == 2 * count
+
+
 def test_the_pool_knows_whether_it_runs(monkeypatch):
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
     executor, count = plan.pool.take(2)

@@ -79,6 +79,6 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
     in_threads = max((first + sum(others)) / workers, _LOCKED_SECONDS * len(sizes))
     # The first file is fitted before the others, in this process.
     in_processes = first + sum(others) / workers + (0 if pool.runs(workers) else _START_SECONDS)
-    wanted = executor or ("threads" if in_threads <= in_processes else "processes")
+    wanted = executor or ("threads" if one_each or in_threads <= in_processes else "processes")
     kind = "threads" if fits_wanted or usable_kind(wanted, workers) != "processes" else "processes"
     return Plan(workers, kind, budget)
