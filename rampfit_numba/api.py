@@ -29,6 +29,7 @@ from rampfit_numba.exposure import Exposure
 from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.options import FitOptions, checked_weighting
+from rampfit_numba.progress import unseen
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate
 from rampfit_numba.units import ELECTRON, gain_unit, signal_unit
@@ -192,12 +193,12 @@ def fit_ramps(
     start = time.perf_counter()
     exposure, method, plan = plan_fit(exposure, asked, options, noise, electrons, progress=bool(progress))
     run = partial(run_rows, nrows=exposure.nrows, workers=workers, executor=executor)
-    fit = partial(run, plan.fit_rows, plan.inputs, progress=progress)
+    fit = partial(run, plan.fit_rows, plan.inputs)
     if plan.count_rows is None:
-        returned = fit(method.outputs(results))
+        returned = fit(method.outputs(results), progress=progress)
     else:
         with_segments = partial(allocate_fitopt, exposure.shape, allocator=allocator)
-        returned, results = _fit_segments(plan, method, results, with_segments, run, fit)
+        returned, results = _fit_segments(plan, method, results, with_segments, run, fit, progress)
     method.tell(returned)
     nothing = method.finish(plan, returned, results) or ("" if anything_fitted(results.rate) else NO_VALID_FIT)
     if nothing:
@@ -216,7 +217,8 @@ def _fit_segments(  # noqa: PLR0917  (the state of fit_ramps)
     results: Results,
     allocate: Callable[[int, int], FitOpt],
     run: Callable[..., list[Any]],
-    fit: Callable[[Any], list[Any]],
+    fit: Callable[..., list[Any]],
+    progress: bool | FilePart,  # noqa: FBT001  (as users have it)
 ) -> tuple[list[Any], Results]:
     """Fit an exposure with its optional results; return what the row function returned, and all results."""
     assert plan.count_rows is not None  # noqa: S101  (for mypy)
@@ -225,13 +227,13 @@ def _fit_segments(  # noqa: PLR0917  (the state of fit_ramps)
     else:
         depth = _largest(run(plan.expect_rows, RowInputs(None, plan.inputs.groupdq, *[None] * 5), None))
     results = results._replace(fitopt=allocate(*depth))
-    returned = fit(method.outputs(results))
+    returned = fit(method.outputs(results), progress=progress)
     if plan.expect_rows is not None and not all(part.finite for part in returned):
         found = _largest(run(plan.count_rows, plan.inputs, None))
         if found != depth:
             results = results._replace(fitopt=None)  # the new arrays find its memory
             results = results._replace(fitopt=allocate(*found))
-            returned = fit(method.outputs(results))
+            returned = fit(method.outputs(results), progress=unseen(progress))
     return returned, results
 
 

@@ -96,14 +96,28 @@ class Job:
 
 
 class FilePart:
-    """The part of a job that is one file; true where there is a bar to be seen."""
+    """The part of a job that is one file; true where there is a bar to be seen.
 
-    def __init__(self, job: Job, number: int) -> None:
+    Parameters
+    ----------
+    job : Job
+    number : int
+        Of the file, counted from 0.
+    seen : bool
+        Whether rows that are done move the bar.
+    """
+
+    def __init__(self, job: Job, number: int, *, seen: bool = True) -> None:
         self._job = job
         self._number = number
+        self._seen = seen
 
     def __bool__(self) -> bool:
-        return self._job.shown
+        return self._seen and self._job.shown
+
+    def unseen(self) -> FilePart:
+        """Return the same part for rows that are fitted once more: it can be stopped, and moves no bar."""
+        return FilePart(self._job, self._number, seen=False)
 
     @contextmanager
     def rows(self, nrows: int) -> Iterator[Callable[[int], None]]:
@@ -115,7 +129,8 @@ class FilePart:
             nonlocal done
             self.check()
             done += count
-            self._job.move(self._number, done / nrows)
+            if self._seen:
+                self._job.move(self._number, done / nrows)
 
         yield advance
 
@@ -132,6 +147,11 @@ def job(sizes: Sequence[int], *, shown: bool) -> Iterator[Job]:
         yield bar
     finally:
         bar.close()
+
+
+def unseen(progress: bool | FilePart) -> bool | FilePart:  # noqa: FBT001  (as users have it)
+    """Return what to give for `progress` where rows are fitted once more, whose bar is full."""
+    return progress.unseen() if isinstance(progress, FilePart) else False
 
 
 @contextmanager

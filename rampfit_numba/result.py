@@ -180,7 +180,7 @@ class FitOpt:
 
 @dataclass(frozen=True, eq=False)
 class FitInputs:
-    """What was fitted: the caller's own arrays, not copies of them.
+    """What was fitted: the caller's own arrays, not copies of them; read-only where mapped or shared with other fits.
 
     Attributes
     ----------

@@ -247,10 +247,14 @@ def test_files_at_once_share_the_budget(tmp_path, monkeypatch, executor):
         ([10**8] * 100, {"maximum_cores": 2}, "2 files at a time, in threads"),
         ([10**4] * 1000, {"maximum_cores": 2}, "2 files at a time, in processes"),
         ([10**4] * 1000, {"maximum_cores": 2, "executor": "threads"}, "2 files at a time, in threads"),
-        ([10**4] * 200, {"maximum_cores": 2}, "2 files at a time, in threads"),
+        ([10**4] * 200, {"maximum_cores": 2}, "2 files at a time, in processes"),
+        ([10**4] * 80, {"maximum_cores": 2}, "2 files at a time, in threads"),
         ([10**4] * 8, {"maximum_cores": 2}, "2 files at a time, in threads"),
         ([10**4] * 8, {"maximum_cores": 2, "executor": "processes"}, "2 files at a time, in processes"),
         ([10**8] * 3, {"maximum_cores": 2}, "one file after the other"),
+        ([10**8] * 2, {"maximum_cores": 2}, "2 files at a time, in threads"),
+        ([10**8] * 2, {"maximum_cores": 2, "executor": "processes"}, "one file after the other"),
+        ([10**8, 10**7], {"maximum_cores": 2}, "one file after the other"),
         ([10**12] * 100, {"maximum_cores": 2}, "one file after the other"),
     ],
 )
@@ -258,6 +262,13 @@ def test_files_are_fitted_at_once_where_that_is_faster(sizes, options, says, mon
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
     monkeypatch.setattr(plan.pool, "runs", lambda _: False)
     assert says in str(plan.make_plan(sizes, options))
+
+
+@pytest.mark.parametrize(("count", "files"), [(1, 1), (2, 1), (7, 1), (8, 8), (9, 1), (15, 1), (16, 8)])
+def test_no_worker_is_left_without_a_file(monkeypatch, count, files):
+    monkeypatch.setattr("loky.cpu_count", lambda: 8)
+    monkeypatch.setattr(plan.pool, "runs", lambda _: False)
+    assert plan.make_plan([10**7] * count, {"maximum_cores": "all", "max_memory": 10**9}).files == files
 
 
 def test_workers_that_run_already_need_not_be_started(monkeypatch):
@@ -268,6 +279,25 @@ def test_workers_that_run_already_need_not_be_started(monkeypatch):
     monkeypatch.setattr(plan.pool, "runs", lambda workers: workers == 2)
     assert plan.make_plan([10**4] * 20, options).kind == "processes"
     assert plan.make_plan([2 * 10**8] * 4, options).kind == "threads"  # the first one is fitted before the others
+
+
+@pytest.mark.parametrize("count", [1, 4], ids=["rows", "files"])
+def test_workers_that_run_already_find_files_of_another_working_folder(tmp_path, monkeypatch, count):
+    """Not those of the same names where they were started."""
+    names = [Path(f"{letter}_jump.fits") for letter in "abcd"[:count]]
+    rates = []
+    for factor, folder in ((1.0, tmp_path / "one"), (2.0, tmp_path / "two")):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        for name in names:
+            hdulist = ramp_hdulist()
+            hdulist["SCI"].data *= factor
+            save(hdulist, name)
+        results = fit_files(names, 10.0, 2.0, output_dir="out", maximum_cores=2, executor="processes")
+        assert all(result.products[0].resolve().parent == folder / "out" for result in results)
+        rates.append(fits.getdata(folder / "out" / f"{names[-1].stem[0]}_rate.fits", "SCI"))
+    np.testing.assert_allclose(rates[1], 2 * rates[0], rtol=0.01)  # weights depend on the signal
+    assert len(listing(tmp_path / "one" / "out")) == 2 * count
 
 
 def test_the_pool_knows_whether_it_runs(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import shutil
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -46,7 +47,12 @@ def test_products_say_who_made_them(here, tmp_path):
     rate, rateints = RampFitStep.call("jw01_jump.fits", save_results=True, save_opt=True, **here)
     for model in (rate, rateints):
         assert histories(model)[0] == MADE
-        software = model.instance["history"]["entries"][0]["software"]
+        entries = model.instance["history"]["entries"]
+        model.add_history_entry("as asdf makes them")
+        assert {(type(entry), type(entry["time"]), entry["time"].tzinfo) for entry in entries} == {
+            (type(entries[-1]), datetime, UTC)
+        }
+        software = entries[0]["software"]
         assert (software["name"], software["version"]) == ("rampfit_numba", __version__)
     RampFitStep.call("jw01_jump.fits", save_opt=True, algorithm="likely_joint", **here)
     names = ["jw01_0_rampfitstep.fits", "jw01_1_rampfitstep.fits", "jw01_fitopt.fits", "jw01_likely_chisq.fits"]

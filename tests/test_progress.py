@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, fit_files, fit_ramps
+from rampfit_numba.api import run_rows
 from rampfit_numba.cli import main
-from rampfit_numba.progress import job
+from rampfit_numba.progress import Stopped, job
 from tests.make_files import ramp_hdulist, save
 from tests.test_package import ENVIRONMENT
 
@@ -27,6 +28,14 @@ def files(tmp_path):
     paths = [save(ramp_hdulist(), tmp_path / "a_jump.fits"), tmp_path / "b_jump.fits"]
     paths[1].write_text("no FITS file")
     return [*paths, save(ramp_hdulist((2, 5, 40, 50)), tmp_path / "c_jump.fits")]
+
+
+@pytest.fixture
+def fitted_twice():
+    """Return an exposure that is fitted twice: a sample that is not finite parts a ramp."""
+    data = np.cumsum(np.ones((1, 10, 37, 3), np.float32), axis=1)
+    data[0, 5, 1, 1] = np.nan
+    return Exposure(data, None, 2.0)
 
 
 def bars(text):
@@ -67,6 +76,35 @@ class TestBar:
                     else:
                         look(bar)
         assert shown == [6, 12, 19, 25, 25, 63, 100]
+
+    @pytest.mark.parametrize(("cores", "executor"), [("none", None), (2, "threads")])
+    def test_of_what_is_fitted_once_more_is_one(self, fitted_twice, cores, executor, capsys):
+        options = {"save_opt": True, "maximum_cores": cores, "executor": executor}
+        fit_ramps(fitted_twice, 10.0, 2.0, progress=True, **options)
+        (bar,) = bars(capsys.readouterr().err)
+        assert " 37/37 " in bar
+
+    def test_of_several_files_does_not_go_back_where_one_is_fitted_once_more(self, fitted_twice, monkeypatch):
+        """That can be stopped as the first fit can."""
+        fits, moved = [], []
+
+        def note(*args, **options):
+            if "progress" in options:
+                fits.append(options["progress"])
+            return run_rows(*args, **options)
+
+        monkeypatch.setattr("rampfit_numba.api.run_rows", note)
+        with job([10, 10], shown=False) as bar, bar.file(1) as part:
+            monkeypatch.setattr(bar, "move", lambda _, done: moved.append(done))
+            fit_ramps(fitted_twice, 10.0, 2.0, save_opt=True, progress=part)
+            assert len(fits) == 2
+            assert moved == sorted(set(moved))
+            assert moved[-1] == 1.0
+            with fits[1].rows(37) as advance:
+                advance(1)
+                bar.stop(after=0)
+                with pytest.raises(Stopped):
+                    advance(1)
 
     def test_is_not_shown_unasked(self, files, tmp_path, capsys):
         fit_files(files[::2], 10.0, 2.0, output_dir=tmp_path)

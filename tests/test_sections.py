@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -125,6 +126,16 @@ def test_an_exposure_of_nothing_says_so_in_its_headers(series, tmp_path):
         whole, sections = fit_both((path, *series[1:]), tmp_path, BUDGETS["rows"])
     assert sections == whole
     assert b"no pixel could be fitted" in whole["x_rate.fits"]
+
+
+def test_sections_that_are_fitted_once_more_have_one_bar(series, tmp_path, capsys):
+    with fits.open(series[0]) as hdulist:
+        hdulist["GROUPDQ"].data[...] = 1
+        hdulist.writeto(tmp_path / "x_jump.fits")
+    job = {"output_dir": tmp_path / "out", "max_memory": BUDGETS["rows"], "progress": True}
+    with pytest.warns(RampFitWarning, match="no ramp can be fitted"):
+        fit_file(tmp_path / "x_jump.fits", *series[1:], **job)
+    assert capsys.readouterr().err.count("100%|") == 1
 
 
 def test_a_rule_for_all_of_the_exposure_holds_in_every_section(series, tmp_path):
@@ -318,6 +329,23 @@ def test_report_on_sections_is_that_on_the_whole(series, tmp_path):
         reports.append(_OF_THE_RUN.sub("", text))
     assert len(reports[0]) > 10_000
     assert reports[1] == reports[0]
+
+
+@pytest.mark.parametrize("budget", [None, "rows", "columns"])
+def test_seconds_of_a_fit_are_without_its_last_writing(series, tmp_path, monkeypatch, budget):
+    """In one piece or by sections; the result of the file has them with all of it."""
+    handed_on, sync = [], os.fsync
+
+    def sync_slowly(number):
+        time.sleep(0.3)
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", sync_slowly)
+    monkeypatch.setattr(Planes, "__call__", lambda _, fitted: handed_on.append(fitted.seconds))
+    job = {"output_dir": tmp_path, "on_fit": Planes(tmp_path, overwrite=False)}
+    (result,) = fit_files(series[:1], *series[1:], max_memory=budget and BUDGETS[budget], **job)
+    assert not result.error
+    assert 0 < handed_on[0] < result.seconds - 2 * 0.3
 
 
 def test_a_function_gets_the_fit_in_one_piece(series, tmp_path, caplog):

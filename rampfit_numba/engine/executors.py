@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import multiprocessing
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rampfit_numba.engine import shared
-from rampfit_numba.engine.chunks import expect_files, run_chunks
+from rampfit_numba.engine.background import read_ahead
+from rampfit_numba.engine.chunks import chunk_height, expect_files, run_chunks
 from rampfit_numba.engine.interrupts import interrupts_not_lost, without_interrupts
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.processes import NoProcessesError, run_in_processes
@@ -21,16 +24,32 @@ from rampfit_numba.machine_code import everything_kept
 from rampfit_numba.progress import row_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rampfit_numba.progress import FilePart
 
 log = logging.getLogger(__name__)
 
 #: Slices per worker: small ones even out what disturbs a worker, move the bar, and let Ctrl-C through; but each costs
-#: some tenths of a millisecond (2x20: 2 per worker take a tenth less time than 4), so they are of some size.
+#: some tenths of a millisecond (2x20: 2 per worker take a tenth less time than 4), so they are of some size, and where
+#: there is a bar, of another.
 _FEWEST, _STEPS = 2, 16
-_SLICE_BYTES = 48 << 20
+_SLICE_BYTES, _STEP_BYTES = 48 << 20, 16 << 20
+
+_ahead: ContextVar[bool] = ContextVar("rampfit_reads_ahead", default=False)
+
+
+@contextmanager
+def reading_ahead() -> Iterator[None]:
+    """Let fits by one worker, of this thread, have another thread read each chunk of a file while they fit the last.
+
+    For whoever works on several files with more than one thread as it is: a fit by itself takes one core.
+    """
+    before = _ahead.set(True)
+    try:
+        yield
+    finally:
+        _ahead.reset(before)
 
 
 class OnSharedFiles(Executor):
@@ -94,23 +113,26 @@ def run_rows(
         A worker process was killed, and another one while the slices that were not done were fitted once more.
     """
     kind = usable_kind(executor, workers)
-    in_files = any(isinstance(array, FileArray) for array in inputs)
+    in_files = sum(array.nbytes for array in inputs if isinstance(array, FileArray))
     budget = (max_memory or memory_budget(None)) // workers if in_files else 1
+    # Two chunks of one row at least stand in memory then.
+    ahead = kind == "here" and 0 < 2 * in_files <= budget * nrows and _ahead.get()
     if max_memory is None:
         expect_files(inputs)
     if isinstance(executor, Executor):
         slices = row_slices(nrows, workers)
+    elif ahead:
+        slices = row_slices(nrows, -(-nrows // chunk_height(inputs, budget // 2)))
     else:
-        size = sum(array.nbytes for array in inputs if array is not None)
-        wanted = min(max(_FEWEST, size // (workers * _SLICE_BYTES)), _STEPS)
-        per_worker = _STEPS if progress is not False else 1 if kind == "here" else wanted
-        slices = row_slices(nrows, workers * per_worker)
+        slices = row_slices(nrows, workers * _slices_per_worker(inputs, workers, kind, bar=progress is not False))
     with interrupts_not_lost(), row_bar(progress, nrows) as move:
 
         def advance(number: int) -> None:
             move(slices[number].stop - slices[number].start)
 
-        if kind == "here":
+        if ahead:
+            results = _run_reading_ahead(task, inputs, outputs, slices, advance)
+        elif kind == "here":
             results = _run_here(task, inputs, outputs, slices, advance, budget)
         elif kind == "threads":
             results = _run_in_threads(task, inputs, outputs, slices, workers, executor, advance, budget)
@@ -162,6 +184,14 @@ def check_files(inputs: Any) -> None:  # noqa: ANN401
             array.check()
 
 
+def _slices_per_worker(inputs: Any, workers: int, kind: str, *, bar: bool) -> int:  # noqa: ANN401
+    if kind == "here" and not bar:
+        return 1
+    share: int = sum(array.nbytes for array in inputs if array is not None) // workers
+    fewest = 1 if kind == "here" else _FEWEST
+    return min(max(fewest, share // (_STEP_BYTES if bar else _SLICE_BYTES)), _STEPS)
+
+
 def _run_here(  # noqa: PLR0917  (the state of run_rows)
     task: Callable[[Any, Any], Any],
     inputs: Any,  # noqa: ANN401
@@ -174,6 +204,22 @@ def _run_here(  # noqa: PLR0917  (the state of run_rows)
     for number, rows in enumerate(slices):
         results.append(run_chunks(task, take_rows(inputs, rows), take_rows(outputs, rows), budget))
         advance(number)
+    return results
+
+
+def _run_reading_ahead(
+    task: Callable[[Any, Any], Any],
+    inputs: Any,  # noqa: ANN401
+    outputs: Any,  # noqa: ANN401
+    slices: list[slice],
+    advance: Callable[[int], None],
+) -> list[Any]:
+    """Run `task` on slices of one chunk each: one is read while the one before is fitted."""
+    results = []
+    with read_ahead([take_rows(inputs, rows) for rows in slices]) as parts:
+        for number, (rows, part) in enumerate(zip(slices, parts, strict=True)):
+            results.append([task(part, take_rows(outputs, rows))])
+            advance(number)
     return results
 
 

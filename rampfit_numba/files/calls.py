@@ -145,8 +145,9 @@ def fit_files(
         the error; a function is called with the result instead.
     on_fit : callable, optional
         Called with each :class:`FittedFile` when its products are written, in the caller's thread; what it raises is
-        the file's failure. What is skipped is not fitted. Not for several files with a Dask client: their fits stay
-        with the workers.
+        the file's failure. What is skipped is not fitted. The exposure and the references in ``fit.inputs`` can be
+        read-only, since they are mapped, or those of other files, too. Not for several files with a Dask client: their
+        fits stay with the workers.
     skip_existing : bool
         Go on with a job that was cut short: files whose products are all there, whole, and were made by this version
         with these options and references from this file are skipped. All others are fitted, and their products

@@ -51,7 +51,8 @@ def read_and_fit(
     exposure = kind.read(path, **job.format_options(kind))
     references = _references(exposure, kind, job)
     _describe(path, exposure, references, job)
-    return _fitted(path, _fit_exposure(exposure, references, kind, job), references, begin)
+    fit = _fit_exposure(exposure, references, kind, job)
+    return _fitted(path, fit, references, time.perf_counter() - begin)
 
 
 def fit_one(path: Path, job: Job) -> FileResult:
@@ -116,14 +117,14 @@ def _read_fit_write(
         fit = None if written else _fit_exposure(exposure, references, kind, job)
     fitted: FittedFile | None
     if fit is not None:
-        fitted = _fitted(path, fit, references, begin)
+        fitted = _fitted(path, fit, references, time.perf_counter() - begin)
         hits = int(np.count_nonzero(fit.rate.dq & dq.JUMP_DET))
         stop_here_if_asked(job)
         with job.alone(kind):
             products = tuple(kind.write(fit, path, destination, references, **job.format_options(kind)))
     else:
         assert written is not None  # noqa: S101  (for mypy)
-        fitted = None if written.fit is None else _fitted(path, written.fit, references, begin)
+        fitted = None if written.fit is None else _fitted(path, written.fit, references, written.fitted_at - begin)
         hits, products = written.hits, written.products
     for product in products:
         log.info("Saved %s", product)
@@ -195,8 +196,7 @@ def _fit_exposure(exposure: Exposure, references: dict[str, ReferenceImage], kin
     return fit_ramps(exposure, references["readnoise"].data, references["gain"].data, **given, **run)
 
 
-def _fitted(path: Path, fit: RampFit, references: dict[str, ReferenceImage], begin: float) -> FittedFile:
-    seconds = time.perf_counter() - begin
+def _fitted(path: Path, fit: RampFit, references: dict[str, ReferenceImage], seconds: float) -> FittedFile:
     return FittedFile(path, fit, references["readnoise"].source, references["gain"].source, seconds)
 
 

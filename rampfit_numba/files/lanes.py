@@ -1,5 +1,7 @@
 """Several files at once in this process: one is fitted while the next one is read and the last one is written.
 
+Of the one that is fitted the next rows are read meanwhile, if it is the only one (2x20: 0.12 instead of 0.14 s a file).
+
 A lane is a thread that takes one file after the other through all of it. There are two lanes more than files may be
 fitted at once; who wants to fit waits for its turn, in the order of the files.
 """
@@ -10,10 +12,11 @@ import threading
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.engine.executors import reading_ahead
 from rampfit_numba.engine.interrupts import leave_signals_to_others, raise_lost
 from rampfit_numba.files.attempts import attempt
 
@@ -71,7 +74,9 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
         with turns.passed_in_the_end(turn), bar.file(number) as part:
             turns.wait_until_next(turn)
             own = replace(job, options=job.options | {"progress": part})
-            outcome = attempt(path, own, turns.turn(turn, lambda: announce(number, path)))
+            # Beside one fit there is time to read; two threads on two cores took a tenth longer with it.
+            with reading_ahead() if at_once == 1 else nullcontext():
+                outcome = attempt(path, own, turns.turn(turn, lambda: announce(number, path)))
             if stop_at_error and outcome is not None and outcome.result.error is not None:
                 bar.stop(after=number)
             return outcome

@@ -14,12 +14,16 @@ from rampfit_numba.engine.pool import pool
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Processor time on one core: what 2x20x1024x1032 (212 MB) take beside what any file takes; the latter, which 1x5x64x64
-# take and which holds Python's lock, for which threads wait; and what it takes until worker processes have started and
-# loaded the machine code.
-_SECONDS_PER_BYTE = 0.55e-9
-_LOCKED_SECONDS = 0.01
-_START_SECONDS = 1.5
+# One worker's time (bench_files.py): what 2x20x1024x1032 (212 MB) take beside what any file takes; the latter, which
+# 1x5x64x64 take and which holds Python's lock, for which threads wait; and what it takes until worker processes have
+# started and loaded the machine code.
+_SECONDS_PER_BYTE = 0.5e-9
+_LOCKED_SECONDS = 0.014
+_START_SECONDS = 0.8
+#: More than there are anywhere: rows of a file may have more workers than there are files.
+_MOST_WORKERS = 1 << 20
+#: How much larger than the others' mean the largest of as many files as there are workers may be.
+_ALIKE = 1.25
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,9 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
     """Return how files of these sizes, in bytes, are fitted fastest by the workers that `options` allow.
 
     Files at once need no handing over of arrays, and read and write at once as well; but there must be enough of them
-    that no worker is left without, and they must fit into the budget together. An executor of the caller's gets rows.
-    Threads start at once, but hold each other up where files are small; processes are worth it for many files, or where
-    they run already.
+    that no worker is left without, or one of the same size for each, and they must fit into the budget together. An
+    executor of the caller's gets rows. Threads start at once, but hold each other up where files are small; processes
+    are worth it for many files, or where they run already.
 
     Parameters
     ----------
@@ -64,14 +68,17 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
     """
     executor = options.get("executor")
     budget = memory_budget(options.get("max_memory"))
-    workers = count_workers(options.get("maximum_cores", "none"), max(len(sizes), 1))
+    workers = count_workers(options.get("maximum_cores", "none"), _MOST_WORKERS)
     largest = sum(sorted(sizes)[-workers:])
-    if workers == 1 or isinstance(executor, Executor) or len(sizes) < 2 * workers or largest > budget:
+    # Processes would begin with the second file, when the first one is fitted.
+    one_each = len(sizes) == workers and max(sizes) * workers <= _ALIKE * sum(sizes) and executor != "processes"
+    enough = len(sizes) >= 2 * workers or one_each
+    if workers == 1 or isinstance(executor, Executor) or not enough or largest > budget:
         return Plan(1, "threads", budget)
     first, *others = (_LOCKED_SECONDS + _SECONDS_PER_BYTE * size for size in sizes)
     in_threads = max((first + sum(others)) / workers, _LOCKED_SECONDS * len(sizes))
     # The first file is fitted before the others, in this process.
     in_processes = first + sum(others) / workers + (0 if pool.runs(workers) else _START_SECONDS)
-    wanted = executor or ("threads" if in_threads <= in_processes else "processes")
+    wanted = executor or ("threads" if one_each or in_threads <= in_processes else "processes")
     kind = "threads" if fits_wanted or usable_kind(wanted, workers) != "processes" else "processes"
     return Plan(workers, kind, budget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import tempfile
 import traceback
@@ -173,7 +174,7 @@ class _Shift:
         if again:  # its products may have been whole before its worker ended
             job = replace(job, skip_existing=True)
         with _refused_by_the_system():
-            future: Future[_Report] = self._executor.submit(_work, path, job, self._going_on, self._level)
+            future: Future[_Report] = self._executor.submit(_work, path, job, self._going_on, self._level, Path.cwd())
         return future
 
 
@@ -222,8 +223,9 @@ def _played_back(report: _Report) -> Outcome | None:
     return None if report.result is None else Outcome(report.result)
 
 
-def _work(path: Path, job: Job, going_on: Path, level: int) -> _Report:
-    """Fit a file, in a worker process."""
+def _work(path: Path, job: Job, going_on: Path, level: int, folder: Path) -> _Report:
+    """Fit a file, in a worker process that may have been started when the working folder was another one."""
+    os.chdir(folder)
     package, records = logging.getLogger(_PACKAGE), _Records()
     before = package.level
     package.setLevel(min(level, logging.WARNING))

@@ -75,11 +75,13 @@ class FittedFile:
     ----------
     path : Path
     fit : RampFit
-        Its `inputs` are the exposure and the references.
+        Its `inputs` are the exposure and the references, not to be written to: images read from reference files are
+        shared by all files of a job, and read-only, as are data mapped from a file. Copy what is to be changed.
     readnoise, gain : str
         Base names of the references' files, or what they were where there was none.
     seconds : float
-        That reading and fitting took.
+        That reading and fitting took; of a fit by sections, until the last of them was fitted, those before being
+        written meanwhile.
     products : tuple of Path
         The files written, if any.
     """

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from asdf.tags.core import HistoryEntry
 from jwst.lib import reffile_utils
 from stdatamodels import DataModel
 from stdatamodels.jwst import datamodels
@@ -293,6 +294,7 @@ def _signed(product: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the product with a history that says which software made it, and how: in FITS files, cards HISTORY."""
     first, *others = history_lines(fit)
     product.add_history_entry(first, {"name": "rampfit_numba", "version": __version__})
-    for line in others:
-        product.add_history_entry(line)
+    entries = product.instance["history"]["entries"]
+    # Not by add_history_entry, which checks each by a schema: that took a fortieth of the step.
+    entries.extend(HistoryEntry({"description": line, "time": entries[-1]["time"]}) for line in others)
     return product

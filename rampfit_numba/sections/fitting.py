@@ -30,7 +30,7 @@ from rampfit_numba.io.products import build_products, jumps_product
 from rampfit_numba.io.section_writer import SectionedFile
 from rampfit_numba.io.whole_files import written_together
 from rampfit_numba.jumps import jump_columns, table_of_jumps
-from rampfit_numba.progress import row_bar
+from rampfit_numba.progress import row_bar, unseen
 from rampfit_numba.result import NO_VALID_FIT, FitInputs, FitOpt, RampFit, Rate, RateInts
 from rampfit_numba.sections.cut import USUAL_DEPTH, Memory, workers_held
 from rampfit_numba.sections.kept import KeptResults
@@ -60,12 +60,15 @@ class FittedSections:
     products : tuple of Path
     hits : int
         Pixels whose rate is flagged JUMP_DET.
+    fitted_at : float
+        When the last section was fitted, and all but what is last to be written: in seconds of `time.perf_counter`.
     fit : RampFit or None
         The fit without those of the segments, where it was to be kept: its arrays stand in a file.
     """
 
     products: tuple[Path, ...]
     hits: int
+    fitted_at: float
     fit: RampFit | None = None
 
 
@@ -139,13 +142,13 @@ def fit_by_sections(
         found = fit.write(files, plan.nothing_to_fit, progress)
     except _NothingFittedError:
         # The headers, which come first, say so.
-        found = fit.write(files, NO_VALID_FIT, progress)
+        found = fit.write(files, NO_VALID_FIT, unseen(progress))
     if found.nothing:
         warn_of_nothing(found.nothing, only_nan=found.only_nan)
     seconds, plural = time.perf_counter() - start, "s" if workers > 1 else ""
     log.info("Ramps fitted and written in %.3f s by %d worker%s", seconds, workers, plural)
     whole = None if kept is None else fit.kept(kept.results, found.nothing)
-    return FittedSections(tuple(products.values()), found.hits, whole)
+    return FittedSections(tuple(products.values()), found.hits, found.fitted_at, whole)
 
 
 class _NothingFittedError(Exception):
@@ -170,11 +173,13 @@ class _Found:
     anything: bool = False
     only_nan: bool = True
     hits: int = 0
+    fitted_at: float = 0.0
 
     def look_at(self, rate: Rate) -> None:
         self.anything = self.anything or anything_fitted(rate)
         self.only_nan = self.only_nan and bool(np.isnan(rate.data).all())
         self.hits += int(np.count_nonzero(rate.dq & dq.JUMP_DET))
+        self.fitted_at = time.perf_counter()
 
 
 @dataclass(frozen=True)
