@@ -178,7 +178,7 @@ def sum_segments(segments, number, runs, constants, sums):
     number : int
         How many there are.
     runs : RunLengths
-        As :func:`list_segments` leaves it.
+        As :func:`list_segments` leaves it; `sum_cubes` is a result.
     constants : ndarray of float64, shape (CONSTANTS, LANES)
     sums : ndarray of float64, shape (4, LANES)
         Results: sum slope / var_rnoise, sum 1 / var_poisson (positive ones), sum 1 / var_rnoise, sum 1 / var_err.

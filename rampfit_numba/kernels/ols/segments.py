@@ -45,9 +45,10 @@ class RunLengths(NamedTuple):
         How many groups each segment has up to and including every group: 1 at its first group, its length at the last;
         0 outside of segments, and behind the last group.
     nsegments, sum_steps : ndarray of the same type, shape (LANES,)
-        Number of segments of two or more groups; sum over these of their number of groups less one.
+        Number of segments of two or more groups; sum over these of their number of groups less one: found by
+        :func:`list_segments`.
     sum_cubes : ndarray of uint32 or uint64, shape (LANES,)
-        Sum over these of n^3 - n, n being the number of groups.
+        Sum over these of n^3 - n, n being the number of groups: found by :func:`.segment_fit.sum_segments`.
     """
 
     length: np.ndarray
@@ -75,17 +76,12 @@ class Segments(NamedTuple):
     ----------
     lane, last, length : ndarray of uint32
         Ramp, last group, number of groups.
-    low, high : ndarray of uint32
-        Where the first and last sample stand in the integration's samples; like `step` and `longer` and the constants
-        for fits one by one only.
     row : ndarray of uint32
         Where the factor of the last sample stands in the table of weights.
-    step, slope : ndarray of float64
-        Last sample minus first; slope per group times n^3 - n; both in DN.
-    first_constant, second_constant, weight : ndarray of float64
-        For constants of each segment's pixel, which a loop over vectors needs side by side, and for its result.
-    longer : ndarray of uint32
-        Overwritten.
+    slope, weight : ndarray of float64
+        Slope per group times n^3 - n, in DN; 1 / (var_poisson + var_rnoise) in (s/DN)^2.
+    low, high, longer, step, first_constant, second_constant : ndarray of uint32 (three) and of float64 (three)
+        Overwritten by each kernel that goes through the segments; see there.
     long_workspace : ndarray of float64, shape (3, ngroups) or larger
         See :mod:`long_segments`.
     """
@@ -210,14 +206,14 @@ def find_runs(flags, clear_jump, left_out, runs):
 
 @jit
 def list_segments(runs, segments):
-    """List the segments of two or more groups in `runs`, find its sums over them, and return their number.
+    """List the segments of two or more groups in `runs`, and return their number.
 
     Behind them stand WIDTH of the first two groups of ramp 0: vectors of segments take what is there.
 
     Parameters
     ----------
     runs : RunLengths
-        As :func:`find_runs` leaves it; its other arrays are results.
+        As :func:`find_runs` leaves it; `nsegments` and `sum_steps` are results.
     segments : Segments
         Results: lane, last and length.
     """

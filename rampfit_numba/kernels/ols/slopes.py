@@ -44,7 +44,7 @@ _ONE, _LANES = np.uint32(1), np.uint32(LANES)
 
 @jit_apart(types.none)
 def fit_segments(samples, constants, weights, segments, number):
-    """Fit the segments of two or more groups of a block: find `row` and `slope` of `segments`.
+    """Fit the segments of two or more groups of a block: find `row`, `slope` and `weight` of `segments`.
 
     Parameters
     ----------
