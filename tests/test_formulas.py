@@ -32,7 +32,7 @@ WITHOUT = {
     "likely.fit.number_used": "counts",
     "ols.charge_loss.has_charge_loss": "looks for a flag",
     "ols.combine.bounded": "a bound of the reference",
-    "ols.combine.store": "rounds",
+    "ols.combine.copy_values": "rounds",
     "ols.fitopt.store_clean": "store_segment for vectors",
     "ols.fitopt.store_segments": "store_segment for a block",
     "ols.long_segments.fit_long_segments": "fit_long for a block",

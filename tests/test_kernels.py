@@ -14,7 +14,7 @@ from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels import selection
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.ols import combine, fitopt, median_rate, pixels, segment_fit, short_median
+from rampfit_numba.kernels.ols import combine, fitopt, median_rate, pixels, segment_fit, short_median, slopes
 from rampfit_numba.kernels.ols import segments as segment_kernels
 from rampfit_numba.kernels.ols.arrays import BlockFitOpt
 from rampfit_numba.kernels.ols.fitopt import YINT
@@ -23,6 +23,7 @@ from rampfit_numba.kernels.ols.segments import empty_runs, empty_segments
 from rampfit_numba.kernels.ols.settings import Settings
 from rampfit_numba.kernels.ols.short_median import LONGEST
 from rampfit_numba.kernels.ols.weighting import BOUNDS, POWERS
+from rampfit_numba.kernels.vectors import BITS
 from tests.compiled import from_python
 from tests.naive.ols.block import Detector, Ramp, find_segments, fit_segment, weight_power
 from tests.sizes import fewer
@@ -38,13 +39,13 @@ store_segments = from_python(fitopt.store_segments)
 add_clean_step = from_python(median_rate.add_clean_step)
 add_flagged_step = from_python(median_rate.add_flagged_step)
 bring_to_middle = from_python(selection.bring_to_middle)
-fit_clean = from_python(segment_fit.fit_clean)
-fit_segments = from_python(segment_fit.fit_segments)
+fit_clean = from_python(slopes.fit_clean)
+fit_segments = from_python(slopes.fit_segments)
 signal_class = from_python(segment_fit.signal_class)
-fit_gathered = from_python(segment_fit.fit_gathered)
-fit_listed = from_python(segment_fit.fit_listed)
+fit_gathered = from_python(slopes.fit_gathered)
+fit_listed = from_python(slopes.fit_listed)
 middle_of_steps = from_python(short_median.middle_of_steps)
-middle_of_values = from_python(short_median.middle_of_values)
+middle_of_usable_steps = from_python(short_median.middle_of_usable_steps)
 sum_clean = from_python(segment_fit.sum_clean)
 sum_segments = from_python(segment_fit.sum_segments)
 weigh_clean = from_python(segment_fit.weigh_clean)
@@ -106,12 +107,13 @@ def check_short_median(values):
     for start in range(0, number, LANES):
         columns = (start + np.arange(LANES)) % number
         block = np.ascontiguousarray(values[:, columns], np.float32)
-        found = block.copy()
-        middle_of_values(values=found)
-        np.testing.assert_array_equal(found[ranks], expected[:, columns])
         samples = np.concatenate([np.full((1, LANES), 5, np.float32), block]).cumsum(axis=0, dtype=np.float32)
         found = np.full_like(block, np.nan)
         middle_of_steps(samples=samples, found=found)
+        np.testing.assert_array_equal(found[ranks], expected[:, columns])
+        found[:] = np.nan
+        all_bits = np.full((max(LANES // BITS, 1), length), 2**64 - 1, np.uint64)
+        middle_of_usable_steps(samples=samples, usable=all_bits, found=found)
         np.testing.assert_array_equal(found[ranks], expected[:, columns])
 
 
@@ -201,10 +203,11 @@ def some_constants(rate=10.0, readnoise=14.0, gain=1.5):
 def some_fitopt():
     """Return buffers for the optional results of a block: one integration, one segment, no jump."""
     return BlockFitOpt(
-        segments=np.zeros((7, 1, 1, LANES), np.float32),
-        pedestal=np.zeros((1, LANES), np.float32),
-        crmag=np.zeros((1, 0, LANES), np.float32),
-        depth=np.zeros((2, 1), np.int64),
+        segments=np.zeros((7, 1, LANES), np.float32),
+        pedestal=np.zeros(LANES, np.float32),
+        crmag=np.zeros((0, LANES), np.float32),
+        depth=np.zeros(2, np.int64),
+        whole=np.ones(1, bool),
     )
 
 
@@ -232,7 +235,6 @@ def test_lines_are_those_of_polyfit(power_class):
         stored = np.zeros(LANES, np.int32)
         store_segments(
             fitopt=fitopt,
-            i=0,
             samples=samples,
             segments=segments,
             number=number,
@@ -245,21 +247,26 @@ def test_lines_are_those_of_polyfit(power_class):
         assert fitopt.depth[0] == 1
         whole = np.ascontiguousarray(samples[2:-1])
         classes, slope = np.zeros((2, LANES))
-        fit_clean(samples=whole, constants=constants, weights=segment_weights(length), classes=classes, slope=slope)
+        unflagged = np.arange(LANES) != 1
+        fit_clean(
+            samples=whole,
+            constants=constants,
+            weights=segment_weights(length),
+            unflagged=unflagged,
+            classes=classes,
+            slope=slope,
+        )
+        assert classes[1] == -1
         if length > 2:
-            assert (classes == power_class).all()
-        flagged = np.array([1], np.uint32)
+            assert (classes[unflagged] == power_class).all()
         store_clean(
             fitopt=whole_fitopt,
-            i=0,
             samples=whole,
             classes=classes,
             slope=slope,
             settings=SETTINGS,
             constants=constants,
             weights=segment_weights(length),
-            flagged=flagged,
-            nflagged=1,
             wanted=True,
         )
         assert not whole_fitopt.segments[..., 1].any()
@@ -276,7 +283,7 @@ def test_lines_are_those_of_polyfit(power_class):
             np.testing.assert_allclose(found, expected[0], rtol=1e-7, err_msg=f"length {length}")
             middle = (length - 1) / 2
             for stored_fit, first in ((fitopt, 2), (whole_fitopt, 0)):
-                found = stored_fit.segments[YINT, 0, 0, k]
+                found = stored_fit.segments[YINT, 0, k]
                 np.testing.assert_allclose(found, expected[1] - expected[0] * (first + middle), rtol=2e-7)
 
 
@@ -385,9 +392,11 @@ def fitted(runs):
 
 
 def listed(runs, ngroups):
-    """Return, for each lane, its segments of two or more groups as `list_segments` finds them."""
+    """Return, for each lane, the segments that `list_segments` finds in it, and let their cubes be added up."""
     segments = empty_segments(ngroups)
     number = list_segments(runs=runs, segments=segments)
+    segments.slope[:] = segments.weight[:] = 0
+    sum_segments(segments=segments, number=number, runs=runs, constants=some_constants(), sums=np.empty((4, LANES)))
     found = [[] for _ in range(LANES)]
     for lane, last, length in zip(*(array[:number].tolist() for array in segments[:3]), strict=True):
         found[lane].append((last + 1 - length, length))
@@ -492,9 +501,10 @@ def test_both_ways_to_fit_segments_give_the_same_bits(ngroups):
     number = list_segments(runs=runs, segments=segments)
     found = []
     for fit in (fit_gathered, fit_listed):
-        segments.slope[:], segments.row[:] = np.nan, 0
+        segments.slope[:], segments.weight[:], segments.row[:] = np.nan, np.nan, 0
         fit(samples=samples, constants=constants, weights=weights, segments=segments, number=number)
-        found.append((segments.slope[:number].tobytes(), segments.row[:number].tobytes()))
+        results = segments.slope, segments.weight, segments.row
+        found.append([result[:number].tobytes() for result in results])
     assert number > 0
     assert found[0] == found[1]
 
@@ -516,7 +526,14 @@ def test_sums_of_segments(ngroups):
     fit_segments(samples=samples, constants=constants, weights=weights, segments=segments, number=number)
     sum_segments(segments=segments, number=number, runs=runs, constants=constants, sums=sums)
     clean, slope = np.zeros((3, LANES)), np.zeros(LANES)
-    fit_clean(samples=samples, constants=constants, weights=weights, classes=np.empty(LANES), slope=slope)
+    fit_clean(
+        samples=samples,
+        constants=constants,
+        weights=weights,
+        unflagged=np.ones(LANES, bool),
+        classes=np.empty(LANES),
+        slope=slope,
+    )
     sum_clean(slope=slope, ngroups=ngroups, constants=constants, sums=clean)
     weigh_clean(ngroups=ngroups, constants=constants, sums=clean)
     unflagged = ~flags.any(axis=0)
@@ -567,7 +584,7 @@ def test_combination_of_segments():
     fitted, invalid = np.ones(LANES, bool), np.zeros(LANES, bool)
     combined = np.empty((4, LANES))
     with np.errstate(all="ignore"):
-        combine_segments(sums=sums, fitted=fitted, invalid=invalid, largest=1e6, combined=combined)
+        combine_segments(sums=sums, fitted=fitted, invalid=invalid, number=LANES, largest=1e6, combined=combined)
     slope, err, var_poisson, var_rnoise = combined[:, :6]
     np.testing.assert_allclose(slope, [3, 3, 0, 30 / 1.1e-6, np.nan, 0], rtol=1e-15)
     np.testing.assert_allclose(err, [np.sqrt(0.5), np.sqrt(0.5), 1000, 0, np.nan, 0], rtol=1e-15)
@@ -576,7 +593,7 @@ def test_combination_of_segments():
 
     fitted[0], invalid[1], fitted[2], invalid[2] = False, True, False, True
     with np.errstate(all="ignore"):
-        combine_segments(sums=sums, fitted=fitted, invalid=invalid, largest=1e6, combined=combined)
+        combine_segments(sums=sums, fitted=fitted, invalid=invalid, number=LANES, largest=1e6, combined=combined)
     np.testing.assert_array_equal(combined[:, :3], [[0, np.nan, np.nan], [0] * 3, [0] * 3, [0] * 3])
 
 
@@ -594,7 +611,8 @@ def test_combination_of_ramps_without_flags(ngroups):
     with np.errstate(all="ignore"):
         weights = np.where(poisson > 0, steps / poisson, 0)
         sums = np.array([np.ones(LANES), weights, cubic / read, 1 / (poisson / steps + read / cubic)])
-        combine_segments(sums=sums, fitted=np.ones(LANES, bool), invalid=invalid, largest=1e6, combined=expected)
+        fitted = np.ones(LANES, bool)
+        combine_segments(sums=sums, fitted=fitted, invalid=invalid, number=LANES, largest=1e6, combined=expected)
         combine_clean(ngroups=ngroups, constants=constants, invalid=invalid, largest=1e6, combined=found)
     np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-15)
 
@@ -642,6 +660,8 @@ def added_steps(samples, flags):
         samples=samples,
         flags=flags,
         status=np.zeros(LANES, np.uint16),
+        lanes=np.empty(0, np.uint32),
+        number=0,
         zeroframe=np.empty(0, np.float32),
         settings=SETTINGS,
         network=middle_network(len(differences)),
@@ -649,6 +669,7 @@ def added_steps(samples, flags):
         step=step,
         size=size,
         work=np.empty((3, LANES), np.uint8),
+        usable_bits=np.empty((max(LANES // BITS, 1), len(differences)), np.uint64),
         filler=np.empty(LANES, np.float32),
         sums=np.empty((2, LANES)),
     )

@@ -151,7 +151,8 @@ def stream_out(address, row, count, spans):
     _check_copy(address, count * row.itemsize, spans)
     before = -address % LINE
     first = min(before // row.itemsize if before % row.itemsize == 0 else count, count)
-    _move_out(address, row, first)
+    if first > 0:  # never, mostly: outputs that the package makes begin at a line
+        _move_out(address, row, first)
     while first + _WORDS <= count:
         _stream_line(address + first * row.itemsize, row, first)
         first += _WORDS

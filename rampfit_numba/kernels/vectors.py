@@ -22,7 +22,7 @@ from numba.core import cgutils, types
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-from rampfit_numba.kernels._jit import LANES, jit_intrinsic
+from rampfit_numba.kernels._jit import LANES, jit_inline, jit_intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,7 @@ QUICK_GATHER = max(width for _, width in _WIDTHS) == WIDTH
 
 #: Small integers that are looked at together.
 BITS = 64
+_ONE, _ALWAYS = np.uint64(1), np.uint64(2)
 
 _FIRST = ir.Constant(ir.IntType(32), 0)
 _VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
@@ -89,7 +90,7 @@ class _MaskModel(models.PrimitiveModel):
 
 
 # ------------------------------------------------------------------------------------------------------- the operators
-def _everywhere(builder: Any, value: Any, kind: Any) -> Any:
+def everywhere(builder: Any, value: Any, kind: Any) -> Any:
     """Return a number as a vector of `kind`."""
     undefined = ir.Constant(kind, ir.Undefined)
     places = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
@@ -100,7 +101,7 @@ def _widened(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     """Return a vector or a number of any type as a vector."""
     if isinstance(kind, VectorType):
         return value
-    return _everywhere(builder, context.cast(builder, value, kind, types.float64), _VECTOR)
+    return everywhere(builder, context.cast(builder, value, kind, types.float64), _VECTOR)
 
 
 def _register(function: Callable[..., Any], result: types.Type, instruction: Callable[..., Any]) -> None:
@@ -160,7 +161,8 @@ def _lower_and(_context: Any, builder: Any, _signature: Any, arguments: Any) -> 
 
 
 # ------------------------------------------------------------------------------------------------------- the functions
-def _pointer(context: Any, builder: Any, kind: Any, vector: Any, array: Any, first: Any) -> Any:
+def pointer(context: Any, builder: Any, kind: Any, vector: Any, array: Any, first: Any) -> Any:
+    """Return a pointer to element `first` of an array, as one to a vector."""
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [first], inbounds=True), vector.as_pointer())
 
@@ -221,7 +223,7 @@ def load(_context: Any, array: Any, first: Any) -> Any:
     """Return WIDTH values of a one-dimensional array of float64, from place `first` on, as a vector."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_pointer(context, builder, signature.args[0], _VECTOR, *arguments), align=8)
+        return builder.load(pointer(context, builder, signature.args[0], _VECTOR, *arguments), align=8)
 
     return VECTOR(array, types.int64), generate
 
@@ -231,7 +233,7 @@ def store(_context: Any, array: Any, first: Any, values: Any) -> Any:
     """Write a vector to a one-dimensional array of float64 from place `first` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _pointer(context, builder, signature.args[0], _VECTOR, *arguments[:2]), align=8)
+        builder.store(arguments[2], pointer(context, builder, signature.args[0], _VECTOR, *arguments[:2]), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, values), generate
@@ -242,7 +244,7 @@ def load_single(_context: Any, array: Any, first: Any) -> Any:
     """Return WIDTH values of a one-dimensional array of float32 as a vector."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        values = builder.load(_pointer(context, builder, signature.args[0], _SINGLES, *arguments), align=4)
+        values = builder.load(pointer(context, builder, signature.args[0], _SINGLES, *arguments), align=4)
         return builder.fpext(values, _VECTOR)
 
     return VECTOR(array, types.int64), generate
@@ -253,7 +255,7 @@ def store_single(_context: Any, array: Any, first: Any, values: Any) -> Any:
     """Write a vector to a one-dimensional array of float32, rounded."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _pointer(context, builder, signature.args[0], _SINGLES, *arguments[:2])
+        place = pointer(context, builder, signature.args[0], _SINGLES, *arguments[:2])
         builder.store(builder.fptrunc(arguments[2], _SINGLES), place, align=4)
         return context.get_dummy_value()
 
@@ -268,7 +270,7 @@ def load_difference(_context: Any, after: Any, before: Any, first: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         late, early = (
-            builder.load(_pointer(context, builder, kind, _SINGLES, array, arguments[2]), align=4)
+            builder.load(pointer(context, builder, kind, _SINGLES, array, arguments[2]), align=4)
             for kind, array in zip(signature.args[:2], arguments[:2], strict=True)
         )
         return builder.fpext(builder.fsub(late, early), _VECTOR)
@@ -281,8 +283,8 @@ def load_unset(_context: Any, array: Any, first: Any, bits: Any) -> Any:
     """Return a mask of the WIDTH bytes of a one-dimensional array in which none of `bits` is set."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        flags = builder.load(_pointer(context, builder, signature.args[0], _BYTES, *arguments[:2]), align=1)
-        wanted = _everywhere(builder, arguments[2], _BYTES)
+        flags = builder.load(pointer(context, builder, signature.args[0], _BYTES, *arguments[:2]), align=1)
+        wanted = everywhere(builder, arguments[2], _BYTES)
         return builder.icmp_unsigned("==", builder.and_(flags, wanted), ir.Constant(_BYTES, [0] * WIDTH))
 
     return MASK(array, types.int64, types.uint8), generate
@@ -293,7 +295,7 @@ def load_whole(_context: Any, array: Any, first: Any) -> Any:
     """Return WIDTH whole numbers below 2^31, of a one-dimensional array of uint32, as a vector."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        values = builder.load(_pointer(context, builder, signature.args[0], _INTEGERS, *arguments), align=4)
+        values = builder.load(pointer(context, builder, signature.args[0], _INTEGERS, *arguments), align=4)
         return builder.sitofp(values, _VECTOR)
 
     return VECTOR(array, types.int64), generate
@@ -304,36 +306,56 @@ def store_whole(_context: Any, array: Any, first: Any, values: Any) -> Any:
     """Write a vector of whole numbers from 0 to below 2^31 to a one-dimensional array of uint32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _pointer(context, builder, signature.args[0], _INTEGERS, *arguments[:2])
+        place = pointer(context, builder, signature.args[0], _INTEGERS, *arguments[:2])
         builder.store(builder.fptosi(arguments[2], _INTEGERS), place, align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, values), generate
 
 
+_GATHERED = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.uint32: ir.IntType(32)}
+
+
 @jit_intrinsic(lambda array, places: array[places.astype(np.int64)].astype(np.float64))
 def gather(_context: Any, array: Any, places: Any) -> Any:
-    """Return, lane by lane, the value of a one-dimensional array of float32 or float64 that stands at `places`."""
+    """Return, lane by lane, the value of a one-dimensional array that stands at `places`.
+
+    Of floats, or whole numbers below 2^31 of uint32.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        element = ir.FloatType() if signature.args[0].dtype == types.float32 else ir.DoubleType()
+        dtype = signature.args[0].dtype
+        element = _GATHERED[dtype]
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         pointers = ir.VectorType(element.as_pointer(), WIDTH)
-        base = _everywhere(builder, data, pointers)
+        base = everywhere(builder, data, pointers)
         indices = builder.fptosi(arguments[1], _INTEGERS)
         where = builder.gep(base, [indices], source_etype=element)
         kind = ir.VectorType(element, WIDTH)
-        name = f"llvm.masked.gather.v{WIDTH}f{signature.args[0].dtype.bitwidth}.v{WIDTH}p0"
+        letter = "i" if dtype == types.uint32 else "f"
+        name = f"llvm.masked.gather.v{WIDTH}{letter}{dtype.bitwidth}.v{WIDTH}p0"
         mask = ir.VectorType(ir.IntType(1), WIDTH)
         function = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(kind, [pointers, ir.IntType(32), mask, kind]), name
         )
-        everywhere = ir.Constant(mask, [1] * WIDTH)
-        size = ir.Constant(ir.IntType(32), signature.args[0].dtype.bitwidth // 8)
-        values = builder.call(function, [where, size, everywhere, ir.Constant(kind, ir.Undefined)])
-        return builder.fpext(values, _VECTOR) if element == ir.FloatType() else values
+        all_lanes = ir.Constant(mask, [1] * WIDTH)
+        size = ir.Constant(ir.IntType(32), dtype.bitwidth // 8)
+        values = builder.call(function, [where, size, all_lanes, ir.Constant(kind, ir.Undefined)])
+        if dtype == types.float64:
+            return values
+        return builder.fpext(values, _VECTOR) if dtype == types.float32 else builder.sitofp(values, _VECTOR)
 
     return VECTOR(array, places), generate
+
+
+@jit_intrinsic(lambda mask: np.uint64(sum(1 << k for k, holds in enumerate(mask.tolist()) if holds)))
+def bits_of(_context: Any, mask: Any) -> Any:
+    """Return a mask as the lowest bits of a number."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.zext(builder.bitcast(arguments[0], ir.IntType(WIDTH)), ir.IntType(BITS))
+
+    return types.uint64(mask), generate
 
 
 def _plain_bits(array: np.ndarray, first: int, limit: int) -> np.uint64:
@@ -347,20 +369,111 @@ def bits_above(_context: Any, array: Any, first: Any, limit: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         element = signature.args[0].dtype
         kind = ir.VectorType(ir.IntType(element.bitwidth), BITS)
-        place = _pointer(context, builder, signature.args[0], kind, *arguments[:2])
+        place = pointer(context, builder, signature.args[0], kind, *arguments[:2])
         values = builder.load(place, align=element.bitwidth // 8)
         least = context.cast(builder, arguments[2], types.int64, element)
-        mask = builder.icmp_unsigned(">", values, _everywhere(builder, least, kind))
+        mask = builder.icmp_unsigned(">", values, everywhere(builder, least, kind))
         return builder.bitcast(mask, ir.IntType(BITS))
 
     return types.uint64(array, types.int64, types.int64), generate
 
 
-@jit_intrinsic(lambda bits: np.uint64((int(bits) & -int(bits)).bit_length() - 1))
+def _plain_bits_equal(array: np.ndarray, first: int, kept: int, value: int) -> np.uint64:
+    found = (array[first : first + BITS].view(np.uint8) & np.uint8(kept)) == value
+    return np.uint64(sum(1 << k for k, holds in enumerate(found.tolist()) if holds))
+
+
+@jit_intrinsic(_plain_bits_equal)
+def bits_equal(_context: Any, array: Any, first: Any, kept: Any, value: Any) -> Any:
+    """Return which of BITS bytes of an array, from place `first` on, are `value` in the bits that are `kept`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(8), BITS)
+        values = builder.load(pointer(context, builder, signature.args[0], kind, *arguments[:2]), align=1)
+        kept, value = (everywhere(builder, argument, kind) for argument in arguments[2:])
+        mask = builder.icmp_unsigned("==", builder.and_(values, kept), value)
+        return builder.bitcast(mask, ir.IntType(BITS))
+
+    return types.uint64(array, types.int64, types.uint8, types.uint8), generate
+
+
+def _plainly_where(bits: int, array: np.ndarray, first: int) -> np.ndarray:
+    return first + np.flatnonzero([int(bits) >> k & 1 for k in range(min(BITS, array.size - first))])
+
+
+def _put_plainly(array: np.ndarray, first: int, bits: int, value: int) -> None:
+    array[_plainly_where(bits, array, first)] = value
+
+
+@jit_intrinsic(_put_plainly)
+def put_bits(_context: Any, array: Any, first: Any, bits: Any, value: Any) -> Any:
+    """Set those of BITS unsigned integers to `value`, from place `first` on, whose bit is set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        element = signature.args[0].dtype
+        kind = ir.VectorType(ir.IntType(element.bitwidth), BITS)
+        place = pointer(context, builder, signature.args[0], kind, *arguments[:2])
+        mask = builder.bitcast(arguments[2], ir.VectorType(ir.IntType(1), BITS))
+        wanted = everywhere(builder, context.cast(builder, arguments[3], types.uint64, element), kind)
+        before = builder.load(place, align=element.bitwidth // 8)
+        builder.store(builder.select(mask, wanted, before), place, align=element.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint64, types.uint64), generate
+
+
+def _count_plainly(array: np.ndarray, first: int, bits: int) -> None:
+    array[_plainly_where(bits, array, first)] += array.dtype.type(1)
+
+
+@jit_intrinsic(_count_plainly)
+def count_bits(_context: Any, array: Any, first: Any, bits: Any) -> Any:
+    """Add 1 to those of BITS unsigned integers, from place `first` on, whose bit is set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(signature.args[0].dtype.bitwidth), BITS)
+        size = signature.args[0].dtype.bitwidth // 8
+        place = pointer(context, builder, signature.args[0], kind, *arguments[:2])
+        more = builder.zext(builder.bitcast(arguments[2], ir.VectorType(ir.IntType(1), BITS)), kind)
+        builder.store(builder.add(builder.load(place, align=size), more), place, align=size)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint64), generate
+
+
+@jit_intrinsic(lambda bits: np.uint64((int(bits) & -int(bits)).bit_length() - 1 if bits else BITS))
 def lowest_bit(_context: Any, bits: Any) -> Any:
-    """Return the place of the lowest bit that is set; there must be one."""
+    """Return the place of the lowest bit that is set, BITS where there is none."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), generate
+
+
+@jit_intrinsic(lambda bits: np.uint64(int(bits).bit_count()))
+def number_of_bits(_context: Any, bits: Any) -> Any:
+    """Return how many bits are set."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@jit_inline
+def list_bits(bits, first, listed, number):
+    """Append `first` + the place of each bit that is set to the `number` integers in `listed`; return their number.
+
+    Two are written always, since it is hard to guess how many there are: `listed` has room for two more.
+    """
+    end = number + number_of_bits(bits)
+    for s in range(number, number + _ALWAYS):
+        listed[s] = np.uint64(first) + lowest_bit(bits)
+        bits &= bits - _ONE
+    number += _ALWAYS
+    while bits != 0:
+        listed[number] = np.uint64(first) + lowest_bit(bits)
+        bits &= bits - _ONE
+        number += _ONE
+    return end

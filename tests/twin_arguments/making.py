@@ -19,8 +19,8 @@ from rampfit_numba.kernels.ols.settings import Settings
 from rampfit_numba.kernels.vectors import WIDTH
 from tests.naive.ols import pixels as naive_pixels
 from tests.naive.ols import ramp_status as naive_status
-from tests.naive.ols import segment_fit as naive_fits
 from tests.naive.ols import segments as naive_segments
+from tests.naive.ols import slopes as naive_slopes
 from tests.twins import Example
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def some_constants(rng: Generator, settings: Settings) -> np.ndarray:
 def status_of(ramps: Ramps, settings: Settings, i: int) -> np.ndarray:
     """Return the status of the ramps of one integration."""
     status, bits = np.zeros(LANES, np.uint16), np.zeros((2, LANES), np.uint8)
-    lanes = np.zeros(LANES + 1, np.uint32)
+    lanes = np.zeros(LANES + 2, np.uint32)
     naive_status.ramp_status(
         ramps.flags[i], ramps.zeroframe[i], ramps.suppressed[i], settings, status, *bits, lanes, None
     )
@@ -136,16 +136,17 @@ def fitted(rng: Generator, ngroups: int, **options: int) -> Arguments:
     """Return the same with the segments' fits."""
     made = segmented(rng, ngroups, **options)
     with np.errstate(all="ignore"):
-        naive_fits.fit_segments(*(made[n] for n in ("samples", "constants", "weights", "segments", "number")))
+        naive_slopes.fit_segments(*(made[n] for n in ("samples", "constants", "weights", "segments", "number")))
     return made
 
 
 def some_fitopt(segments: int = 3, jumps: int = 3) -> BlockFitOpt:
     return BlockFitOpt(
-        segments=np.full((7, 1, segments, LANES), 7.0, np.float32),
-        pedestal=np.zeros((1, LANES), np.float32),
-        crmag=np.zeros((1, jumps, LANES), np.float32),
-        depth=np.zeros((2, 1), np.int64),
+        segments=np.full((7, segments, LANES), 7.0, np.float32),
+        pedestal=np.zeros(LANES, np.float32),
+        crmag=np.zeros((jumps, LANES), np.float32),
+        depth=np.zeros(2, np.int64),
+        whole=np.ones(1, bool),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels._jit import LANES
-from tests.naive.ols import segment_fit as naive_fits
+from tests.naive.ols import slopes as naive_slopes
 from tests.twin_arguments.making import (
     chance,
     example,
@@ -27,18 +27,15 @@ if TYPE_CHECKING:
     Arguments = dict[str, Any]
 
 
-@example("ols.fitopt.weighted_mean")
+@example(
+    "ols.fitopt.find_means",
+    chosen=lambda made, _: made["segments"].step[: made["number"]][
+        made["segments"].length[: made["number"]] <= made["weights"].longest
+    ],
+)
 def _(rng: Generator) -> Arguments:
-    ngroups = several(rng)
-    length = int(rng.integers(2, ngroups + 1))
-    return {
-        "samples": some_samples(rng, (ngroups, LANES)),
-        "lane": int(rng.integers(LANES)),
-        "begin": int(rng.integers(0, ngroups - length + 1)),
-        "length": length,
-        "weights": segment_weights(ngroups),
-        "start": length * (length - 1) // 2,
-    }
+    made = fitted(rng, several(rng, 30), tabulated=int(rng.choice([5, 512])))
+    return only(made, "samples", "weights", "segments", "number")
 
 
 @example("ols.fitopt.uncertainties")
@@ -71,27 +68,27 @@ def _(rng: Generator) -> Arguments:
     samples, constants = some_samples(rng, (ngroups, LANES)), some_constants(rng, settings)
     weights, (classes, slope) = segment_weights(ngroups), np.zeros((2, LANES))
     with np.errstate(all="ignore"):
-        naive_fits.fit_clean(samples, constants, weights, classes, slope)
+        naive_slopes.fit_clean(samples, constants, weights, rng.random(LANES) < 0.8, classes, slope)
     return {
         "fitopt": some_fitopt(),
-        "i": 0,
         "samples": samples,
         "classes": classes,
         "slope": slope,
         "settings": settings,
         "constants": constants,
         "weights": weights,
-        "flagged": np.array([1, 3, 5], np.uint32),
-        "nflagged": 2,
         "wanted": chance(rng, 0.8),
     }
 
 
-@example("ols.fitopt.store_segments", ignored=("segments.long_workspace",))
+@example(
+    "ols.fitopt.store_segments",
+    ignored=tuple(f"segments.{name}" for name in ("long_workspace", "low", "high", "longer", "step")),
+)
 def _(rng: Generator) -> Arguments:
     made = fitted(rng, several(rng, 30), tabulated=int(rng.choice([5, 512])))
     parts = only(made, "samples", "segments", "number", "settings", "constants", "weights")
-    return {"fitopt": some_fitopt(int(rng.integers(1, 4))), "i": 0} | parts | {"stored": np.zeros(LANES, np.int32)}
+    return {"fitopt": some_fitopt(int(rng.integers(1, 4)))} | parts | {"stored": np.zeros(LANES, np.int32)}
 
 
 @example("ols.fitopt.store_single_group")
@@ -99,7 +96,6 @@ def _(rng: Generator) -> Arguments:
     settings = some_settings(rng)
     return {
         "fitopt": some_fitopt(),
-        "i": 0,
         "sample": np.float32(rng.normal(50, 20)),
         "k": int(rng.integers(LANES)),
         "status": np.uint16(rng.choice([0, 1 << 11, 1 << 12])),
@@ -114,24 +110,23 @@ def _(rng: Generator) -> Arguments:
     slope[rng.random(LANES) < 0.2] = np.nan
     return {
         "fitopt": some_fitopt(),
-        "i": 0,
         "samples": some_samples(rng, (3, LANES)),
         "settings": some_settings(rng),
-        "flags": rng.choice(np.uint32([0, 1, 2, 6]), LANES),
+        "flags": rng.choice(np.uint8([0, 1, 2, 6]), LANES),
         "slope": slope,
     }
 
 
-@example("ols.fitopt.store_jumps")
+@example("ols.fitopt.store_jumps", ignored=("listed",))
 def _(rng: Generator) -> Arguments:
     ngroups = several(rng)
     return {
         "fitopt": some_fitopt(jumps=int(rng.integers(1, 4))),
-        "i": 0,
         "samples": some_samples(rng, (ngroups, LANES)),
         "flags": some_flags(rng, (ngroups, LANES)),
-        "k": int(rng.integers(LANES)),
-        "status": np.uint16(rng.choice([0, 1 << 12])),
-        "replaced_sample": np.float32(rng.normal(50, 20)),
-        "replaced_flag": np.uint8(rng.choice([0, 2])),
+        "status": rng.choice(np.uint16([0, 1 << 12]), LANES),
+        "replaced_sample": rng.normal(50, 20, LANES).astype(np.float32),
+        "replaced_flag": rng.choice(np.uint8([0, 2]), LANES),
+        "stored": np.zeros(LANES, np.int32),
+        "listed": np.zeros(LANES + 2, np.uint32),
     }

@@ -10,6 +10,7 @@ from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.ols.segments import empty_runs
+from rampfit_numba.kernels.vectors import WIDTH
 from tests.twin_arguments.making import (
     FLAGS,
     example,
@@ -53,6 +54,12 @@ def _(rng: Generator) -> Arguments:
     }
 
 
+@example("ols.segment_fit.relative_weight")
+def _(rng: Generator) -> Arguments:
+    poisson, read = (float(value) for value in 10 ** rng.uniform(-3, 3, 2))
+    return {"poisson": poisson, "read": read, "n": float(several(rng))}
+
+
 @example("ols.segment_fit.single_group_variances")
 def _(rng: Generator) -> Arguments:
     time, poisson, read = (float(x) for x in rng.uniform(0.1, 9, 3))
@@ -60,9 +67,10 @@ def _(rng: Generator) -> Arguments:
 
 
 @example(
-    "ols.segment_fit.fit_segments",
+    "ols.slopes.fit_segments",
     chosen=lambda made, _: [
-        getattr(made["segments"], name)[: made["number"]] for name in ("lane", "last", "length", "row", "slope")
+        getattr(made["segments"], name)[: made["number"]]
+        for name in ("lane", "last", "length", "row", "slope", "weight")
     ],
 )
 def _(rng: Generator) -> Arguments:
@@ -74,11 +82,11 @@ def _tabulated(made: Arguments, _: object) -> list[np.ndarray]:
     """Return the fits that the tables have an entry for."""
     segments, number = made["segments"], made["number"]
     known = segments.length[:number] <= made["weights"].longest
-    return [getattr(segments, name)[:number][known] for name in ("row", "slope")]
+    return [getattr(segments, name)[:number][known] for name in ("row", "slope", "weight")]
 
 
-@example("ols.segment_fit.fit_gathered", chosen=_tabulated)
-@example("ols.segment_fit.fit_listed", chosen=_tabulated)
+@example("ols.slopes.fit_gathered", chosen=_tabulated)
+@example("ols.slopes.fit_listed", chosen=_tabulated)
 def _(rng: Generator) -> Arguments:
     made = segmented(rng, several(rng, 30), tabulated=int(rng.choice([5, 512])))
     return only(made, "samples", "constants", "weights", "segments", "number")
@@ -106,13 +114,14 @@ def _(rng: Generator) -> Arguments:
     }
 
 
-@example("ols.segment_fit.fit_clean")
+@example("ols.slopes.fit_clean")
 def _(rng: Generator) -> Arguments:
     ngroups = several(rng, 30)
     return {
         "samples": some_samples(rng, (ngroups, LANES)),
         "constants": some_constants(rng, some_settings(rng)),
         "weights": segment_weights(ngroups),
+        "unflagged": rng.random(LANES) < 0.8,
         "classes": np.zeros(LANES),
         "slope": np.zeros(LANES),
     }
@@ -179,7 +188,7 @@ def _(rng: Generator) -> Arguments:
     return {"variance": float(rng.choice([1.0, 1e6, 2e6, np.nan, -1.0])), "largest": 1e6}
 
 
-@example("ols.combine.store")
+@example("ols.combine.copy_values")
 def _(rng: Generator) -> Arguments:
     return {"values": rng.normal(0, 1e3, LANES), "plane": np.zeros(LANES, np.float32)}
 
@@ -198,6 +207,7 @@ def _(rng: Generator) -> Arguments:
         "sums": sums_of(rng, 4),
         "fitted": masks[0],
         "invalid": ~masks[1],
+        "number": int(rng.integers(0, LANES // WIDTH + 1)) * WIDTH,
         "largest": 1e6,
         "combined": np.zeros((4, LANES)),
     }

@@ -30,24 +30,43 @@ class BlockResult(NamedTuple):
     rateints_dq: np.ndarray
 
 
-class BlockFitOpt(NamedTuple):
-    """Optional outputs of one block, zeroed by the caller.
+class FitOptPointers(NamedTuple):
+    """Optional outputs of the pixels of one tile, as :class:`.blocks.BlockPointers`.
 
     Attributes
     ----------
-    segments : ndarray of float32, shape (7, nints, nsegments, LANES)
+    segments : ndarray of int64, shape (7, nints, nsegments)
         The first axis is that of :mod:`fitopt`.
-    pedestal : ndarray of float32, shape (nints, LANES)
-    crmag : ndarray of float32, shape (nints, njumps, LANES)
-    depth : ndarray of int64, shape (2, nints)
-        Largest number of segments and of jumps that any ramp of the block has: what is behind was not has_flags. It can
-        be larger than there is room for, where the flags changed after they were counted.
+    pedestal : ndarray of int64, shape (nints,)
+    crmag : ndarray of int64, shape (nints, njumps)
+    """
+
+    segments: np.ndarray
+    pedestal: np.ndarray
+    crmag: np.ndarray
+
+
+class BlockFitOpt(NamedTuple):
+    """Optional outputs of one integration of a block, zeroed by the caller.
+
+    Attributes
+    ----------
+    segments : ndarray of float32, shape (7, nsegments, LANES)
+        The first axis is that of :mod:`fitopt`.
+    pedestal : ndarray of float32, shape (LANES,)
+    crmag : ndarray of float32, shape (njumps, LANES)
+    depth : ndarray of int64, shape (2,)
+        Largest number of segments and of jumps that any ramp has: what is behind is 0. It can be larger than there is
+        room for, where the flags changed after they were counted.
+    whole : ndarray of bool, shape (1,)
+        Whether there was room for all so far.
     """
 
     segments: np.ndarray
     pedestal: np.ndarray
     crmag: np.ndarray
     depth: np.ndarray
+    whole: np.ndarray
 
 
 class ResultPointers(NamedTuple):
@@ -76,7 +95,7 @@ class BlockPlace(NamedTuple):
     pixels : ndarray of int64, shape (LANES,)
     number : int
         How many pixels the block has; lanes behind these are padding.
-    results : ResultPointers
+    results, fitopt : ResultPointers, FitOptPointers or None
     """
 
     gathered: np.bool_
@@ -84,19 +103,4 @@ class BlockPlace(NamedTuple):
     pixels: np.ndarray
     number: np.int64
     results: ResultPointers
-
-
-class FitOptPointers(NamedTuple):
-    """Optional outputs of the pixels of one tile, as :class:`.blocks.BlockPointers`.
-
-    Attributes
-    ----------
-    segments : ndarray of int64, shape (7, nints, nsegments)
-        The first axis is that of :mod:`fitopt`.
-    pedestal : ndarray of int64, shape (nints,)
-    crmag : ndarray of int64, shape (nints, njumps)
-    """
-
-    segments: np.ndarray
-    pedestal: np.ndarray
-    crmag: np.ndarray
+    fitopt: FitOptPointers | None

@@ -12,30 +12,32 @@ from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.ols.pixels import POISSON, READ
 from rampfit_numba.kernels.ols.segment_fit import segment_variances
+from rampfit_numba.kernels.vectors import WIDTH, load, load_unset, root, select, store
 
 #: Rows of the float32 results of a pixel.
 SLOPE, ERR, VAR_POISSON, VAR_RNOISE = range(4)
 
+_TRUE = np.uint8(1)
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 
 
 @jit_inline
 def bounded(variance, largest):
-    """Return `variance`, 0 where it is too large to mean anything; NaN stays."""
-    return 0.0 if variance >= largest else variance
+    """Return `variance`, 0 where it is too large to mean anything; NaN stays. Of a scalar or a vector."""
+    return select(variance >= largest, 0.0, variance)
 
 
 @jit
-def store(values, plane):
-    """Store a block of float64 `values`, as float32 where `plane` holds such."""
+def copy_values(values, plane):
+    """Copy a block of float64 `values`, as float32 where `plane` holds such."""
     for k in range(LANES):
         plane[k] = values[k]
 
 
 @jit
-def combine_segments(sums, fitted, invalid, largest, combined):
-    """Combine the segments of one integration, for a block of pixels.
+def combine_segments(sums, fitted, invalid, number, largest, combined):
+    """Combine the segments of one integration, for the first pixels of a block.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ def combine_segments(sums, fitted, invalid, largest, combined):
         There is a segment.
     invalid : ndarray of bool, shape (LANES,)
         The integration has DO_NOT_USE or SATURATED.
+    number : int
+        Of pixels; up to WIDTH - 1 more are combined.
     largest : float
         See :class:`Settings`.
     combined : ndarray of float64, shape (4, LANES)
@@ -67,20 +71,18 @@ def combine_segments(sums, fitted, invalid, largest, combined):
     -----
     DN/s and (DN/s)^2.
     """
-    slope, err = combined[SLOPE], combined[ERR]
-    var_poisson, var_rnoise = combined[VAR_POISSON], combined[VAR_RNOISE]
-    for k in range(LANES):
-        kept = fitted[k] and not invalid[k]
-        poisson = bounded(1.0 / sums[1, k], largest) if sums[1, k] > 0 else 0.0
-        read = bounded(1.0 / sums[2, k], largest)
-        variance = 1.0 / sums[3, k]
+    for k in range(0, number, WIDTH):
+        left_out, valid = load_unset(fitted, k, _TRUE), load_unset(invalid, k, _TRUE)
+        of_poisson, variance = load(sums[1], k), 1.0 / load(sums[3], k)
+        poisson = select(of_poisson > 0.0, bounded(1.0 / of_poisson, largest), 0.0)
+        read = bounded(1.0 / load(sums[2], k), largest)
         # The bound of err is exclusive, that of the variances inclusive.
-        total = 0.0 if variance > largest else np.sqrt(variance)
-        fit = sums[0, k] * read if fitted[k] else 0.0
-        slope[k] = np.nan if invalid[k] else fit
-        err[k] = total if kept else 0.0
-        var_poisson[k] = poisson if kept else 0.0
-        var_rnoise[k] = read if kept else 0.0
+        total = select(variance > largest, 0.0, root(variance))
+        fit = select(left_out, 0.0, load(sums[0], k) * read)
+        store(combined[SLOPE], k, select(valid, fit, np.nan))
+        store(combined[ERR], k, select(valid, select(left_out, 0.0, total), 0.0))
+        store(combined[VAR_POISSON], k, select(valid, select(left_out, 0.0, poisson), 0.0))
+        store(combined[VAR_RNOISE], k, select(valid, select(left_out, 0.0, read), 0.0))
 
 
 @jit

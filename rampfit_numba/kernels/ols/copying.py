@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_apart
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
 from rampfit_numba.kernels.blocks import WORD
 from rampfit_numba.kernels.memory import copy_out, put, stream_out
 from rampfit_numba.kernels.ols.arrays import RESULT_TYPES
@@ -105,53 +105,44 @@ def store_read_variances(status, read_variances, singles, result, place):
 
 
 @jit
-def store_fitopt(fitopt, first, number, results, spans):
-    """Do what :func:`store_rows` does for the optional results, and clear them; return whether all had workspace.
+def store_fitopt(fitopt, i, place):
+    """Copy the optional results of integration `i` of a block to their place, and clear them.
 
-    Also of what is 0, as most of it is: nobody has written there before.
+    Also those that are 0, as most are: nobody has written there before.
+
+    Parameters
+    ----------
+    fitopt : BlockFitOpt or None
+    i : int
+    place : BlockPlace
     """
-    skipped = first * WORD
-    for i in range(fitopt.pedestal.shape[0]):
-        stream_out(results.pedestal[i] + skipped, fitopt.pedestal[i], number, spans)
-        for s in range(results.segments.shape[2]):
+    if fitopt is None:
+        return
+    results, spans, number = place.fitopt, place.results.spans, place.number
+    segments, jumps = results.segments.shape[2], results.crmag.shape[1]
+    if place.gathered:
+        _scatter(results.pedestal[i], fitopt.pedestal, place, spans)
+        # A first segment always, which overwrites that of a ramp that was fitted as if it had no flags.
+        for s in range(min(max(fitopt.depth[0], 1), segments)):
             for j in range(7):
-                stream_out(results.segments[j, i, s] + skipped, fitopt.segments[j, i, s], number, spans)
-        for s in range(results.crmag.shape[1]):
-            stream_out(results.crmag[i, s] + skipped, fitopt.crmag[i, s], number, spans)
-    return _clear(fitopt, results)
-
-
-@jit
-def scatter_fitopt(fitopt, pixels, number, results, spans):
-    """Do what :func:`scatter_rows` does for the optional results, and clear them; return whether all had workspace."""
-    for i in range(fitopt.pedestal.shape[0]):
-        for a in range(number):
-            put(results.pedestal[i], pixels[a], fitopt.pedestal[i], a, spans)
-        for s in range(_segments(fitopt, i, results)):
+                _scatter(results.segments[j, i, s], fitopt.segments[j, s], place, spans)
+        for s in range(min(fitopt.depth[1], jumps)):
+            _scatter(results.crmag[i, s], fitopt.crmag[s], place, spans)
+    else:
+        skipped = place.first * WORD
+        stream_out(results.pedestal[i] + skipped, fitopt.pedestal, number, spans)
+        for s in range(segments):
             for j in range(7):
-                row = fitopt.segments[j, i, s]
-                for a in range(number):
-                    put(results.segments[j, i, s], pixels[a], row, a, spans)
-        for s in range(min(fitopt.depth[1, i], results.crmag.shape[1])):
-            row = fitopt.crmag[i, s]
-            for a in range(number):
-                put(results.crmag[i, s], pixels[a], row, a, spans)
-    return _clear(fitopt, results)
-
-
-@jit
-def _segments(fitopt, i, results):
-    """Return how many segments of a block to copy: a first one always, which overwrites that of an unflagged ramp."""
-    return min(max(fitopt.depth[0, i], 1), results.segments.shape[2])
-
-
-@jit
-def _clear(fitopt, results):
-    """Set all but the first segments to 0, and return whether the outputs have room for all that were found."""
-    whole = True
-    for i in range(fitopt.pedestal.shape[0]):
-        whole &= fitopt.depth[0, i] <= results.segments.shape[2] and fitopt.depth[1, i] <= results.crmag.shape[1]
-        fitopt.segments[:, i, 1 : fitopt.depth[0, i]] = 0.0
-        fitopt.crmag[i, : fitopt.depth[1, i]] = 0.0
+                stream_out(results.segments[j, i, s] + skipped, fitopt.segments[j, s], number, spans)
+        for s in range(jumps):
+            stream_out(results.crmag[i, s] + skipped, fitopt.crmag[s], number, spans)
+    fitopt.whole[0] &= fitopt.depth[0] <= segments and fitopt.depth[1] <= jumps
+    fitopt.segments[:, 1 : fitopt.depth[0]] = 0.0
+    fitopt.crmag[: fitopt.depth[1]] = 0.0
     fitopt.depth[:] = 0
-    return whole
+
+
+@jit_inline
+def _scatter(address, row, place, spans):
+    for a in range(place.number):
+        put(address, place.pixels[a], row, a, spans)

@@ -13,42 +13,52 @@ from typing import NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_entry
+from rampfit_numba.kernels._jit import LANES, jit, jit_entry, jit_inline
 from rampfit_numba.kernels.memory import copy_in
-from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
+from rampfit_numba.kernels.vectors import BITS, bits_equal
 
-#: Pixels that are counted side by side: what is known of them stays in the nearest cache.
-_PIXELS = 10 * LANES
-_D, _J = np.uint8(dq.DO_NOT_USE), np.uint8(dq.JUMP_DET)
-_S = np.uint8(dq.SATURATED)
+#: Pixels that are counted side by side, BITS in a word: what is known of them stays in the nearest cache.
+_PIXELS = 10 * max(LANES, BITS)
+_COLUMNS = _PIXELS // BITS
+_NONE, _ALL = np.uint8(0), np.uint8(0xFF)
+_J, _S, _DS = np.uint8(dq.JUMP_DET), np.uint8(dq.SATURATED), np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _NOT_P, _NOT_J = np.uint8(0xFF ^ dq.PERSISTENCE), np.uint8(0xFF ^ dq.JUMP_DET)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
-_NONE, _ONE, _TWO, _ALL = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(0xFF)
+_NO_BITS, _ALL_BITS = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
+_GOOD, _LONE_JUMP, _GOOD_BEFORE, _LONE_JUMP_BEFORE, _ONE_GROUP, _MORE_GROUPS, _JUMP = range(7)
+_SOME, _SEVERAL, _UNUSABLE, _FIRST_SATURATED, _WANTED, _STATES = range(7, 13)
+_SEGMENTS, _SINGLES, _JUMPS = range(3)
 
 
 class Counts(NamedTuple):
-    """What is counted in some ramps, group by group.
+    """What is known of some ramps while their groups are gone through: a bit a ramp, BITS ramps in a word.
 
     Attributes
     ----------
-    flags : ndarray of uint8, shape (2, npixels)
-        Of the group at hand and of the next one, in turn.
-    states : ndarray of uint8, shape (7, npixels)
-        Whether a group is good, and whether a jump opens a segment there; groups of the segment at hand, up to two;
-        whether any group counts as good, and whether several do; whether none can be used; the flags of group 0.
-    numbers : ndarray of uint8 or uint16, shape (3, npixels)
-        Segments of two or more groups, of a single one, jumps.
+    flags : ndarray of uint8, shape (npixels,)
+        Of the group at hand.
+    states : ndarray of uint64, shape (12, npixels / BITS)
+        Whether the group at hand, and the one before, is good, and whether it has a jump alone; whether a segment of
+        one group, or of more, is open; whether the group at hand has a jump; whether any group counts as good, and
+        whether several do; whether none can be used; whether the first group is saturated; whether the ramp is looked
+        at.
+    digits : ndarray of uint64, shape (3, digits, npixels / BITS)
+        Numbers in binary, digit by digit from the lowest one on: segments of two or more groups, of a single one,
+        jumps.
     """
 
     flags: np.ndarray
     states: np.ndarray
-    numbers: np.ndarray
+    digits: np.ndarray
 
 
 def empty_counts(ngroups: int) -> Counts:
     """Return :class:`Counts` for ramps of `ngroups` groups."""
-    number = np.uint8 if ngroups <= MOST_IN_BYTES else np.uint16
-    return Counts(np.empty((2, _PIXELS), np.uint8), np.empty((7, _PIXELS), np.uint8), np.empty((3, _PIXELS), number))
+    return Counts(
+        np.zeros(_PIXELS, np.uint8),
+        np.zeros((_STATES, _COLUMNS), np.uint64),
+        np.zeros((3, max(ngroups.bit_length(), 1), _COLUMNS), np.uint64),
+    )
 
 
 @jit_entry
@@ -69,94 +79,128 @@ def count_flags(places, npixels, used, settings, counts, spans):
         See :func:`rampfit_numba.kernels.memory.spans_of`.
     """
     nints, ngroups = places.shape
-    most_segments = most_jumps = 0
+    most_segments = most_jumps = np.int64(0)
     for first in range(0, npixels, _PIXELS):
         number = min(_PIXELS, npixels - first)
         for i in range(nints):
-            _begin(counts)
-            _load(places[i, 0] + first, number, not used[0] <= 0 <= used[1], counts.flags[0], spans)
+            _begin(number, counts)
             for g in range(ngroups):
-                after = min(g + 1, ngroups - 1)
-                if after > g:
-                    outside = not used[0] <= after <= used[1]
-                    _load(places[i, after] + first, number, outside, counts.flags[after % 2], spans)
-                _follow(counts.flags[g % 2], counts.flags[after % 2], g == 0, settings, counts)
+                copy_in(counts.flags, places[i, g] + first, number, spans)
+                _look(g, used[0] <= g <= used[1], settings, counts)
+                if g > 0:
+                    _follow(counts)
             _end(settings, counts)
-            several, single, jumps = counts.numbers[0], counts.numbers[1], counts.numbers[2]
-            for k in range(number):
-                most_segments = max(most_segments, several[k] if several[k] > 0 else single[k])
-                most_jumps = max(most_jumps, jumps[k])
+            segments, jumps = _largest(counts)
+            most_segments, most_jumps = max(most_segments, segments), max(most_jumps, jumps)
     return most_segments, most_jumps
 
 
 @jit
-def _load(address, number, outside, flags, spans):
-    """Load the flags of one group of some pixels."""
-    copy_in(flags, address, number, spans)
-    if outside:
-        for k in range(number):
-            flags[k] |= _D
+def _begin(number, counts):
+    """Forget all, and look at the first `number` ramps."""
+    counts.states[:] = _NO_BITS
+    counts.digits[:] = _NO_BITS
+    counts.states[_UNUSABLE] = _ALL_BITS
+    for w in range(_COLUMNS):
+        here = min(max(number - w * BITS, 0), BITS)
+        counts.states[_WANTED, w] = _ALL_BITS >> np.uint64(BITS - here) if here > 0 else _NO_BITS
 
 
 @jit
-def _begin(counts):
-    counts.states[:] = _NONE
-    counts.states[5] = _ONE
-    counts.numbers[:] = 0
-
-
-@jit
-def _follow(here, after, is_first, settings, counts):
-    """Take one group more into account, given its flags and those of the next one, or its own again at the end."""
-    states, numbers = counts.states, counts.numbers
-    good, opened, length, some, more, unusable, first = (
-        states[0],
-        states[1],
-        states[2],
-        states[3],
-        states[4],
-        states[5],
-        states[6],
-    )
-    several, single, jumps = numbers[0], numbers[1], numbers[2]
+def _look(g, is_used, settings, counts):
+    """See what the flags of group `g` say."""
+    flags, states, is_first = counts.flags, counts.states, g == 0
     cleared = is_first and settings.clear_first_jump
     kept = _NOT_PJ if cleared else _NOT_P
-    for k in range(_PIXELS):
-        flags = here[k] & kept
-        good[k] = flags == 0
-        opened[k] = (flags == _J) & ((after[k] & _NOT_P) == 0)
-    for k in range(_PIXELS):
-        several[k] += (length[k] == _TWO) & (good[k] == 0)
-        single[k] += (length[k] == _ONE) & (good[k] == 0)
-    for k in range(_PIXELS):
-        longer = _TWO if length[k] > 0 else _ONE
-        length[k] = longer if good[k] != 0 else opened[k]
     # As in ramp_status: where ramps of one good group are suppressed, PERSISTENCE is good, and a void jump is not.
     counted = _NOT_P if settings.suppress_one_group else _NOT_J if cleared else _ALL
-    for k in range(_PIXELS):
-        counts_here = np.uint8((here[k] & counted) == 0)
-        more[k] |= some[k] & counts_here
-        some[k] |= counts_here
-    for k in range(_PIXELS):
-        unusable[k] &= here[k] | (here[k] >> _ONE)
-    if is_first:
-        for k in range(_PIXELS):
-            first[k] = here[k]
-    else:
-        for k in range(_PIXELS):
-            jumps[k] += (here[k] & _J) != 0
+    for w in range(_COLUMNS):
+        start = w * BITS
+        jump = bits_equal(flags, start, _J, _J)
+        states[_JUMP, w] = jump
+        states[_GOOD, w] = bits_equal(flags, start, kept, _NONE) if is_used else _NO_BITS
+        states[_LONE_JUMP, w] = bits_equal(flags, start, kept, _J) if is_used else _NO_BITS
+        counts_here = bits_equal(flags, start, counted, _NONE) if is_used else _NO_BITS
+        states[_SEVERAL, w] |= states[_SOME, w] & counts_here
+        states[_SOME, w] |= counts_here
+        states[_UNUSABLE, w] &= ~bits_equal(flags, start, _DS, _NONE) if is_used else _ALL_BITS
+        if is_first:
+            states[_FIRST_SATURATED, w] = bits_equal(flags, start, _S, _S)
+            states[_GOOD_BEFORE, w], states[_LONE_JUMP_BEFORE, w] = states[_GOOD, w], states[_LONE_JUMP, w]
+
+
+@jit
+def _follow(counts):
+    """Take the group before into account, now that it is known what follows it, and the jump of the one at hand."""
+    states = counts.states
+    for w in range(_COLUMNS):
+        opened = states[_LONE_JUMP_BEFORE, w] & states[_GOOD, w]
+        _close(w, states[_GOOD_BEFORE, w], opened, counts)
+        _count(_JUMPS, w, states[_JUMP, w], counts)
+        states[_GOOD_BEFORE, w], states[_LONE_JUMP_BEFORE, w] = states[_GOOD, w], states[_LONE_JUMP, w]
+
+
+@jit_inline
+def _close(w, good, opened, counts):
+    """Count the segments that end before a group, which is good or opens a segment, and open those that begin."""
+    states = counts.states
+    one, more = states[_ONE_GROUP, w], states[_MORE_GROUPS, w]
+    _count(_SEGMENTS, w, more & ~good, counts)
+    _count(_SINGLES, w, one & ~good, counts)
+    states[_MORE_GROUPS, w] = good & (one | more)
+    states[_ONE_GROUP, w] = (good & ~(one | more)) | opened
+
+
+@jit_inline
+def _count(what, w, bits, counts):
+    """Add 1 where `bits` are set."""
+    digits, d, carried = counts.digits[what], 0, bits
+    while carried != 0 and d < digits.shape[0]:
+        digit = digits[d, w]
+        digits[d, w] = digit ^ carried
+        carried &= digit
+        d += 1
 
 
 @jit
 def _end(settings, counts):
-    """Count what is open, and nothing of ramps that are not fitted."""
+    """Count what is open at the end, and nothing of ramps that are not fitted."""
     states = counts.states
-    length, some, more, unusable, first = states[2], states[3], states[4], states[5], states[6]
-    several, single = counts.numbers[0], counts.numbers[1]
-    for k in range(_PIXELS):
-        several[k] += length[k] == _TWO
-        single[k] += length[k] == _ONE
-    for k in range(_PIXELS):
-        suppressed = settings.suppress_one_group and some[k] > more[k]
-        if unusable[k] != 0 or suppressed or (first[k] & _S) != 0:
-            several[k] = single[k] = 0
+    for w in range(_COLUMNS):
+        _close(w, states[_GOOD_BEFORE, w], _NO_BITS, counts)
+        _close(w, _NO_BITS, _NO_BITS, counts)
+        left_out = states[_UNUSABLE, w] | states[_FIRST_SATURATED, w]
+        if settings.suppress_one_group:
+            left_out |= states[_SOME, w] & ~states[_SEVERAL, w]
+        for d in range(counts.digits.shape[1]):
+            counts.digits[_SEGMENTS, d, w] &= ~left_out
+            counts.digits[_SINGLES, d, w] &= ~left_out
+
+
+@jit
+def _largest(counts):
+    """Return the largest numbers of segments, single ones counting only where there is no longer one, and of jumps."""
+    digits, states = counts.digits, counts.states
+    for d in range(digits.shape[1]):
+        for w in range(_COLUMNS):
+            for e in range(digits.shape[1]):
+                digits[_SINGLES, d, w] &= ~digits[_SEGMENTS, e, w]
+    segments = max(_largest_number(digits[_SEGMENTS], states), _largest_number(digits[_SINGLES], states))
+    return segments, _largest_number(digits[_JUMPS], states)
+
+
+@jit
+def _largest_number(digits, states):
+    """Return the largest of some numbers: digit by digit from the highest one on, among those that share all before."""
+    among, number = states[_JUMP], np.int64(0)
+    for w in range(_COLUMNS):
+        among[w] = states[_WANTED, w]
+    for d in range(digits.shape[0] - 1, -1, -1):
+        some = _NO_BITS
+        for w in range(_COLUMNS):
+            some |= among[w] & digits[d, w]
+        if some != 0:
+            number |= np.int64(1) << d
+            for w in range(_COLUMNS):
+                among[w] &= digits[d, w]
+    return number

@@ -1,6 +1,6 @@
 """Optional results: every segment's fit, the steps at the jumps, and the pedestal.
 
-The functions that store them take ``fitopt``, a ``BlockFitOpt``, and the integration; with None they are empty.
+The functions that store them take ``fitopt``, a ``BlockFitOpt``, which holds one integration; with None they are empty.
 
 Source: sections 2.12, 5 and 8 of the rules in ``docs/algorithm.md``.
 """
@@ -16,7 +16,18 @@ from rampfit_numba.kernels.ols.long_segments import describe_long
 from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
 from rampfit_numba.kernels.ols.segment_fit import segment_variances, single_group_time, single_group_variances
 from rampfit_numba.kernels.ols.weighting import POWERS
-from rampfit_numba.kernels.vectors import WIDTH, anywhere, load, load_single, select, spread, store_single
+from rampfit_numba.kernels.vectors import (
+    BITS,
+    WIDTH,
+    anywhere,
+    bits_equal,
+    list_bits,
+    load,
+    load_single,
+    select,
+    spread,
+    store_single,
+)
 
 #: Rows of the float32 results of a segment.
 SLOPE, SIGSLOPE, VAR_POISSON, VAR_RNOISE, YINT, SIGYINT, WEIGHTS = range(7)
@@ -25,15 +36,16 @@ _SQRT2 = 1.41421356
 _FEW = 2
 _CLASSES = len(POWERS)
 _J, _S = np.uint8(dq.JUMP_DET), np.uint8(dq.SATURATED)
-_S32 = np.uint32(dq.SATURATED)
 _ZEROFRAME = ramp_status.ZEROFRAME
+_NONE, _ONE, _LANES = np.uint32(0), np.uint32(1), np.uint32(LANES)
 
 
-@jit_inline
-def weighted_mean(samples, lane, begin, length, weights, start):
-    """Return the weighted mean, in DN, of `length` samples of one ramp from group `begin` on.
+@jit
+def find_means(samples, weights, segments, number):
+    """Find the weighted means of the samples of segments with an entry in the tables: `step` of `segments`, in DN.
 
-    Their coefficients stand in ``weights.shares`` from `start` on.
+    Parameters are those of :func:`store_segments`. Each sample is taken for all segments that have one, so that no
+    branch is hard to guess: half of the time of one segment after the other.
 
     Formula
     -------
@@ -47,10 +59,28 @@ def weighted_mean(samples, lane, begin, length, weights, start):
     -----
     Samples y_k and their mean in DN; the weights w have none.
     """
-    mean = 0.0
-    for g in range(length):
-        mean += weights.shares[start + g] * np.float64(samples[begin + g, lane])
-    return mean
+    flat, shares, longest = samples.reshape(-1), weights.shares, np.uint32(weights.longest)
+    lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
+    place, share, mean, longer = segments.low, segments.high, segments.step, segments.longer
+    for s in range(number):
+        n = length[s]
+        place[s] = (last[s] + _ONE - n) * _LANES + lane[s]
+        share[s] = row[s] + _ONE - n  # the row is the segment's last one
+        mean[s] = 0.0
+    open_segments = 0
+    for s in range(number):
+        longer[open_segments] = s
+        open_segments += length[s] <= longest
+    done = _NONE
+    while open_segments > 0:
+        still_open, skipped = 0, done * _LANES
+        done += _ONE
+        for a in range(open_segments):
+            s = longer[a]
+            mean[s] += shares[share[s] + done - _ONE] * np.float64(flat[place[s] + skipped])
+            longer[still_open] = s
+            still_open += length[s] > done
+        open_segments = still_open
 
 
 @jit_inline
@@ -135,7 +165,7 @@ def uncertainties(total, spread_of, centre):
 
 
 @jit
-def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights, flagged, nflagged, wanted):
+def store_clean(fitopt, samples, classes, slope, settings, constants, weights, wanted):
     """Store the only segments of the ramps without flags of a block, and 0 for the others.
 
     What :func:`store_segment` does is done for vectors here, with the same results to the bit.
@@ -143,22 +173,18 @@ def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights
     Parameters
     ----------
     fitopt : BlockFitOpt or None
-    i : int
-        Integration.
     samples : ndarray of float32, shape (ngroups, LANES)
         In DN.
     classes, slope : ndarray of float64, shape (LANES,)
-        See :func:`fit_clean`.
+        See :func:`fit_clean`, which leaves out ramps with flags.
     settings, constants, weights
         See :func:`store_segment`.
-    flagged : ndarray of uint32
-        The ramps with flags, `nflagged` of them.
     wanted : bool
         Otherwise only the 0 is stored, and :func:`store_segments` does the rest.
     """
     if fitopt is None:
         return
-    place = fitopt.segments[:, i, 0]
+    place = fitopt.segments[:, 0]
     if wanted:
         ngroups = samples.shape[0]
         n = np.float64(ngroups)
@@ -190,26 +216,25 @@ def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights
                 sigslope, sigyint = noise * of_slope, noise * of_intercept
                 read = load(constants[READ_LONG], lane)
             var_poisson, var_rnoise = segment_variances(load(constants[POISSON], lane), read, ngroups)
-            store_single(place[SLOPE], lane, per_group * per_second)
-            store_single(place[SIGSLOPE], lane, sigslope)
-            store_single(place[VAR_POISSON], lane, var_poisson)
-            store_single(place[VAR_RNOISE], lane, var_rnoise)
-            store_single(place[YINT], lane, mean - per_group * centre)
-            store_single(place[SIGYINT], lane, sigyint)
-            store_single(place[WEIGHTS], lane, 1.0 / var_rnoise)
-    for a in range(nflagged):
-        place[:, flagged[a]] = 0.0
+            left_out = found < 0.0
+            store_single(place[SLOPE], lane, select(left_out, 0.0, per_group * per_second))
+            store_single(place[SIGSLOPE], lane, select(left_out, 0.0, sigslope))
+            store_single(place[VAR_POISSON], lane, select(left_out, 0.0, var_poisson))
+            store_single(place[VAR_RNOISE], lane, select(left_out, 0.0, var_rnoise))
+            store_single(place[YINT], lane, select(left_out, 0.0, mean - per_group * centre))
+            store_single(place[SIGYINT], lane, select(left_out, 0.0, sigyint))
+            store_single(place[WEIGHTS], lane, select(left_out, 0.0, 1.0 / var_rnoise))
+    else:
+        place[:] = 0.0
 
 
 @jit
-def store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored):
+def store_segments(fitopt, samples, segments, number, settings, constants, weights, stored):
     """Store the fits of the segments of two or more groups of a block of ramps.
 
     Parameters
     ----------
     fitopt : BlockFitOpt or None
-    i : int
-        Integration.
     samples : ndarray of float32, shape (ngroups, LANES)
         In DN.
     segments : Segments
@@ -223,31 +248,34 @@ def store_segments(fitopt, i, samples, segments, number, settings, constants, we
     """
     if fitopt is None:
         return
-    pointers = fitopt.segments[:, i]
+    pointers, most = fitopt.segments, fitopt.segments.shape[1]
+    find_means(samples, weights, segments, number)
     for lane in range(LANES):
         stored[lane] = 0
-    entries = weights.factors.size // _CLASSES
+    # Rows of the table of weights that belong to a class are so many that the quotient is never nearly whole.
+    per_entry = 1.0 / np.float64(weights.factors.size // _CLASSES)
     for s in range(number):
-        k, length, last = np.int64(segments.lane[s]), np.int64(segments.length[s]), np.int64(segments.last[s])
-        begin = last + 1 - length
-        snr_class = np.int64(segments.row[s]) // entries
+        k, length, row = np.uint64(segments.lane[s]), np.int64(segments.length[s]), segments.row[s]
+        begin = np.int64(segments.last[s]) + 1 - length
+        snr_class, already = np.uint64(np.float64(row) * per_entry), np.uint64(stored[k])
         # The flags may have changed since the segments were counted: they may be in a file, or another thread's.
-        if stored[k] < pointers.shape[1]:
+        if already < most:
             if length > weights.longest:
-                mean, total, spread_of = describe_long(samples, k, begin, length, snr_class, segments.long_workspace)
+                mean, total, spread_of = describe_long(
+                    samples, np.int64(k), begin, length, np.int64(snr_class), segments.long_workspace
+                )
             else:
-                # The row is the segment's last one.
-                mean = weighted_mean(samples, k, begin, length, weights, np.int64(segments.row[s]) + 1 - length)
-                total, spread_of = weights.total[snr_class, length], weights.spread[snr_class, length]
-            place = pointers[:, stored[k]]
+                mean = segments.step[s]
+                column = np.uint64(length)
+                total, spread_of = weights.total[snr_class, column], weights.spread[snr_class, column]
+            place = pointers[:, already]
             store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
         stored[k] += 1
-    for lane in range(LANES):
-        fitopt.depth[0, i] = max(fitopt.depth[0, i], stored[lane])
+    fitopt.depth[0] = _largest(stored)
 
 
 @jit
-def store_single_group(fitopt, i, sample, k, status, settings, constants):
+def store_single_group(fitopt, sample, k, status, settings, constants):
     """Store the fit of a ramp whose only segment is one `sample` in DN; the rest is as for :func:`store_segments`.
 
     Formula
@@ -264,7 +292,7 @@ def store_single_group(fitopt, i, sample, k, status, settings, constants):
     """
     if fitopt is None:
         return
-    place = fitopt.segments[:, i, 0]
+    place = fitopt.segments[:, 0]
     time = single_group_time(status, settings)
     var_poisson, var_rnoise = single_group_variances(time, constants[POISSON, k], constants[READ, k], settings)
     place[SLOPE, k] = np.float64(sample) / time
@@ -274,17 +302,15 @@ def store_single_group(fitopt, i, sample, k, status, settings, constants):
 
 
 @jit
-def store_pedestals(fitopt, i, samples, settings, flags, slope):
+def store_pedestals(fitopt, samples, settings, flags, slope):
     """Store the pedestals of one integration of a block, in DN.
 
     Parameters
     ----------
     fitopt : BlockFitOpt or None
-    i : int
-        Integration.
     samples : ndarray of float32, shape (ngroups, LANES)
     settings : Settings
-    flags : ndarray of uint32, shape (LANES,)
+    flags : ndarray of uint8, shape (LANES,)
         Of the integration, before partial saturation.
     slope : ndarray of float64, shape (LANES,)
         In DN/s. That the product with a number of groups lacks the group time is as in the reference.
@@ -303,27 +329,25 @@ def store_pedestals(fitopt, i, samples, settings, flags, slope):
     """
     if fitopt is None:
         return
-    pedestal = fitopt.pedestal[i]
+    pedestal = fitopt.pedestal
     for k in range(LANES):
         value = np.float64(samples[0, k]) - slope[k] * settings.pedestal_groups
-        pedestal[k] = 0.0 if (flags[k] & _S32) != 0 or np.isnan(value) else value
+        pedestal[k] = 0.0 if (flags[k] & _S) != 0 or np.isnan(value) else value
 
 
 @jit
-def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_flag):
-    """List the steps at the jumps of one ramp, in time order and in DN, NaN next to saturation.
+def store_jumps(fitopt, samples, flags, status, replaced_sample, replaced_flag, stored, listed):
+    """List the steps at the jumps of a block of ramps, in time order and in DN, NaN next to saturation.
 
     Parameters
     ----------
     fitopt : BlockFitOpt or None
-    i : int
-        Integration.
     samples, flags : ndarray, shape (ngroups, LANES)
-    k : int
-        Lane.
-    status : uint16
-    replaced_sample, replaced_flag
+    status : ndarray of uint16, shape (LANES,)
+    replaced_sample, replaced_flag : ndarray, shape (LANES,)
         Group 0 as it was where a zeroframe took its place.
+    stored, listed : ndarray of int32, shape (LANES,), and of uint32, shape (LANES + 2,)
+        Workspace to work in.
 
     Formula
     -------
@@ -339,18 +363,28 @@ def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_
     """
     if fitopt is None:
         return
-    crmag = fitopt.crmag[i]
-    found = 0
+    crmag = fitopt.crmag
+    for k in range(LANES):
+        stored[k] = 0
     for g in range(1, samples.shape[0]):
-        if (flags[g, k] & _J) == 0:
-            continue
-        before = np.float64(samples[g - 1, k])
-        before_flag = flags[g - 1, k]
-        if g == 1 and (status & _ZEROFRAME) != 0:
-            before = np.float64(replaced_sample)
-            before_flag = replaced_flag
-        saturated = ((flags[g, k] | before_flag) & _S) != 0
-        if found < crmag.shape[0]:  # as in store_segments
-            crmag[found, k] = np.nan if saturated else np.float64(samples[g, k]) - before
-        found += 1
-    fitopt.depth[1, i] = max(fitopt.depth[1, i], found)
+        number = np.uint64(0)
+        for start in range(0, LANES, BITS):
+            number = list_bits(bits_equal(flags[g], start, _J, _J), start, listed, number)
+        for a in range(number):
+            k = listed[a]
+            before, before_flag = np.float64(samples[g - 1, k]), flags[g - 1, k]
+            if g == 1 and (status[k] & _ZEROFRAME) != 0:
+                before, before_flag = np.float64(replaced_sample[k]), replaced_flag[k]
+            saturated = ((flags[g, k] | before_flag) & _S) != 0
+            if stored[k] < crmag.shape[0]:  # as in store_segments
+                crmag[stored[k], k] = np.nan if saturated else np.float64(samples[g, k]) - before
+            stored[k] += 1
+    fitopt.depth[1] = _largest(stored)
+
+
+@jit
+def _largest(numbers):
+    most = numbers[0]
+    for k in range(LANES):
+        most = max(most, numbers[k])  # what `max` does here uses no vectors
+    return most

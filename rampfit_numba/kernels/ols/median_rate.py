@@ -18,8 +18,20 @@ from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_median import select_middle
-from rampfit_numba.kernels.ols.short_median import LONGEST, middle_of_steps, middle_of_values
+from rampfit_numba.kernels.ols.short_median import LONGEST, middle_of_steps, middle_of_usable_steps
 from rampfit_numba.kernels.selection import bring_to_middle, middle_two
+from rampfit_numba.kernels.vectors import (
+    BITS,
+    WIDTH,
+    anywhere,
+    bits_equal,
+    load,
+    load_single,
+    load_unset,
+    put_bits,
+    select,
+    store,
+)
 
 _DS = np.uint8(dq.DO_NOT_USE | dq.SATURATED)
 _S = np.uint8(dq.SATURATED)
@@ -29,6 +41,7 @@ _SINGLE_FIRST_GROUP = ramp_status.SINGLE_FIRST_GROUP
 _ZEROFRAME = ramp_status.ZEROFRAME
 _SPECIAL = _ZEROFRAME | _SINGLE_FIRST_GROUP | _NOT_FITTED
 _INF = np.float32(np.inf)
+_NONE, _ONE, _NO_BITS = np.uint8(0), np.uint8(1), np.uint64(0)
 _LARGEST = np.float64(np.finfo(np.float32).max)
 #: With less than this left of it, a sum of medians in single precision may be off by more than 1.5e-6 (of 2e-6 that
 #: variances may be), ...
@@ -37,12 +50,15 @@ _CANCELLATION = 1.0 / 24.0
 _LOST = 1e-9
 
 
+@jit_inline
+def _magnitude(values):
+    return select(values < 0.0, 0.0 - values, values)
+
+
 @jit
 def _find_middle(differences, network, selection):
-    """Bring the middle ranks of each column of differences to the middle rows; without a network with `selection`."""
-    if differences.shape[0] <= LONGEST:
-        middle_of_values(differences)
-    elif selection is None:
+    """Bring the middle ranks of each column of many differences to the middle rows; `selection` is None or does it."""
+    if selection is None:
         bring_to_middle(differences, network)
     else:
         select_middle(differences, selection)
@@ -99,13 +115,28 @@ def add_clean_step(samples, network, differences, step, size, selection=None):
 
 @jit_apart(types.none)
 def add_flagged_step(
-    samples, flags, status, zeroframe, settings, network, differences, step, size, work, filler, sums, selection=None
+    samples,
+    flags,
+    status,
+    lanes,
+    number,
+    zeroframe,
+    settings,
+    network,
+    differences,
+    step,
+    size,
+    work,
+    usable_bits,
+    filler,
+    sums,
+    selection=None,
 ):
     """Add the median step of one integration to `step`, for a block of ramps of which many have flags.
 
-    Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`; `work`, of uint8
-    and shape (3, LANES), `filler`, of float32 and shape (LANES,), and `sums`, of float64 and shape (2, LANES), are
-    workspaces.
+    Parameters beside those of :func:`add_clean_step` are those of :func:`ramp_status.ramp_status`, which returns
+    `number`; `work`, of uint8 and shape (3, LANES), `usable_bits`, of uint64 and shape (LANES / BITS, ngroups - 1) or
+    longer, `filler`, of float32 and shape (LANES,), and `sums`, of float64 and shape (2, LANES), are workspaces.
 
     Formula
     -------
@@ -124,44 +155,49 @@ def add_flagged_step(
     usable, some, odd = work[0], work[1], work[2]
     for k in range(LANES):
         some[k] = odd[k] = 0
-        filler[k] = _INF
-    for g in range(length):
-        before = samples[g]
-        after = samples[g + 1]
-        before_flags = flags[g]
-        after_flags = flags[g + 1]
-        difference = differences[g]
-        # Bytes and doubles apart: of bytes, a vector holds eight times as many.
+    for start in range(0, LANES, BITS):
+        any_step = odd_number = _NO_BITS
+        before_good = bits_equal(flags[0], start, _DS, _NONE)
+        for g in range(length):
+            good = bits_equal(flags[g + 1], start, _DS, _NONE)
+            counts = before_good & good & bits_equal(flags[g + 1], start, _J, _NONE)
+            usable_bits[start // BITS, g] = counts
+            any_step |= counts
+            odd_number ^= counts
+            before_good = good
+        put_bits(some, start, any_step, _ONE)
+        put_bits(odd, start, odd_number, _ONE)
+    if 0 < length <= LONGEST:
+        middle_of_usable_steps(samples, usable_bits, differences)
+    elif length > 0:
         for k in range(LANES):
-            usable[k] = (((before_flags[k] | after_flags[k]) & _DS) | (after_flags[k] & _J)) == 0
-        for k in range(LANES):
-            some[k] |= usable[k]
-            odd[k] ^= usable[k]
-        for k in range(LANES):
-            here, value = filler[k], after[k] - before[k]
-            difference[k] = value if usable[k] != 0 else here
-            filler[k] = here if usable[k] != 0 else -here
-    if length > 0:
+            filler[k] = _INF
+        for g in range(length):
+            before, after, difference = samples[g], samples[g + 1], differences[g]
+            for k in range(LANES):
+                usable[k] = 0
+            for start in range(0, LANES, BITS):
+                put_bits(usable, start, usable_bits[start // BITS, g], _ONE)
+            for k in range(LANES):
+                here, value = filler[k], after[k] - before[k]
+                difference[k] = value if usable[k] != 0 else here
+                filler[k] = here if usable[k] != 0 else -here
         _find_middle(differences, network, selection)
     lower, upper = differences[max(length // 2 - 1, 0)], differences[length // 2 if length > 0 else 0]
     # With a filler to spare, it stands above: in an even number of rows the median is the lower middle one.
     single = upper if length % 2 == 1 else lower
     first_flags, first_sample = flags[0], samples[0]
     value, magnitude = sums[0], sums[1]
-    for k in range(LANES):
-        low = np.float64(single[k] if odd[k] != 0 else lower[k])
-        high = np.float64(single[k] if odd[k] != 0 else upper[k])
-        value[k] = 0.5 * (low + high)
-        magnitude[k] = 0.5 * (abs(low) + abs(high))
-    for k in range(LANES):
-        alone = np.float64(first_sample[k]) if (first_flags[k] & _DS) == 0 else 0.0
-        value[k] = value[k] if some[k] != 0 else alone
-        magnitude[k] = magnitude[k] if some[k] != 0 else abs(alone)
-    special = np.uint16(0)
-    for k in range(LANES):
-        special |= status[k]
-    if (special & _SPECIAL) != 0 or ngroups == 1:
-        for k in range(LANES):
+    for lane in range(0, LANES, WIDTH):
+        even, none = load_unset(odd, lane, _ONE), load_unset(some, lane, _ONE)
+        middle = load_single(single, lane)
+        low, high = select(even, load_single(lower, lane), middle), select(even, load_single(upper, lane), middle)
+        alone = select(load_unset(first_flags, lane, _DS), load_single(first_sample, lane), 0.0)
+        store(value, lane, select(none, alone, (low + high) * 0.5))
+        store(magnitude, lane, select(none, _magnitude(alone), (_magnitude(low) + _magnitude(high)) * 0.5))
+    for a in range(number):
+        k = lanes[a]
+        if (status[k] & _SPECIAL) != 0 or ngroups == 1:
             known, simple = _simple_rate(samples, k, status[k], zeroframe, settings)
             if known:
                 value[k] = simple * settings.group_time
@@ -182,8 +218,8 @@ def find_cancelled(step, size, dark, cancelled):
         See :func:`add_clean_step`.
     dark : ndarray of float64, shape (LANES,)
         What the dark current will add to the steps, in DN: a negative one can cancel them.
-    cancelled : ndarray of bool, shape (LANES,)
-        Result.
+    cancelled : ndarray of float64, shape (LANES,)
+        Result: 1 where they did, 0 elsewhere.
 
     Returns
     -------
@@ -191,11 +227,13 @@ def find_cancelled(step, size, dark, cancelled):
         Whether there is any.
     """
     some = False
-    for k in range(LANES):
-        left = min(abs(step[k]), abs(step[k] + dark[k]))
-        cancelled[k] = (left < _CANCELLATION * size[k]) | (not (size[k] < _LARGEST))
-    for k in range(LANES):
-        some |= cancelled[k]
+    for lane in range(0, LANES, WIDTH):
+        total, sizes = load(step, lane), load(size, lane)
+        left, with_dark = _magnitude(total), _magnitude(total + load(dark, lane))
+        left = select(with_dark < left, with_dark, left)
+        lost = select(left < sizes * _CANCELLATION, 1.0, select(sizes < _LARGEST, 0.0, 1.0))
+        store(cancelled, lane, lost)
+        some |= anywhere(lost > 0.0)
     return some
 
 

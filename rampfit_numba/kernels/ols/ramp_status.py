@@ -11,6 +11,7 @@ from numba import types
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_apart
 from rampfit_numba.kernels.samples import flag_non_finite
+from rampfit_numba.kernels.vectors import BITS, bits_above, bits_equal, list_bits, put_bits
 
 # A status is the OR of the group flags (low eight bits) and these:
 NO_USABLE_GROUP = np.uint16(1 << 8)  #: every group is DO_NOT_USE or SATURATED, or the ramp is suppressed
@@ -24,6 +25,7 @@ _DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PER
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
 _NONE, _ONE, _ALL = np.uint8(0), np.uint8(1), np.uint8(0xFF)
+_NO_BITS, _ALL_LANES = np.uint64(0), np.uint64((1 << min(LANES, BITS)) - 1)
 _NOTHING = np.uint16(0)
 _INF = np.float32(np.inf)
 
@@ -94,7 +96,7 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_sa
     added, partly_saturated : ndarray of uint8, shape (LANES,)
         Results: the bits that the integration gets. Those in `partly_saturated` (SATURATED if any
         group is) join after the fit and do not invalidate it.
-    lanes : ndarray of uint32, shape (LANES + 1,)
+    lanes : ndarray of uint32, shape (LANES + 2,)
         Result: the ramps that have a flag; all of them where there is a single group.
     work : ndarray of uint8, shape (5, LANES)
         Workspace to work in.
@@ -105,50 +107,53 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_sa
         The number of these ramps. A void jump of group 0 alone is no flag.
     """
     ngroups = flags.shape[0]
-    # Whether one group counts as good, and whether several do: bytes, of which a vector holds most. The reference
-    # suppresses before it voids the jump of the first kept group, with PERSISTENCE as good; otherwise it is not.
-    any_bits, all_bits, all_unusable, good, several = work[0], work[1], work[2], work[3], work[4]
+    # What is true of a ramp is a bit while the groups are gone through. The reference suppresses before it voids the
+    # jump of the first kept group, with PERSISTENCE as good; otherwise it is not.
+    any_bits, all_saturated, all_unusable, good, alone = work[0], work[1], work[2], work[3], work[4]
     for k in range(LANES):
-        any_bits[k] = good[k] = several[k] = 0
-        all_bits[k], all_unusable[k] = _ALL, _ONE
+        any_bits[k] = all_saturated[k] = all_unusable[k] = good[k] = alone[k] = 0
     for g in range(ngroups):
         here = flags[g]
         kept = _NOT_J if g == 0 and settings.clear_first_jump else _ALL
-        counted = _NOT_P if settings.suppress_one_group else kept
-        # Loops over few arrays each: with more, the compiler does not check that they are apart, and uses no vectors.
         for k in range(LANES):
             any_bits[k] |= here[k] & kept
-            all_bits[k] &= here[k]
-            all_unusable[k] &= here[k] | (here[k] >> _ONE)
-        for k in range(LANES):
-            counts = np.uint8((here[k] & counted) == 0)
-            several[k] |= good[k] & counts
-            good[k] |= counts
-    if suppressed.size > 0 and settings.suppress_one_group:
-        for k in range(LANES):
-            if suppressed[k]:
-                several[k] |= good[k]
-                good[k] = _ONE
+    suppress = settings.suppress_one_group
+    for start in range(0, LANES, BITS):
+        saturated = unusable = ~_NO_BITS
+        some = several = _NO_BITS
+        for g in range(ngroups):
+            here = flags[g]
+            kept = _NOT_J if g == 0 and settings.clear_first_jump else _ALL
+            counts = bits_equal(here, start, _NOT_P if suppress else kept, _NONE)
+            several |= some & counts
+            some |= counts
+            saturated &= bits_equal(here, start, _S, _S)
+            unusable &= ~bits_equal(here, start, _DS, _NONE)
+        if suppress and suppressed.size > 0:
+            dropped = bits_equal(suppressed, start, _ONE, _ONE)
+            several |= some & dropped
+            some |= dropped
+        put_bits(all_saturated, start, saturated, _ONE)
+        put_bits(all_unusable, start, unusable, _ONE)
+        put_bits(good, start, some, _ONE)
+        put_bits(alone, start, some & ~several, _ONE)
     first_flags = flags[0]
     first_kept = _NOT_J if settings.clear_first_jump else _ALL
-    suppress = settings.suppress_one_group
     for k in range(LANES):
         value = np.uint16(any_bits[k])
-        value |= ALL_SATURATED if (all_bits[k] & _S) != 0 else _NOTHING
+        value |= ALL_SATURATED if all_saturated[k] != 0 else _NOTHING
         value |= NO_USABLE_GROUP if all_unusable[k] != 0 else _NOTHING
         status[k] = value
     for k in range(LANES):
-        alone = good[k] > several[k]
-        first_only = alone and (first_flags[k] & first_kept) == 0
-        value = (
-            (NO_USABLE_GROUP if alone else _NOTHING) if suppress else (SINGLE_FIRST_GROUP if first_only else _NOTHING)
-        )
+        first_only = alone[k] != 0 and (first_flags[k] & first_kept) == 0
+        lonely = NO_USABLE_GROUP if alone[k] != 0 else _NOTHING
+        value = lonely if suppress else (SINGLE_FIRST_GROUP if first_only else _NOTHING)
         status[k] |= value | (FIRST_SATURATED if (first_flags[k] & _S) != 0 else _NOTHING)
     for k in range(LANES):
         value = status[k]
-        unusable = _DS if (value & ALL_SATURATED) != 0 else _D
+        unusable_bits = _DS if (value & ALL_SATURATED) != 0 else _D
         bits = np.uint8(value) & _JP
-        bits |= unusable if (value & NO_USABLE_GROUP) != 0 else _NONE
+        bits |= unusable_bits if (value & NO_USABLE_GROUP) != 0 else _NONE
         added[k] = bits | (_DS if (value & FIRST_SATURATED) != 0 else _NONE)
     for k in range(LANES):
         partly_saturated[k] = any_bits[k] & _S
@@ -163,8 +168,8 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_sa
             if ngroups == 1 and (value & ALL_SATURATED) != 0:
                 # What stands in for the only, saturated group leaves no saturated group behind.
                 partly_saturated[k] = 0
-    number = 0
-    for k in range(LANES):
-        lanes[number] = k
-        number += status[k] != 0 or ngroups == 1
-    return number
+    number = _NO_BITS
+    for start in range(0, LANES, BITS):
+        listed = bits_above(status, start, 0) if ngroups > 1 else _ALL_LANES
+        number = list_bits(listed, start, lanes, number)
+    return np.int64(number)

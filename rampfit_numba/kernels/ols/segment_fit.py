@@ -1,44 +1,27 @@
-"""Weighted straight-line fits of segments.
+"""What the fit of one segment brings: its class, its variances, and what it adds to the sums of its ramp.
 
-Source: section 5 of the rules in ``docs/algorithm.md``; Fixsen et al. 2000 (PASP 112, 1350) for the weights, Robberto
-2008 (JWST-STScI-0001490) and Regan 2007 (JWST-STScI-001212) for the variances.
-
-The weights are symmetric about the middle of a segment, so a slope is a sum over pairs of samples that lie
-symmetrically, a_j (y_{n-1-j} - y_j): half as many terms, and the pedestal leaves no rounding error. The first pair is
-also what the signal-to-noise class is found from.
+Source: sections 5 and 6 of the rules in ``docs/algorithm.md``; Fixsen et al. 2000 (PASP 112, 1350) for the classes,
+Robberto 2008 (JWST-STScI-0001490) and Regan 2007 (JWST-STScI-001212) for the variances. The slopes are found in
+:mod:`slopes`.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import types
 
-from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
+from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
-from rampfit_numba.kernels.ols.long_segments import fit_long_segments
 from rampfit_numba.kernels.ols.pixels import (
-    GAIN,
     POISSON,
     POISSON_WEIGHT,
     READ,
     READ_WEIGHT,
-    READNOISE,
     SLOPE_WEIGHT,
     UNFITTABLE,
 )
 from rampfit_numba.kernels.ols.weighting import BOUNDS
 from rampfit_numba.kernels.vectors import (
-    QUICK_GATHER,
-    WIDTH,
-    anywhere,
-    gather,
-    load,
-    load_single,
-    load_whole,
     select,
-    spread,
-    store,
-    store_whole,
 )
 
 _CLASSES = len(BOUNDS) + 1
@@ -46,6 +29,9 @@ _B1, _B2, _B3, _B4, _B5 = BOUNDS
 _SINGLE_FIRST_GROUP = ramp_status.SINGLE_FIRST_GROUP
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
+#: With fewer groups on average, segments are short.
+_MOSTLY_SHORT = 6
+_TRUE = np.uint8(1)
 _ONE, _LANES = np.uint32(1), np.uint32(LANES)
 
 
@@ -141,6 +127,26 @@ def segment_variances(poisson, read, number):
 
 
 @jit_inline
+def relative_weight(poisson, read, n):
+    """Return 1 / (var_poisson + var_rnoise) of the slope of a segment of `n` groups, a float; of scalars or vectors.
+
+    Formula
+    -------
+    w = 1 / (p / (t_g G (n - 1)) + 12 (R / (t_g G))^2 / (n^3 - n))
+
+    Source
+    ------
+    Those of :func:`segment_variances`, with a single division; section 6 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    w in (s/DN)^2; p in DN/s, t_g in s, G in e-/DN, R in e-.
+    """
+    steps, cubic = n - 1.0, n * n * n - n
+    return cubic * steps / (poisson * cubic + read * steps)
+
+
+@jit_inline
 def single_group_variances(time, poisson, read, settings):
     """Return var_poisson and var_rnoise of the slope of one group.
 
@@ -159,143 +165,6 @@ def single_group_variances(time, poisson, read, settings):
     """
     ratio = settings.group_time / time
     return poisson * ratio, read * (ratio * ratio / 6.0)
-
-
-@jit_apart(types.none)
-def fit_segments(samples, constants, weights, segments, number):
-    """Fit the segments of two or more groups of a block: find `row` and `slope` of `segments`.
-
-    Parameters
-    ----------
-    samples : ndarray of float32, shape (ngroups, LANES)
-        In DN.
-    constants : ndarray of float64, shape (CONSTANTS, LANES)
-        See :mod:`pixels`.
-    weights : Weights
-    segments : Segments
-        As :func:`list_segments` leaves them.
-    number : int
-        How many there are.
-
-    Formula
-    -------
-    slope (n^3 - n) = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j)
-    a_k = (n^3 - n) w_k (k - c) / sum w (k - c)^2,  w_k = |(k - c) / c|^P,  c = (n - 1) / 2
-
-    Source
-    ------
-    Fixsen et al. 2000 (PASP 112, 1350) for the weights; section 5 of ``docs/algorithm.md``. The table
-    ``weights.factors`` has a; P goes by :func:`signal_class`.
-
-    Units
-    -----
-    y and slope in DN.
-    """
-    if QUICK_GATHER:
-        fit_gathered(samples, constants, weights, segments, number)
-    else:
-        fit_listed(samples, constants, weights, segments, number)
-    if samples.shape[0] > weights.longest:
-        fit_long_segments(samples, weights, segments, number)
-
-
-@jit
-def fit_gathered(samples, constants, weights, segments, number):
-    """Do what :func:`fit_segments` does for segments with an entry in the tables, WIDTH of them in registers.
-
-    Formula
-    -------
-    slope (n^3 - n) = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j)
-
-    Source
-    ------
-    As :func:`fit_segments`; section 5 of ``docs/algorithm.md``.
-
-    Units
-    -----
-    y and slope in DN.
-    """
-    flat = samples.reshape(-1)
-    entries = weights.factors.size // _CLASSES
-    lane, last, length, row, slope = segments.lane, segments.last, segments.length, segments.row, segments.slope
-    readnoise, gain, factors = constants[READNOISE], constants[GAIN], weights.factors
-    longest = np.float64(weights.longest)
-    for s in range(0, number, WIDTH):
-        k, n = load_whole(lane, s), load_whole(length, s)
-        end = load_whole(last, s) * float(LANES) + k
-        begin = end - (n - 1.0) * float(LANES)
-        step = gather(flat, end) - gather(flat, begin)
-        found = signal_class(step, gather(readnoise, k), gather(gain, k))
-        known = n <= longest
-        place = found * float(entries) + (select(known, n * (n + 1.0) * 0.5, float(entries)) - 1.0)
-        total = gather(factors, place) * step
-        store_whole(row, s, place)
-        left = n - 2.0
-        another = known & (left > 1.0)
-        while anywhere(another):
-            end = select(another, end - float(LANES), end)
-            begin = select(another, begin + float(LANES), begin)
-            place = select(another, place - 1.0, place)
-            pair = gather(flat, end) - gather(flat, begin)
-            total = select(another, total + gather(factors, place) * pair, total)
-            left = left - 2.0
-            another = another & (left > 1.0)
-        store(slope, s, total)
-
-
-@jit
-def fit_listed(samples, constants, weights, segments, number):
-    """Do the same one by one, each pair of samples for all segments that have one, so that no branch is hard to guess.
-
-    Where a processor gathers values one after the other, that is quicker.
-
-    Formula
-    -------
-    slope (n^3 - n) = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j)
-
-    Source
-    ------
-    As :func:`fit_segments`; section 5 of ``docs/algorithm.md``.
-
-    Units
-    -----
-    y and slope in DN.
-    """
-    flat = samples.reshape(-1)
-    entries = np.uint32(weights.factors.size // _CLASSES)
-    lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
-    low, high, step, slope, longer = segments.low, segments.high, segments.step, segments.slope, segments.longer
-    readnoise, gain = segments.first_constant, segments.second_constant
-    # What is gathered from all over is set side by side, so that the next loop can use vectors.
-    for s in range(number):
-        k = lane[s]
-        end = last[s] * _LANES + k
-        begin = end - (length[s] - _ONE) * _LANES
-        high[s], low[s] = end, begin
-        step[s] = np.float64(flat[end]) - np.float64(flat[begin])
-        readnoise[s], gain[s] = constants[READNOISE, k], constants[GAIN, k]
-    longest = np.uint32(weights.longest)
-    for s in range(number):
-        n = length[s]
-        end = (n * (n + _ONE)) >> _ONE if n <= longest else entries
-        row[s] = np.uint32(np.int32(signal_class(step[s], readnoise[s], gain[s]))) * entries + end - _ONE
-    open_segments = 0
-    for s in range(number):
-        slope[s] = weights.factors[row[s]] * step[s]
-        longer[open_segments] = s
-        open_segments += (length[s] > _FEW + 1) & (length[s] <= longest)
-    pair = 1
-    while open_segments > 0:
-        rows = np.uint32(pair) * _LANES
-        still_open = 0
-        for a in range(open_segments):
-            s = longer[a]
-            difference = np.float64(flat[high[s] - rows]) - np.float64(flat[low[s] + rows])
-            slope[s] += weights.factors[row[s] - np.uint32(pair)] * difference
-            longer[still_open] = s
-            still_open += length[s] > 2 * pair + _FEW + 1
-        open_segments = still_open
-        pair += 1
 
 
 @jit
@@ -327,26 +196,18 @@ def sum_segments(segments, number, runs, constants, sums):
     -----
     s in DN/s, v in (DN/s)^2.
     """
-    lane, length, slope = segments.lane, segments.length, segments.slope
-    poisson, read, weight = segments.first_constant, segments.second_constant, segments.weight
-    poisson_in, read_in = constants[POISSON], constants[READ]
-    for s in range(number):
-        k = lane[s]
-        poisson[s] = poisson_in[k]
-        read[s] = read_in[k]
-    for s in range(number):
-        n = np.float64(length[s])
-        steps, cubic = n - 1.0, n * n * n - n
-        # 1 / (POISSON / (n - 1) + READ / (n^3 - n)) with a single division
-        weight[s] = cubic * steps / (poisson[s] * cubic + read[s] * steps)
+    lane, length, slope, weight = segments.lane, segments.length, segments.slope, segments.weight
     slope_sum, poisson_sum, read_sum, total_sum = sums[0], sums[1], sums[2], sums[3]
+    count, steps, cubics = runs.nsegments, runs.sum_steps, runs.sum_cubes
     for k in range(LANES):
         slope_sum[k] = total_sum[k] = 0.0
+    for k in range(LANES):
+        cubics[k] = 0
     for s in range(number):
-        k = lane[s]
+        k, n = lane[s], np.uint64(length[s])
         slope_sum[k] += slope[s]
         total_sum[k] += weight[s]
-    count, steps, cubics = runs.nsegments, runs.sum_steps, runs.sum_cubes
+        cubics[k] += n * n * n - n
     read_weight, poisson_weight, unfittable = constants[READ_WEIGHT], constants[POISSON_WEIGHT], constants[UNFITTABLE]
     slope_weight = constants[SLOPE_WEIGHT]
     for k in range(LANES):
@@ -381,56 +242,6 @@ def sum_single_group(sample, k, status, settings, constants, sums):
     sums[1, k] = constants[POISSON_WEIGHT, k] / (settings.group_time / time)
     sums[2, k] = 1.0 / var_rnoise
     sums[3, k] = 1.0 / (var_poisson + var_rnoise)
-
-
-@jit
-def fit_clean(samples, constants, weights, classes, slope):
-    """Fit a block of ramps without flags of two or more groups, which are one segment each.
-
-    The terms and their order are those of :func:`fit_segments`: the results are the same to the bit. A vector of ramps
-    is fitted once for every signal-to-noise class that occurs in it, which is one mostly.
-
-    Parameters
-    ----------
-    samples : ndarray of float32, shape (ngroups, LANES)
-        In DN.
-    constants : ndarray of float64, shape (CONSTANTS, LANES)
-    weights : Weights
-    classes : ndarray of float64, shape (LANES,)
-        Result: signal-to-noise classes.
-    slope : ndarray of float64, shape (LANES,)
-        Result: slope per group times n^3 - n, in DN.
-
-    Formula
-    -------
-    slope (n^3 - n) = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j)
-
-    Source
-    ------
-    As :func:`fit_segments`; section 5 of ``docs/algorithm.md``.
-
-    Units
-    -----
-    y and slope in DN.
-    """
-    last = samples.shape[0] - 1
-    entries = weights.factors.size // _CLASSES
-    readnoise, gain = constants[READNOISE], constants[GAIN]
-    for lane in range(0, LANES, WIDTH):
-        step = load_single(samples[last], lane) - load_single(samples[0], lane)
-        found = signal_class(step, load(readnoise, lane), load(gain, lane))
-        fitted = spread(0.0)
-        for c in range(_CLASSES):
-            here = found == float(c)
-            if anywhere(here):
-                row = c * entries + entries - 1  # all groups stand at the end of a class
-                total = step * weights.factors[row]
-                for j in range(1, (last + 1) // 2):
-                    pair = load_single(samples[last - j], lane) - load_single(samples[j], lane)
-                    total = total + pair * weights.factors[row - j]
-                fitted = select(here, total, fitted)
-        store(classes, lane, found)
-        store(slope, lane, fitted)
 
 
 @jit

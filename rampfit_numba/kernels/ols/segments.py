@@ -3,21 +3,33 @@
 Source: section 3 of the rules in ``docs/algorithm.md``; Robberto 2008 (JWST-STScI-0001490) for the method.
 """
 
+# ruff: noqa: ANN401, ARG001  (the compiler's own objects; intrinsics get them in one tuple)
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba.core import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit, jit_intrinsic
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
-from rampfit_numba.kernels.vectors import BITS, WIDTH, bits_above, lowest_bit
+from rampfit_numba.kernels.vectors import (
+    BITS,
+    WIDTH,
+    bits_above,
+    count_bits,
+    everywhere,
+    lowest_bit,
+    number_of_bits,
+    pointer,
+)
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
-_ONE = np.uint64(1)
+_ONE, _ALWAYS, _LAST_BIT = np.uint64(1), np.uint64(2), np.uint64(BITS - 1)
 #: Ramps of up to so many groups are counted in bytes; kernels are compiled apart for these and for longer ones, since
 #: a vector holds twice as many: in words, ramps with hits, and optional results, take a twentieth more. From about
 #: there on, counting is also quicker than a network for medians (:mod:`long_median`).
@@ -113,6 +125,60 @@ def empty_segments(ngroups: int) -> Segments:
     )
 
 
+def _extend_plainly(
+    now: np.ndarray,
+    before: np.ndarray,
+    here: np.ndarray,
+    following: np.ndarray,
+    left_out: np.ndarray,
+    first: int,
+    kept: int,
+) -> None:
+    some = slice(first, first + BITS)
+    flags = here[some] & np.uint8(kept)
+    opened = (flags == _J) & ((following[some] & _NOT_P) == 0)
+    now[some] = np.where(left_out[some], 0, np.where(flags == 0, before[some] + 1, opened))
+
+
+@jit_intrinsic(_extend_plainly)
+def _extend(
+    _context: Any, now: Any, before: Any, here: Any, following: Any, left_out: Any, first: Any, kept: Any
+) -> Any:
+    """Find the row `now` of :class:`RunLengths` for BITS ramps, from the row `before` it and the flags of two groups.
+
+    In one go, since of loops over more than a few arrays the compiler does not check that they are apart, and uses no
+    vectors.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = ir.VectorType(ir.IntType(8), BITS)
+        counts = ir.VectorType(ir.IntType(now.dtype.bitwidth), BITS)
+        kinds = counts, counts, bits, bits, bits
+        places = [
+            pointer(context, builder, *both, arguments[5])
+            for both in zip(signature.args[:5], kinds, arguments[:5], strict=True)
+        ]
+        count, flags, next_flags, out = (builder.load(place, align=1) for place in places[1:])
+        zero, one, none = (
+            ir.Constant(counts, [0] * BITS),
+            ir.Constant(counts, [1] * BITS),
+            ir.Constant(bits, [0] * BITS),
+        )
+        flags = builder.and_(flags, everywhere(builder, arguments[6], bits))
+        next_flags = builder.and_(next_flags, ir.Constant(bits, [int(_NOT_P)] * BITS))
+        opened = builder.and_(
+            builder.icmp_unsigned("==", flags, ir.Constant(bits, [int(_J)] * BITS)),
+            builder.icmp_unsigned("==", next_flags, none),
+        )
+        good = builder.icmp_unsigned("==", flags, none)
+        length = builder.select(good, builder.add(count, one), builder.select(opened, one, zero))
+        length = builder.select(builder.icmp_unsigned("==", out, none), length, zero)
+        builder.store(length, places[0], align=1)
+        return context.get_dummy_value()
+
+    return types.void(now, before, here, following, left_out, types.int64, types.uint8), generate
+
+
 @jit
 def find_runs(flags, clear_jump, left_out, runs):
     """Find the segments of a block of ramps: how many groups each has up to and including every group.
@@ -128,29 +194,18 @@ def find_runs(flags, clear_jump, left_out, runs):
     left_out : ndarray of bool, shape (LANES,)
         Ramps that get no segments.
     runs : RunLengths
-        Result: `length`; `nsegments` is overwritten.
+        Result: `length`.
     """
     ngroups = flags.shape[0]
-    groups, count, behind = runs.length, runs.nsegments, runs.length[ngroups]
+    groups, behind = runs.length, runs.length[ngroups]
     for k in range(LANES):
-        count[k] = behind[k] = 0
-    # Loops over few arrays each, and a count apart from the rows of `groups`: otherwise the compiler cannot tell that
-    # they do not overlap, and uses no vectors (ramps full of hits: 12 ns more, of 90).
+        behind[k] = 0
     for g in range(ngroups):
         kept = _NOT_PJ if g == 0 and clear_jump else _NOT_P
-        here, now = flags[g], groups[g]
-        # The last group is its own follower: a jump there is not followed by a good group.
-        following = flags[min(g + 1, ngroups - 1)]
-        for k in range(LANES):
-            now[k] = ((here[k] & kept) == _J) & ((following[k] & _NOT_P) == 0)
-        for k in range(LANES):
-            longer, opened = count[k] + 1, now[k]
-            count[k] = longer if (here[k] & kept) == 0 else opened
-        for k in range(LANES):
-            found = count[k]
-            count[k] = 0 if left_out[k] else found
-        for k in range(LANES):
-            now[k] = count[k]
+        # Nothing is open before the first group. The last one is its own follower: no good group follows a jump there.
+        before, following = groups[g - 1 if g > 0 else ngroups], flags[min(g + 1, ngroups - 1)]
+        for start in range(0, LANES, BITS):
+            _extend(groups[g], before, flags[g], following, left_out, start, kept)
 
 
 @jit
@@ -166,24 +221,30 @@ def list_segments(runs, segments):
     segments : Segments
         Results: lane, last and length.
     """
-    groups, count, steps, cubics = runs.length, runs.nsegments, runs.sum_steps, runs.sum_cubes
+    groups, count, steps = runs.length, runs.nsegments, runs.sum_steps
     lane, last, length = segments.lane, segments.last, segments.length
     for k in range(LANES):
-        count[k] = steps[k] = cubics[k] = 0
+        count[k] = steps[k] = 0
     number = np.uint64(0)  # an index with a sign would be tested for being negative: a quarter of this loop's time
     for g in range(1, groups.shape[0] - 1):
         here, after = groups[g], groups[g + 1]
         for start in range(0, LANES, BITS):
-            bits = bits_above(here, start, 1) & ~bits_above(after, start, 1)
+            several = bits_above(here, start, 1)
+            bits = several & ~bits_above(after, start, 1)
+            count_bits(steps, start, several)  # a group behind the first one of its segment
+            count_bits(count, start, bits)
+            end = number + number_of_bits(bits)
+            for s in range(number, number + _ALWAYS):  # as in list_bits
+                k = np.uint64(start) + (lowest_bit(bits) & _LAST_BIT)
+                lane[s], last[s], length[s] = k, g, here[k]
+                bits &= bits - _ONE
+            number += _ALWAYS
             while bits != 0:
                 k = np.uint64(start) + lowest_bit(bits)
                 bits &= bits - _ONE
-                n = np.uint64(here[k])
-                lane[number], last[number], length[number] = k, g, n
+                lane[number], last[number], length[number] = k, g, here[k]
                 number += _ONE
-                count[k] += 1
-                steps[k] += n - _ONE
-                cubics[k] += n * n * n - n
+            number = end
     for s in range(number, number + np.uint64(WIDTH)):
         lane[s], last[s], length[s] = 0, 1, 2
     return np.int64(number)

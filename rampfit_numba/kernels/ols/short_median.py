@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import types
 
 from rampfit_numba.kernels._jit import LANES, jit, jit_intrinsic
-from rampfit_numba.kernels.vectors import WIDTH
+from rampfit_numba.kernels.vectors import BITS, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,16 +76,23 @@ def _of_two(a: list[Any], b: list[Any], rank: int, smaller: Callable[..., Any], 
 
 
 # ----------------------------------------------------------------------------------------------- as code, and without
-def _find(places: int, *, of_samples: bool) -> Callable[..., Any]:
-    """Return what finds the two middle ones of up to `places` values, for a vector of ramps.
+def _find(places: int, *, some: bool) -> Callable[..., Any]:
+    """Return what finds the two middle ones of up to `places` steps, for a vector of ramps.
 
-    ``find(array, length, lane, found)`` takes the values, or the differences of samples, from the rows of `array`, and
-    stores the middle ones in the middle rows of `found`.
+    ``find(samples, length, lane, found)`` stores the middle ones in the middle rows of `found`. With `some`, a mask of
+    the steps that count comes behind: those that do not become +inf and -inf in turn.
     """
 
-    def plain(array: np.ndarray, length: int, lane: int, found: np.ndarray) -> None:
+    def plain(samples: np.ndarray, length: int, lane: int, found: np.ndarray, usable: np.ndarray | None = None) -> None:
         columns = slice(lane, lane + WIDTH)
-        values = [array[g + 1, columns] - array[g, columns] if of_samples else array[g, columns] for g in range(length)]
+        values = [samples[g + 1, columns] - samples[g, columns] for g in range(length)]
+        if usable is not None:
+            filler = np.full_like(values[0], np.inf)
+            for g, value in enumerate(values):
+                word = int(usable[lane // BITS, g]) >> lane % BITS
+                counts = np.array([word >> k & 1 for k in range(filler.size)], bool)
+                values[g] = np.where(counts, value, filler)
+                filler = np.where(counts, filler, -filler)
         smallest = places // 2 - length // 2
         missing = (np.full_like(values[0], -np.inf if k < smallest else np.inf) for k in range(places - length))
         filled = [value.copy() for value in (*values, *missing)]
@@ -93,80 +100,96 @@ def _find(places: int, *, of_samples: bool) -> Callable[..., Any]:
         found[max(length // 2 - 1, 0), columns] = lower
         found[length // 2, columns] = upper
 
-    def typed(_context: Any, array: Any, _length: Any, _lane: Any, found: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            array_value, length_value, lane_value, found_value = arguments
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        length, lane = arguments[1], arguments[2]
 
-            def index(number: int) -> Any:
-                return ir.Constant(_INDEX, number)
+        def index(number: int) -> Any:
+            return ir.Constant(_INDEX, number)
 
-            def row_of(kind: Any, value: Any, row: Any) -> Any:
-                data = context.make_array(kind)(context, builder, value).data
-                first = builder.add(builder.mul(row, index(LANES)), lane_value)
-                return builder.bitcast(builder.gep(data, [first]), _VECTOR.as_pointer())
+        def place_in(argument: int, row: Any, kind: Any = _VECTOR) -> Any:
+            data = context.make_array(signature.args[argument])(context, builder, arguments[argument]).data
+            first = builder.add(builder.mul(row, index(LANES)), lane)
+            return builder.bitcast(builder.gep(data, [first]), kind.as_pointer())
 
-            def load(row: Any) -> Any:
-                return builder.load(row_of(signature.args[0], array_value, row), align=4)
+        def smaller(a: Any, b: Any) -> Any:  # one instruction
+            return builder.select(builder.fcmp_ordered("<", a, b), a, b)
 
-            def smaller(a: Any, b: Any) -> Any:  # one instruction
-                return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+        def larger(a: Any, b: Any) -> Any:
+            return builder.select(builder.fcmp_ordered("<", a, b), b, a)
 
-            def larger(a: Any, b: Any) -> Any:
-                return builder.select(builder.fcmp_ordered("<", a, b), b, a)
+        def counts(group: Any) -> Any:
+            array = context.make_array(signature.args[4])(context, builder, arguments[4])
+            columns = builder.extract_value(array.shape, 1)
+            row = builder.mul(builder.udiv(lane, index(BITS)), columns)
+            word = builder.load(builder.gep(array.data, [builder.add(row, group)]))
+            shifted = builder.lshr(word, builder.urem(lane, index(BITS)))
+            return builder.bitcast(builder.trunc(shifted, ir.IntType(WIDTH)), ir.VectorType(ir.IntType(1), WIDTH))
 
-            half = builder.lshr(length_value, index(1))
-            end_of_smallest = builder.add(length_value, builder.sub(index(places // 2), half))
-            last = builder.sub(length_value, index(0 if of_samples else 1))
-            before = load(index(0)) if of_samples else None
-            infinite = [ir.Constant(_VECTOR, [float(text)] * WIDTH) for text in ("-inf", "inf")]
-            values = []
-            for place in range(places):
-                exists = builder.icmp_signed("<", index(place), length_value)
-                after = load(builder.select(exists, index(place + of_samples), last))
-                among_smallest = builder.icmp_signed("<", index(place), end_of_smallest)
-                missing = builder.select(among_smallest, *infinite)
-                value = builder.fsub(after, before) if of_samples else after
-                values.append(builder.select(exists, value, missing))
-                before = after
-            lower_row = builder.sub(half, index(1))
-            lower_row = builder.select(builder.icmp_signed("<", lower_row, index(0)), index(0), lower_row)
-            for row, value in zip((lower_row, half), _middle(values, smaller, larger), strict=True):
-                builder.store(value, row_of(signature.args[3], found_value, row), align=4)
-            return context.get_dummy_value()
+        half = builder.lshr(length, index(1))
+        end_of_smallest = builder.add(length, builder.sub(index(places // 2), half))
+        before = builder.load(place_in(0, index(0)), align=4)
+        infinite = [ir.Constant(_VECTOR, [float(text)] * WIDTH) for text in ("-inf", "inf")]
+        filler, values = infinite[1], []
+        for place in range(places):
+            exists = builder.icmp_signed("<", index(place), length)
+            after = builder.load(place_in(0, builder.select(exists, index(place + 1), length)), align=4)
+            among_smallest = builder.icmp_signed("<", index(place), end_of_smallest)
+            missing = builder.select(among_smallest, *infinite)
+            value = builder.fsub(after, before)
+            if some:
+                usable = counts(builder.select(exists, index(place), index(0)))
+                value = builder.select(usable, value, filler)
+                filler = builder.select(usable, filler, builder.fneg(filler))
+            values.append(builder.select(exists, value, missing))
+            before = after
+        lower_row = builder.sub(half, index(1))
+        lower_row = builder.select(builder.icmp_signed("<", lower_row, index(0)), index(0), lower_row)
+        for row, value in zip((lower_row, half), _middle(values, smaller, larger), strict=True):
+            builder.store(value, place_in(3, row), align=4)
+        return context.get_dummy_value()
 
-        return types.void(array, types.int64, types.int64, found), generate
+    def typed(_context: Any, samples: Any, _length: Any, _lane: Any, found: Any) -> Any:
+        return types.void(samples, types.int64, types.int64, found), generate
 
-    return jit_intrinsic(plain)(typed)
+    def typed_with_some(_context: Any, samples: Any, _length: Any, _lane: Any, found: Any, usable: Any) -> Any:
+        return types.void(samples, types.int64, types.int64, found, usable), generate
+
+    return jit_intrinsic(plain)(typed_with_some if some else typed)
 
 
-_values_8, _values_16, _values_24 = (_find(places, of_samples=False) for places in (8, 16, 24))
-_steps_8, _steps_16, _steps_24 = (_find(places, of_samples=True) for places in (8, 16, 24))
-
-
-@jit
-def middle_of_values(values):
-    """Bring the two middle ones of `values`, shape (length, LANES), to the middle rows, in each lane; others stay.
-
-    Up to LONGEST rows. Of an odd number, the upper one is the median.
-    """
-    length = values.shape[0]
-    for lane in range(0, LANES, WIDTH):
-        if length <= _RUN:
-            _values_8(values, length, lane, values)
-        elif length <= 2 * _RUN:
-            _values_16(values, length, lane, values)
-        else:
-            _values_24(values, length, lane, values)
+_all_8, _all_16, _all_24 = (_find(places, some=False) for places in (8, 16, 24))
+_some_8, _some_16, _some_24 = (_find(places, some=True) for places in (8, 16, 24))
 
 
 @jit
 def middle_of_steps(samples, found):
-    """Do the same for the differences of the rows of `samples`, shape (length + 1, LANES); the result is in `found`."""
+    """Find the two middle ones of the steps from row to row of `samples`, shape (length + 1, LANES), in each lane.
+
+    They are stored in the middle rows of `found`, shape (length, LANES); its other rows stay. Up to LONGEST steps. Of
+    an odd number, the upper one is the median.
+    """
     length = samples.shape[0] - 1
     for lane in range(0, LANES, WIDTH):
         if length <= _RUN:
-            _steps_8(samples, length, lane, found)
+            _all_8(samples, length, lane, found)
         elif length <= 2 * _RUN:
-            _steps_16(samples, length, lane, found)
+            _all_16(samples, length, lane, found)
         else:
-            _steps_24(samples, length, lane, found)
+            _all_24(samples, length, lane, found)
+
+
+@jit
+def middle_of_usable_steps(samples, usable, found):
+    """Do the same where not all steps count: those that do not are +inf and -inf in turn, from +inf on.
+
+    Bit k % BITS of word (k // BITS, g) of `usable`, shape (words, length), tells whether the step of lane k to row g +
+    1 counts.
+    """
+    length = samples.shape[0] - 1
+    for lane in range(0, LANES, WIDTH):
+        if length <= _RUN:
+            _some_8(samples, length, lane, found, usable)
+        elif length <= 2 * _RUN:
+            _some_16(samples, length, lane, found, usable)
+        else:
+            _some_24(samples, length, lane, found, usable)

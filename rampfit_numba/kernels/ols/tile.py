@@ -19,9 +19,7 @@ from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockPlace, BlockResult, ResultPointers
 from rampfit_numba.kernels.ols.block import BlockWorkspace, block_workspace, fit_block
 from rampfit_numba.kernels.ols.copying import (
-    scatter_fitopt,
     scatter_rows,
-    store_fitopt,
     store_rows,
     stream_rows,
     take_pixels,
@@ -93,16 +91,6 @@ class Workspace(NamedTuple):
 def tile_workspace(pointers: BlockPointers, fitopt: FitOptPointers | None) -> Workspace:
     """Return :class:`Workspace` for tiles whose inputs, and optional results, are like these."""
     nints, ngroups = pointers.samples.shape
-    optional = None
-    if fitopt is not None:
-        # There is always a first segment, if only to be left at 0.
-        segments, jumps = max(fitopt.segments.shape[2], 1), fitopt.crmag.shape[1]
-        optional = BlockFitOpt(
-            segments=np.zeros((7, nints, segments, LANES), np.float32),
-            pedestal=np.zeros((nints, LANES), np.float32),
-            crmag=np.zeros((nints, jumps, LANES), np.float32),
-            depth=np.zeros((2, nints), np.int64),
-        )
     result, rows = _empty_result(min(nints, _MOST_KEPT)), _ROWS * (nints + 1)
     blocks = _COLLECTED // (rows * LANES)
     collected = np.empty((rows, blocks * LANES), np.uint32) if nints <= _MOST_KEPT and blocks > 1 else result.packed
@@ -115,9 +103,21 @@ def tile_workspace(pointers: BlockPointers, fitopt: FitOptPointers | None) -> Wo
         pixels=np.empty(LANES, np.int64),
         lanes=np.empty(LANES, np.uint32),
         result=result,
-        fitopt=optional,
+        fitopt=None if fitopt is None else _empty_fitopt(fitopt),
         collected=collected,
         collected_pointers=ResultPointers(addresses(collected[..., np.newaxis]), spans_of(collected[..., np.newaxis])),
+    )
+
+
+def _empty_fitopt(results: FitOptPointers) -> BlockFitOpt:
+    """Return arrays for the optional results of an integration; there is always a first segment, if only to be 0."""
+    segments, jumps = max(results.segments.shape[2], 1), results.crmag.shape[1]
+    return BlockFitOpt(
+        segments=np.zeros((7, segments, LANES), np.float32),
+        pedestal=np.zeros(LANES, np.float32),
+        crmag=np.zeros((jumps, LANES), np.float32),
+        depth=np.zeros(2, np.int64),
+        whole=np.ones(1, np.bool_),
     )
 
 
@@ -166,7 +166,7 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
         without optional results.
     """
     nints, ngroups = pointers.samples.shape
-    whole = finite = True
+    finite = True
     block, runs, segments, ramps, pending = (
         workspace.block,
         workspace.runs,
@@ -213,13 +213,11 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
                 for a in range(flagged):
                     pixels[waiting] = first + lanes[a]
                     waiting += 1
-        place = BlockPlace(gathered, first, pixels, number, results)
+        place = BlockPlace(gathered, first, pixels, number, results, fitopt_results)
         fit_block(here, settings, weights, network, runs, segments, block, result, fitopt, place)
         if not gathered:
             if collected.shape[1] > LANES:
                 store_rows(result.packed, first - copied, LANES, collected_pointers)
-            if fitopt_results is not None:
-                whole &= store_fitopt(fitopt, first, number, fitopt_results, results.spans)
             first += LANES
         if gathered or first >= pointers.npixels or first - copied == collected.shape[1]:
             end = min(first, pointers.npixels)
@@ -227,10 +225,12 @@ def fit_tile(pointers, results, fitopt_results, settings, weights, network, work
             copied = end
         if gathered:
             scatter_rows(result.packed[:waiting_rows], pixels, number, results)
-            if fitopt_results is not None:
-                whole &= scatter_fitopt(fitopt, pixels, number, fitopt_results, results.spans)
             waiting = np.int64(0)
     end_streams()
+    if fitopt_results is None:
+        return True, finite
+    whole = fitopt.whole[0]
+    fitopt.whole[0] = True
     return whole, finite
 
 
@@ -252,7 +252,7 @@ def count_tile(pointers, settings, ramps, runs):
     sums = np.empty(LANES, np.float32)
     added = np.empty(LANES, np.uint8)
     partly_saturated = np.empty(LANES, np.uint8)
-    flagged = np.empty(LANES + 1, np.uint32)
+    flagged = np.empty(LANES + 2, np.uint32)
     left_out = np.empty(LANES, np.bool_)
     work = np.empty((5, LANES), np.uint8)
     several, single, jumps = np.empty(LANES, np.int32), np.empty(LANES, np.int32), np.empty(LANES, np.int32)

@@ -15,13 +15,13 @@ def bounded(variance, largest):
     return 0.0 if variance >= largest else variance
 
 
-def store(values, plane):
+def copy_values(values, plane):
     for k, value in enumerate(values):
         plane[k] = value
 
 
-def combine_segments(sums, fitted, invalid, largest, combined):
-    for k in range(len(fitted)):
+def combine_segments(sums, fitted, invalid, number, largest, combined):
+    for k in range(number):
         weighted, poisson, read, total = sums[:, k]
         combined[:, k] = 0
         if fitted[k]:

@@ -12,9 +12,11 @@ from tests.naive.ols.segment_fit import line, segment_variances, single_group_ti
 S, J = 2, 4
 
 
-def weighted_mean(samples, lane, begin, length, weights, start):
-    shares = weights.shares[start : start + length]
-    return float(np.sum(shares * samples[begin : begin + length, lane].astype(float)))
+def find_means(samples, weights, segments, number):
+    for s in range(number):
+        k, n, last = int(segments.lane[s]), int(segments.length[s]), int(segments.last[s])
+        snr_class = int(segments.row[s]) // (weights.factors.size // 6)
+        segments.step[s] = line(samples[last + 1 - n : last + 1, k].astype(float), snr_class)[1]
 
 
 def uncertainties(total, spread_of, centre):
@@ -39,50 +41,52 @@ def store_segment(place, k, begin, length, slope, mean, total, spread_of, settin
     place[WEIGHTS, k] = np.float64(length**3 - length) / read
 
 
-def store_clean(fitopt, i, samples, classes, slope, settings, constants, weights, flagged, nflagged, wanted):
-    for k in range(samples.shape[1] if wanted else 0):
-        mean, total, spread_of = line(samples[:, k].astype(float), int(classes[k]))[1:]
-        numbers = len(samples), slope[k], mean, total, spread_of
-        store_segment(fitopt.segments[:, i, 0], k, 0, *numbers, settings, constants)
-    fitopt.segments[:, i, 0, flagged[:nflagged]] = 0
+def store_clean(fitopt, samples, classes, slope, settings, constants, weights, wanted):
+    fitopt.segments[:, 0] = 0
+    for k in range(samples.shape[1]):
+        if wanted and classes[k] >= 0:
+            mean, total, spread_of = line(samples[:, k].astype(float), int(classes[k]))[1:]
+            numbers = len(samples), slope[k], mean, total, spread_of
+            store_segment(fitopt.segments[:, 0], k, 0, *numbers, settings, constants)
 
 
-def store_segments(fitopt, i, samples, segments, number, settings, constants, weights, stored):
+def store_segments(fitopt, samples, segments, number, settings, constants, weights, stored):
     stored[...] = 0
     for s in range(number):
         k, n = int(segments.lane[s]), int(segments.length[s])
         begin = int(segments.last[s]) + 1 - n
-        if stored[k] < fitopt.segments.shape[2]:
+        if stored[k] < fitopt.segments.shape[1]:
             snr_class = int(segments.row[s]) // (weights.factors.size // 6)
             numbers = line(samples[begin : begin + n, k].astype(float), snr_class)[1:]
-            place = fitopt.segments[:, i, stored[k]]
+            place = fitopt.segments[:, stored[k]]
             store_segment(place, k, begin, n, segments.slope[s], *numbers, settings, constants)
         stored[k] += 1
-    fitopt.depth[0, i] = max(fitopt.depth[0, i], stored.max())
+    fitopt.depth[0] = stored.max()
 
 
-def store_single_group(fitopt, i, sample, k, status, settings, constants):
+def store_single_group(fitopt, sample, k, status, settings, constants):
     time = single_group_time(int(status), settings)
     variances = single_group_variances(time, constants[POISSON, k], constants[READ, k], settings)
-    place = fitopt.segments[:, i, 0]
+    place = fitopt.segments[:, 0]
     place[SLOPE, k] = float(sample) / time
     place[VAR_POISSON, k], place[VAR_RNOISE, k] = variances
     place[WEIGHTS, k] = 1 / variances[1]
 
 
-def store_pedestals(fitopt, i, samples, settings, flags, slope):
+def store_pedestals(fitopt, samples, settings, flags, slope):
     for k in range(samples.shape[1]):
         value = float(samples[0, k]) - slope[k] * settings.pedestal_groups
-        fitopt.pedestal[i, k] = 0 if flags[k] & S or np.isnan(value) else value
+        fitopt.pedestal[k] = 0 if flags[k] & S or np.isnan(value) else value
 
 
-def store_jumps(fitopt, i, samples, flags, k, status, replaced_sample, replaced_flag):
-    ramp, marks = [float(value) for value in samples[:, k]], [int(flag) for flag in flags[:, k]]
-    if int(status) & int(ZEROFRAME):
-        ramp[0], marks[0] = float(replaced_sample), int(replaced_flag)
-    jumps = [
-        np.nan if (marks[g] | marks[g - 1]) & S else ramp[g] - ramp[g - 1] for g in range(1, len(ramp)) if marks[g] & J
-    ]
-    room = fitopt.crmag.shape[1]
-    fitopt.crmag[i, : len(jumps), k] = jumps[:room]
-    fitopt.depth[1, i] = max(fitopt.depth[1, i], len(jumps))
+def store_jumps(fitopt, samples, flags, status, replaced_sample, replaced_flag, stored, listed):
+    for k in range(samples.shape[1]):
+        ramp, marks = [float(value) for value in samples[:, k]], [int(flag) for flag in flags[:, k]]
+        if int(status[k]) & int(ZEROFRAME):
+            ramp[0], marks[0] = float(replaced_sample[k]), int(replaced_flag[k])
+        found = [g for g in range(1, len(ramp)) if marks[g] & J]
+        jumps = [np.nan if (marks[g] | marks[g - 1]) & S else ramp[g] - ramp[g - 1] for g in found]
+        room = len(fitopt.crmag)
+        fitopt.crmag[: len(jumps), k] = jumps[:room]
+        stored[k] = len(jumps)
+    fitopt.depth[1] = stored.max()

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from rampfit_numba.kernels.ols.pixels import (
-    GAIN,
     POISSON,
     READ,
     READ_WEIGHT,
-    READNOISE,
     SLOPE_WEIGHT,
     UNFITTABLE,
 )
@@ -63,38 +61,25 @@ def single_group_variances(time, poisson, read, settings):
     return poisson * settings.group_time / time, read / 6 * (settings.group_time / time) ** 2
 
 
-def fit_segments(samples, constants, weights, segments, number):
-    entries = weights.factors.size // len(POWERS)
-    for s in range(number):
-        k, n, last = int(segments.lane[s]), int(segments.length[s]), int(segments.last[s])
-        here = samples[last + 1 - n : last + 1, k].astype(float)
-        found = signal_class(here[-1] - here[0], constants[READNOISE, k], constants[GAIN, k])
-        place = n * (n + 1) // 2 if n <= weights.longest else entries
-        segments.row[s] = found * entries + place - 1
-        segments.slope[s] = line(here, found)[0] * (n**3 - n)
-
-
-def fit_gathered(samples, constants, weights, segments, number):
-    fit_segments(samples, constants, weights, segments, number)
-
-
-def fit_listed(samples, constants, weights, segments, number):
-    fit_segments(samples, constants, weights, segments, number)
+def relative_weight(poisson, read, n):
+    return 1 / sum(segment_variances(poisson, read, n))
 
 
 def sum_segments(segments, number, runs, constants, sums):
     sums[...] = 0
+    runs.sum_cubes[:] = 0
     for s in range(number):
         k, n = int(segments.lane[s]), int(segments.length[s])
         per_second = groups_per_second(constants, k)
         slope = (segments.slope[s] / (n**3 - n)) * per_second
         if n > 2:
             slope += constants[UNFITTABLE, k]
+        runs.sum_cubes[k] += runs.sum_cubes.dtype.type(n**3 - n)
         var_poisson, var_rnoise = segment_variances(constants[POISSON, k], constants[READ, k], n)
         sums[0, k] += slope / var_rnoise
         sums[1, k] += 1 / var_poisson if var_poisson > 0 else 0
         sums[2, k] += 1 / var_rnoise
-        sums[3, k] += 1 / (var_poisson + var_rnoise)
+        sums[3, k] += segments.weight[s]
 
 
 def sum_single_group(sample, k, status, settings, constants, sums):
@@ -103,14 +88,6 @@ def sum_single_group(sample, k, status, settings, constants, sums):
     sums[0, k] = float(sample) / time / var_rnoise
     sums[1, k] = 1 / var_poisson if var_poisson > 0 else 0
     sums[2, k], sums[3, k] = 1 / var_rnoise, 1 / (var_poisson + var_rnoise)
-
-
-def fit_clean(samples, constants, weights, classes, slope):
-    n = len(samples)
-    for k in range(samples.shape[1]):
-        here = samples[:, k].astype(float)
-        found = signal_class(here[-1] - here[0], constants[READNOISE, k], constants[GAIN, k])
-        classes[k], slope[k] = found, line(here, found)[0] * (n**3 - n)
 
 
 def sum_clean(slope, ngroups, constants, sums):

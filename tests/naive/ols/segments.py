@@ -40,7 +40,6 @@ def list_segments(runs, segments):
         lengths = [n for _, lane, n in found if lane == k]
         runs.nsegments[k] = len(lengths)
         runs.sum_steps[k] = sum(n - 1 for n in lengths)
-        runs.sum_cubes[k] = sum(n**3 - n for n in lengths)
     return len(found)
 
 
