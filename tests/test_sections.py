@@ -18,6 +18,7 @@ import rampfit_numba.sections
 from rampfit_numba import RampFileError, RampFitWarning, fit_file, fit_files, read_exposure
 from rampfit_numba.algorithms.rows import MOST_SAMPLES
 from rampfit_numba.cli import main
+from rampfit_numba.engine.chunks import CHUNK_BYTES
 from rampfit_numba.files.results import FilesOfFits
 from rampfit_numba.io import section_writer
 from rampfit_numba.io.product_parts import Image, Product, planned
@@ -65,6 +66,16 @@ def series(tmp_path_factory):
         save(noise, folder / "noise.fits"),
         save(gain, folder / "gain.fits"),
     )
+
+
+def test_two_chunks_are_counted_where_an_exposure_is_fitted_in_one_piece():
+    """One is read while the other one is fitted."""
+    nints, _, nrows, ncols = shape = 2, 20, 1024, 1032
+    arrays = SimpleNamespace(nbytes=4 * np.prod(shape)), SimpleNamespace(nbytes=np.prod(shape))
+    exposure = SimpleNamespace(shape=shape, data=arrays[0], groupdq=arrays[1])
+    options = FitOptions()
+    results = cut.result_size(exposure, options) + nints * nrows * ncols * 4
+    assert cut.memory_needed(exposure, options, 0) == results + 2 * CHUNK_BYTES
 
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="in plain Python blocks are shorter")

@@ -46,8 +46,9 @@ def memory_needed(exposure: Exposure, options: FitOptions, workers: int) -> int:
     read = exposure.data.nbytes + exposure.groupdq.nbytes
     # To write a plane, a copy of it is made.
     copied = nrows * ncols * nints * _WORD
-    chunk = min(read, max(_USUAL_ROWS * read // nrows, CHUNK_BYTES))
-    return result_size(exposure, options) + copied + chunk + workers * workspace_size(exposure, options)
+    # One of two chunks may be read while the other one is fitted.
+    chunks = min(read, 2 * max(_USUAL_ROWS * read // nrows, CHUNK_BYTES))
+    return result_size(exposure, options) + copied + chunks + workers * workspace_size(exposure, options)
 
 
 def workspace_size(exposure: Exposure, options: FitOptions) -> int:
