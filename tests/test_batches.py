@@ -300,6 +300,21 @@ def test_workers_that_run_already_find_files_of_another_working_folder(tmp_path,
     assert len(listing(tmp_path / "one" / "out")) == 2 * count
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a working folder cannot be removed there")
+def test_a_working_folder_that_was_removed_is_not_needed(tmp_path, monkeypatch):
+    """Where all paths are absolute: not by whoever asks, and workers do not stay in it."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    files = [tmp_path / f"{letter}_jump.fits" for letter in "abcd"]
+    for file in files:
+        save(ramp_hdulist(), file)
+    fit_files(files[:4], 10.0, 2.0, output_dir=tmp_path / "before", maximum_cores=2, executor="processes")
+    gone.rmdir()
+    fit_files(files, 10.0, 2.0, output_dir=tmp_path / "after", maximum_cores=2, executor="processes")
+    assert len(listing(tmp_path / "after")) == len(listing(tmp_path / "before")) == 2 * len(files)
+
+
 def test_the_pool_knows_whether_it_runs(monkeypatch):
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
     executor, count = plan.pool.take(2)

@@ -10,7 +10,7 @@ import traceback
 import warnings
 from collections import deque
 from concurrent.futures import BrokenExecutor, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -130,6 +130,7 @@ class _Shift:
         self._going_on = going_on
         self._workers = workers
         self._level = logging.getLogger(_PACKAGE).getEffectiveLevel()
+        self._folder = _working_folder()
         with _refused_by_the_system():
             self._executor, _ = pool.take(workers)
 
@@ -174,7 +175,7 @@ class _Shift:
         if again:  # its products may have been whole before its worker ended
             job = replace(job, skip_existing=True)
         with _refused_by_the_system():
-            future: Future[_Report] = self._executor.submit(_work, path, job, self._going_on, self._level, Path.cwd())
+            future: Future[_Report] = self._executor.submit(_work, path, job, self._going_on, self._level, self._folder)
         return future
 
 
@@ -223,16 +224,37 @@ def _played_back(report: _Report) -> Outcome | None:
     return None if report.result is None else Outcome(report.result)
 
 
-def _work(path: Path, job: Job, going_on: Path, level: int, folder: Path) -> _Report:
+def _working_folder() -> Path | None:
+    """Return the working folder, None where it was removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+@contextmanager
+def _working_in(folder: Path | None) -> Iterator[None]:
+    """Take relative paths as those of a folder, and leave it afterwards: workers outlive it."""
+    before = _working_folder()
+    if folder is not None:
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        if before is not None:
+            with suppress(OSError):  # it may have been removed
+                os.chdir(before)
+
+
+def _work(path: Path, job: Job, going_on: Path, level: int, folder: Path | None) -> _Report:
     """Fit a file, in a worker process that may have been started when the working folder was another one."""
-    os.chdir(folder)
     package, records = logging.getLogger(_PACKAGE), _Records()
     before = package.level
     package.setLevel(min(level, logging.WARNING))
     package.addHandler(records)
     bar = Bar([1], shown=False, is_stopped=lambda: not going_on.exists())
     try:
-        with warnings.catch_warnings(record=True) as caught, bar.file(0) as part:
+        with _working_in(folder), warnings.catch_warnings(record=True) as caught, bar.file(0) as part:
             warnings.simplefilter("always", RampFitWarning)
             outcome = attempt(path, replace(job, options=job.options | {"progress": part}))
     finally:

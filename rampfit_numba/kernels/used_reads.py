@@ -8,7 +8,6 @@ from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_entry_allocating
 from rampfit_numba.kernels.samples import flag_non_finite
 
-_J = np.uint8(dq.JUMP_DET)
 _NOT_J = np.uint8(0xFF ^ dq.JUMP_DET)
 
 

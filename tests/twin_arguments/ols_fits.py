@@ -10,7 +10,6 @@ from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.ols.segments import empty_runs
-from rampfit_numba.kernels.vectors import WIDTH
 from tests.twin_arguments.making import (
     FLAGS,
     example,
@@ -200,14 +199,14 @@ def sums_of(rng: Generator, rows: int) -> np.ndarray:
     return sums
 
 
-@example("ols.combine.combine_segments")
+@example("ols.combine.combine_segments", chosen=lambda made, _: made["combined"][:, : made["number"]])
 def _(rng: Generator) -> Arguments:
     masks = rng.random((2, LANES)) < 0.7
     return {
         "sums": sums_of(rng, 4),
         "fitted": masks[0],
         "invalid": ~masks[1],
-        "number": int(rng.integers(0, LANES // WIDTH + 1)) * WIDTH,
+        "number": int(rng.integers(0, LANES + 1)),
         "largest": 1e6,
         "combined": np.zeros((4, LANES)),
     }

@@ -104,18 +104,30 @@ def _(rng: Generator) -> Arguments:
     return {"values": values, "selection": empty_selection(length)}
 
 
-@example("ols.short_median.middle_of_steps", chosen=lambda made, _: middle_rows(made["found"]))
+def samples_with_steps(rng: Generator, length: int) -> np.ndarray:
+    """Return samples whose steps are equal here and there, and infinite or NaN in some ramps."""
+    samples = np.round(some_samples(rng, (length + 1, LANES)), int(rng.integers(0, 3)))
+    strange = rng.random(LANES) < 0.2
+    samples[int(rng.integers(length + 1)), strange] = rng.choice(np.float32([np.inf, -np.inf, np.nan]))
+    return samples
+
+
+def of_finite_ramps(made: Arguments, _: object) -> np.ndarray:
+    return middle_rows(made["found"])[:, np.isfinite(made["samples"]).all(axis=0)]
+
+
+@example("ols.short_median.middle_of_steps", chosen=of_finite_ramps)
 def _(rng: Generator) -> Arguments:
     length = int(rng.integers(1, LONGEST + 1))
-    return {"samples": some_samples(rng, (length + 1, LANES)), "found": np.zeros((length, LANES), np.float32)}
+    return {"samples": samples_with_steps(rng, length), "found": np.zeros((length, LANES), np.float32)}
 
 
-@example("ols.short_median.middle_of_usable_steps", chosen=lambda made, _: middle_rows(made["found"]))
+@example("ols.short_median.middle_of_usable_steps", chosen=of_finite_ramps)
 def _(rng: Generator) -> Arguments:
     length = int(rng.integers(1, LONGEST + 1))
     words = rng.integers(0, 2**64, (2, max(LANES // BITS, 1), length), np.uint64, endpoint=False)
     return {
-        "samples": some_samples(rng, (length + 1, LANES)),
+        "samples": samples_with_steps(rng, length),
         "usable": words[0] | words[1] if chance(rng) else words[0] & words[1],
         "found": np.zeros((length, LANES), np.float32),
     }

@@ -10,7 +10,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import jit, jit_allocating
 
-_D8, _J8 = np.uint8(dq.DO_NOT_USE), np.uint8(dq.JUMP_DET)
+_D8 = np.uint8(dq.DO_NOT_USE)
 #: The flags of groups that integrations get; in the pipeline's rules PERSISTENCE is not among them.
 CARRIED, CARRIED_JOINT = np.uint8(dq.SATURATED | dq.JUMP_DET), np.uint8(dq.SATURATED | dq.JUMP_DET | dq.PERSISTENCE)
 _D = np.uint32(dq.DO_NOT_USE)

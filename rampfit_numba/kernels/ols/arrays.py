@@ -47,7 +47,9 @@ class FitOptPointers(NamedTuple):
 
 
 class BlockFitOpt(NamedTuple):
-    """Optional outputs of one integration of a block, zeroed by the caller.
+    """Optional outputs of one integration of a block.
+
+    The first segments are written always; all else is 0 before, and cleared when it has been copied.
 
     Attributes
     ----------

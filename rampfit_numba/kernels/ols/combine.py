@@ -19,7 +19,6 @@ SLOPE, ERR, VAR_POISSON, VAR_RNOISE = range(4)
 
 _TRUE = np.uint8(1)
 _DS = np.uint32(dq.DO_NOT_USE | dq.SATURATED)
-_JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)
 
 
 @jit_inline

@@ -108,7 +108,8 @@ def store_read_variances(status, read_variances, singles, result, place):
 def store_fitopt(fitopt, i, place):
     """Copy the optional results of integration `i` of a block to their place, and clear them.
 
-    Also those that are 0, as most are: nobody has written there before.
+    Also those that are 0, as most are: nobody has written there before. Gathered pixels were written so once, when they
+    left their blocks, so that of them only what there is has to be copied.
 
     Parameters
     ----------

@@ -185,6 +185,7 @@ def store_clean(fitopt, samples, classes, slope, settings, constants, weights, w
     if fitopt is None:
         return
     place = fitopt.segments[:, 0]
+    fitopt.depth[0] = np.int64(wanted)
     if wanted:
         ngroups = samples.shape[0]
         n = np.float64(ngroups)
@@ -271,7 +272,7 @@ def store_segments(fitopt, samples, segments, number, settings, constants, weigh
             place = pointers[:, already]
             store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
         stored[k] += 1
-    fitopt.depth[0] = _largest(stored)
+    fitopt.depth[0] = max(fitopt.depth[0], _largest(stored))
 
 
 @jit
@@ -293,6 +294,7 @@ def store_single_group(fitopt, sample, k, status, settings, constants):
     if fitopt is None:
         return
     place = fitopt.segments[:, 0]
+    fitopt.depth[0] = max(fitopt.depth[0], 1)
     time = single_group_time(status, settings)
     var_poisson, var_rnoise = single_group_variances(time, constants[POISSON, k], constants[READ, k], settings)
     place[SLOPE, k] = np.float64(sample) / time

@@ -23,7 +23,7 @@ _SUMS = 6
 _BEGIN, _LENGTH, _POWER, _READ, _PHOTON, _REFERENCE_READ, _REFERENCE_PHOTON = range(7)
 _KEPT = 7
 
-_D8, _S8, _J8, _P8 = (np.uint8(bit) for bit in (dq.DO_NOT_USE, dq.SATURATED, dq.JUMP_DET, dq.PERSISTENCE))
+_D8, _S8, _J8 = (np.uint8(bit) for bit in (dq.DO_NOT_USE, dq.SATURATED, dq.JUMP_DET))
 _NOT_P8, _NOT_J8 = np.uint8(0xFF ^ dq.PERSISTENCE), np.uint8(0xFF ^ dq.JUMP_DET)
 _D, _S = np.uint32(dq.DO_NOT_USE), np.uint32(dq.SATURATED)
 _JP = np.uint32(dq.JUMP_DET | dq.PERSISTENCE)

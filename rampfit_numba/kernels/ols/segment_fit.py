@@ -20,19 +20,13 @@ from rampfit_numba.kernels.ols.pixels import (
     UNFITTABLE,
 )
 from rampfit_numba.kernels.ols.weighting import BOUNDS
-from rampfit_numba.kernels.vectors import (
-    select,
-)
+from rampfit_numba.kernels.vectors import select
 
 _CLASSES = len(BOUNDS) + 1
 _B1, _B2, _B3, _B4, _B5 = BOUNDS
 _SINGLE_FIRST_GROUP = ramp_status.SINGLE_FIRST_GROUP
 _ZEROFRAME = ramp_status.ZEROFRAME
 _FEW = 2
-#: With fewer groups on average, segments are short.
-_MOSTLY_SHORT = 6
-_TRUE = np.uint8(1)
-_ONE, _LANES = np.uint32(1), np.uint32(LANES)
 
 
 @jit_inline

@@ -43,6 +43,7 @@ def store_segment(place, k, begin, length, slope, mean, total, spread_of, settin
 
 def store_clean(fitopt, samples, classes, slope, settings, constants, weights, wanted):
     fitopt.segments[:, 0] = 0
+    fitopt.depth[0] = wanted
     for k in range(samples.shape[1]):
         if wanted and classes[k] >= 0:
             mean, total, spread_of = line(samples[:, k].astype(float), int(classes[k]))[1:]
@@ -61,13 +62,14 @@ def store_segments(fitopt, samples, segments, number, settings, constants, weigh
             place = fitopt.segments[:, stored[k]]
             store_segment(place, k, begin, n, segments.slope[s], *numbers, settings, constants)
         stored[k] += 1
-    fitopt.depth[0] = stored.max()
+    fitopt.depth[0] = max(fitopt.depth[0], stored.max())
 
 
 def store_single_group(fitopt, sample, k, status, settings, constants):
     time = single_group_time(int(status), settings)
     variances = single_group_variances(time, constants[POISSON, k], constants[READ, k], settings)
     place = fitopt.segments[:, 0]
+    fitopt.depth[0] = max(fitopt.depth[0], 1)
     place[SLOPE, k] = float(sample) / time
     place[VAR_POISSON, k], place[VAR_RNOISE, k] = variances
     place[WEIGHTS, k] = 1 / variances[1]
