@@ -380,7 +380,7 @@ def find_rates(ramps, settings, network, workspace):
 def _combine_flagged(lanes, number, sums, fitted, invalid, largest, some, some_masks, combined):
     """Do what :func:`combine_segments` does, for some lanes: they are set side by side meanwhile.
 
-    Divisions and roots take a tenth of the time of a fit with a few hits, if they are done for all lanes.
+    Divisions and roots take a fifteenth of the time of a fit with hits, if they are done for all lanes.
     """
     for j in range(4):
         here, side_by_side = sums[j], some[j]

@@ -62,6 +62,7 @@ def fit_segments(samples, constants, weights, segments, number):
     -------
     slope (n^3 - n) = sum over pairs j < n / 2: a_{n-1-j} (y_{n-1-j} - y_j)
     a_k = (n^3 - n) w_k (k - c) / sum w (k - c)^2,  w_k = |(k - c) / c|^P,  c = (n - 1) / 2
+    weight = :func:`.segment_fit.relative_weight`
 
     Source
     ------
@@ -70,7 +71,7 @@ def fit_segments(samples, constants, weights, segments, number):
 
     Units
     -----
-    y and slope in DN.
+    y and slope in DN, weight in (s/DN)^2.
     """
     if QUICK_GATHER:
         fit_gathered(samples, constants, weights, segments, number)
