@@ -275,8 +275,11 @@ def test_rate_of_an_integration_and_of_a_file(fit, tmp_path):
         plot.plot_rate(fit, integration=3)
     with pytest.raises(ValueError, match="stretch: expected one of"):
         plot.plot_rate(fit, stretch="histogram")
-    with pytest.raises(RampFileError):
+    with pytest.raises(RampFileError, match=r"absent_rate\.fits: no such file$"):
         plot.plot_rate(tmp_path / "absent_rate.fits")
+    (tmp_path / "text.fits").write_text("no image", encoding="ascii")
+    with pytest.raises(RampFileError, match=r"text\.fits: is no FITS file"):
+        plot.plot_rate(tmp_path / "text.fits")
 
 
 def test_sky_coordinates_where_the_header_has_them(fit):
@@ -320,12 +323,39 @@ def test_flags_have_names_and_counts(fit):
     draw(ax.figure)
 
 
+def test_flags_have_the_same_colours_in_every_picture(fit):
+    """They used to go by how rare a flag was, so DO_NOT_USE had one colour here and another there."""
+    from dataclasses import replace
+
+    many = fit.rate.dq.copy()
+    many[6:9] |= D
+    many[9] |= 1 << 30  # OTHER_BAD_PIXEL, rarer
+    pictures = [plot.plot_dq(fit), plot.plot_dq(replace(fit, rate=replace(fit.rate, dq=many)))]
+    for name in ("DO_NOT_USE", "JUMP_DET"):
+        colours = set()
+        for ax in pictures:
+            legend = ax.get_legend()
+            found = zip(legend.get_texts(), legend.get_patches(), strict=True)
+            (colour,) = [patch.get_facecolor() for text, patch in found if text.get_text().startswith(name)]
+            colours.add(colour)
+        assert len(colours) == 1, name
+
+
+def test_every_flag_at_once_has_a_colour(fit):
+    from dataclasses import replace
+
+    ax = plot.plot_dq(replace(fit, rate=replace(fit.rate, dq=np.full((12, 16), 0xFFFFFFFF, np.uint32))))
+    assert len(ax.get_legend().get_texts()) > 10
+    draw(ax.figure)
+
+
 def test_jumps_are_counted_and_their_rate_given(fit):
     ax = plot.plot_jumps(fit)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["flagged: 1"]
     seconds, pixels = 3 * 7 * 3.0, 12 * 16
-    assert f"1 jumps: {1 / seconds / pixels:.3g} per pixel and s" in ax.get_title()
+    assert f"1 jump: {1 / seconds / pixels:.3g} per pixel and s" in ax.get_title()
     per_cm2 = 1 / seconds / pixels / (18e-4) ** 2
+    assert f"{per_cm2 * 18**2:,.0f} per cm" in plot.plot_jumps(fit, pixel_size=1.0).get_title()
     assert f"{per_cm2:.3g} per cm" in plot.plot_jumps(fit, pixel_size=18.0).get_title()
     with pytest.raises(ValueError, match="pixel_size"):
         plot.plot_jumps(fit, pixel_size=0)
@@ -352,7 +382,10 @@ def test_light_curve_is_the_sum_over_the_region(fit):
     points = ax.containers[0].lines[0]
     expected = np.nansum(fit.rateints.data[:, 1:4, 0:5].astype(np.float64), axis=(1, 2))
     np.testing.assert_allclose(points.get_ydata(), expected)
-    assert "1 without a rate left out" in ax.get_title()
+    assert "columns 0 to 4, rows 1 to 3: 14 pixels; 1 without a rate left out" in ax.get_title()
+    draw(ax.figure)
+    assert all(tick == int(tick) for tick in ax.get_xticks())  # there is no integration 0.5
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mean of the integrations"]
     mask = np.zeros((12, 16), bool)
     mask[1:4, 0:5] = True
     again = plot.plot_light_curve(fit, mask).containers[0].lines[0]

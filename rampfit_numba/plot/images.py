@@ -12,6 +12,7 @@ from rampfit_numba import dq
 from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.file_arrays import take_plane
 from rampfit_numba.io.formats import find_format
+from rampfit_numba.io.hdus import scan
 from rampfit_numba.io.nddata import celestial_wcs
 from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax, new_figure, plain
@@ -82,7 +83,8 @@ def plot_rate(
     Returns
     -------
     matplotlib.figure.Figure
-        With colour bars in DN and DN/s. Pixels with DO_NOT_USE are hatched in the rate, as the legend says.
+        With colour bars in DN and DN/s. Pixels with DO_NOT_USE have a colour of their own in the rate, as the legend
+        says.
 
     Raises
     ------
@@ -104,8 +106,8 @@ def plot_rate(
     images, header, name = _images(source, readnoise, gain, integration, options)
     nrows, ncols = images[0].values.shape
     coordinates = celestial_wcs(header, (nrows, ncols)) if wcs else None
-    width = min(max(4.6 * ncols / nrows, 2.6), 7.0)
-    figure = new_figure(figure, ((width + 1.6) * len(images), 4.9))
+    width = min(max(3.9 * ncols / nrows, 2.6), 7.0)
+    figure = new_figure(figure, ((width + 1.6) * len(images), 4.9), layout="compressed")
     for number, image in enumerate(images, 1):
         ax = figure.add_subplot(1, len(images), number, projection=coordinates)
         _draw(ax, image, stretch, percent)
@@ -169,6 +171,7 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
             header, name = ExposureHeader(hdus[0].header, sci.header), os.path.basename(path)  # noqa: PTH119  (of a name as it was given)
             unit = str(sci.header.get("BUNIT", "DN/s"))
     except OSError as error:
+        scan(Path(path), ())  # says the same of what is no FITS file as a fit does
         raise RampFileError(f"{path}: cannot be read ({error})") from error
     title = "rate"
     if values.ndim == 3:  # noqa: PLR2004  (rateints)
@@ -275,6 +278,7 @@ def plot_dq(
     -------
     matplotlib.axes.Axes
         The legend has the name of each flag and the number of pixels with it, whether or not a rarer one hides it.
+        DO_NOT_USE, SATURATED, JUMP_DET and REFERENCE_PIXEL have the same colours in every picture.
 
     Raises
     ------
@@ -296,7 +300,7 @@ def plot_dq(
     ax = new_ax(ax, (7.6, 4.4))
     counts = [(int(np.count_nonzero(flags >> bit & 1)), bit) for bit in range(len(dq.NAMES))]
     present = sorted((count, bit) for count, bit in counts if count)
-    colours = _colours(len(present))
+    colours = _colours([bit for _, bit in present])
     shown = np.zeros(flags.shape, np.int64)
     for number in range(len(present), 0, -1):  # rare flags last, over the others
         shown[flags >> present[number - 1][1] & 1 != 0] = number
@@ -322,11 +326,15 @@ def plot_dq(
     return ax
 
 
-def _colours(count: int) -> list[Any]:
+def _colours(bits: list[int]) -> list[Any]:
+    """Return the colours of flags: those that most exposures have keep theirs, so that pictures can be compared."""
     from rampfit_numba.plot import style
 
-    own = [style.BLACK, style.VERMILION, style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.SKY, style.YELLOW]
-    if count <= len(own):
-        return own[:count]
-    more = matplotlib_module("pyplot").get_cmap("cividis")(np.linspace(0.05, 0.95, count - len(own)))
-    return [*own, *map(tuple, more)]
+    own = {flag.bit_length() - 1: colour for flag, colour in style.FLAGS.items()}
+    rest = [bit for bit in sorted(bits) if bit not in own]
+    spare: list[Any] = [style.BLACK, style.BLUE, style.GREEN, style.SKY, style.YELLOW]
+    if len(rest) > len(spare):
+        more = matplotlib_module("pyplot").get_cmap("cividis")(np.linspace(0.05, 0.95, len(rest) - len(spare)))
+        spare += [tuple(colour) for colour in more]
+    found = own | dict(zip(rest, spare, strict=False))
+    return [found[bit] for bit in bits]

@@ -67,7 +67,7 @@ def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any)
     given = {"readnoise": readnoise, "gain": gain}
     for name, reference in given.items():
         if reference is None and (kind is None or not kind.brings_references):
-            raise TypeError(f"{name}: expected a number, an image or a path, to fit the exposure with; got None")
+            raise TypeError(f"{name}: expected a number, an image or a file, to fit the exposure with; got none")
     exposure = source if isinstance(source, Exposure) else find_format(Path(source)).read(Path(source))
     found = {
         name: kind.default_reference(exposure, name).data
@@ -78,13 +78,13 @@ def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any)
     return fit_ramps(exposure, found["readnoise"], found["gain"], **options)
 
 
-def new_figure(figure: Figure | None, size: tuple[float, float]) -> Figure:
-    """Return `figure`, or a new one of this size in inches, which pyplot knows."""
+def new_figure(figure: Figure | None, size: tuple[float, float], layout: str = "constrained") -> Figure:
+    """Return `figure`, or a new one of this size in inches, laid out by matplotlib, which pyplot knows."""
     if figure is not None:
         if not hasattr(figure, "add_subplot"):
             raise TypeError(f"figure: expected a matplotlib Figure; got {type(figure).__name__}")
         return figure
-    made: Figure = matplotlib_module("pyplot").figure(figsize=size, layout="constrained")
+    made: Figure = matplotlib_module("pyplot").figure(figsize=size, layout=layout)
     return made
 
 

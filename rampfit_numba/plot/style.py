@@ -33,3 +33,10 @@ SAMPLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "lost": ("not finite", {"marker": "x", "mec": GREY, "mew": 1.4, "ms": 6}),
 }
 SATURATED, DO_NOT_USE, JUMP_DET = dq.SATURATED, dq.DO_NOT_USE, dq.JUMP_DET
+#: Flags with a colour of their own in images: that of the samples that have them.
+FLAGS: Final[dict[int, str]] = {
+    DO_NOT_USE: VERMILION,
+    SATURATED: PURPLE,
+    JUMP_DET: ORANGE,
+    dq.REFERENCE_PIXEL: "#B3B3B3",
+}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.jumps import find_jumps
-from rampfit_numba.plot.sources import as_fit, name_of, new_ax
+from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax
 from rampfit_numba.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from rampfit_numba.result import RampFit
 
 _BINS = 40
+_BY_NUMBER = "integration"
 _FEW = 10  # in every bin: a logarithm of them has no ticks that one could read
 _WIDEST_PULL = 6.0
 _MICRONS_PER_CM = 1e4
+_PLAIN = 100  # from here on, a rate needs no digits behind the point
 
 
 def plot_jumps(
@@ -86,7 +88,7 @@ def plot_jumps(
         kinds: tuple[tuple[str, np.ndarray, dict[str, Any]], ...] = (
             ("flagged", ~found & (size > 0), {"facecolor": ORANGE, "edgecolor": ORANGE}),
             ("found by the fit", found & (size > 0), {"facecolor": "none", "edgecolor": VERMILION, "hatch": "////"}),
-            ("falls", size < 0, {"facecolor": "none", "edgecolor": BLACK, "ls": "--"}),
+            ("falls (size below 0)", size < 0, {"facecolor": "none", "edgecolor": BLACK, "ls": "--"}),
         )
         most = 0
         for label, which, style in kinds:
@@ -123,12 +125,14 @@ def _hit_rate(fit: RampFit, jumps: int, pixel_size: float | None) -> str:
     else:
         times = [float(np.mean(group)) for group in exposure.read_times]
         seconds = nints * (times[-1] - times[0])
+    counted = f"{jumps:,} jump" if jumps == 1 else f"{jumps:,} jumps"
     if not seconds > 0:
-        return f"{jumps:,} jumps"
+        return counted
     rate = jumps / seconds / (nrows * ncols)
     if pixel_size is None:
-        return f"{jumps:,} jumps: {rate:.3g} per pixel and s"
-    return f"{jumps:,} jumps: {rate / (pixel_size / _MICRONS_PER_CM) ** 2:.3g} per cm² and s"
+        return f"{counted}: {rate:.3g} per pixel and s"
+    rate /= (pixel_size / _MICRONS_PER_CM) ** 2
+    return f"{counted}: {rate:,.0f} per cm² and s" if rate >= _PLAIN else f"{counted}: {rate:.3g} per cm² and s"
 
 
 def plot_pulls(fit: RampFit, truth: ArrayLike, *, integration: int | None = None, ax: Axes | None = None) -> Axes:
@@ -261,14 +265,20 @@ def plot_light_curve(
         flux, err = rates[:, kept].sum(axis=1), np.sqrt((errors[:, kept] ** 2).sum(axis=1))
         times, label = _integration_times(fit, nints)
         ax.errorbar(times, flux, err, fmt="o", ms=4, color=BLACK, ecolor=GREY, capsize=2, gid="light-curve")
-        ax.axhline(np.average(flux), color=GREEN, ls="--", lw=1)
+        ax.axhline(np.average(flux), color=GREEN, ls="--", lw=1, label="mean of the integrations")
+        ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, borderaxespad=0)
         ax.set_xlabel(label)
-    ax.set_ylabel("rate (DN/s)")
+        if label == _BY_NUMBER:
+            ax.xaxis.set_major_locator(matplotlib_module("ticker").MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+            margin = max(0.5, 0.03 * nints)
+            ax.set_xlim(-margin, nints - 1 + margin)
+    ax.set_ylabel("sum of the rates (DN/s)")
     ax.ticklabel_format(axis="y", useOffset=False)
     left = int(inside.sum()) - int(kept.sum())
     name = name_of(fit)
     title = f"{int(kept.sum()):,} pixels" + (f"; {left:,} without a rate left out" if left else "")
-    ax.set_title(f"{name}: {title}" if name else title, fontsize=9)
+    where = _where(region)
+    ax.set_title("\n".join(filter(None, [name, f"{where}: {title}" if where else title])), fontsize=9)
     return ax
 
 
@@ -292,6 +302,15 @@ def _region(region: Any, image: tuple[int, int]) -> np.ndarray:  # noqa: ANN401
     return inside
 
 
+def _where(region: Any) -> str:  # noqa: ANN401
+    """Say which pixels a region has, if four numbers tell."""
+    given = np.asarray(region)
+    if region is None or given.dtype == np.bool_:
+        return ""
+    x0, x1, y0, y1 = (int(edge) for edge in given)
+    return f"columns {x0} to {x1 - 1}, rows {y0} to {y1 - 1}"
+
+
 def _integration_times(fit: RampFit, nints: int) -> tuple[np.ndarray, str]:
     """Return where the integrations stand on the axis of time, and what it is called."""
     table = fit.header.int_times if fit.header is not None else None
@@ -303,4 +322,4 @@ def _integration_times(fit: RampFit, nints: int) -> tuple[np.ndarray, str]:
                 if np.isfinite(times).all() and np.ptp(times) > 0:
                     start = np.floor(times.min())
                     return times - start, f"mid-integration time, {label} - {start:.0f} (d)"
-    return np.arange(nints), "integration"
+    return np.arange(nints), _BY_NUMBER
