@@ -86,6 +86,36 @@ class TestPage:
             assert said in text, said
         assert ("Worst chi-squares" in text) == (algorithm == "likely")
 
+    def test_numbers_have_the_digits_of_their_errors(self, exposure_file, tmp_path):
+        path = tmp_path / "r.html"
+        assert report(exposure_file, "-o", path) == 0
+        rates = re.findall(r"; rate ([-\d.]+) ± ([\d.]+) DN/s", path.read_text(encoding="utf-8"))
+        assert rates
+        assert all(len(value.partition(".")[2]) == len(err.partition(".")[2]) for value, err in rates)
+
+    def test_a_pixel_without_a_rate_has_none(self, exposure_file, tmp_path):
+        with fits.open(exposure_file, mode="update") as file:
+            file["GROUPDQ"].data[:, 1, 3, 3] = 4
+            file.append(fits.ImageHDU(np.zeros(SHAPE[2:], np.int32), name="PIXELDQ"))
+            file["PIXELDQ"].data[3, 3] = 1
+        path = tmp_path / "r.html"
+        assert report(exposure_file, "-o", path) == 0
+        text = path.read_text(encoding="utf-8")
+        assert "x 3, y 3</b>: 1 jump in integration 0; no rate; flags: DO_NOT_USE" in text
+        assert "nan" not in re.sub(r"<svg.*?</svg>|<style>.*?</style>", "", text, flags=re.DOTALL)
+
+    @pytest.mark.parametrize(
+        ("algorithm", "own", "others"),
+        [("ols", "weighting", "pedestal"), ("likely", "rejection_threshold", "weighting")],
+    )
+    def test_shows_the_options_of_the_algorithm(self, exposure_file, tmp_path, algorithm, own, others):
+        path = tmp_path / "r.html"
+        assert report(exposure_file, "-o", path, "--algorithm", algorithm) == 0
+        text = path.read_text(encoding="utf-8")
+        assert f"<dt>{own}</dt>" in text
+        assert f"<dt>{others}</dt>" not in text
+        assert "<pre><code>" in text
+
     def test_needs_nothing_else_and_every_picture_has_a_text(self, exposure_file, tmp_path):
         path = tmp_path / "r.html"
         assert report(exposure_file, "-o", path) == 0

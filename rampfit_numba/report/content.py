@@ -12,6 +12,8 @@ from rampfit_numba import dq
 from rampfit_numba._version import __version__
 from rampfit_numba.jumps import find_jumps
 from rampfit_numba.pixel_ramps import inputs_of
+from rampfit_numba.plot.ramp_panel import with_error
+from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.segments import find_segments
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ class NotablePixel:
     x, y, integration : int
     reason : str
     rate : str
-        With its error.
+        With its error; or that there is none.
     flags : str
     segments : int
         Of the integration.
@@ -118,6 +120,8 @@ class Content:
     Attributes
     ----------
     title : str
+    command : str
+        What was typed, or nothing.
     observation, run, versions : list of (str, str)
         Names and values.
     summary : list of (str, str)
@@ -131,6 +135,7 @@ class Content:
     """
 
     title: str
+    command: str
     observation: list[tuple[str, str]]
     run: list[tuple[str, str]]
     versions: list[tuple[str, str]]
@@ -152,6 +157,7 @@ def collect(fit: RampFit, facts: RunFacts) -> Content:
         messages.append(f"no ramp can be fitted: {fit.nothing_to_fit}; all rates are NaN")
     return Content(
         title=name,
+        command=facts.command,
         observation=_observation(fit),
         run=_run(fit, facts),
         versions=[("rampfit_numba", __version__), ("Python", sys.version.split()[0]), *_versions()],
@@ -191,9 +197,14 @@ def _header_text(header: Any, keyword: str) -> str:  # noqa: ANN401
 
 
 def _run(fit: RampFit, facts: RunFacts) -> list[tuple[str, str]]:
-    found = [("Command", facts.command)] if facts.command else []
-    found += [("Read noise", facts.readnoise or "an array"), ("Gain", facts.gain or "an array")]
-    found += [(option.name, _shown(getattr(fit.options, option.name))) for option in fields(fit.options)]
+    found = [("Read noise", facts.readnoise or "an array"), ("Gain", facts.gain or "an array")]
+    void = {name for algorithm in ALGORITHMS.values() for name in algorithm.own_options}
+    void -= set(ALGORITHMS[fit.options.algorithm].own_options)  # options of other algorithms
+    found += [
+        (option.name, _shown(getattr(fit.options, option.name)))
+        for option in fields(fit.options)
+        if option.name not in void
+    ]
     if facts.seconds is not None:
         found.append(("Time of reading and fitting", f"{facts.seconds:.2f} s"))
     found.append(("Peak memory of the process", f"{_peak_memory() / 2**20:.0f} MiB"))
@@ -230,7 +241,7 @@ def _summary(fit: RampFit, jumps: QTable, facts: RunFacts) -> list[tuple[str, st
     usable = finite & ((rate.dq & dq.DO_NOT_USE) == 0)
     found = [("pixels with a rate", f"{100 * finite.mean():.2f} %")]
     if usable.any():
-        found.append(("median rate", f"{np.median(rate.data[usable]):.5g} DN/s"))
+        found.append(("median rate", f"{np.median(rate.data[usable]):.4g} DN/s"))
         found.append(("median error", f"{np.median(rate.err[usable]):.3g} DN/s"))
     found.append(("jumps", f"{len(jumps)}"))
     if rate.chisq is not None and rate.dof is not None:
@@ -339,13 +350,14 @@ def _worst_integration(fit: RampFit, x: int, y: int) -> int:
 
 def _pixel(fit: RampFit, x: int, y: int, integration: int, reason: str) -> NotablePixel:
     rate = fit.rate
+    value = float(rate.data[y, x])
     segments = find_segments(fit, x, y)
     return NotablePixel(
         x=x,
         y=y,
         integration=integration,
         reason=reason,
-        rate=f"{rate.data[y, x]:.5g} ± {rate.err[y, x]:.2g} DN/s",
+        rate=f"rate {with_error(value, float(rate.err[y, x]))} DN/s" if np.isfinite(value) else "no rate",
         flags=", ".join(dq.names_of(int(rate.dq[y, x]))) or "none",
         segments=int(np.count_nonzero(segments["integration"] == integration)),
     )

@@ -95,11 +95,12 @@ def _histogram(
         axes.plot(x, expected, color=_ORANGE, lw=1.4, label="as the errors say")
         axes.legend(frameon=False, loc="upper right", handlelength=1.2)
     if mark is not None:
-        axes.axvline(mark, color=_ORANGE, lw=1.2)
+        axes.axvline(mark, color=_ORANGE, lw=1.2, label=f"expected: {mark:g}")
+        axes.legend(frameon=False, loc="upper right", handlelength=1.2)
     axes.set_xlabel(label)
-    axes.set_ylabel("pixels")
+    axes.set_ylabel("differences" if normal else "pixels")
     axes.set_xlim(low, high)
-    axes.set_title(f"median {middle:.4g}, half width {width:.3g}; {outside} outside", fontsize=9, loc="left")
+    axes.set_title(f"median {middle:.4g}, half width {width:.3g}; {outside} not shown", fontsize=9, loc="left")
     said = (
         f"{alternative}: histogram of {values.size} values, median {middle:.4g}, half of the central 68 % {width:.3g}."
     )
@@ -111,7 +112,7 @@ def rate_picture(fit: RampFit) -> str:
     from rampfit_numba.plot import plot_rate
 
     with page_style():
-        figure = plot_rate(fit, wcs=False, figure=new_figure(9.6, 4.4))
+        figure = plot_rate(fit, wcs=False, figure=new_figure(9.6, 4.4, layout="compressed"))
         rate = fit.rate.data[np.isfinite(fit.rate.data)]
         said = (
             f"The last group of the ramp, and the rate: median {np.median(rate):.4g} DN/s." if rate.size else "No rate."
@@ -156,8 +157,8 @@ def jump_pictures(fit: RampFit, jumps: QTable) -> list[tuple[str, str]]:
         )
         what = "jumps in a pixel" if step == 1 else f"jumps in {step} by {step} pixels"
         places.colorbar(image, ax=axes, label=what).ax.locator_params(axis="y", integer=True)
-        axes.set_xlabel("x (column)")
-        axes.set_ylabel("y (row)")
+        axes.set_xlabel("column x")
+        axes.set_ylabel("row y")
         return [
             ("How large they are", as_svg(sizes, f"Histogram of the sizes of {len(jumps)} jumps.", "jump-sizes")),
             ("Where they are", as_svg(places, f"Map of {len(jumps)} jumps on the detector.", "jump-map")),
@@ -173,6 +174,6 @@ def ramp_picture(fit: RampFit, pixel: NotablePixel) -> str:
         figure.suptitle("")
         said = (
             f"Ramp of the pixel x {pixel.x}, y {pixel.y} in integration {pixel.integration}: "
-            f"{pixel.segments} segments, rate {pixel.rate}, flags {pixel.flags}."
+            f"{pixel.segments} segments, {pixel.rate}, flags {pixel.flags}."
         )
         return as_svg(figure, said, f"ramp-{pixel.x}-{pixel.y}")
