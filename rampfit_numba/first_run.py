@@ -100,7 +100,7 @@ def _compile(name: str, label: str, run_once: Callable[[], None], *, progress: b
     last = last_seconds(name)
     expected = last or _LIKELY_SECONDS
     time_needed = (
-        f"about {expected:.0f} s, as last time" if last else f"likely {expected:.0f} s, longer on a busy machine"
+        f"about {expected:.0f} s, as last time" if last else f"about {expected:.0f} s, longer on a busy machine"
     )
     what = f"{count}Compiling the kernels for {label}"
     announce(f"{what}, once for this machine: {time_needed}; {_where_kept()}")

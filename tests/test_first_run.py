@@ -52,7 +52,7 @@ def terminal(monkeypatch):
 def test_the_first_run_says_what_happens_and_how_long_it_is_likely_to_take(terminal, base):
     compile_or_load("ols", "'ols'", lambda: time.sleep(0.2))
     first, last = terminal.getvalue().splitlines()
-    assert first.startswith("rampfit_numba: Compiling the kernels for 'ols', once for this machine: likely 8 s")
+    assert first.startswith("rampfit_numba: Compiling the kernels for 'ols', once for this machine: about 8 s")
     assert first.endswith(f"; the code is kept in {places.usable_places()[0].folder}")
     seconds = (base / "ols.seconds").read_text(encoding="ascii").strip()
     assert last == f"rampfit_numba: Compiled in {seconds} s"

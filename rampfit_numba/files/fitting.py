@@ -187,7 +187,8 @@ def _describe(path: Path, exposure: Exposure, references: dict[str, ReferenceIma
     _remark_on_units(path, exposure, options)
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
-    log.info("Using algorithm = %s, weighting = %s", options.algorithm, options.weighting)
+    weighting = f", weighting = {options.weighting}" if "weighting" in ALGORITHMS[options.algorithm].own_options else ""
+    log.info("Using algorithm = %s%s", options.algorithm, weighting)
 
 
 def _fit_exposure(exposure: Exposure, references: dict[str, ReferenceImage], kind: Format, job: Job) -> RampFit:

@@ -98,7 +98,8 @@ def _plan(fit: RampFit, inputs: FitInputs) -> OlsPlan:
     """Return what the fit decided about the exposure as a whole: which groups count."""
     if inputs not in _plans:
         exposure = inputs.exposure
-        _plans[inputs] = make_plan(exposure, fit.options, as_file_array(exposure.data), as_file_array(exposure.groupdq))
+        data, flags = as_file_array(exposure.data), as_file_array(exposure.groupdq)
+        _plans[inputs] = make_plan(exposure, fit.options, data, flags, quiet=True)
     return _plans[inputs]
 
 

@@ -44,7 +44,13 @@ class OlsPlan(NamedTuple):
 
 
 def make_plan(
-    exposure: Exposure, options: FitOptions, data: Source, groupdq: Source, survey: Survey | None = None
+    exposure: Exposure,
+    options: FitOptions,
+    data: Source,
+    groupdq: Source,
+    survey: Survey | None = None,
+    *,
+    quiet: bool = False,
 ) -> OlsPlan:
     """Decide which groups count.
 
@@ -56,6 +62,8 @@ def make_plan(
         The exposure's arrays, or where they stand.
     survey : Survey, optional
         What was found in all its parts, where none of them is here.
+    quiet : bool
+        Log nothing: the fit has said it.
 
     Returns
     -------
@@ -73,9 +81,9 @@ def make_plan(
             first += 1
         if first < stop and scan.nothing_usable(stop - 1):
             stop -= 1
-        if first < stop:  # in the pipeline's words, which other software looks for
+        if first < stop and not quiet:  # in the pipeline's words, which other software looks for
             log.info("Number of leading groups that are flagged as DO_NOT_USE: %d", first)
-        if first < ngroups and stop < ngroups:
+        if first < ngroups and stop < ngroups and not quiet:
             log.info("MIRI dataset has all pixels in the final group flagged as DO_NOT_USE.")
         if (left := max(stop - first, 0)) < _LEAST_GROUPS:
             reason = f"without the edge groups that are DO_NOT_USE everywhere, {left} of {ngroups} groups are left"
