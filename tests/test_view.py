@@ -30,6 +30,7 @@ from rampfit_numba.view.scaling import (
     shrink,
     visible_part,
 )
+from rampfit_numba.view.series_panel import SeriesPanel
 from tests.test_package import ENVIRONMENT, ROOT, blocks, run
 
 SHAPE = (2, 8, 6, 7)
@@ -108,6 +109,11 @@ class TestPlanes:
         assert planes["dq-JUMP_DET"].title == "JUMP_DET (1 pixel)"
         assert "dq-HOT" not in planes
         assert "chisq" not in planes
+
+    def test_integrations_are_whole_numbers_on_the_axis(self):
+        panel = SeriesPanel("series", "rate (DN/s)")
+        panel.show(np.array([1.0, 2.0, 3.0]), np.ones(3))
+        assert panel.figure.xaxis[0].ticker.min_interval == 1
 
     def test_the_last_difference_is_that_before_the_last_group(self, fitted):
         exposure, fit = fitted

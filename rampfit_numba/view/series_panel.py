@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.events import Tap
-from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.models import BasicTicker, ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 
 from rampfit_numba.view.ramp_panel import LEFT_BORDER, set_range
@@ -45,6 +45,7 @@ class SeriesPanel:
             y_axis_label=label,
         )
         style_figure(self.figure)
+        self.figure.xaxis.ticker = BasicTicker(min_interval=1)  # there is no integration 0.5
         self.figure.min_border_left = LEFT_BORDER
         self._bars = ColumnDataSource({"x": [], "low": [], "high": []})
         self._points = ColumnDataSource({"x": [], "value": [], "error": []}, name=f"{name} points")
