@@ -40,6 +40,7 @@ root_doc = "index"
 # ------------------------------------------------------------------------------------------------------------ markdown
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4
+smartquotes_action = "qe"  # quotes and ellipses, but never a dash for the two hyphens of an option
 # sphinx-argparse's domain cannot be asked for "any" kind of target; links to options do not go through it.
 suppress_warnings = ["myst.domains"]
 
