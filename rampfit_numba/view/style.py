@@ -35,6 +35,8 @@ def style_figure(plot: Any) -> None:  # noqa: ANN401
     plot.outline_line_width = 1
     plot.toolbar.logo = None
     plot.toolbar.autohide = False
+    # Room for all tools: where a figure changes its size, Bokeh moves the last ones into a menu, however wide it is.
+    plot.toolbar.stylesheets = [InlineStyleSheet(css=":host { min-width: 180px; }")]
     for axis in plot.axis:
         axis.axis_label_text_font = axis.major_label_text_font = _FONT
         axis.axis_label_text_font_style = "normal"
