@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from rampfit_numba import fit_ramps, read_exposure
+from rampfit_numba import Exposure, fit_ramps, read_exposure
 from rampfit_numba.cli import main
+from rampfit_numba.report.content import RunFacts, collect
 from tests.browser import Tab, launched
 from tests.make_files import KEYWORDS, save
 from tests.test_package import ROOT, blocks, run
@@ -231,3 +232,11 @@ def test_fits_every_screen(exposure_file, tmp_path, width, scheme):
         assert tab.page.evaluate("() => document.documentElement.scrollWidth") <= width
         assert (tab.complaints, tab.foreign) == ([], [])
         tab.close()
+
+
+def test_explicit_times_are_shown_and_no_frames_that_nobody_read():
+    data = np.arange(6, dtype=np.float32).reshape(1, 6, 1, 1) * 30
+    times = [(3.0,), (6.0,), (9.0, 12.0), (15.0, 18.0), (21.0, 24.0), (27.0,)]
+    fit = fit_ramps(Exposure(data, None, read_times=times), 14.0, 2.0, algorithm="likely")
+    shown = dict(collect(fit, RunFacts()).observation)
+    assert (shown["Groups"], shown["Frames"]) == ("6, from 3 to 27 s", "1 to 2 a group")

@@ -12,7 +12,6 @@ from rampfit_numba import dq
 from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.file_arrays import take_plane
 from rampfit_numba.io.formats import find_format
-from rampfit_numba.io.hdus import scan
 from rampfit_numba.io.nddata import celestial_wcs
 from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax, new_figure, plain
@@ -159,8 +158,6 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
     """Return the rate in a file; None if there is none, but perhaps an exposure."""
     from astropy.io import fits
 
-    from rampfit_numba.messages import RampFileError
-
     try:
         with fits.open(path, memmap=False) as hdus:
             if "SCI" not in hdus or "GROUPDQ" in hdus:
@@ -170,9 +167,9 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
             flags = np.asarray(hdus["DQ"].data, np.uint32) if "DQ" in hdus else None
             header, name = ExposureHeader(hdus[0].header, sci.header), os.path.basename(path)  # noqa: PTH119  (of a name as it was given)
             unit = str(sci.header.get("BUNIT", "DN/s"))
-    except OSError as error:
-        scan(Path(path), ())  # says the same of what is no FITS file as a fit does
-        raise RampFileError(f"{path}: cannot be read ({error})") from error
+    except OSError:  # no FITS file: perhaps an exposure; what is none, reading it says as a fit does
+        find_format(Path(path)).read(Path(path))
+        return None
     title = "rate"
     if values.ndim == 3:  # noqa: PLR2004  (rateints)
         i = integration or 0

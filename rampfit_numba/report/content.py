@@ -179,11 +179,18 @@ def _observation(fit: RampFit) -> list[tuple[str, str]]:
             if value:
                 found.append((name, value))
     nints, ngroups, nrows, ncols = exposure.shape
-    times = f"{exposure.group_time:.6g} s" if exposure.read_times is None else "explicit times"
+    times = exposure.read_times
+    if times is None:
+        groups = f"{ngroups} of {exposure.group_time:.6g} s"
+        frames = f"{exposure.nframes} a group, {exposure.groupgap} skipped, {exposure.frame_time:.6g} s each"
+    else:
+        counts = [np.size(group) for group in times]
+        groups = f"{ngroups}, from {np.mean(times[0]):.6g} to {np.mean(times[-1]):.6g} s"
+        frames = f"{min(counts)} to {max(counts)} a group" if min(counts) < max(counts) else f"{counts[0]} a group"
     found += [
         ("Integrations", str(nints)),
-        ("Groups", f"{ngroups} of {times}"),
-        ("Frames", f"{exposure.nframes} a group, {exposure.groupgap} skipped, {exposure.frame_time:.6g} s each"),
+        ("Groups", groups),
+        ("Frames", frames),
         ("Rows and columns", f"{nrows} by {ncols}"),
     ]
     return found
