@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib
 import subprocess
 import sys
 import time
@@ -261,7 +262,8 @@ class TestServer:
 
 class TestCommand:
     def test_without_bokeh_one_sentence_names_the_extra(self, monkeypatch, capsys):
-        monkeypatch.setattr("rampfit_numba.view.viewer.find_spec", lambda _: None)
+        # By its name it could be looked for in the function `rampfit_numba.view`, once another test has used that.
+        monkeypatch.setattr(importlib.import_module("rampfit_numba.view.viewer"), "find_spec", lambda _: None)
         assert main(["view", "x.fits", "--readnoise", "5", "--gain", "2"]) == 1
         error = capsys.readouterr().err
         assert "pip install '.[view]'" in error
