@@ -78,7 +78,7 @@ def fit_segments(samples, constants, weights, segments, number):
     else:
         fit_listed(samples, constants, weights, segments, number)
     if samples.shape[0] > weights.longest:
-        fit_long_segments(samples, weights, segments, number)
+        fit_long_segments(samples, weights, segments, number, segments.long_workspace)
 
 
 @jit
@@ -223,7 +223,7 @@ def fit_listed(samples, constants, weights, segments, number):
         weight[s] = relative_weight(poisson[s], read[s], np.float64(length[s]))
 
 
-@jit
+@jit_apart(types.none)
 def fit_clean(samples, constants, weights, unflagged, classes, slope):
     """Fit a block of ramps without flags of two or more groups, which are one segment each.
 
