@@ -78,7 +78,7 @@ def jit_inline(function: Function) -> Function:
     return _compiled(function, _nrt=False, no_cpython_wrapper=True, forceinline=True)
 
 
-def jit_apart(returns: types.Type) -> Callable[[Function], Function]:
+def jit_apart(returns: types.Type, *, allocating: bool = False) -> Callable[[Function], Function]:
     """Like :func:`jit`, for functions called once a block or tile: compiled beside each other, on all cores at once.
 
     Callers call its code, and have no copy of it, which would be compiled again with each of them.
@@ -87,10 +87,12 @@ def jit_apart(returns: types.Type) -> Callable[[Function], Function]:
     ----------
     returns : numba.types.Type
         What the function returns, which its callers must know before it is compiled.
+    allocating : bool
+        It makes arrays, as those of :func:`jit_allocating`.
     """
 
     def decorate(function: Function) -> Function:
-        compiled = _compiled(function, _nrt=False, no_cpython_wrapper=True, pipeline_class=OwnCodeCompiler)
+        compiled = _compiled(function, _nrt=allocating, no_cpython_wrapper=True, pipeline_class=OwnCodeCompiler)
         if not numba.config.DISABLE_JIT:
             compile_apart(compiled, returns)
         return compiled
