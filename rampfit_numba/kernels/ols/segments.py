@@ -14,17 +14,9 @@ from numba.core import types
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_intrinsic
+from rampfit_numba.kernels.bits import BITS, bits_above, count_bits, lowest_bit, number_of_bits
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
-from rampfit_numba.kernels.vectors import (
-    BITS,
-    WIDTH,
-    bits_above,
-    count_bits,
-    everywhere,
-    lowest_bit,
-    number_of_bits,
-    pointer,
-)
+from rampfit_numba.kernels.vectors import WIDTH, everywhere, pointer
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)

@@ -13,6 +13,7 @@ import numpy as np
 from numba import types
 
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart
+from rampfit_numba.kernels.bits import bits_of, list_bits
 from rampfit_numba.kernels.ols.long_segments import fit_long_segments
 from rampfit_numba.kernels.ols.pixels import GAIN, POISSON, READ, READNOISE
 from rampfit_numba.kernels.ols.segment_fit import relative_weight, signal_class
@@ -21,9 +22,7 @@ from rampfit_numba.kernels.vectors import (
     QUICK_GATHER,
     WIDTH,
     anywhere,
-    bits_of,
     gather,
-    list_bits,
     load,
     load_single,
     load_unset,
