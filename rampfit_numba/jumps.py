@@ -124,14 +124,29 @@ def jump_columns(fit: RampFit, kept: tuple[int, int, bool], top: int = 0, left: 
     top, left : int
         Row and column of the section's first pixel.
     """
-    parts = list(_parts(fit, inputs_of(fit), kept))
+    parts = list(_parts(fit, inputs_of(fit), kept, _MOST_SAMPLES))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in _COLUMNS}
     columns["row"] += np.int32(top)
     columns["column"] += np.int32(left)
     return columns
 
 
-def _parts(fit: RampFit, inputs: FitInputs, kept: tuple[int, int, bool]) -> Iterator[dict[str, np.ndarray]]:
+def jump_parts(fit: RampFit, most_samples: int) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the columns of the table of jumps, all groups of some rows and one integration at a time.
+
+    Parameters
+    ----------
+    fit : RampFit
+    most_samples : int
+        That are looked at at once; one row of an integration in any case.
+    """
+    inputs = inputs_of(fit)
+    return _parts(fit, inputs, kept_groups(fit, inputs), most_samples)
+
+
+def _parts(
+    fit: RampFit, inputs: FitInputs, kept: tuple[int, int, bool], most_samples: int
+) -> Iterator[dict[str, np.ndarray]]:
     """Yield the columns, some rows of the detector and one integration at a time; at least once."""
     exposure = inputs.exposure
     nints, ngroups, nrows, ncols = exposure.shape
@@ -139,7 +154,7 @@ def _parts(fit: RampFit, inputs: FitInputs, kept: tuple[int, int, bool]) -> Iter
     first_used, last_used = usable_groups(fit.options, ngroups)
     times = sample_times(exposure, ols=is_ols(fit))
     data, flags = as_file_array(exposure.data), as_file_array(exposure.groupdq)
-    height = max(_MOST_SAMPLES // (ngroups * ncols), 1)
+    height = max(most_samples // (ngroups * ncols), 1)
     for top in range(0, nrows, height):
         rows = slice(top, min(top + height, nrows))
         for i in range(nints):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from math import prod
 from pathlib import Path
@@ -33,6 +34,23 @@ def map_file(path: Path, stamp: Stamp, dtype: str, shape: tuple[int, ...], offse
     array = np.memmap(path, dtype, "r", offset, shape)
     setattr(array, _STAMP, stamp)
     return array
+
+
+class FileMemory(mmap.mmap):
+    """Memory that stands in a file of ours, which what is written there reaches: this process need not have it."""
+
+
+def let_go(array: np.ndarray) -> None:
+    """Take an array that stands in :class:`FileMemory`, and its neighbours, out of this process's memory.
+
+    They are there again when somebody looks. Of any other array nothing happens.
+    """
+    root = array.base
+    while isinstance(root, np.ndarray):
+        root = root.base
+    memory = root.obj if isinstance(root, memoryview) else root
+    if isinstance(memory, FileMemory) and hasattr(mmap, "MADV_DONTNEED"):
+        memory.madvise(mmap.MADV_DONTNEED)
 
 
 def as_file_array(array: np.ndarray) -> np.ndarray | FileArray:

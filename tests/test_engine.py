@@ -343,10 +343,17 @@ def test_interrupt_in_a_callback_of_python_is_not_lost(tmp_path):
 
         class Pool(ThreadPoolExecutor):
             def submit(self, *arguments):
-                gone = Gone()
-                seen = weakref.ref(gone, lambda _: os.kill(os.getpid(), signal.SIGINT))
-                del gone
-                return super().submit(*arguments)
+                future = super().submit(*arguments)
+                result = future.result
+
+                def late(*timeout):
+                    gone = Gone()
+                    seen = weakref.ref(gone, lambda _: os.kill(os.getpid(), signal.SIGINT))
+                    del gone
+                    return result(*timeout)
+
+                future.result = late
+                return future
 
         for turn in "first", "second":
             try:

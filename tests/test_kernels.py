@@ -14,6 +14,7 @@ from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels import selection
 from rampfit_numba.kernels._jit import LANES
+from rampfit_numba.kernels.bits import BITS
 from rampfit_numba.kernels.ols import combine, fitopt, median_rate, pixels, segment_fit, short_median, slopes
 from rampfit_numba.kernels.ols import segments as segment_kernels
 from rampfit_numba.kernels.ols.arrays import BlockFitOpt
@@ -23,7 +24,6 @@ from rampfit_numba.kernels.ols.segments import empty_runs, empty_segments
 from rampfit_numba.kernels.ols.settings import Settings
 from rampfit_numba.kernels.ols.short_median import LONGEST
 from rampfit_numba.kernels.ols.weighting import BOUNDS, POWERS
-from rampfit_numba.kernels.vectors import BITS
 from tests.compiled import from_python
 from tests.naive.ols.block import Detector, Ramp, find_segments, fit_segment, weight_power
 from tests.sizes import fewer

@@ -15,6 +15,7 @@ from rampfit_numba.algorithms.ols.weights import MOST_TABULATED, segment_weights
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.ols import long_median, long_segments
 from rampfit_numba.kernels.ols.long_median import empty_selection
+from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES
 from rampfit_numba.kernels.ols.weighting import POWERS
 from tests.compiled import from_python
 from tests.sizes import fewer
@@ -63,7 +64,7 @@ def test_weights_are_those_of_the_tables(length):
 
 
 @pytest.mark.parametrize("save_opt", [False, True])
-@pytest.mark.parametrize("ngroups", [40, 260, 700])
+@pytest.mark.parametrize("ngroups", [MOST_IN_BYTES + 1, 260, 700])
 def test_segments_without_an_entry_are_fitted_as_those_with_one(ngroups, save_opt, monkeypatch):
     exposure = long_exposure(ngroups, fewer(500, 20), hits=3)
     fits = []
@@ -73,6 +74,11 @@ def test_segments_without_an_entry_are_fitted_as_those_with_one(ngroups, save_op
     for kind in ("rate", "rateints", "fitopt") if save_opt else ("rate", "rateints"):
         for name, plane in vars(getattr(fits[0], kind)).items():
             np.testing.assert_array_equal(getattr(getattr(fits[1], kind), name), plane, err_msg=f"{kind} {name}")
+
+
+def test_all_segments_of_shorter_ramps_have_an_entry():
+    """The code for those that have none is compiled with that for longer ramps only."""
+    assert segment_weights(MOST_IN_BYTES).longest == MOST_IN_BYTES
 
 
 def test_tables_are_small():
@@ -150,6 +156,8 @@ def test_products_are_the_powers_of_the_library(snr_class):
 
 def test_medians_of_many_groups_need_no_network(monkeypatch):
     """One for 32,766 differences takes 133 MiB, and 13 s to make."""
+    for ngroups in (20, 1000):  # so that the kernels are ready, which takes a fit
+        fit_ramps(long_exposure(ngroups, 4, hits=2), 12.0, 2.0)
     made = []
     monkeypatch.setattr(rows, "middle_network", lambda length: made.append(length) or middle_network(length))
     for ngroups in (20, 30, 1000, 32_767):

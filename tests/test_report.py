@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,6 +13,8 @@ from astropy.io import fits
 from rampfit_numba import Exposure, fit_ramps, read_exposure
 from rampfit_numba.cli import main
 from rampfit_numba.report.content import RunFacts, collect
+from rampfit_numba.report.figures import jump_pictures
+from rampfit_numba.report.jump_counts import count_jumps
 from tests.browser import Tab, launched
 from tests.make_files import KEYWORDS, save
 from tests.test_package import ROOT, blocks, run
@@ -164,6 +167,48 @@ class TestPage:
         assert dict(content.summary)["jumps"] == "1"
         (pixel,) = content.notable["Most jumps in one ramp"]
         assert (pixel.x, pixel.y, pixel.integration, pixel.segments) == (8, 7, 1, 2)
+
+
+class TestJumps:
+    @pytest.fixture
+    def fit(self):
+        random = np.random.default_rng(4)
+        shape = (3, 8, 17, 23)
+        data = np.cumsum(random.poisson(60, shape), axis=1).astype(np.float32)
+        flags = np.where(random.random(shape) < 0.1, 4, 0).astype(np.uint8)
+        flags[:, :, 3, 4] = 1
+        return fit_ramps(Exposure(data, flags, 3.0), 12.0, 2.0)
+
+    @pytest.mark.parametrize("samples", [1, 1000, 1 << 20])
+    def test_are_counted_as_the_table_has_them(self, fit, monkeypatch, samples):
+        monkeypatch.setattr("rampfit_numba.report.jump_counts._SAMPLES", samples)
+        table, counts = fit.jumps(), count_jumps(fit, 12)
+        assert counts.total == len(table) > 500
+        assert counts.found == np.count_nonzero(table["found"])
+        assert counts.in_usable == np.count_nonzero((fit.rate.dq[table["row"], table["column"]] & 1) == 0)
+        wanted = np.zeros(fit.rate.data.shape, int)
+        np.add.at(wanted, (table["row"], table["column"]), 1)
+        assert (counts.of_pixels == wanted).all()
+        assert np.array_equal(np.sort(counts.sizes), np.sort(table["size_e"].value.astype(float)), equal_nan=True)
+        ramps = Counter(
+            zip(table["integration"].tolist(), table["row"].tolist(), table["column"].tolist(), strict=True)
+        )
+        crowded = sorted((-count, *ramp) for ramp, count in ramps.items())[:12]
+        assert [tuple(ramp) for ramp in counts.crowded] == crowded
+        names = ("integration", "group", "row", "column")
+        jumps = [(-float(row["size_e"].value), *(int(row[name]) for name in names)) for row in table]
+        assert [tuple(jump) for jump in counts.largest] == sorted(jump for jump in jumps if np.isfinite(jump[0]))[:12]
+
+    def test_of_many_sizes_every_so_many_are_kept(self, fit, monkeypatch):
+        monkeypatch.setattr("rampfit_numba.report.jump_counts._MOST", 100)
+        monkeypatch.setattr("rampfit_numba.report.jump_counts._SAMPLES", 1000)
+        counts = count_jumps(fit, 12)
+        assert counts.each > 1
+        assert counts.sizes.size == counts.sizes_found.size == -(-counts.total // counts.each) <= 100
+        monkeypatch.setattr("rampfit_numba.report.jump_counts._MOST", 1 << 20)
+        whole = count_jumps(fit, 12).sizes
+        assert np.array_equal(counts.sizes, whole[:: counts.each], equal_nan=True)
+        assert "about" in jump_pictures(fit, counts)[0][1]
 
 
 class TestCommand:

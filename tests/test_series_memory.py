@@ -27,6 +27,24 @@ print(peak() - before)
 """
 
 
+REPORTS = """
+import re, sys
+from pathlib import Path
+from rampfit_numba.cli import main
+path, folder, max_memory = sys.argv[1:]
+words = ["--readnoise", "14", "--gain", "1.8", "--output-dir", folder, "--max-memory", max_memory]
+words += ["--quiet", "--report"]
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text()).group(1)) * 1024
+if main(["fit", path.replace("large", "small"), *words]):
+    sys.exit(1)
+before = peak()
+if main(["fit", path, *words]):
+    sys.exit(1)
+print(peak() - before)
+"""
+
+
 def sparse(path, shape):
     """Write an exposure whose arrays are holes in the file: zeros."""
     first = fits.PrimaryHDU()
@@ -41,12 +59,22 @@ def sparse(path, shape):
     return path
 
 
-def growth(tmp_path, max_memory):
+def growth(tmp_path, max_memory, script=SCRIPT):
     """Return by how many bytes the peak memory of a process grows with the large file."""
     sparse(tmp_path / "small_jump.fits", (2, *SHAPE[1:]))
     path = sparse(tmp_path / "large_jump.fits", SHAPE)
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, path, tmp_path / f"out{max_memory}", max_memory]
+    if script is REPORTS:
+        add_jumps(path)
+    command = [sys.executable, "-W", "ignore", "-c", script, path, tmp_path / f"out{max_memory}", max_memory]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def add_jumps(path):
+    """Flag a jump in a tenth of the samples."""
+    with fits.open(path, mode="update", memmap=True) as hdulist:
+        flags, chance = hdulist["GROUPDQ"].data, np.random.default_rng(1)
+        for integration in flags[:, 1:]:
+            integration[chance.random(integration.shape) < 0.1] = 4
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -55,3 +83,11 @@ def test_peak_memory_is_bounded_by_the_budget(tmp_path):
     results = SHAPE[0] * SHAPE[2] * SHAPE[3] * 20
     assert growth(tmp_path, "") > results
     assert growth(tmp_path, f"{48 * MIB}") < 64 * MIB < results
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_report_grows_neither_with_integrations_nor_with_jumps(tmp_path):
+    pytest.importorskip("jinja2", reason="needs Jinja2, of the extra report")
+    pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra report")
+    results = SHAPE[0] * SHAPE[2] * SHAPE[3] * 20
+    assert growth(tmp_path, f"{48 * MIB}", REPORTS) < 96 * MIB < results

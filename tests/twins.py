@@ -25,6 +25,7 @@ KERNELS = Path(rampfit_numba.__file__).parent / "kernels"
 PLUMBING = {
     "_jit.py": "the decorators themselves",
     "vectors.py": "vectors as values: operators, loads and stores; test_likely_kernels.py has NumPy's beside them",
+    "bits.py": "masks of 64 ramps as the bits of a number; test_bits.py has NumPy's beside them",
     "memory.py": "copies by address; each has a checked form, which test_pointers.py runs",
     "blocks.py": "copies an exposure to blocks, bit by bit",
     "ols/copying.py": "moves pixels between an exposure, blocks and outputs, bit by bit",

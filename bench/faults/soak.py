@@ -95,7 +95,7 @@ def take_stock() -> dict[str, float]:
     """Return what this process has, and what in /dev/shm is its own."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
     tasks = list(Path("/proc/self/task").iterdir())
-    children = [child for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
+    children = [child for task in tasks for child in children_of(task)]
     maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
     names = [path.name for path in Path("/dev/shm").iterdir()]  # noqa: S108  (looked at, not used)
     return {
@@ -107,6 +107,14 @@ def take_stock() -> dict[str, float]:
         "shm": sum(str(os.getpid()) in name for name in names),
         "idle_seconds": round(sum(map(idle_seconds, children)), 2),
     }
+
+
+def children_of(task: Path) -> list[str]:
+    """Return the processes that a thread has started."""
+    try:
+        return (task / "children").read_text(encoding="ascii").split()
+    except OSError:  # it has ended
+        return []
 
 
 def idle_seconds(process: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine import shared
+from rampfit_numba.engine.arrivals import Arrivals
 from rampfit_numba.engine.background import read_ahead
 from rampfit_numba.engine.chunks import chunk_height, expect_files, run_chunks
 from rampfit_numba.engine.interrupts import interrupts_not_lost, without_interrupts
@@ -249,7 +250,8 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
         futures: list[Future[Any]] = []
         try:
-            futures.extend(pool.submit(run_chunks, task, *part, budget) for part in parts)
+            with without_interrupts():  # neither a thread's start nor the pool's locks are left in the middle
+                futures.extend(pool.submit(run_chunks, task, *part, budget) for part in parts)
             return _collect(futures, advance)
         except BaseException:  # Ctrl-C too: what has not begun is left
             for future in futures:
@@ -311,7 +313,7 @@ def _collect(futures: list[Future[Any]], advance: Callable[[int], None]) -> list
     """Wait for all futures, telling the number of each one done; after a failure no further one is started."""
     numbers = {future: number for number, future in enumerate(futures)}
     try:
-        for future in as_completed(futures):
+        for future in Arrivals(futures):
             future.result()
             advance(numbers[future])
     except BaseException:  # Ctrl-C too

@@ -89,8 +89,8 @@ def interrupts_not_lost() -> Iterator[None]:
         or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
         or sys.unraisablehook is not sys.__unraisablehook__
     ):
-        yield
-        raise_lost()
+        with _lost_ones_raised():
+            yield
         return
 
     def note(number: int, frame: object) -> None:
@@ -100,11 +100,22 @@ def interrupts_not_lost() -> Iterator[None]:
 
     signal.signal(signal.SIGINT, note)
     try:
-        yield
-        raise_lost()
+        with _lost_ones_raised():
+            yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _came.clear()
+
+
+@contextmanager
+def _lost_ones_raised() -> Iterator[None]:
+    """Raise an interrupt that has come also in place of an error: it may have made that, in the middle of a lock."""
+    try:
+        yield
+    except Exception:
+        raise_lost()
+        raise
+    raise_lost()
 
 
 def raise_lost() -> None:

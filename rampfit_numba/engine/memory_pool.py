@@ -169,6 +169,11 @@ def _recycled(shape: tuple[int, ...], dtype: Any) -> np.ndarray:  # noqa: ANN401
 _private = MemoryPool(PrivateMemory)
 
 
+def free_private() -> None:
+    """Let go of the memory of this process that waits for another call."""
+    _private.free()
+
+
 def _begin_anew() -> None:
     """Forget in a forked child what other threads of the parent may have held."""
     global _private  # noqa: PLW0603

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import logging
 import re
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, as_completed, wait
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.engine import transfer
+from rampfit_numba.engine.arrivals import Arrivals
 from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.pool import pool
 from rampfit_numba.messages import remedy
@@ -157,6 +158,7 @@ class _Attempt:
         self._budget = budget
         self._workers = workers
         self._futures: dict[Future[Any], int] = {}
+        self._arrivals = Arrivals()
         try:
             self._executor, self._size = pool.take(workers)
         except OSError as error:
@@ -167,9 +169,14 @@ class _Attempt:
         try:
             with self._nobody_left():
                 for number in slices.undone():
-                    self._futures[self._submit(slices.shared(number))] = number
-                for future in as_completed(self._futures):
-                    slices.finish(self._futures[future], future.result())
+                    # A larger pool, from another call, must not do more at once than was asked for.
+                    while self._size > self._workers and len(self._arrivals) >= self._workers:
+                        self._finish(self._arrivals.next(), slices)
+                    future = self._submit(slices.shared(number))
+                    self._futures[future] = number
+                    self._arrivals.expect(future)
+                for future in self._arrivals:
+                    self._finish(future, slices)
         except BrokenExecutor:
             pool.drop(self._executor)
             for future, number in self._futures.items():
@@ -185,11 +192,10 @@ class _Attempt:
         finally:
             pool.give_back(self._executor)
 
+    def _finish(self, future: Future[Any], slices: _Slices) -> None:
+        slices.finish(self._futures[future], future.result())
+
     def _submit(self, shared_task: SharedTask) -> Future[Any]:
-        running = [future for future in self._futures if not future.done()]
-        if self._size > self._workers and len(running) >= self._workers:
-            # A larger pool, from another call, must not do more at once than was asked for.
-            wait(running, return_when=FIRST_COMPLETED)
         call = (transfer.run_shared, self._task, shared_task, self._budget)
         with without_interrupts():  # workers start with the first task
             try:
@@ -207,12 +213,13 @@ class _Attempt:
     def _nobody_left(self) -> Iterator[None]:
         """After a failure, leave only when no worker writes any more into memory that the next call may be given."""
         try:
-            yield
+            try:
+                yield
+            except Exception:
+                for future in self._futures:
+                    future.cancel()
+                self._arrivals.wait_for_all()
+                raise
         except KeyboardInterrupt:
             pool.drop(self._executor, kill=True)
-            raise
-        except Exception:
-            for future in self._futures:
-                future.cancel()
-            wait(self._futures)
             raise

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.engine.arrivals import Arrivals
 from rampfit_numba.engine.executors import OnSharedFiles
 from rampfit_numba.engine.interrupts import raise_lost
 from rampfit_numba.files.attempts import Outcome, attempt
@@ -195,7 +196,7 @@ class _Tasks:
             except RuntimeError:  # the loop has ended
                 coming.close()
                 raise
-            result: FileResult = result_later.result()
+            result: FileResult = Arrivals([result_later]).next().result()
         except KilledWorker as error:
             message = f"{path}: the Dask workers that fitted it were killed, perhaps because memory ran out ({error})"
             return FileResult(path, error=RuntimeError(printable(message)))

@@ -11,17 +11,18 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rampfit_numba.engine.arrivals import Arrivals
 from rampfit_numba.engine.executors import reading_ahead
-from rampfit_numba.engine.interrupts import leave_signals_to_others, raise_lost
+from rampfit_numba.engine.interrupts import leave_signals_to_others, without_interrupts
 from rampfit_numba.files.attempts import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from rampfit_numba.files.attempts import Outcome
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 #: One file that is read ahead, and one that is written behind.
 _AHEAD_AND_BEHIND = 2
-#: Seconds between two looks for an interrupt that Python has dropped.
-_LOOK = 0.5
 
 
 def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
@@ -86,6 +85,7 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
     with warnings.catch_warnings(), ThreadPoolExecutor(lanes, "rampfit-lane", leave_signals_to_others) as threads:
         waiting = deque((turn, number, path, _size(path)) for turn, (number, path) in enumerate(files))
         running: dict[Future[Outcome | None], tuple[int, int, int]] = {}
+        arrivals = Arrivals()
         try:
             while waiting or running:
                 while waiting and len(running) < lanes:
@@ -93,9 +93,11 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
                     if running and sum(size for _, size, _ in running.values()) + size > budget:
                         break
                     waiting.popleft()
-                    running[threads.submit(work, turn, number, path)] = number, size, turn
-                done = first_done(running)
-                for future in sorted(done, key=running.__getitem__):
+                    with without_interrupts():  # what has begun is known
+                        future = threads.submit(work, turn, number, path)
+                        running[future] = number, size, turn
+                        arrivals.expect(future)
+                for future in sorted(arrivals.some(), key=running.__getitem__):
                     _hand_on(future, running.pop(future)[0], takes.take)
             takes.hand_on_the_rest()
         except BaseException:
@@ -103,21 +105,12 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
             for future, (_, _, turn) in running.items():
                 if future.cancel():  # nobody else will let the next one have its turn
                     turns.passed(turn)
-            wait(running)
+            arrivals.wait_for_all()
             for future, (number, _, _) in running.items():
                 if not future.cancelled() and future.exception() is None:
                     _hand_on(future, number, takes.take)
             takes.hand_on_the_rest()
             raise
-
-
-def first_done(futures: Collection[Future[Any]]) -> set[Future[Any]]:
-    """Wait until one or more of several are done, and return these; an interrupt ends that wherever it came."""
-    done: set[Future[Any]] = set()
-    while not done:
-        done, _ = wait(futures, timeout=_LOOK, return_when=FIRST_COMPLETED)
-        raise_lost()
-    return done
 
 
 def _hand_on(future: Future[Outcome | None], number: int, take: Callable[[int, Outcome], None]) -> None:

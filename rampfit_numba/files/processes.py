@@ -9,17 +9,17 @@ import tempfile
 import traceback
 import warnings
 from collections import deque
-from concurrent.futures import BrokenExecutor, Future, wait
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from rampfit_numba.engine.arrivals import Arrivals
 from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.pool import pool
 from rampfit_numba.engine.processes import obstacle_to_workers
 from rampfit_numba.files.attempts import Outcome, attempt
-from rampfit_numba.files.lanes import first_done
 from rampfit_numba.files.results import FileResult
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep_once
 from rampfit_numba.messages import RampFitWarning, printable
@@ -126,6 +126,7 @@ class _Shift:
 
     def __init__(self, job: Job, going_on: Path, workers: int) -> None:
         self.running: dict[Future[_Report], tuple[int, Path, bool]] = {}
+        self._arrivals = Arrivals()
         self._job = job
         self._going_on = going_on
         self._workers = workers
@@ -145,11 +146,12 @@ class _Shift:
                 with _refused_by_the_system():
                     self._executor, _ = pool.take(self._workers)
                     future = self._submit(path, again=again)
-        self.running[future] = number, path, again
+            self.running[future] = number, path, again
+            self._arrivals.expect(future)
 
     def wait(self) -> Iterator[tuple[int, Path, _Report]]:
         """Wait for one file or more; yield number, file and report (`_KILLED`: to be tried again)."""
-        for future in sorted(first_done(self.running), key=lambda future: self.running[future][0]):
+        for future in sorted(self._arrivals.some(), key=lambda future: self.running[future][0]):
             number, path, again = self.running.pop(future)
             yield number, path, _report(future, path, again=again)
 
@@ -157,7 +159,7 @@ class _Shift:
         """Begin with no further file, and yield those that are done when what runs has ended."""
         for future in self.running:
             future.cancel()
-        wait(self.running)
+        self._arrivals.wait_for_all()
         for future, (number, path, again) in self.running.items():
             if not future.cancelled() and (report := _report(future, path, again=again)) is not _KILLED:
                 yield number, path, report

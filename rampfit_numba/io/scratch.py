@@ -15,7 +15,7 @@ from rampfit_numba.checked_files import Stamp
 from rampfit_numba.engine.memory import size_text
 from rampfit_numba.io.temporary_files import TemporaryFile
 from rampfit_numba.io.whole_files import allocate, make_folder, remove_folders
-from rampfit_numba.mapped_arrays import map_file
+from rampfit_numba.mapped_arrays import FileMemory, map_file
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Scratch:
                 for begin in range(0, size, _ZEROS):
                     stream.write(bytes(min(_ZEROS, size - begin)))
                 stream.flush()
-            return mmap.mmap(stream.fileno(), size)
+            return FileMemory(stream.fileno(), size)
 
     @contextmanager
     def _file(self, size: int, what: str) -> Iterator[tuple[TemporaryFile, BinaryIO]]:

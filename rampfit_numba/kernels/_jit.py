@@ -78,20 +78,21 @@ def jit_inline(function: Function) -> Function:
     return _compiled(function, _nrt=False, no_cpython_wrapper=True, forceinline=True)
 
 
-def jit_apart(returns: types.Type, *, own_code: bool = True) -> Callable[[Function], Function]:
-    """Like :func:`jit`, for long functions: they are compiled beside each other, as many at once as there are cores.
+def jit_apart(returns: types.Type, *, allocating: bool = False) -> Callable[[Function], Function]:
+    """Like :func:`jit`, for functions called once a block or tile: compiled beside each other, on all cores at once.
+
+    Callers call its code, and have no copy of it, which would be compiled again with each of them.
 
     Parameters
     ----------
     returns : numba.types.Type
         What the function returns, which its callers must know before it is compiled.
-    own_code : bool
-        Callers call its code, and have no copy of it, which would be compiled again with each of them.
+    allocating : bool
+        It makes arrays, as those of :func:`jit_allocating`.
     """
 
     def decorate(function: Function) -> Function:
-        more = {"pipeline_class": OwnCodeCompiler} if own_code else {}
-        compiled = _compiled(function, _nrt=False, no_cpython_wrapper=True, **more)
+        compiled = _compiled(function, _nrt=allocating, no_cpython_wrapper=True, pipeline_class=OwnCodeCompiler)
         if not numba.config.DISABLE_JIT:
             compile_apart(compiled, returns)
         return compiled

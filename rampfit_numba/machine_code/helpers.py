@@ -1,7 +1,7 @@
 """Functions that are compiled apart: in other processes, while this one compiles what calls them.
 
 Numba compiles a function when the types of its caller are inferred, since it must know what the function returns, and
-one at a time. Of long functions ours say what they return: a caller goes on, a helper (a process of its own) compiles
+one at a time. Of many functions ours say what they return: a caller goes on, a helper (a process of its own) compiles
 the function and keeps it in the cache, and it is loaded where the caller's code needs it. What no helper has begun by
 then is compiled here, as all is where there are no helpers.
 """
@@ -27,7 +27,7 @@ from rampfit_numba.machine_code.places import usable_places, version_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: More helpers have nothing to do: the longest function takes as long as all others together, shared by so many.
+#: More helpers have nothing to do: the longest function takes as long as all others, shared by so many.
 _MOST_HELPERS = 3
 #: What a helper runs. It is told where this process finds its modules.
 _PROGRAM = (

@@ -80,6 +80,22 @@ def plot_jumps(
     table = find_jumps(fit)
     size, found = table["size_e"].value.astype(np.float64), np.asarray(table["found"])
     ax = new_ax(ax)
+    draw_jump_sizes(fit, size, found, ax, total=size.size, pixel_size=pixel_size)
+    return ax
+
+
+def draw_jump_sizes(
+    fit: RampFit,
+    size: np.ndarray,
+    found: np.ndarray,
+    ax: Axes,
+    *,
+    total: int,
+    each: int = 1,
+    pixel_size: float | None = None,
+) -> None:
+    """Draw what :func:`plot_jumps` draws of sizes in electrons, each of which stands for so many jumps of all."""
+    about = "about " if each > 1 else ""
     amount = np.abs(size)
     sized = amount > 0
     if sized.any():
@@ -93,8 +109,9 @@ def plot_jumps(
         most = 0
         for label, which, style in kinds:
             if which.any():
-                text = f"{label}: {int(which.sum()):,}"
-                counts, *_ = ax.hist(amount[which], bins, histtype="stepfilled", label=text, **style)
+                text = f"{label}: {about}{each * int(which.sum()):,}"
+                weights = np.full(int(which.sum()), each)
+                counts, *_ = ax.hist(amount[which], bins, weights=weights, histtype="stepfilled", label=text, **style)
                 most = max(most, int(np.max(counts)))
         ax.set_xscale("log")
         if most > _FEW:
@@ -106,13 +123,12 @@ def plot_jumps(
         ax.text(0.5, 0.5, "no jump with a size", transform=ax.transAxes, ha="center", va="center", color=GREY)
     ax.set_xlabel("size (e$^-$)")
     ax.set_ylabel("jumps per bin")
-    rest = size.size - int(sized.sum())
+    rest = each * (size.size - int(sized.sum()))
     notes = [name_of(fit)] if name_of(fit) else []
-    notes.append(_hit_rate(fit, size.size, pixel_size))
+    notes.append(_hit_rate(fit, total, pixel_size))
     if rest:
-        notes.append(f"{rest:,} without a size")
+        notes.append(f"{about}{rest:,} without a size")
     ax.set_title("\n".join(notes), fontsize=9)
-    return ax
 
 
 def _hit_rate(fit: RampFit, jumps: int, pixel_size: float | None) -> str:

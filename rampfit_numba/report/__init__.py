@@ -2,12 +2,13 @@
 
 Files
 -----
-content.py   what a report says
-figures.py   its pictures
-drawing.py   from matplotlib's figures to pieces of a page
-page.py      the HTML
-writing.py   whole or absent
-static/      the pages' HTML and style
+content.py      what a report says
+jump_counts.py  the jumps, in numbers
+figures.py      its pictures
+drawing.py      from matplotlib's figures to pieces of a page
+page.py         the HTML
+writing.py      whole or absent
+static/         the pages' HTML and style
 
 matplotlib and Jinja2 are imported when a report is made.
 """

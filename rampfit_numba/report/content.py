@@ -10,17 +10,17 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba._version import __version__
-from rampfit_numba.jumps import find_jumps
+from rampfit_numba.mapped_arrays import let_go
 from rampfit_numba.pixel_ramps import inputs_of
 from rampfit_numba.plot.ramp_panel import with_error
 from rampfit_numba.registry import ALGORITHMS
+from rampfit_numba.report.jump_counts import count_jumps
 from rampfit_numba.segments import find_segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from astropy.table import QTable
-
+    from rampfit_numba.report.jump_counts import JumpCounts
     from rampfit_numba.result import RampFit
 
 #: Pixels in each list of notable ones.
@@ -127,7 +127,7 @@ class Content:
     summary : list of (str, str)
         The few numbers that matter most.
     flags : list of FlagCount
-    jumps : astropy.table.QTable
+    jumps : JumpCounts
     jump_facts : list of (str, str)
     notable : dict of str to list of NotablePixel
         By what they are notable for.
@@ -141,7 +141,7 @@ class Content:
     versions: list[tuple[str, str]]
     summary: list[tuple[str, str]]
     flags: list[FlagCount]
-    jumps: QTable
+    jumps: JumpCounts
     jump_facts: list[tuple[str, str]]
     notable: dict[str, list[NotablePixel]]
     messages: list[str]
@@ -150,7 +150,7 @@ class Content:
 def collect(fit: RampFit, facts: RunFacts) -> Content:
     """Return what a report says about a fit."""
     exposure = inputs_of(fit).exposure
-    jumps = find_jumps(fit)
+    jumps = count_jumps(fit, 4 * NOTABLE)
     name = facts.name or (exposure.header.filename if exposure.header is not None else "") or "Exposure"
     messages = list(facts.messages)
     if fit.nothing_to_fit and not any(fit.nothing_to_fit in message for message in messages):
@@ -242,7 +242,7 @@ def _peak_memory() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def _summary(fit: RampFit, jumps: QTable, facts: RunFacts) -> list[tuple[str, str]]:
+def _summary(fit: RampFit, jumps: JumpCounts, facts: RunFacts) -> list[tuple[str, str]]:
     rate = fit.rate
     finite = np.isfinite(rate.data)
     usable = finite & ((rate.dq & dq.DO_NOT_USE) == 0)
@@ -250,7 +250,7 @@ def _summary(fit: RampFit, jumps: QTable, facts: RunFacts) -> list[tuple[str, st
     if usable.any():
         found.append(("median rate", f"{np.median(rate.data[usable]):.4g} DN/s"))
         found.append(("median error", f"{np.median(rate.err[usable]):.3g} DN/s"))
-    found.append(("jumps", f"{len(jumps)}"))
+    found.append(("jumps", f"{jumps.total}"))
     if rate.chisq is not None and rate.dof is not None:
         counted = usable & (rate.dof > 0) & np.isfinite(rate.chisq)
         if counted.any():
@@ -267,28 +267,26 @@ def count_flags(flags: np.ndarray) -> list[FlagCount]:
     return sorted(found, key=lambda flag: -flag.pixels)
 
 
-def _jump_facts(fit: RampFit, jumps: QTable) -> list[tuple[str, str]]:
+def _jump_facts(fit: RampFit, jumps: JumpCounts) -> list[tuple[str, str]]:
     exposure = inputs_of(fit).exposure
     nints, ngroups, nrows, ncols = exposure.shape
     seconds = nints * max(ngroups - 1, 1) * exposure.group_time
     pixels = int(np.count_nonzero((fit.rate.dq & dq.DO_NOT_USE) == 0))
-    found = [("Jumps", str(len(jumps)))]
-    if len(jumps):
-        found.append(("Found by the fit itself", str(int(np.count_nonzero(jumps["found"])))))
+    found = [("Jumps", str(jumps.total))]
+    if jumps.total:
+        found.append(("Found by the fit itself", str(jumps.found)))
         if pixels:
-            good = (fit.rate.dq[jumps["row"], jumps["column"]] & dq.DO_NOT_USE) == 0
-            found.append(("Rate", f"{np.count_nonzero(good) / seconds:.4g} a second in {pixels} usable pixels"))
-        sizes = np.asarray(jumps["size_e"].value, np.float64)
-        sizes = sizes[np.isfinite(sizes)]
+            found.append(("Rate", f"{jumps.in_usable / seconds:.4g} a second in {pixels} usable pixels"))
+        sizes = jumps.sizes[np.isfinite(jumps.sizes)]
         if sizes.size:
             low, middle, high = np.percentile(sizes, [16, 50, 84])
             found.append(("Size", f"median {middle:.4g} e⁻; 68 % between {low:.4g} and {high:.4g} e⁻"))
-    touched = np.unique(np.asarray(jumps["row"], np.int64) * ncols + np.asarray(jumps["column"], np.int64)).size
+    touched = np.count_nonzero(jumps.of_pixels)
     found.append(("Pixels with a jump", f"{touched} ({100 * touched / (nrows * ncols):.2f} %)"))
     return found
 
 
-def _notable(fit: RampFit, jumps: QTable) -> dict[str, list[NotablePixel]]:
+def _notable(fit: RampFit, jumps: JumpCounts) -> dict[str, list[NotablePixel]]:
     """Return the pixels with most segments, the largest jumps, the worst chi-squares; each pixel once."""
     found: dict[str, list[NotablePixel]] = {}
     seen: set[tuple[int, int]] = set()
@@ -302,34 +300,30 @@ def _notable(fit: RampFit, jumps: QTable) -> dict[str, list[NotablePixel]]:
         if pixels:
             found[title] = pixels
 
-    ncols = fit.rate.data.shape[1]
-    if len(jumps):
-        place = (np.asarray(jumps["integration"], np.int64) * fit.rate.data.size) + (
-            np.asarray(jumps["row"], np.int64) * ncols + np.asarray(jumps["column"], np.int64)
-        )
-        ramps, counts = np.unique(place, return_counts=True)
-        order = np.argsort(-counts, kind="stable")[: 4 * NOTABLE]
-        candidates = []
-        for k in order:
-            i, pixel = divmod(int(ramps[k]), fit.rate.data.size)
-            y, x = divmod(pixel, ncols)
-            candidates.append((x, y, i, f"{counts[k]} jump{'s' if counts[k] > 1 else ''} in integration {i}"))
-        take("Most jumps in one ramp", candidates)
-        sizes = np.asarray(jumps["size_e"].value, np.float64)
-        order = np.argsort(np.where(np.isfinite(sizes), -sizes, np.inf), kind="stable")[: 4 * NOTABLE]
-        take(
-            "Largest jumps",
-            [
-                (
-                    int(jumps["column"][k]),
-                    int(jumps["row"][k]),
-                    int(jumps["integration"][k]),
-                    f"{sizes[k]:.4g} e⁻ at group {jumps['group'][k]} of integration {jumps['integration'][k]}",
-                )
-                for k in order
-                if np.isfinite(sizes[k])
-            ],
-        )
+    take(
+        "Most jumps in one ramp",
+        [
+            (
+                ramp.column,
+                ramp.row,
+                ramp.integration,
+                f"{ramp.jumps} jump{'s' if ramp.jumps > 1 else ''} in integration {ramp.integration}",
+            )
+            for ramp in jumps.crowded
+        ],
+    )
+    take(
+        "Largest jumps",
+        [
+            (
+                jump.column,
+                jump.row,
+                jump.integration,
+                f"{jump.size:.4g} e⁻ at group {jump.group} of integration {jump.integration}",
+            )
+            for jump in jumps.largest
+        ],
+    )
     rate = fit.rate
     if rate.chisq is not None and rate.dof is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -340,7 +334,7 @@ def _notable(fit: RampFit, jumps: QTable) -> dict[str, list[NotablePixel]]:
         worst = worst[np.argsort(-flat[worst], kind="stable")]
         candidates = []
         for pixel in worst:
-            y, x = divmod(int(pixel), ncols)
+            y, x = divmod(int(pixel), rate.data.shape[1])
             if np.isfinite(flat[pixel]):
                 candidates.append((x, y, _worst_integration(fit, x, y), f"χ² / dof = {flat[pixel]:.4g}"))
         take("Worst chi-squares", candidates)
@@ -359,6 +353,7 @@ def _pixel(fit: RampFit, x: int, y: int, integration: int, reason: str) -> Notab
     rate = fit.rate
     value = float(rate.data[y, x])
     segments = find_segments(fit, x, y)
+    let_go(fit.rateints.data)
     return NotablePixel(
         x=x,
         y=y,

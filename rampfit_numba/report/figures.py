@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.mapped_arrays import let_go
 from rampfit_numba.report.drawing import as_svg, new_figure, page_style
 
 if TYPE_CHECKING:
-    from astropy.table import QTable
-
     from rampfit_numba.report.content import NotablePixel
+    from rampfit_numba.report.jump_counts import JumpCounts
     from rampfit_numba.result import RampFit
 
 _BLUE, _ORANGE, _GREY = "#3f8fd0", "#e0703a", "#8b95a1"
@@ -67,6 +67,7 @@ def _differences(fit: RampFit) -> np.ndarray:
             pull = (ints.data[i + 1] - ints.data[i]) / np.hypot(ints.err[i], ints.err[i + 1])
         bad = ((ints.dq[i] | ints.dq[i + 1] | fit.rate.dq) & dq.DO_NOT_USE) != 0
         found.append(_thinned(pull[np.isfinite(pull) & ~bad], _MOST // len(pairs)))
+        let_go(ints.data)
     return np.concatenate(found)
 
 
@@ -132,22 +133,20 @@ def flag_picture(fit: RampFit) -> str:
         )
 
 
-def jump_pictures(fit: RampFit, jumps: QTable) -> list[tuple[str, str]]:
+def jump_pictures(fit: RampFit, jumps: JumpCounts) -> list[tuple[str, str]]:
     """Return how many jumps there are of which size, and where: titles and drawings."""
-    from rampfit_numba.plot import plot_jumps
+    from rampfit_numba.plot.summaries import draw_jump_sizes
 
-    if not len(jumps):
+    if not jumps.total:
         return []
     with page_style():
         sizes, places = new_figure(6.4, 4.4), new_figure(6.4, 4.4)
-        plot_jumps(fit, ax=sizes.add_subplot())
+        draw_jump_sizes(fit, jumps.sizes, jumps.sizes_found, sizes.add_subplot(), total=jumps.total, each=jumps.each)
         axes = places.add_subplot()
         nrows, ncols = fit.rate.data.shape
-        counts = np.zeros((nrows, ncols))
-        np.add.at(counts, (np.asarray(jumps["row"]), np.asarray(jumps["column"])), 1)
         step = max(1, max(nrows, ncols) // 128)
         rows, columns = np.arange(0, nrows, step), np.arange(0, ncols, step)
-        shown = np.add.reduceat(np.add.reduceat(counts, rows, axis=0), columns, axis=1)
+        shown = np.add.reduceat(np.add.reduceat(jumps.of_pixels, rows, axis=0), columns, axis=1)
         image = axes.imshow(
             shown,
             origin="lower",
@@ -160,8 +159,8 @@ def jump_pictures(fit: RampFit, jumps: QTable) -> list[tuple[str, str]]:
         axes.set_xlabel("column x")
         axes.set_ylabel("row y")
         return [
-            ("How large they are", as_svg(sizes, f"Histogram of the sizes of {len(jumps)} jumps.", "jump-sizes")),
-            ("Where they are", as_svg(places, f"Map of {len(jumps)} jumps on the detector.", "jump-map")),
+            ("How large they are", as_svg(sizes, f"Histogram of the sizes of {jumps.total} jumps.", "jump-sizes")),
+            ("Where they are", as_svg(places, f"Map of {jumps.total} jumps on the detector.", "jump-map")),
         ]
 
 
@@ -172,6 +171,7 @@ def ramp_picture(fit: RampFit, pixel: NotablePixel) -> str:
     with page_style():
         figure = plot_ramp(fit, pixel.x, pixel.y, integrations=pixel.integration, figure=new_figure(7.2, 4.6))
         figure.suptitle("")
+        let_go(fit.rateints.data)
         said = (
             f"Ramp of the pixel x {pixel.x}, y {pixel.y} in integration {pixel.integration}: "
             f"{pixel.segments} segments, {pixel.rate}, flags {pixel.flags}."

@@ -7,6 +7,8 @@ from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
+from rampfit_numba.engine import shared
+from rampfit_numba.engine.memory_pool import free_private
 from rampfit_numba.messages import how_to_install, printable
 from rampfit_numba.report.content import RunFacts, collect
 
@@ -76,6 +78,9 @@ def render_report(fit: RampFit, facts: RunFacts | None = None) -> tuple[str, Con
     check_extra()
     from rampfit_numba.report import figures
 
+    # What waits for the next fit would save that some milliseconds; this takes seconds, and memory of its own.
+    free_private()
+    shared.pool.free()
     content = collect(fit, facts or RunFacts())
     page = (
         _environment()

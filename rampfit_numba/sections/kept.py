@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,15 @@ import numpy as np
 
 from rampfit_numba.allocation import allocate_results
 from rampfit_numba.engine.memory_pool import ALIGNMENT, Allocator, Arena, padded
+from rampfit_numba.mapped_arrays import let_go
 
 if TYPE_CHECKING:
     from rampfit_numba.algorithms.method import Results
     from rampfit_numba.io.scratch import Scratch
     from rampfit_numba.options import FitOptions
+
+#: Bytes of the file that are mapped at once.
+_MOST_MAPPED = 16 << 20
 
 
 class KeptResults:
@@ -45,8 +48,7 @@ class KeptResults:
             return np.broadcast_to(np.zeros((), dtype), wanted)
 
         allocate_results(shape, options, None, lambda *_: Allocator(count))
-        self._memory = scratch.room(sum(planned) + ALIGNMENT, what)
-        arena = Arena(np.frombuffer(self._memory, np.uint8))
+        arena = Arena(np.frombuffer(scratch.room(sum(planned) + ALIGNMENT, what), np.uint8))
         self.results = allocate_results(shape, options, None, lambda *_: Allocator(arena.empty))
 
     def put(self, results: Results, rows: slice, columns: slice) -> None:
@@ -55,8 +57,22 @@ class KeptResults:
             for plane in fields(part):
                 values = getattr(part, plane.name)
                 if isinstance(values, np.ndarray):
-                    getattr(whole, plane.name)[..., rows, columns] = values
-        if self.results.groupdq is not None:
-            self.results.groupdq[..., rows, columns] = results.groupdq
-        if hasattr(mmap, "MADV_DONTNEED"):  # it stands in the file: this process need not have it
-            self._memory.madvise(mmap.MADV_DONTNEED)
+                    _put(getattr(whole, plane.name), values, rows, columns)
+        if self.results.groupdq is not None and results.groupdq is not None:
+            _put(self.results.groupdq, results.groupdq, rows, columns)
+
+
+def _put(whole: np.ndarray, values: np.ndarray, rows: slice, columns: slice) -> None:
+    """Write a section of a plane, or of a plane for each integration, some of these at a time.
+
+    The system may map more of the file than was written to: the whole of it, in the end.
+    """
+    if whole.ndim == 2:  # noqa: PLR2004  (rows and columns)
+        whole[rows, columns] = values
+        let_go(whole)
+        return
+    step = max(_MOST_MAPPED // whole[0].nbytes, 1)
+    for first in range(0, len(whole), step):
+        part = slice(first, first + step)
+        whole[part, ..., rows, columns] = values[part]
+        let_go(whole)

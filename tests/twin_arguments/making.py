@@ -13,6 +13,7 @@ from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.blocks import Ramps
 from rampfit_numba.kernels.likely.fit import WORK_ROWS
 from rampfit_numba.kernels.ols.arrays import BlockFitOpt
+from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.ols.pixels import CONSTANTS, GAIN, READNOISE
 from rampfit_numba.kernels.ols.segments import empty_runs, empty_segments
 from rampfit_numba.kernels.ols.settings import Settings
@@ -117,7 +118,9 @@ def segmented(rng: Generator, ngroups: int, *, tabulated: int = 512) -> Argument
     """Return what goes with the segments of a block of ramps."""
     settings = some_settings(rng)
     samples, flags = some_samples(rng, (ngroups, LANES)), some_flags(rng, (ngroups, LANES))
-    runs, segments = empty_runs(ngroups), empty_segments(ngroups)
+    runs = empty_runs(ngroups)
+    # Long segments are where the tables end, here: with that workspace their code is compiled, however few groups.
+    segments = empty_segments(ngroups)._replace(long_workspace=np.empty((3, max(ngroups, WORKSPACE))))
     naive_segments.find_runs(flags, settings.clear_first_jump, rng.random(LANES) < 0.1, runs)
     for array in segments:
         array[...] = 0

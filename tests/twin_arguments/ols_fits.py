@@ -10,6 +10,7 @@ from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.ols.segments import empty_runs
+from rampfit_numba.kernels.vectors import WIDTH
 from tests.twin_arguments.making import (
     FLAGS,
     example,
@@ -89,6 +90,23 @@ def _tabulated(made: Arguments, _: object) -> list[np.ndarray]:
 def _(rng: Generator) -> Arguments:
     made = segmented(rng, several(rng, 30), tabulated=int(rng.choice([5, 512])))
     return only(made, "samples", "constants", "weights", "segments", "number")
+
+
+@example("ols.slopes.add_pairs", lanes=("end", "begin", "place", "left", "total"), vectors=1)
+def _(rng: Generator) -> Arguments:
+    ngroups = several(rng, 30)
+    first = rng.integers(0, ngroups, WIDTH)
+    last = rng.integers(first, ngroups)
+    lane = rng.integers(0, LANES, WIDTH)
+    return {
+        "flat": some_samples(rng, (ngroups, LANES)).ravel(),
+        "factors": rng.normal(0, 1, 50),
+        "end": (last * LANES + lane).astype(float),
+        "begin": (first * LANES + lane).astype(float),
+        "place": rng.integers(20, 50, WIDTH).astype(float),
+        "left": last - first - 1.0,
+        "total": rng.normal(0, 1e3, WIDTH),
+    }
 
 
 @example(
@@ -176,10 +194,14 @@ example("ols.long_segments.describe_long", ignored=("workspace",))(of_long)
 
 
 @example(
-    "ols.long_segments.fit_long_segments", chosen=lambda made, _: made["segments"].slope[: made["number"]], rtol=1e-9
+    "ols.long_segments.fit_long_segments",
+    chosen=lambda made, _: made["segments"].slope[: made["number"]],
+    ignored=("workspace",),
+    rtol=1e-9,
 )
 def _(rng: Generator) -> Arguments:
-    return only(fitted(rng, several(rng, 40), tabulated=5), "samples", "weights", "segments", "number")
+    made = only(fitted(rng, several(rng, 40), tabulated=5), "samples", "weights", "segments", "number")
+    return made | {"workspace": made["segments"].long_workspace}
 
 
 @example("ols.combine.bounded")

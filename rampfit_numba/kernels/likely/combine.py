@@ -7,8 +7,9 @@ as if it had the rate of all.
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
-from rampfit_numba.kernels._jit import LANES, jit_allocating
+from rampfit_numba.kernels._jit import LANES, jit_allocating, jit_apart
 from rampfit_numba.kernels.selection import bring_to_middle, middle_two
 
 #: Rows of the float32 results of a pixel.
@@ -19,7 +20,7 @@ _INF = np.float64(np.inf)
 _ROUNDS = 2
 
 
-@jit_allocating
+@jit_apart(types.none, allocating=True)
 def combine_integrations(rateints, first, lanes, network, rate):
     """Combine the integrations of a block of pixels.
 

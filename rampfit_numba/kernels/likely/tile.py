@@ -101,7 +101,8 @@ def fit_likely_tile(pointers, loaded, ramps, nframes, table, limits, network, in
             integration_flags(ramps.flags[i], result.jumps[i], ramps.pixeldq, CARRIED, first, result.rateints_dq[i])
         combine_integrations(result.rateints, first, lanes, integrations_network, result.rate)
         if nints == 1:
-            result.rate_dq[first : first + lanes] = result.rateints_dq[0, first : first + lanes]
+            for k in range(first, first + lanes):  # of whole rows, the code for shapes that differ takes 2 s to compile
+                result.rate_dq[k] = result.rateints_dq[0, k]
         else:
             combine_flags(result.rateints_dq, first, lanes, result.rate_dq)
         # What the pipeline does not say: a rate that is missing must not be used.

@@ -13,7 +13,8 @@ import numpy as np
 from numba import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_part
+from rampfit_numba.kernels._jit import LANES, jit_apart, jit_part
+from rampfit_numba.kernels.bits import BITS
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, copy_values
@@ -38,7 +39,14 @@ from rampfit_numba.kernels.ols.segment_fit import sum_clean, sum_segments, sum_s
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, find_runs, find_single_group, list_segments
 from rampfit_numba.kernels.ols.slopes import fit_clean, fit_segments
 from rampfit_numba.kernels.rates import flag_unfitted
-from rampfit_numba.kernels.vectors import BITS, WIDTH, load, load_unset, select, store, store_single
+from rampfit_numba.kernels.vectors import (
+    WIDTH,
+    load,
+    load_unset,
+    select,
+    store,
+    store_single,
+)
 
 _TRUE = np.uint8(1)
 _DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PERSISTENCE)
@@ -307,7 +315,7 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
         store_read_variances(status, read_variances, workspace.singles, result, place)
 
 
-@jit_apart(types.none, own_code=False)
+@jit_apart(types.none)
 def find_rates(ramps, settings, network, workspace):
     """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
     nints = ramps.samples.shape[0]
@@ -376,7 +384,7 @@ def find_rates(ramps, settings, network, workspace):
         rate[k] = rate[k] + dark[k] if rate[k] > 0 else np.float64(dark[k])
 
 
-@jit
+@jit_apart(types.none)
 def _combine_flagged(lanes, number, sums, fitted, invalid, largest, some, some_masks, combined):
     """Do what :func:`combine_segments` does, for some lanes: they are set side by side meanwhile.
 
@@ -398,7 +406,7 @@ def _combine_flagged(lanes, number, sums, fitted, invalid, largest, some, some_m
             here[lanes[a]] = side_by_side[a]
 
 
-@jit
+@jit_apart(types.none)
 def _join_clean(unflagged, invalid, sums, clean, clean_combined, totals, combined, result, i):
     """Take what is known of the ramps without flags, store the integration as row `i`, and add it to the totals."""
     for lane in range(0, LANES, WIDTH):
@@ -416,7 +424,7 @@ def _join_clean(unflagged, invalid, sums, clean, clean_combined, totals, combine
             )
 
 
-@jit
+@jit_apart(types.none)
 def _store_clean(clean, clean_combined, base, i, totals, combined, result):
     """Store one integration of a block in which no ramp has flags, as row `i`, and add it to the totals."""
     slope = combined[0]

@@ -7,9 +7,10 @@ integrations are weighted by their read-noise variances alone.
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
 from rampfit_numba.kernels.ols.pixels import POISSON, READ
 from rampfit_numba.kernels.ols.segment_fit import segment_variances
 from rampfit_numba.kernels.vectors import WIDTH, load, load_unset, root, select, store
@@ -34,7 +35,7 @@ def copy_values(values, plane):
         plane[k] = values[k]
 
 
-@jit
+@jit_apart(types.none)
 def combine_segments(sums, fitted, invalid, number, largest, combined):
     """Combine the segments of one integration, for the first pixels of a block.
 
@@ -84,7 +85,7 @@ def combine_segments(sums, fitted, invalid, number, largest, combined):
         store(combined[VAR_RNOISE], k, select(valid, select(left_out, 0.0, read), 0.0))
 
 
-@jit
+@jit_apart(types.none)
 def combine_clean(ngroups, constants, invalid, largest, combined):
     """Do what :func:`combine_segments` does for ramps without flags, which are one segment each: all but the slopes.
 
@@ -123,7 +124,7 @@ def combine_clean(ngroups, constants, invalid, largest, combined):
         var_rnoise[k] = 0.0 if invalid[k] else bounded(of_read, largest)
 
 
-@jit
+@jit_apart(types.none)
 def combine_integrations(totals, flags, largest, combined):
     """Combine the integrations, for a block of pixels.
 

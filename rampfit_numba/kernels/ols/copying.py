@@ -41,21 +41,21 @@ def take_pixels(ramps, lanes, pending, to):
         pending.dark[to + a] = ramps.dark[k]
 
 
-@jit
+@jit_apart(types.none)
 def store_rows(rows, first, number, pointers):
     """Copy the first `number` words of each row to its place (:class:`ResultPointers`), from pixel `first` on."""
     for row in range(len(rows)):
         copy_out(pointers.rows[row] + first * WORD, rows[row], number, pointers.spans)
 
 
-@jit
+@jit_apart(types.none)
 def stream_rows(rows, first, number, pointers):
     """Do the same past the caches, for outputs, which nobody reads soon (:func:`stream_out`)."""
     for row in range(len(rows)):
         stream_out(pointers.rows[row] + first * WORD, rows[row], number, pointers.spans)
 
 
-@jit
+@jit_apart(types.none)
 def scatter_rows(rows, pixels, number, pointers):
     """Copy the first `number` words of each row to `pixels` of its place."""
     for row in range(len(rows)):
@@ -64,7 +64,7 @@ def scatter_rows(rows, pixels, number, pointers):
             put(pointers.rows[row], pixels[a], here, a, pointers.spans)
 
 
-@jit
+@jit_apart(types.none)
 def store_integrations(result, begin, end, nints, place):
     """Copy integrations `begin` to `end` of `nints`, which `result` keeps, to their place (:class:`BlockPlace`)."""
     pointers, kept, of_rate = place.results, result.rateints.shape[1], len(RESULT_TYPES)
@@ -78,7 +78,7 @@ def store_integrations(result, begin, end, nints, place):
                 stream_out(target + place.first * WORD, here, place.number, pointers.spans)
 
 
-@jit
+@jit_apart(types.none)
 def store_read_variances(status, read_variances, singles, result, place):
     """Store the integrations' var_rnoise where there is CHARGELOSS: in `result`, or where that was copied to.
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_entry, jit_inline
+from rampfit_numba.kernels.bits import BITS, bits_equal
 from rampfit_numba.kernels.memory import copy_in
-from rampfit_numba.kernels.vectors import BITS, bits_equal
 
 #: Pixels that are counted side by side, BITS in a word: what is known of them stays in the nearest cache.
 _PIXELS = 10 * max(LANES, BITS)

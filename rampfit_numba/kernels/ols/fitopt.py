@@ -11,17 +11,15 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels.bits import BITS, bits_equal, list_bits
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_segments import describe_long
 from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
 from rampfit_numba.kernels.ols.segment_fit import segment_variances, single_group_time, single_group_variances
 from rampfit_numba.kernels.ols.weighting import POWERS
 from rampfit_numba.kernels.vectors import (
-    BITS,
     WIDTH,
     anywhere,
-    bits_equal,
-    list_bits,
     load,
     load_single,
     select,

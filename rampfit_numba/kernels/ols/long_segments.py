@@ -204,6 +204,8 @@ def describe_long(samples, lane, begin, length, snr_class, workspace):
     -----
     Samples y and their mean in DN; the weights w have none.
     """
+    if workspace is None:  # nor is any segment long
+        return 0.0, 1.0, 0.0
     weights = workspace[0]
     total, spread = weigh_long(snr_class, length, weights, workspace[1], workspace[2])
     mean = 0.0
@@ -213,17 +215,17 @@ def describe_long(samples, lane, begin, length, snr_class, workspace):
 
 
 @jit
-def fit_long_segments(samples, weights, segments, number):
+def fit_long_segments(samples, weights, segments, number, workspace):
     """Fit those of the segments of a block that have no entry in the tables: find `slope` of `segments`.
 
-    Parameters are those of :func:`fit_segments`, which has found `row`.
+    Parameters are those of :func:`fit_segments`, which has found `row`, and `long_workspace` of `segments`.
     """
+    if workspace is None:
+        return
     entries = weights.factors.size // _CLASSES
     for s in range(number):
         length = np.int64(segments.length[s])
         if length > weights.longest:
             begin = np.int64(segments.last[s]) + 1 - length
             snr_class = np.int64(segments.row[s]) // entries
-            segments.slope[s] = fit_long(
-                samples, np.int64(segments.lane[s]), begin, length, snr_class, segments.long_workspace
-            )
+            segments.slope[s] = fit_long(samples, np.int64(segments.lane[s]), begin, length, snr_class, workspace)

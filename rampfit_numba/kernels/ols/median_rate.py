@@ -16,19 +16,17 @@ from numba import types
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
+from rampfit_numba.kernels.bits import BITS, bits_equal, put_bits
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_median import select_middle
 from rampfit_numba.kernels.ols.short_median import LONGEST, middle_of_steps, middle_of_usable_steps
 from rampfit_numba.kernels.selection import bring_to_middle, middle_two
 from rampfit_numba.kernels.vectors import (
-    BITS,
     WIDTH,
     anywhere,
-    bits_equal,
     load,
     load_single,
     load_unset,
-    put_bits,
     select,
     store,
 )

@@ -6,9 +6,10 @@ Source: sections 2.4, 2.9 and 5 of the rules in ``docs/algorithm.md``.
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart
 
 #: Rows of the array of constants. A segment of n groups has var_poisson = POISSON / (n - 1), var_rnoise = READ / (n^3 -
 #: n) and 1 / var_rnoise = (n^3 - n) READ_WEIGHT; the reference treats bad gains of longer segments (n > 2) apart.
@@ -61,7 +62,7 @@ def load_pixels(ramps, settings, constants, base):
         base[k] = flags_in[k] | bad_gain | bad_noise
 
 
-@jit
+@jit_apart(types.none)
 def find_constants(settings, rate, constants):
     """Find the rows POISSON to UNFITTABLE of `constants` of a block of pixels from their median rates in DN/s.
 

@@ -10,8 +10,8 @@ from numba import types
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_apart
+from rampfit_numba.kernels.bits import BITS, bits_above, bits_equal, list_bits, put_bits
 from rampfit_numba.kernels.samples import flag_non_finite
-from rampfit_numba.kernels.vectors import BITS, bits_above, bits_equal, list_bits, put_bits
 
 # A status is the OR of the group flags (low eight bits) and these:
 NO_USABLE_GROUP = np.uint16(1 << 8)  #: every group is DO_NOT_USE or SATURATED, or the ramp is suppressed

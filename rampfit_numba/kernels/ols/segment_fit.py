@@ -8,8 +8,9 @@ Robberto 2008 (JWST-STScI-0001490) and Regan 2007 (JWST-STScI-001212) for the va
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
-from rampfit_numba.kernels._jit import LANES, jit, jit_inline
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.pixels import (
     POISSON,
@@ -161,7 +162,7 @@ def single_group_variances(time, poisson, read, settings):
     return poisson * ratio, read * (ratio * ratio / 6.0)
 
 
-@jit
+@jit_apart(types.none)
 def sum_segments(segments, number, runs, constants, sums):
     """Add up what the combination of the segments of two or more groups of a block needs.
 

@@ -13,18 +13,10 @@ from llvmlite import ir
 from numba.core import types
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_intrinsic
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_intrinsic
+from rampfit_numba.kernels.bits import BITS, bits_above, count_bits, lowest_bit, number_of_bits
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
-from rampfit_numba.kernels.vectors import (
-    BITS,
-    WIDTH,
-    bits_above,
-    count_bits,
-    everywhere,
-    lowest_bit,
-    number_of_bits,
-    pointer,
-)
+from rampfit_numba.kernels.vectors import WIDTH, everywhere, pointer
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
@@ -82,8 +74,8 @@ class Segments(NamedTuple):
         Slope per group times n^3 - n, in DN; 1 / (var_poisson + var_rnoise) in (s/DN)^2.
     low, high, longer, step, first_constant, second_constant : ndarray of uint32 (three) and of float64 (three)
         Overwritten by each kernel that goes through the segments; see there.
-    long_workspace : ndarray of float64, shape (3, ngroups) or larger
-        See :mod:`long_segments`.
+    long_workspace : ndarray of float64, shape (3, ngroups) or larger, or None
+        See :mod:`long_segments`. With None, as where no segment is long, its code is not even compiled.
     """
 
     lane: np.ndarray
@@ -98,7 +90,7 @@ class Segments(NamedTuple):
     second_constant: np.ndarray
     weight: np.ndarray
     longer: np.ndarray
-    long_workspace: np.ndarray
+    long_workspace: np.ndarray | None
 
 
 def empty_segments(ngroups: int) -> Segments:
@@ -117,7 +109,7 @@ def empty_segments(ngroups: int) -> Segments:
         second_constant=np.empty(size, np.float64),
         weight=np.empty(size, np.float64),
         longer=np.empty(size, np.uint32),
-        long_workspace=np.empty((3, max(ngroups, WORKSPACE)), np.float64),
+        long_workspace=np.empty((3, max(ngroups, WORKSPACE)), np.float64) if ngroups > MOST_IN_BYTES else None,
     )
 
 
@@ -175,7 +167,7 @@ def _extend(
     return types.void(now, before, here, following, left_out, types.int64, types.uint8), generate
 
 
-@jit
+@jit_apart(types.none)
 def find_runs(flags, clear_jump, left_out, runs):
     """Find the segments of a block of ramps: how many groups each has up to and including every group.
 
@@ -204,7 +196,7 @@ def find_runs(flags, clear_jump, left_out, runs):
             _extend(groups[g], before, flags[g], following, left_out, start, kept)
 
 
-@jit
+@jit_apart(types.int64)
 def list_segments(runs, segments):
     """List the segments of two or more groups in `runs`, and return their number.
 

@@ -19,7 +19,8 @@ from llvmlite import ir
 from numba.core import types
 
 from rampfit_numba.kernels._jit import LANES, jit, jit_intrinsic
-from rampfit_numba.kernels.vectors import BITS, WIDTH
+from rampfit_numba.kernels.bits import BITS
+from rampfit_numba.kernels.vectors import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable

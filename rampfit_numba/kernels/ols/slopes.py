@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from rampfit_numba.kernels._jit import LANES, jit, jit_apart
+from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
+from rampfit_numba.kernels.bits import bits_of, list_bits
 from rampfit_numba.kernels.ols.long_segments import fit_long_segments
 from rampfit_numba.kernels.ols.pixels import GAIN, POISSON, READ, READNOISE
 from rampfit_numba.kernels.ols.segment_fit import relative_weight, signal_class
@@ -21,9 +22,7 @@ from rampfit_numba.kernels.vectors import (
     QUICK_GATHER,
     WIDTH,
     anywhere,
-    bits_of,
     gather,
-    list_bits,
     load,
     load_single,
     load_unset,
@@ -78,7 +77,7 @@ def fit_segments(samples, constants, weights, segments, number):
     else:
         fit_listed(samples, constants, weights, segments, number)
     if samples.shape[0] > weights.longest:
-        fit_long_segments(samples, weights, segments, number)
+        fit_long_segments(samples, weights, segments, number, segments.long_workspace)
 
 
 @jit
@@ -122,20 +121,11 @@ def fit_gathered(samples, constants, weights, segments, number):
         place = found * float(entries) + (select(known, n * (n + 1.0) * 0.5, float(entries)) - 1.0)
         total = gather(factors, place) * step
         store_whole(row, s, place)
-        left = n - 2.0
-        another = known & (left > 1.0)
+        left = select(known, n - 2.0, 0.0)
         if mostly_short:
-            number_longer = list_bits(bits_of(known & (left > 3.0)), s, longer, number_longer)
-        while anywhere(another):
-            end = select(another, end - row_size, end)
-            begin = select(another, begin + row_size, begin)
-            place = select(another, place - 1.0, place)
-            pair = gather(flat, end) - gather(flat, begin)
-            total = select(another, total + gather(factors, place) * pair, total)
-            if mostly_short:
-                break
-            left = left - 2.0
-            another = another & (left > 1.0)
+            number_longer = list_bits(bits_of(left > 3.0), s, longer, number_longer)
+            left = select(left > 1.0, 2.0, 0.0)
+        total = add_pairs(flat, factors, end, begin, place, left, total)
         store(slope, s, total)
     if number_longer == 0:
         return
@@ -144,22 +134,52 @@ def fit_gathered(samples, constants, weights, segments, number):
     for a in range(0, number_longer, WIDTH):
         s = load_whole(longer, a)
         k, n = gather(lane, s), gather(length, s)
-        total, place = gather(slope, s), gather(row, s) - 2.0
-        end = (gather(last, s) - 2.0) * row_size + k
-        left = n - 4.0
-        begin = end - (left - 1.0) * row_size
-        another = left > 1.0
-        while anywhere(another):
-            pair = gather(flat, end) - gather(flat, begin)
-            total = select(another, total + gather(factors, place) * pair, total)
-            left = left - 2.0
-            another = left > 1.0
-            end = select(another, end - row_size, end)
-            begin = select(another, begin + row_size, begin)
-            place = select(another, place - 1.0, place)
+        end = (gather(last, s) - 1.0) * row_size + k
+        begin = end - (n - 3.0) * row_size
+        total = add_pairs(flat, factors, end, begin, gather(row, s) - 1.0, n - 4.0, gather(slope, s))
         store(segments.first_constant, 0, total)
         for b in range(WIDTH):
             slope[longer[np.uint64(a) + np.uint64(b)]] = segments.first_constant[b]
+
+
+@jit_inline
+def add_pairs(flat, factors, end, begin, place, left, total):
+    """Add the pairs of samples between those at `end` and `begin`, from without to within; of vectors.
+
+    Parameters
+    ----------
+    flat, factors : ndarray of float32 and float64
+        The samples of a block in DN, and the factors of :class:`.weighting.Weights`, one behind the other.
+    end, begin, place : vector
+        Where the last pair that is in `total` stands, and its factor.
+    left : vector
+        How many samples are between.
+    total : vector
+        In DN.
+
+    Formula
+    -------
+    result = total + sum over pairs j that are left: a_{n-1-j} (y_{n-1-j} - y_j)
+
+    Source
+    ------
+    As :func:`fit_segments`; section 5 of ``docs/algorithm.md``.
+
+    Units
+    -----
+    Samples y of n groups, and the result, in DN.
+    """
+    row_size = float(LANES)
+    some = left > 1.0
+    while anywhere(some):
+        end = select(some, end - row_size, end)
+        begin = select(some, begin + row_size, begin)
+        place = select(some, place - 1.0, place)
+        pair = gather(flat, end) - gather(flat, begin)
+        total = select(some, total + gather(factors, place) * pair, total)
+        left = left - 2.0
+        some = left > 1.0
+    return total
 
 
 @jit
@@ -223,7 +243,7 @@ def fit_listed(samples, constants, weights, segments, number):
         weight[s] = relative_weight(poisson[s], read[s], np.float64(length[s]))
 
 
-@jit
+@jit_apart(types.none)
 def fit_clean(samples, constants, weights, unflagged, classes, slope):
     """Fit a block of ramps without flags of two or more groups, which are one segment each.
 

@@ -25,7 +25,7 @@ def describe_long(samples, lane, begin, length, snr_class, workspace):
     return line(samples[begin : begin + length, lane].astype(float), snr_class)[1:]
 
 
-def fit_long_segments(samples, weights, segments, number):
+def fit_long_segments(samples, weights, segments, number, workspace):
     entries = weights.factors.size // 6
     for s in range(number):
         n, last, lane = int(segments.length[s]), int(segments.last[s]), int(segments.lane[s])

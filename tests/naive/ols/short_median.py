@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rampfit_numba.kernels.vectors import BITS
+from rampfit_numba.kernels.bits import BITS
 
 
 def middle_of_steps(samples, found):

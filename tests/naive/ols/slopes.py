@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.ols.pixels import GAIN, POISSON, READ, READNOISE
 from tests.naive.ols.segment_fit import POWERS, line, relative_weight, signal_class
 
@@ -24,6 +27,15 @@ def fit_gathered(samples, constants, weights, segments, number):
 
 def fit_listed(samples, constants, weights, segments, number):
     fit_segments(samples, constants, weights, segments, number)
+
+
+def add_pairs(flat, factors, end, begin, place, left, total):
+    size, found = LANES, np.empty(total.shape)
+    for k in range(total.size):
+        e, b, p, found[k] = int(end[k]), int(begin[k]), int(place[k]), total[k]
+        for j in range(1, 1 + int(left[k]) // 2):
+            found[k] += factors[p - j] * (float(flat[e - j * size]) - float(flat[b + j * size]))
+    return found
 
 
 def fit_clean(samples, constants, weights, unflagged, classes, slope):
