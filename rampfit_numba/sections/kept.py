@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from rampfit_numba.io.scratch import Scratch
     from rampfit_numba.options import FitOptions
 
-#: Bytes of the file that are mapped at once.
-_MOST_MAPPED = 16 << 20
-
 
 class KeptResults:
     """Results of a whole exposure, but those of segments, in a file.
@@ -63,16 +60,6 @@ class KeptResults:
 
 
 def _put(whole: np.ndarray, values: np.ndarray, rows: slice, columns: slice) -> None:
-    """Write a section of a plane, or of a plane for each integration, some of these at a time.
-
-    The system may map more of the file than was written to: the whole of it, in the end.
-    """
-    if whole.ndim == 2:  # noqa: PLR2004  (rows and columns)
-        whole[rows, columns] = values
-        let_go(whole)
-        return
-    step = max(_MOST_MAPPED // whole[0].nbytes, 1)
-    for first in range(0, len(whole), step):
-        part = slice(first, first + step)
-        whole[part, ..., rows, columns] = values[part]
-        let_go(whole)
+    """Write a section of a plane, or of a plane for each integration."""
+    whole[..., rows, columns] = values
+    let_go(whole)
