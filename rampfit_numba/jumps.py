@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,23 @@ _COLUMNS = {
     "significance": ("", np.float32, "size in standard deviations of what noise alone would give"),
     "found": ("", np.bool_, "whether the fit found it; otherwise the exposure's flags have it"),
 }
+
+
+class JumpKinds(NamedTuple):
+    """How many jumps there are: rises that flags have, rises that the fit found, falls, and those without a size."""
+
+    flagged: int
+    found: int
+    falls: int
+    unsized: int
+
+
+def count_kinds(size: np.ndarray, found: np.ndarray) -> JumpKinds:
+    """Count jumps of each kind by their sizes, and by whether the fit found them."""
+    rises = size > 0
+    by_fit, falls = int(np.count_nonzero(rises & found)), int(np.count_nonzero(size < 0))
+    flagged = int(np.count_nonzero(rises)) - by_fit
+    return JumpKinds(flagged, by_fit, falls, size.size - flagged - by_fit - falls)
 
 
 def find_jumps(fit: RampFit) -> QTable:

@@ -194,21 +194,49 @@ class TestJumps:
             zip(table["integration"].tolist(), table["row"].tolist(), table["column"].tolist(), strict=True)
         )
         crowded = sorted((-count, *ramp) for ramp, count in ramps.items())[:12]
-        assert [tuple(ramp) for ramp in counts.crowded] == crowded
+        assert [(-ramp.jumps, *ramp[1:]) for ramp in counts.crowded] == crowded
         names = ("integration", "group", "row", "column")
         jumps = [(-float(row["size_e"].value), *(int(row[name]) for name in names)) for row in table]
-        assert [tuple(jump) for jump in counts.largest] == sorted(jump for jump in jumps if np.isfinite(jump[0]))[:12]
+        assert [(-jump.size, *jump[1:]) for jump in counts.largest] == sorted(
+            jump for jump in jumps if np.isfinite(jump[0])
+        )[:12]
 
-    def test_of_many_sizes_every_so_many_are_kept(self, fit, monkeypatch):
-        monkeypatch.setattr("rampfit_numba.report.jump_counts._MOST", 100)
-        monkeypatch.setattr("rampfit_numba.report.jump_counts._SAMPLES", 1000)
+    @pytest.mark.parametrize("samples", [2000, 1 << 20])
+    def test_of_many_sizes_a_random_sample_is_kept(self, monkeypatch, samples):
+        """Odd columns have ten times larger jumps than even ones; one in 16 is a fall, one in 32 has no size."""
+        monkeypatch.setattr("rampfit_numba.report.jump_counts._SAMPLES", samples)
+        data = np.zeros((1, 12, 64, 64), np.float32)
+        sizes = np.where(np.arange(64) % 2, 3000.0, 300.0) + np.linspace(0, 1, 64)[:, None]
+        sizes[::16] *= -1
+        data[:, 6:] += sizes.astype(np.float32)
+        flags = np.zeros(data.shape, np.uint8)
+        flags[:, 6] = 4
+        flags[:, 6, 5::32] = 5
+        fit = fit_ramps(Exposure(data, flags, 3.0), 12.0, 2.0)
+        whole = count_jumps(fit, 12)
+        assert not whole.sampled
+        assert "about" not in dict(collect(fit, RunFacts()).jump_facts)["Size"]
+        monkeypatch.setattr("rampfit_numba.report.jump_counts._MOST", 1000)
         counts = count_jumps(fit, 12)
-        assert counts.each > 1
-        assert counts.sizes.size == counts.sizes_found.size == -(-counts.total // counts.each) <= 100
-        monkeypatch.setattr("rampfit_numba.report.jump_counts._MOST", 1 << 20)
-        whole = count_jumps(fit, 12).sizes
-        assert np.array_equal(counts.sizes, whole[:: counts.each], equal_nan=True)
-        assert "about" in jump_pictures(fit, counts)[0][1]
+        assert counts.sampled
+        assert 500 * 0.8 < counts.sizes.size == counts.sizes_found.size <= 1000
+        assert (counts.total, counts.kinds) == (4096, whole.kinds) == (4096, (3712, 0, 256, 128))
+        kept = counts.sizes.size
+        for which in (lambda size: size > 3000, lambda size: size < 0, np.isnan):
+            share = which(whole.sizes).mean()
+            assert abs(which(counts.sizes).mean() - share) < 4 * np.sqrt(share * (1 - share) / kept)
+        margin = 4 * 50 / np.sqrt(kept)
+        low, high = np.nanpercentile(counts.sizes, [50 - margin, 50 + margin])
+        assert low <= np.nanmedian(whole.sizes) <= high
+        assert np.array_equal(counts.sizes, count_jumps(fit, 12).sizes, equal_nan=True)
+        assert "median about" in dict(collect(fit, RunFacts()).jump_facts)["Size"]
+        picture = jump_pictures(fit, counts)[0][1]
+        for text in ("flagged: 3,712", "256", "128 without a size", f"random sample of {kept}"):
+            assert text in picture
+
+    def test_without_jumps_there_is_no_sample(self):
+        counts = count_jumps(fit_ramps(Exposure(np.zeros((1, 4, 3, 3), np.float32), None, 3.0), 12.0, 2.0), 12)
+        assert (counts.total, counts.sizes.size, counts.sampled) == (0, 0, False)
 
 
 class TestCommand:

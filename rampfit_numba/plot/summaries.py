@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.jumps import find_jumps
+from rampfit_numba.jumps import count_kinds, find_jumps
 from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax
 from rampfit_numba.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
+    from rampfit_numba.jumps import JumpKinds
     from rampfit_numba.plot.sources import Source
     from rampfit_numba.result import RampFit
 
@@ -80,7 +81,7 @@ def plot_jumps(
     table = find_jumps(fit)
     size, found = table["size_e"].value.astype(np.float64), np.asarray(table["found"])
     ax = new_ax(ax)
-    draw_jump_sizes(fit, size, found, ax, total=size.size, pixel_size=pixel_size)
+    draw_jump_sizes(fit, size, found, ax, numbers=count_kinds(size, found), pixel_size=pixel_size)
     return ax
 
 
@@ -90,27 +91,32 @@ def draw_jump_sizes(
     found: np.ndarray,
     ax: Axes,
     *,
-    total: int,
-    each: int = 1,
+    numbers: JumpKinds,
     pixel_size: float | None = None,
 ) -> None:
-    """Draw what :func:`plot_jumps` draws of sizes in electrons, each of which stands for so many jumps of all."""
-    about = "about " if each > 1 else ""
+    """Draw what :func:`plot_jumps` draws of sizes in electrons: those of a sample, or of all; `numbers` are of all."""
+    total = sum(numbers)
     amount = np.abs(size)
     sized = amount > 0
     if sized.any():
         low, high = np.log10(amount[sized].min()), np.log10(amount[sized].max())
         bins = np.logspace(low - 0.01, high + 0.01, _BINS).tolist()
-        kinds: tuple[tuple[str, np.ndarray, dict[str, Any]], ...] = (
-            ("flagged", ~found & (size > 0), {"facecolor": ORANGE, "edgecolor": ORANGE}),
-            ("found by the fit", found & (size > 0), {"facecolor": "none", "edgecolor": VERMILION, "hatch": "////"}),
-            ("falls (size below 0)", size < 0, {"facecolor": "none", "edgecolor": BLACK, "ls": "--"}),
+        kinds: tuple[tuple[str, int, np.ndarray, dict[str, Any]], ...] = (
+            ("flagged", numbers.flagged, ~found & (size > 0), {"facecolor": ORANGE, "edgecolor": ORANGE}),
+            (
+                "found by the fit",
+                numbers.found,
+                found & (size > 0),
+                {"facecolor": "none", "edgecolor": VERMILION, "hatch": "////"},
+            ),
+            ("falls (size below 0)", numbers.falls, size < 0, {"facecolor": "none", "edgecolor": BLACK, "ls": "--"}),
         )
         most = 0
-        for label, which, style in kinds:
-            if which.any():
-                text = f"{label}: {about}{each * int(which.sum()):,}"
-                weights = np.full(int(which.sum()), each)
+        for label, number, which, style in kinds:
+            if number:
+                drawn = int(which.sum())
+                weights = np.full(drawn, number / max(drawn, 1))  # a sample may have none of a few
+                text = f"{label}: {number:,}"
                 counts, *_ = ax.hist(amount[which], bins, weights=weights, histtype="stepfilled", label=text, **style)
                 most = max(most, int(np.max(counts)))
         ax.set_xscale("log")
@@ -120,14 +126,16 @@ def draw_jump_sizes(
             ax.locator_params(axis="y", integer=True)
         ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=3, frameon=False, borderaxespad=0)
     else:
-        ax.text(0.5, 0.5, "no jump with a size", transform=ax.transAxes, ha="center", va="center", color=GREY)
+        text = "no jump with a size" if numbers.unsized == total else "no jump of the sample has a size"
+        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY)
     ax.set_xlabel("size (e$^-$)")
     ax.set_ylabel("jumps per bin")
-    rest = each * (size.size - int(sized.sum()))
     notes = [name_of(fit)] if name_of(fit) else []
     notes.append(_hit_rate(fit, total, pixel_size))
-    if rest:
-        notes.append(f"{about}{rest:,} without a size")
+    if numbers.unsized:
+        notes.append(f"{numbers.unsized:,} without a size")
+    if size.size < total:
+        notes.append(f"heights from a random sample of {size.size:,}")
     ax.set_title("\n".join(notes), fontsize=9)
 
 

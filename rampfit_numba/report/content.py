@@ -280,7 +280,9 @@ def _jump_facts(fit: RampFit, jumps: JumpCounts) -> list[tuple[str, str]]:
         sizes = jumps.sizes[np.isfinite(jumps.sizes)]
         if sizes.size:
             low, middle, high = np.percentile(sizes, [16, 50, 84])
-            found.append(("Size", f"median {middle:.4g} e⁻; 68 % between {low:.4g} and {high:.4g} e⁻"))
+            about, of = ("about ", f" (a random sample of {jumps.sizes.size})") if jumps.sampled else ("", "")
+            text = f"median {about}{middle:.4g} e⁻; 68 % between {about}{low:.4g} and {high:.4g} e⁻{of}"
+            found.append(("Size", text))
     touched = np.count_nonzero(jumps.of_pixels)
     found.append(("Pixels with a jump", f"{touched} ({100 * touched / (nrows * ncols):.2f} %)"))
     return found

@@ -141,7 +141,9 @@ def jump_pictures(fit: RampFit, jumps: JumpCounts) -> list[tuple[str, str]]:
         return []
     with page_style():
         sizes, places = new_figure(6.4, 4.4), new_figure(6.4, 4.4)
-        draw_jump_sizes(fit, jumps.sizes, jumps.sizes_found, sizes.add_subplot(), total=jumps.total, each=jumps.each)
+        draw_jump_sizes(fit, jumps.sizes, jumps.sizes_found, sizes.add_subplot(), numbers=jumps.kinds)
+        said = f"Histogram of the sizes of {jumps.total} jumps"
+        said += f", from a random sample of {jumps.sizes.size}." if jumps.sampled else "."
         axes = places.add_subplot()
         nrows, ncols = fit.rate.data.shape
         step = max(1, max(nrows, ncols) // 128)
@@ -159,7 +161,7 @@ def jump_pictures(fit: RampFit, jumps: JumpCounts) -> list[tuple[str, str]]:
         axes.set_xlabel("column x")
         axes.set_ylabel("row y")
         return [
-            ("How large they are", as_svg(sizes, f"Histogram of the sizes of {jumps.total} jumps.", "jump-sizes")),
+            ("How large they are", as_svg(sizes, said, "jump-sizes")),
             ("Where they are", as_svg(places, f"Map of {jumps.total} jumps on the detector.", "jump-map")),
         ]
 
