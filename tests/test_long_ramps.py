@@ -81,6 +81,13 @@ def test_all_segments_of_shorter_ramps_have_an_entry():
     assert segment_weights(MOST_IN_BYTES).longest == MOST_IN_BYTES
 
 
+def test_tables_without_an_entry_for_a_shorter_ramp_are_refused(monkeypatch):
+    fit_ramps(long_exposure(20, 4, hits=2), 12.0, 2.0)
+    monkeypatch.setattr(rows, "segment_weights", partial(segment_weights, most_tabulated=5))
+    with pytest.raises(ValueError, match="tables of weights: expected all lengths up to 20 groups; got 5"):
+        fit_ramps(long_exposure(20, 4, hits=2), 12.0, 2.0)
+
+
 def test_tables_are_small():
     for ngroups in (1000, 8000, 32_767):
         tracemalloc.start()

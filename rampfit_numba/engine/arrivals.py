@@ -8,13 +8,14 @@ meets before or after.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from rampfit_numba.engine.interrupts import raise_lost, without_interrupts
+from rampfit_numba.engine.interrupts import interrupts_later, raise_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
 #: Seconds between two looks for an interrupt that Python has dropped.
@@ -48,12 +49,20 @@ class Arrivals:
     def expect(self, future: Future[Any]) -> None:
         """Take one more; it may have ended."""
         self._coming.add(future)
-        with without_interrupts():
+        with interrupts_later():
             future.add_done_callback(self._ended.put)
 
     def next(self) -> Future[Any]:
-        """Wait for the next one that ends; an interrupt ends that wherever it came."""
+        """Wait for the next one that ends; an interrupt ends that wherever it came.
+
+        Raises
+        ------
+        LookupError
+            All have been given.
+        """
         while True:
+            if not self._coming:
+                raise LookupError("expected a future that is on its way; all have been given")
             raise_lost()
             try:
                 future = self._ended.get(timeout=_LOOK)
@@ -76,12 +85,29 @@ class Arrivals:
     def wait_for_all(self) -> None:
         """Wait until all have ended, after a failure or an interrupt; those that were not given never will be."""
         while self._any_runs():
-            try:
+            with suppress(Empty):
                 self._ended.get(timeout=_LOOK)
-            except Empty:
-                continue
+        self._coming.clear()
+        with suppress(Empty):  # a future in the queue that its own callback knows would stay, with its result
+            while True:
+                self._ended.get_nowait()
 
     def _any_runs(self) -> bool:
         # Not those that have not arrived: what an interrupt takes from the queue's door is lost.
-        with without_interrupts():
+        with interrupts_later():
             return any(not future.done() for future in self._coming)
+
+
+def cancel_all(futures: Iterable[Future[Any]], cancelled: Callable[[Future[Any]], None] | None = None) -> None:
+    """Cancel what has not begun; an interrupt meanwhile leaves no lock of a future taken, and is raised afterwards.
+
+    Parameters
+    ----------
+    futures : iterable of Future
+    cancelled : callable, optional
+        Called with each one that was cancelled, of which nobody else hears.
+    """
+    with interrupts_later():
+        for future in futures:
+            if future.cancel() and cancelled is not None:
+                cancelled(future)

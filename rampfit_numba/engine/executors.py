@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine import shared
-from rampfit_numba.engine.arrivals import Arrivals
+from rampfit_numba.engine.arrivals import Arrivals, cancel_all
 from rampfit_numba.engine.background import read_ahead
 from rampfit_numba.engine.chunks import chunk_height, expect_files, run_chunks
-from rampfit_numba.engine.interrupts import interrupts_not_lost, without_interrupts
+from rampfit_numba.engine.interrupts import interrupts_later, interrupts_not_lost, without_interrupts
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.processes import NoProcessesError, run_in_processes
 from rampfit_numba.engine.slices import row_slices, take_rows
@@ -250,12 +250,12 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
         parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
         futures: list[Future[Any]] = []
         try:
-            with without_interrupts():  # neither a thread's start nor the pool's locks are left in the middle
-                futures.extend(pool.submit(run_chunks, task, *part, budget) for part in parts)
+            for part in parts:
+                with interrupts_later():  # neither a thread's start nor the pool's locks are left in the middle
+                    futures.append(pool.submit(run_chunks, task, *part, budget))
             return _collect(futures, advance)
         except BaseException:  # Ctrl-C too: what has not begun is left
-            for future in futures:
-                future.cancel()
+            cancel_all(futures)
             raise
 
     if isinstance(executor, ThreadPoolExecutor):
@@ -317,7 +317,6 @@ def _collect(futures: list[Future[Any]], advance: Callable[[int], None]) -> list
             future.result()
             advance(numbers[future])
     except BaseException:  # Ctrl-C too
-        for future in futures:
-            future.cancel()
+        cancel_all(futures)
         raise
     return [future.result() for future in futures]

@@ -31,7 +31,7 @@ def without_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    with _handled_later():
+    with interrupts_later():
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         try:
             yield
@@ -40,10 +40,11 @@ def without_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _handled_later() -> Iterator[None]:
+def interrupts_later() -> Iterator[None]:
     """Call the handlers of signals that end the work when the block has ended.
 
-    To block signals is not enough: the system gives them to another thread, and Python still calls handlers here.
+    To block signals is not enough: the system gives them to another thread, and Python still calls handlers here. Nor
+    is it always right: threads that start meanwhile would have them blocked for life, and so would what these start.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

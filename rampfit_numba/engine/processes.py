@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.engine import transfer
-from rampfit_numba.engine.arrivals import Arrivals
+from rampfit_numba.engine.arrivals import Arrivals, cancel_all
 from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.pool import pool
 from rampfit_numba.messages import remedy
@@ -172,9 +172,7 @@ class _Attempt:
                     # A larger pool, from another call, must not do more at once than was asked for.
                     while self._size > self._workers and len(self._arrivals) >= self._workers:
                         self._finish(self._arrivals.next(), slices)
-                    future = self._submit(slices.shared(number))
-                    self._futures[future] = number
-                    self._arrivals.expect(future)
+                    self._submit(number, slices.shared(number))
                 for future in self._arrivals:
                     self._finish(future, slices)
         except BrokenExecutor:
@@ -195,9 +193,9 @@ class _Attempt:
     def _finish(self, future: Future[Any], slices: _Slices) -> None:
         slices.finish(self._futures[future], future.result())
 
-    def _submit(self, shared_task: SharedTask) -> Future[Any]:
+    def _submit(self, number: int, shared_task: SharedTask) -> None:
         call = (transfer.run_shared, self._task, shared_task, self._budget)
-        with without_interrupts():  # workers start with the first task
+        with without_interrupts():  # workers start with the first task, and what was sent is known
             try:
                 future: Future[Any] = self._executor.submit(*call)
             except BrokenExecutor:
@@ -207,7 +205,8 @@ class _Attempt:
                 pool.drop(self._executor)
                 self._executor, self._size = pool.take(self._workers)
                 future = self._executor.submit(*call)
-            return future
+            self._futures[future] = number
+            self._arrivals.expect(future)
 
     @contextmanager
     def _nobody_left(self) -> Iterator[None]:
@@ -216,8 +215,7 @@ class _Attempt:
             try:
                 yield
             except Exception:
-                for future in self._futures:
-                    future.cancel()
+                cancel_all(self._futures)
                 self._arrivals.wait_for_all()
                 raise
         except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rampfit_numba.engine.arrivals import Arrivals
+from rampfit_numba.engine.arrivals import Arrivals, cancel_all
 from rampfit_numba.engine.executors import reading_ahead
 from rampfit_numba.engine.interrupts import leave_signals_to_others, without_interrupts
 from rampfit_numba.files.attempts import attempt
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _AHEAD_AND_BEHIND = 2
 
 
-def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
+def fit_in_lanes(
     files: Sequence[tuple[int, Path]],
     job: Job,
     bar: Bar,
@@ -102,9 +102,7 @@ def fit_in_lanes(  # noqa: C901  (what waits, runs and is done is one state)
             takes.hand_on_the_rest()
         except BaseException:
             bar.stop()
-            for future, (_, _, turn) in running.items():
-                if future.cancel():  # nobody else will let the next one have its turn
-                    turns.passed(turn)
+            cancel_all(running, lambda future: turns.passed(running[future][2]))  # which nobody else lets go by
             arrivals.wait_for_all()
             for future, (number, _, _) in running.items():
                 if not future.cancelled() and future.exception() is None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from rampfit_numba.engine.arrivals import Arrivals
+from rampfit_numba.engine.arrivals import Arrivals, cancel_all
 from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.pool import pool
 from rampfit_numba.engine.processes import obstacle_to_workers
@@ -157,8 +157,7 @@ class _Shift:
 
     def end(self) -> Iterator[tuple[int, Path, _Report]]:
         """Begin with no further file, and yield those that are done when what runs has ended."""
-        for future in self.running:
-            future.cancel()
+        cancel_all(self.running)
         self._arrivals.wait_for_all()
         for future, (number, path, again) in self.running.items():
             if not future.cancelled() and (report := _report(future, path, again=again)) is not _KILLED:

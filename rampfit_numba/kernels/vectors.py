@@ -52,7 +52,8 @@ def _processor() -> str:
 #: Pixels side by side; LANES is a multiple. No result depends on it.
 WIDTH = _width()
 #: Whether values from all over memory are gathered by one instruction, about as quickly as the memory has them. AMD's
-#: Zen 4 has the instruction, but takes them one after the other: with 99 % of the ramps flagged a tenth longer.
+#: Zen 4 has the instruction, but takes them one after the other: with 99 % of the ramps flagged, fits take a tenth
+#: longer with it (``bench/compare_speed.py --only hits``). Zen 5 was not measured.
 QUICK_GATHER = max(width for _, width in _WIDTHS) == WIDTH and _processor() != "znver4"
 
 _FIRST = ir.Constant(ir.IntType(32), 0)

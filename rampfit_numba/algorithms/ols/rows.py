@@ -45,6 +45,8 @@ def fit_rows(inputs: RowInputs, outputs: OlsOutputs, rules: OlsRules) -> Fitted:
     chisq = None if outputs.chisq is None else _Chisq(inputs, outputs, rules, most_pixels)
     ngroups = rules.stop_kept - rules.first_kept
     weights, network = segment_weights(ngroups), _network(ngroups)
+    if weights.longest < ngroups <= MOST_IN_BYTES:  # the code for such segments is not compiled
+        raise ValueError(f"tables of weights: expected all lengths up to {ngroups} groups; got {weights.longest}")
     workspace, whole, finite = None, True, True
     for tile in input_pointers.tiles:
         pointers = input_pointers.at(tile)

@@ -101,7 +101,7 @@ def fit_likely_tile(pointers, loaded, ramps, nframes, table, limits, network, in
             integration_flags(ramps.flags[i], result.jumps[i], ramps.pixeldq, CARRIED, first, result.rateints_dq[i])
         combine_integrations(result.rateints, first, lanes, integrations_network, result.rate)
         if nints == 1:
-            for k in range(first, first + lanes):  # of whole rows, the code for shapes that differ takes 2 s to compile
+            for k in range(first, first + lanes):  # for whole rows, code for shapes that differ would be compiled
                 result.rate_dq[k] = result.rateints_dq[0, k]
         else:
             combine_flags(result.rateints_dq, first, lanes, result.rate_dq)
