@@ -13,7 +13,7 @@ from astropy.io import fits
 from rampfit_numba import Exposure, fit_ramps, read_exposure
 from rampfit_numba.cli import main
 from rampfit_numba.report.content import RunFacts, collect
-from rampfit_numba.report.figures import jump_pictures
+from rampfit_numba.report.figures import _thinned, jump_pictures
 from rampfit_numba.report.jump_counts import count_jumps
 from tests.browser import Tab, launched
 from tests.make_files import KEYWORDS, save
@@ -313,3 +313,13 @@ def test_explicit_times_are_shown_and_no_frames_that_nobody_read():
     fit = fit_ramps(Exposure(data, None, read_times=times), 14.0, 2.0, algorithm="likely")
     shown = dict(collect(fit, RunFacts()).observation)
     assert (shown["Groups"], shown["Frames"]) == ("6, from 3 to 27 s", "1 to 2 a group")
+
+
+def test_of_very_many_values_a_random_sample_is_drawn():
+    """Every so many of an image would be of some of its columns, of which odd and even ones can differ."""
+    values = np.tile([1.0, 5.0], 4000)
+    drawn = _thinned(values, 2000)
+    assert drawn.size == 2000
+    assert abs(np.mean(drawn == 5.0) - 0.5) < 4 * 0.5 / np.sqrt(2000)
+    np.testing.assert_array_equal(_thinned(values, 2000), drawn)
+    assert _thinned(values, values.size) is values

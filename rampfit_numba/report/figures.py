@@ -72,7 +72,9 @@ def _differences(fit: RampFit) -> np.ndarray:
 
 
 def _thinned(values: np.ndarray, most: int) -> np.ndarray:
-    return values[:: max(1, values.size // max(most, 1))]
+    """Return a sample, always the same, where there are more: every so many would be of some columns only."""
+    most = max(most, 1)
+    return values if values.size <= most else values[np.random.default_rng(0).integers(0, values.size, most)]
 
 
 def _histogram(
