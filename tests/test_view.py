@@ -31,7 +31,6 @@ from rampfit_numba.view.scaling import (
     shrink,
     visible_part,
 )
-from rampfit_numba.view.series_panel import SeriesPanel
 from tests.test_package import ENVIRONMENT, ROOT, blocks, run
 
 SHAPE = (2, 8, 6, 7)
@@ -112,6 +111,9 @@ class TestPlanes:
         assert "chisq" not in planes
 
     def test_integrations_are_whole_numbers_on_the_axis(self):
+        pytest.importorskip("bokeh", reason="needs bokeh, of the extra view")
+        from rampfit_numba.view.series_panel import SeriesPanel
+
         panel = SeriesPanel("series", "rate (DN/s)")
         panel.show(np.array([1.0, 2.0, 3.0]), np.ones(3))
         assert panel.figure.xaxis[0].ticker.min_interval == 1
