@@ -54,8 +54,8 @@ def interrupts_later() -> Iterator[None]:
     def later(number: int, frame: FrameType | None) -> None:
         came.append((number, frame))
 
-    # The last one is given back first. Ctrl-C, the most frequent, is the last one to be given back. Windows
-    # has no SIGHUP.
+    # The last one is given back first. Ctrl-C, the most frequent, is the last one to be given back. Windows has no
+    # SIGHUP.
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     handlers: dict[int, Handler] = {
         int(number): handler for number in numbers if callable(handler := signal.getsignal(number))

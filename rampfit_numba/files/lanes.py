@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rampfit_numba.engine.arrivals import Arrivals, cancel_all
 from rampfit_numba.engine.executors import reading_ahead
-from rampfit_numba.engine.interrupts import leave_signals_to_others, without_interrupts
+from rampfit_numba.engine.interrupts import interrupts_later, leave_signals_to_others
 from rampfit_numba.files.attempts import attempt
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def fit_in_lanes(
                     if running and sum(size for _, size, _ in running.values()) + size > budget:
                         break
                     waiting.popleft()
-                    with without_interrupts():  # what has begun is known
+                    with interrupts_later():  # what has begun is known
                         future = threads.submit(work, turn, number, path)
                         running[future] = number, size, turn
                         arrivals.expect(future)

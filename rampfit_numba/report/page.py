@@ -78,7 +78,7 @@ def render_report(fit: RampFit, facts: RunFacts | None = None) -> tuple[str, Con
     check_extra()
     from rampfit_numba.report import figures
 
-    # What waits for the next fit would save that some milliseconds; this takes seconds, and memory of its own.
+    # It would save the next fit little beside the seconds that a report takes, which needs memory of its own.
     free_private()
     shared.pool.free()
     content = collect(fit, facts or RunFacts())

@@ -39,14 +39,7 @@ from rampfit_numba.kernels.ols.segment_fit import sum_clean, sum_segments, sum_s
 from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, find_runs, find_single_group, list_segments
 from rampfit_numba.kernels.ols.slopes import fit_clean, fit_segments
 from rampfit_numba.kernels.rates import flag_unfitted
-from rampfit_numba.kernels.vectors import (
-    WIDTH,
-    load,
-    load_unset,
-    select,
-    store,
-    store_single,
-)
+from rampfit_numba.kernels.vectors import WIDTH, load, load_unset, select, store, store_single
 
 _TRUE = np.uint8(1)
 _DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PERSISTENCE)
