@@ -8,6 +8,7 @@ import pytest
 from rampfit_numba.kernels._jit import jit_entry
 from rampfit_numba.kernels.bits import (
     BITS,
+    SPARE,
     bits_above,
     bits_equal,
     bits_of,

@@ -33,15 +33,19 @@ _WIDTHS = ((("+avx512f",), 16), (("+avx", "+avx2", "+f16c", "+fma"), 8))  # a fe
 _LEAST_WIDTH = 4
 
 
+def known_features() -> set[str]:
+    """Return LLVM's names of what the target machine's processor can do, each with a plus before it."""
+    features = numba.config.CPU_FEATURES
+    return set((get_host_cpu_features() if features is None else features).split(","))
+
+
 def _width() -> int:
     """Return twice the numbers that a register of the target machine holds: two chains hide each other's latency.
 
     With AVX-512, 8 take 1.5 times as long as 16, and so do 32, for which there are too few registers; 16 without it
     take five times as long, and a minute to compile.
     """
-    features = numba.config.CPU_FEATURES
-    known = set((get_host_cpu_features() if features is None else features).split(","))
-    return min(LANES, next((width for features, width in _WIDTHS if set(features) & known), _LEAST_WIDTH))
+    return min(LANES, next((width for features, width in _WIDTHS if set(features) & known_features()), _LEAST_WIDTH))
 
 
 def _processor() -> str:
@@ -78,13 +82,26 @@ class MaskType(types.Type):
         super().__init__("RampMask")
 
 
-VECTOR, MASK = VectorType(), MaskType()
+class PlacesType(types.Type):
+    """Type of WIDTH whole numbers of 32 bits: places in arrays, and small counts."""
+
+    def __init__(self) -> None:
+        super().__init__("RampPlaces")
+
+
+VECTOR, MASK, PLACES = VectorType(), MaskType(), PlacesType()
 
 
 @register_model(VectorType)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _VECTOR)
+
+
+@register_model(PlacesType)
+class _PlacesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, _INTEGERS)
 
 
 @register_model(MaskType)
@@ -101,31 +118,36 @@ def everywhere(builder: Any, value: Any, kind: Any) -> Any:
     return builder.shuffle_vector(builder.insert_element(undefined, value, _FIRST), undefined, places)
 
 
-def _widened(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Return a vector or a number of any type as a vector."""
-    if isinstance(kind, VectorType):
+def _widened(context: Any, builder: Any, kind: Any, value: Any, vector: Any = VECTOR) -> Any:
+    """Return a vector or a number of any type as a vector: of floats, or of places."""
+    if kind == vector:
         return value
-    return everywhere(builder, context.cast(builder, value, kind, types.float64), _VECTOR)
+    element, wide = (types.float64, _VECTOR) if vector == VECTOR else (types.int32, _INTEGERS)
+    return everywhere(builder, context.cast(builder, value, kind, element), wide)
 
 
-def _register(function: Callable[..., Any], result: types.Type, instruction: Callable[..., Any]) -> None:
+def _register(
+    function: Callable[..., Any], result: types.Type, instruction: Callable[..., Any], vector: types.Type = VECTOR
+) -> None:
     """Let a binary operator work on two vectors, and on a vector and a number."""
+    number = types.Number if vector == VECTOR else types.Integer
 
     @type_callable(function)
     def _type(_context: Any) -> Any:
         def typer(a: Any, b: Any) -> Any:
-            kinds = isinstance(a, VectorType), isinstance(b, VectorType)
-            numbers = isinstance(a, types.Number), isinstance(b, types.Number)
+            kinds = a == vector, b == vector
+            numbers = isinstance(a, number), isinstance(b, number)
             fitting = any(kinds) and all(v or n for v, n in zip(kinds, numbers, strict=True))
             return result if fitting else None
 
         return typer
 
     def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, b = (_widened(context, builder, *pair) for pair in zip(signature.args, arguments, strict=True))
+        a, b = (_widened(context, builder, *pair, vector) for pair in zip(signature.args, arguments, strict=True))
         return instruction(builder, a, b)
 
-    for kinds in ((VectorType, VectorType), (VectorType, types.Number), (types.Number, VectorType)):
+    kind = type(vector)
+    for kinds in ((kind, kind), (kind, number), (number, kind)):
         lower_builtin(function, *kinds)(lower)
 
 
@@ -152,6 +174,10 @@ for _operator, _name in (
     (operator.eq, "=="),
 ):
     _register(_operator, MASK, _comparison(_name))
+for _operator, _name in ((operator.add, "add"), (operator.sub, "sub"), (operator.mul, "mul")):
+    _register(_operator, PLACES, _arithmetic(_name), PLACES)
+for _operator, _name in ((operator.gt, ">"), (operator.le, "<=")):
+    _register(_operator, MASK, lambda builder, a, b, symbol=_name: builder.icmp_signed(symbol, a, b), PLACES)
 
 
 @type_callable(operator.and_)
@@ -188,16 +214,17 @@ def select(_context: Any, mask: Any, chosen: Any, other: Any) -> Any:
     Of a truth value and two numbers it returns one number: so a formula is written once for both.
     """
     of_vectors = isinstance(mask, MaskType)
+    result = (PLACES if PLACES in (chosen, other) else VECTOR) if of_vectors else types.float64
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pairs = zip(signature.args[1:], arguments[1:], strict=True)
         if of_vectors:
-            both = [_widened(context, builder, *pair) for pair in pairs]
+            both = [_widened(context, builder, *pair, result) for pair in pairs]
         else:
             both = [context.cast(builder, value, kind, types.float64) for kind, value in pairs]
         return builder.select(arguments[0], *both)
 
-    return (VECTOR if of_vectors else types.float64)(mask, chosen, other), generate
+    return result(mask, chosen, other), generate
 
 
 @jit_intrinsic(lambda mask: bool(np.any(mask)))
@@ -294,38 +321,54 @@ def load_unset(_context: Any, array: Any, first: Any, bits: Any) -> Any:
     return MASK(array, types.int64, types.uint8), generate
 
 
-@jit_intrinsic(lambda array, first: array[first : first + WIDTH].astype(np.float64))
-def load_whole(_context: Any, array: Any, first: Any) -> Any:
-    """Return WIDTH whole numbers below 2^31, of a one-dimensional array of uint32, as a vector."""
+@jit_intrinsic(lambda array, first: array[first : first + WIDTH].astype(np.int32))
+def load_places(_context: Any, array: Any, first: Any) -> Any:
+    """Return WIDTH whole numbers below 2^31, of a one-dimensional array of uint32, as places."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        values = builder.load(pointer(context, builder, signature.args[0], _INTEGERS, *arguments), align=4)
-        return builder.sitofp(values, _VECTOR)
+        return builder.load(pointer(context, builder, signature.args[0], _INTEGERS, *arguments), align=4)
 
-    return VECTOR(array, types.int64), generate
+    return PLACES(array, types.int64), generate
 
 
 @jit_intrinsic(lambda array, first, values: operator.setitem(array, slice(first, first + WIDTH), values))
-def store_whole(_context: Any, array: Any, first: Any, values: Any) -> Any:
-    """Write a vector of whole numbers from 0 to below 2^31 to a one-dimensional array of uint32."""
+def store_places(_context: Any, array: Any, first: Any, values: Any) -> Any:
+    """Write places, none below 0, to a one-dimensional array of uint32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = pointer(context, builder, signature.args[0], _INTEGERS, *arguments[:2])
-        builder.store(builder.fptosi(arguments[2], _INTEGERS), place, align=4)
+        builder.store(arguments[2], place, align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, values), generate
 
 
+@jit_intrinsic(lambda values: values.astype(np.int32))
+def as_places(_context: Any, values: Any) -> Any:
+    """Return a vector of whole numbers below 2^31 as places."""
+    return PLACES(values), lambda _context, builder, _signature, arguments: builder.fptosi(arguments[0], _INTEGERS)
+
+
+@jit_intrinsic(lambda places: places.astype(np.float64))
+def as_numbers(_context: Any, places: Any) -> Any:
+    """Return places as a vector."""
+    return VECTOR(places), lambda _context, builder, _signature, arguments: builder.sitofp(arguments[0], _VECTOR)
+
+
 _GATHERED = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.uint32: ir.IntType(32)}
 
 
-@jit_intrinsic(lambda array, places: array[places.astype(np.int64)].astype(np.float64))
+def _gather_plainly(array: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return array[places].astype(np.int32 if array.dtype == np.uint32 else np.float64)
+
+
+@jit_intrinsic(_gather_plainly)
 def gather(_context: Any, array: Any, places: Any) -> Any:
     """Return, lane by lane, the value of a one-dimensional array that stands at `places`.
 
-    Of floats, or whole numbers below 2^31 of uint32.
+    A vector of floats, or places of whole numbers below 2^31 of uint32.
     """
+    result = PLACES if array.dtype == types.uint32 else VECTOR
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         dtype = signature.args[0].dtype
@@ -333,8 +376,7 @@ def gather(_context: Any, array: Any, places: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         pointers = ir.VectorType(element.as_pointer(), WIDTH)
         base = everywhere(builder, data, pointers)
-        indices = builder.fptosi(arguments[1], _INTEGERS)
-        where = builder.gep(base, [indices], source_etype=element)
+        where = builder.gep(base, [arguments[1]], source_etype=element)
         kind = ir.VectorType(element, WIDTH)
         letter = "i" if dtype == types.uint32 else "f"
         name = f"llvm.masked.gather.v{WIDTH}{letter}{dtype.bitwidth}.v{WIDTH}p0"
@@ -345,8 +387,6 @@ def gather(_context: Any, array: Any, places: Any) -> Any:
         all_lanes = ir.Constant(mask, [1] * WIDTH)
         size = ir.Constant(ir.IntType(32), dtype.bitwidth // 8)
         values = builder.call(function, [where, size, all_lanes, ir.Constant(kind, ir.Undefined)])
-        if dtype == types.float64:
-            return values
-        return builder.fpext(values, _VECTOR) if dtype == types.float32 else builder.sitofp(values, _VECTOR)
+        return builder.fpext(values, _VECTOR) if dtype == types.float32 else values
 
-    return VECTOR(array, places), generate
+    return result(array, places), generate

@@ -107,7 +107,7 @@ def some_constants(rng: Generator, settings: Settings) -> np.ndarray:
 def status_of(ramps: Ramps, settings: Settings, i: int) -> np.ndarray:
     """Return the status of the ramps of one integration."""
     status, bits = np.zeros(LANES, np.uint16), np.zeros((2, LANES), np.uint8)
-    lanes = np.zeros(LANES + 2, np.uint32)
+    lanes = np.zeros(LANES + SPARE, np.uint32)
     naive_status.ramp_status(
         ramps.flags[i], ramps.zeroframe[i], ramps.suppressed[i], settings, status, *bits, lanes, None
     )

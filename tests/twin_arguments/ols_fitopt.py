@@ -128,5 +128,5 @@ def _(rng: Generator) -> Arguments:
         "replaced_sample": rng.normal(50, 20, LANES).astype(np.float32),
         "replaced_flag": rng.choice(np.uint8([0, 2]), LANES),
         "stored": np.zeros(LANES, np.int32),
-        "listed": np.zeros(LANES + 2, np.uint32),
+        "listed": np.zeros(LANES + SPARE, np.uint32),
     }

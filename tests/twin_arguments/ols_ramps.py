@@ -66,7 +66,7 @@ def _(rng: Generator) -> Arguments:
         "status": np.zeros(LANES, np.uint16),
         "added": np.zeros(LANES, np.uint8),
         "partly_saturated": np.zeros(LANES, np.uint8),
-        "lanes": np.zeros(LANES + 2, np.uint32),
+        "lanes": np.zeros(LANES + SPARE, np.uint32),
         "work": np.zeros((5, LANES), np.uint8),
     }
 

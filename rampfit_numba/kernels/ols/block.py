@@ -14,7 +14,7 @@ from numba import types
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_apart, jit_part
-from rampfit_numba.kernels.bits import BITS
+from rampfit_numba.kernels.bits import BITS, SPARE
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, copy_values
@@ -83,7 +83,7 @@ class BlockWorkspace(NamedTuple):
     has_flags : ndarray of bool, shape (nints,)
         To be set before a block is fitted: whether any ramp of the integration has a flag that counts. The other arrays
         are overwritten.
-    nflagged, flagged : ndarray of int64, shape (nints,), and of uint32, shape (nints, LANES + 2)
+    nflagged, flagged : ndarray of int64, shape (nints,), and of uint32, shape (nints, LANES + SPARE)
         The ramps that have flags, and their number.
     status, flags : ndarray of uint16, shape (nints, LANES), and of uint8, shape (3, nints, LANES)
         See :mod:`ramp_status`; the bits that integrations get, those of partial saturation, and the flags of group 0 as
@@ -95,7 +95,7 @@ class BlockWorkspace(NamedTuple):
         See :mod:`median_rate`.
     doubles, words, masks, bytes, singles, stored : ndarray of float64, uint32, bool, uint8, float32 and int32
         Shape (rows, LANES) or (LANES,).
-    listed : ndarray of uint32, shape (LANES + 2,)
+    listed : ndarray of uint32, shape (LANES + SPARE,)
     usable_bits : ndarray of uint64, shape (LANES / BITS, ngroups - 1)
         See :func:`rampfit_numba.kernels.ols.short_median.middle_of_usable_steps`.
     selection : Selection or None
@@ -127,7 +127,7 @@ def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
     return BlockWorkspace(
         has_flags=np.empty(nints, np.bool_),
         nflagged=np.empty(nints, np.int64),
-        flagged=np.empty((nints, LANES + 2), np.uint32),
+        flagged=np.empty((nints, LANES + SPARE), np.uint32),
         status=np.empty((nints, LANES), np.uint16),
         flags=np.empty((_FLAGS, nints, LANES), np.uint8),
         replaced_sample=np.empty((nints, LANES), np.float32),
@@ -140,7 +140,7 @@ def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
         bytes=np.empty((_BYTES, LANES), np.uint8),
         singles=np.empty(LANES, np.float32),
         stored=np.empty(LANES, np.int32),
-        listed=np.empty(LANES + 2, np.uint32),
+        listed=np.empty(LANES + SPARE, np.uint32),
         usable_bits=np.empty((max(LANES // BITS, 1), max(ngroups - 1, 1)), np.uint64),
         selection=empty_selection(ngroups - 1) if ngroups > MOST_IN_BYTES else None,
     )

@@ -346,7 +346,7 @@ def store_jumps(fitopt, samples, flags, status, replaced_sample, replaced_flag, 
     status : ndarray of uint16, shape (LANES,)
     replaced_sample, replaced_flag : ndarray, shape (LANES,)
         Group 0 as it was where a zeroframe took its place.
-    stored, listed : ndarray of int32, shape (LANES,), and of uint32, shape (LANES + 2,)
+    stored, listed : ndarray of int32, shape (LANES,), and of uint32, shape (LANES + SPARE,)
         Workspace to work in.
 
     Formula

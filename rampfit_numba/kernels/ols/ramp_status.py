@@ -96,7 +96,7 @@ def ramp_status(flags, zeroframe, suppressed, settings, status, added, partly_sa
     added, partly_saturated : ndarray of uint8, shape (LANES,)
         Results: the bits that the integration gets. Those in `partly_saturated` (SATURATED if any
         group is) join after the fit and do not invalidate it.
-    lanes : ndarray of uint32, shape (LANES + 2,)
+    lanes : ndarray of uint32, shape (LANES + SPARE,)
         Result: the ramps that have a flag; all of them where there is a single group.
     work : ndarray of uint8, shape (5, LANES)
         Workspace to work in.

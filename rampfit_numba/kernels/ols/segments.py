@@ -14,14 +14,13 @@ from numba.core import types
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_intrinsic
-from rampfit_numba.kernels.bits import BITS, bits_above, count_bits, lowest_bit, number_of_bits
+from rampfit_numba.kernels.bits import BITS, SPARE, bits_above, count_bits, list_bits_and_values
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.vectors import WIDTH, everywhere, pointer
 
 _J = np.uint8(dq.JUMP_DET)
 _NOT_P = np.uint8(0xFF ^ dq.PERSISTENCE)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
-_ONE, _ALWAYS, _LAST_BIT = np.uint64(1), np.uint64(2), np.uint64(BITS - 1)
 #: Ramps of up to so many groups are counted in bytes; kernels are compiled apart for these and for longer ones, since
 #: a vector holds twice as many: in words, ramps with hits, and optional results, take a twentieth more. From about
 #: there on, counting is also quicker than a network for medians (:mod:`long_median`).
@@ -94,8 +93,8 @@ class Segments(NamedTuple):
 
 
 def empty_segments(ngroups: int) -> Segments:
-    """Return :class:`Segments` with room for all that a block of ramps of `ngroups` groups can have, and WIDTH more."""
-    size = LANES * (ngroups // 2) + WIDTH
+    """Return :class:`Segments` with room for all that a block of ramps of `ngroups` groups can have, and SPARE more."""
+    size = LANES * (ngroups // 2) + SPARE
     return Segments(
         lane=np.empty(size, np.uint32),
         last=np.empty(size, np.uint32),
@@ -215,24 +214,15 @@ def list_segments(runs, segments):
         count[k] = steps[k] = 0
     number = np.uint64(0)  # an index with a sign would be tested for being negative: a quarter of this loop's time
     for g in range(1, groups.shape[0] - 1):
-        here, after = groups[g], groups[g + 1]
+        here, after, begin = groups[g], groups[g + 1], number
         for start in range(0, LANES, BITS):
             several = bits_above(here, start, 1)
             bits = several & ~bits_above(after, start, 1)
             count_bits(steps, start, several)  # a group behind the first one of its segment
             count_bits(count, start, bits)
-            end = number + number_of_bits(bits)
-            for s in range(number, number + _ALWAYS):  # as in list_bits
-                k = np.uint64(start) + (lowest_bit(bits) & _LAST_BIT)
-                lane[s], last[s], length[s] = k, g, here[k]
-                bits &= bits - _ONE
-            number += _ALWAYS
-            while bits != 0:
-                k = np.uint64(start) + lowest_bit(bits)
-                bits &= bits - _ONE
-                lane[number], last[number], length[number] = k, g, here[k]
-                number += _ONE
-            number = end
+            number = list_bits_and_values(bits, start, here, lane, length, number)
+        for s in range(begin, number):
+            last[s] = g
     for s in range(number, number + np.uint64(WIDTH)):
         lane[s], last[s], length[s] = 0, 1, 2
     return np.int64(number)

@@ -22,15 +22,17 @@ from rampfit_numba.kernels.vectors import (
     QUICK_GATHER,
     WIDTH,
     anywhere,
+    as_numbers,
+    as_places,
     gather,
     load,
+    load_places,
     load_single,
     load_unset,
-    load_whole,
     select,
     spread,
     store,
-    store_whole,
+    store_places,
 )
 
 _CLASSES = len(POWERS)
@@ -96,13 +98,13 @@ def fit_gathered(samples, constants, weights, segments, number):
     -----
     y and slope in DN.
     """
-    flat, row_size = samples.reshape(-1), float(LANES)
-    entries = weights.factors.size // _CLASSES
+    flat, row_size = samples.reshape(-1), np.int32(LANES)
+    entries = np.int32(weights.factors.size // _CLASSES)
     lane, last, length, row, slope = segments.lane, segments.last, segments.length, segments.row, segments.slope
     longer = segments.longer
     readnoise, gain, factors = constants[READNOISE], constants[GAIN], weights.factors
     poisson, read = constants[POISSON], constants[READ]
-    longest = np.float64(weights.longest)
+    longest = np.int32(weights.longest)
     # The longest one of a vector is waited for. So where most have few groups, those that have more are set apart after
     # two pairs and taken together.
     groups = np.int64(0)
@@ -111,20 +113,21 @@ def fit_gathered(samples, constants, weights, segments, number):
     mostly_short = groups < _MOSTLY_SHORT * number
     number_longer = np.uint64(0)
     for s in range(0, number, WIDTH):
-        k, n = load_whole(lane, s), load_whole(length, s)
+        k, length_here = load_places(lane, s), load_places(length, s)
+        n = as_numbers(length_here)
         store(segments.weight, s, relative_weight(gather(poisson, k), gather(read, k), n))
-        end = load_whole(last, s) * row_size + k
-        begin = end - (n - 1.0) * row_size
+        end = load_places(last, s) * row_size + k
+        begin = end - (length_here - 1) * row_size
         step = gather(flat, end) - gather(flat, begin)
         found = signal_class(step, gather(readnoise, k), gather(gain, k))
-        known = n <= longest
-        place = found * float(entries) + (select(known, n * (n + 1.0) * 0.5, float(entries)) - 1.0)
+        known = length_here <= longest
+        place = as_places(found * float(entries) + (select(known, n * (n + 1.0) * 0.5, float(entries)) - 1.0))
         total = gather(factors, place) * step
-        store_whole(row, s, place)
-        left = select(known, n - 2.0, 0.0)
+        store_places(row, s, place)
+        left = select(known, length_here - 2, np.int32(0))
         if mostly_short:
-            number_longer = list_bits(bits_of(left > 3.0), s, longer, number_longer)
-            left = select(left > 1.0, 2.0, 0.0)
+            number_longer = list_bits(bits_of(left > 3), s, longer, number_longer)
+            left = select(left > 1, np.int32(2), left)
         total = add_pairs(flat, factors, end, begin, place, left, total)
         store(slope, s, total)
     if number_longer == 0:
@@ -132,11 +135,11 @@ def fit_gathered(samples, constants, weights, segments, number):
     for a in range(number_longer, number_longer + np.uint64(WIDTH)):
         longer[a] = longer[number_longer - np.uint64(1)]
     for a in range(0, number_longer, WIDTH):
-        s = load_whole(longer, a)
+        s = load_places(longer, a)
         k, n = gather(lane, s), gather(length, s)
-        end = (gather(last, s) - 1.0) * row_size + k
-        begin = end - (n - 3.0) * row_size
-        total = add_pairs(flat, factors, end, begin, gather(row, s) - 1.0, n - 4.0, gather(slope, s))
+        end = (gather(last, s) - 1) * row_size + k
+        begin = end - (n - 3) * row_size
+        total = add_pairs(flat, factors, end, begin, gather(row, s) - 1, n - 4, gather(slope, s))
         store(segments.first_constant, 0, total)
         for b in range(WIDTH):
             slope[longer[np.uint64(a) + np.uint64(b)]] = segments.first_constant[b]
@@ -150,9 +153,9 @@ def add_pairs(flat, factors, end, begin, place, left, total):
     ----------
     flat, factors : ndarray of float32 and float64
         The samples of a block in DN, and the factors of :class:`.weighting.Weights`, one behind the other.
-    end, begin, place : vector
+    end, begin, place : places
         Where the last pair that is in `total` stands, and its factor.
-    left : vector
+    left : places
         How many samples are between.
     total : vector
         In DN.
@@ -169,16 +172,16 @@ def add_pairs(flat, factors, end, begin, place, left, total):
     -----
     Samples y of n groups, and the result, in DN.
     """
-    row_size = float(LANES)
-    some = left > 1.0
+    row_size = np.int32(LANES)
+    some = left > 1
     while anywhere(some):
         end = select(some, end - row_size, end)
         begin = select(some, begin + row_size, begin)
-        place = select(some, place - 1.0, place)
+        place = select(some, place - 1, place)
         pair = gather(flat, end) - gather(flat, begin)
         total = select(some, total + gather(factors, place) * pair, total)
-        left = left - 2.0
-        some = left > 1.0
+        left = left - 2
+        some = left > 1
     return total
 
 

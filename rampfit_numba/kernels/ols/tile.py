@@ -13,6 +13,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
+from rampfit_numba.kernels.bits import SPARE
 from rampfit_numba.kernels.blocks import Ramps, empty_ramps, load_block, pad_block
 from rampfit_numba.kernels.memory import addresses, end_streams, spans_of
 from rampfit_numba.kernels.ols import ramp_status
@@ -252,7 +253,7 @@ def count_tile(pointers, settings, ramps, runs):
     sums = np.empty(LANES, np.float32)
     added = np.empty(LANES, np.uint8)
     partly_saturated = np.empty(LANES, np.uint8)
-    flagged = np.empty(LANES + 2, np.uint32)
+    flagged = np.empty(LANES + SPARE, np.uint32)
     left_out = np.empty(LANES, np.bool_)
     work = np.empty((5, LANES), np.uint8)
     several, single, jumps = np.empty(LANES, np.int32), np.empty(LANES, np.int32), np.empty(LANES, np.int32)
