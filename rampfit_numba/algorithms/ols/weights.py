@@ -45,7 +45,17 @@ def segment_weights(ngroups: int, most_tabulated: int = MOST_TABULATED) -> Weigh
         spread[:, column] = (w * distance**2).sum(axis=1)
         shares[:, here] = w / total[:, column, np.newaxis]
         factors[:, here] = w * distance / spread[:, column, np.newaxis] * (float(n) ** 3 - n)
-    tables = Weights(factors.ravel(), shares.ravel(), total, spread, longest)
+    n = np.array([np.nan, np.nan, *lengths[1:]])
+    tables = Weights(
+        factors=factors.ravel(),
+        shares=shares.ravel(),
+        per_total=1.0 / total,
+        spread=spread,
+        slope_noise=np.sqrt(1.0 / np.where(spread > 0.0, spread, np.nan)),
+        per_step=1.0 / (n - 1.0),
+        per_cubic=1.0 / (n * n * n - n),
+        longest=longest,
+    )
     for table in tables[:-1]:
         table.setflags(write=False)
     return tables

@@ -16,7 +16,7 @@ from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_segments import describe_long
 from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
 from rampfit_numba.kernels.ols.segment_fit import segment_variances, single_group_time, single_group_variances
-from rampfit_numba.kernels.ols.weighting import POWERS
+from rampfit_numba.kernels.ols.weighting import POWERS, shape_in_tables, shape_of_long
 from rampfit_numba.kernels.vectors import (
     WIDTH,
     anywhere,
@@ -40,10 +40,11 @@ _NONE, _ONE, _LANES = np.uint32(0), np.uint32(1), np.uint32(LANES)
 
 @jit
 def find_means(samples, weights, segments, number):
-    """Find the weighted means of the samples of segments with an entry in the tables: `step` of `segments`, in DN.
+    """Find the weighted means of the samples of segments with an entry in the tables, in DN.
 
-    Parameters are those of :func:`store_segments`. Each sample is taken for all segments that have one, so that no
-    branch is hard to guess: one segment after the other, the whole fit of an exposure with hits takes 3 % longer.
+    Parameters are those of :func:`store_segments`. Segments are ranked by their length, so that each sample is taken
+    for all that have one, without a branch. The mean of a segment stands in `step` at the segment's rank, which is in
+    `longer`.
 
     Formula
     -------
@@ -57,32 +58,37 @@ def find_means(samples, weights, segments, number):
     -----
     Samples y_k and their mean in DN; the weights w have none.
     """
-    flat, shares, longest = samples.reshape(-1), weights.shares, np.uint32(weights.longest)
+    flat, shares, longest = samples.reshape(-1), weights.shares, weights.longest
     lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
-    place, share, mean, longer = segments.low, segments.high, segments.step, segments.longer
+    place, share, mean, rank = segments.low, segments.high, segments.step, segments.longer
+    # Where those of each length begin among all, the longest first; then, where those that are shorter do.
+    begins = segments.begins
+    for n in range(begins.size):
+        begins[n] = 0
+    for s in range(number):
+        begins[length[s]] += _ONE
+    before = _NONE
+    for n in range(longest, 0, -1):
+        here = begins[n]
+        begins[n] = before
+        before += here
     for s in range(number):
         n = length[s]
-        place[s] = (last[s] + _ONE - n) * _LANES + lane[s]
-        share[s] = row[s] + _ONE - n  # the row is the segment's last one
-        mean[s] = 0.0
-    open_segments = 0
-    for s in range(number):
-        longer[open_segments] = s
-        open_segments += length[s] <= longest
-    done = _NONE
-    while open_segments > 0:
-        still_open, skipped = 0, done * _LANES
-        done += _ONE
-        for a in range(open_segments):
-            s = longer[a]
-            mean[s] += shares[share[s] + done - _ONE] * np.float64(flat[place[s] + skipped])
-            longer[still_open] = s
-            still_open += length[s] > done
-        open_segments = still_open
+        if n <= longest:
+            there = begins[n]
+            begins[n] = there + _ONE
+            rank[s] = there
+            place[there] = (last[s] + _ONE - n) * _LANES + lane[s]
+            share[there] = row[s] + _ONE - n  # the row is the segment's last one
+            mean[there] = 0.0
+    for k in range(longest):
+        skipped = np.uint32(k) * _LANES
+        for a in range(begins[k + 1]):
+            mean[a] += shares[share[a] + np.uint32(k)] * np.float64(flat[place[a] + skipped])
 
 
 @jit_inline
-def store_segment(place, k, begin, length, slope, mean, total, spread_of, settings, constants):
+def store_segment(place, k, begin, length, slope, mean, shape, settings, constants):
     """Store the fit of one segment of two or more groups.
 
     Parameters
@@ -97,42 +103,42 @@ def store_segment(place, k, begin, length, slope, mean, total, spread_of, settin
         Slope per group times n^3 - n, in DN.
     mean : float
         Weighted mean of the samples in DN.
-    total, spread_of : float
-        See :class:`Weights`.
+    shape : SegmentShape
     settings : Settings
     constants : ndarray of float64, shape (CONSTANTS, LANES)
 
     Formula
     -------
     slope = b / t_g,  yint = mean - b m,  b = slope per group,  m = s + (n - 1) / 2
+    sigslope = R / sqrt(sum w (k - c)^2)
     weight = 1 / var_rnoise
 
     Source
     ------
-    Sections 5 and 8 of ``docs/algorithm.md``; the variances are those of :func:`segment_variances`.
+    Sections 5 and 8 of ``docs/algorithm.md``; the variances are those of :func:`.segment_fit.segment_variances`, sigyint
+    that of :func:`intercept_noise`.
 
     Units
     -----
-    yint and mean in DN; b in DN, m counts groups, the group time t_g is in s; the rest as in the parameters.
+    yint and mean in DN; b in DN, m counts groups, the group time t_g is in s; R is the noise of a group in e-, w_k R^2
+    takes the place of w; the rest as in the parameters.
     """
-    n = np.float64(length)
-    per_cubic, per_second = 1.0 / (n * n * n - n), 1.0 / settings.group_time
-    centre = np.float64(begin) + 0.5 * (n - 1.0)
+    per_second = 1.0 / settings.group_time
+    centre = np.float64(begin) + 0.5 * (np.float64(length) - 1.0)
     readnoise = constants[READNOISE, k]
-    per_group = slope * per_cubic
+    per_group = slope * shape.per_cubic
     if length > _FEW:
         per_group += constants[UNFITTABLE, k]
         noise = abs(readnoise) + constants[UNFITTABLE, k]
-        of_slope, of_intercept = uncertainties(total, spread_of, centre)
-        sigslope, sigyint = noise * of_slope, noise * of_intercept
+        sigslope, sigyint = noise * shape.slope_noise, noise * intercept_noise(shape, centre)
         read = constants[READ_LONG, k]
     else:
         sigslope = sigyint = _SQRT2 * readnoise
         read = constants[READ, k]
-    var_poisson, var_rnoise = segment_variances(constants[POISSON, k], read, length)
+    var_rnoise = read * shape.per_cubic
     place[SLOPE, k] = per_group * per_second
     place[SIGSLOPE, k] = sigslope
-    place[VAR_POISSON, k] = var_poisson
+    place[VAR_POISSON, k] = constants[POISSON, k] * shape.per_step
     place[VAR_RNOISE, k] = var_rnoise
     place[YINT, k] = mean - per_group * centre
     place[SIGYINT, k] = sigyint
@@ -140,15 +146,18 @@ def store_segment(place, k, begin, length, slope, mean, total, spread_of, settin
 
 
 @jit_inline
-def uncertainties(total, spread_of, centre):
-    """Return the standard deviations of slope and intercept, in units of the noise of a group.
+def intercept_noise(shape, centre):
+    """Return the standard deviation of a segment's intercept, in units of the noise of a group.
 
-    `centre` is the middle of the segment, counted from the first group; the others are those of :class:`Weights`.
+    Parameters
+    ----------
+    shape : SegmentShape
+    centre : float
+        The middle of the segment, counted from the first group.
 
     Formula
     -------
-    sigslope = R / sqrt(sum w (k - c)^2)
-    sigyint  = R sqrt(1 / sum w + m^2 / sum w (k - c)^2)
+    sigyint = R sqrt(1 / sum w + m^2 / sum w (k - c)^2)
 
     Source
     ------
@@ -156,10 +165,9 @@ def uncertainties(total, spread_of, centre):
 
     Units
     -----
-    Both in units of R, the noise of a group in e-. With w_k R^2 for w: `total` is their sum, `spread_of` that about the
-    centre c, m is `centre`.
+    R is the noise of a group in e-, w_k R^2 takes the place of w; c is the segment's middle, m is `centre`.
     """
-    return np.sqrt(1.0 / spread_of), np.sqrt(1.0 / total + centre * centre / spread_of)
+    return np.sqrt(shape.per_total + centre * centre / shape.spread)
 
 
 @jit
@@ -189,6 +197,7 @@ def store_clean(fitopt, samples, classes, slope, settings, constants, weights, w
         n = np.float64(ngroups)
         per_cubic, per_second = 1.0 / (n * n * n - n), 1.0 / settings.group_time
         centre = 0.5 * (n - 1.0)
+        column = weights.per_step.size - 1
         entries = weights.factors.size // _CLASSES
         for lane in range(0, LANES, WIDTH):
             found = load(classes, lane)
@@ -200,10 +209,10 @@ def store_clean(fitopt, samples, classes, slope, settings, constants, weights, w
                     total = spread(0.0)
                     for g in range(ngroups):
                         total = total + load_single(samples[g], lane) * weights.shares[start + g]
-                    its_slope, its_intercept = uncertainties(weights.total[c, -1], weights.spread[c, -1], centre)
+                    shape = shape_in_tables(weights, c, column)
                     mean = select(here, total, mean)
-                    of_slope = select(here, its_slope, of_slope)
-                    of_intercept = select(here, its_intercept, of_intercept)
+                    of_slope = select(here, shape.slope_noise, of_slope)
+                    of_intercept = select(here, intercept_noise(shape, centre), of_intercept)
             per_group = load(slope, lane) * per_cubic
             readnoise = load(constants[READNOISE], lane)
             sigslope = sigyint = readnoise * _SQRT2
@@ -263,12 +272,11 @@ def store_segments(fitopt, samples, segments, number, settings, constants, weigh
                 mean, total, spread_of = describe_long(
                     samples, np.int64(k), begin, length, np.int64(snr_class), segments.long_workspace
                 )
+                shape = shape_of_long(length, total, spread_of)
             else:
-                mean = segments.step[s]
-                column = np.uint64(length)
-                total, spread_of = weights.total[snr_class, column], weights.spread[snr_class, column]
-            place = pointers[:, already]
-            store_segment(place, k, begin, length, segments.slope[s], mean, total, spread_of, settings, constants)
+                mean = segments.step[segments.longer[s]]
+                shape = shape_in_tables(weights, snr_class, np.uint64(length))
+            store_segment(pointers[:, already], k, begin, length, segments.slope[s], mean, shape, settings, constants)
         stored[k] += 1
     fitopt.depth[0] = max(fitopt.depth[0], _largest(stored))
 

@@ -73,6 +73,8 @@ class Segments(NamedTuple):
         Slope per group times n^3 - n, in DN; 1 / (var_poisson + var_rnoise) in (s/DN)^2.
     low, high, longer, step, first_constant, second_constant : ndarray of uint32 (three) and of float64 (three)
         Overwritten by each kernel that goes through the segments; see there.
+    begins : ndarray of uint32, shape (ngroups + 2,)
+        The same, for each length.
     long_workspace : ndarray of float64, shape (3, ngroups) or larger, or None
         See :mod:`long_segments`. With None, as where no segment is long, its code is not even compiled.
     """
@@ -89,6 +91,7 @@ class Segments(NamedTuple):
     second_constant: np.ndarray
     weight: np.ndarray
     longer: np.ndarray
+    begins: np.ndarray
     long_workspace: np.ndarray | None
 
 
@@ -108,6 +111,7 @@ def empty_segments(ngroups: int) -> Segments:
         second_constant=np.empty(size, np.float64),
         weight=np.empty(size, np.float64),
         longer=np.empty(size, np.uint32),
+        begins=np.empty(ngroups + 2, np.uint32),
         long_workspace=np.empty((3, max(ngroups, WORKSPACE)), np.float64) if ngroups > MOST_IN_BYTES else None,
     )
 

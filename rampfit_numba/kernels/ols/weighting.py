@@ -1,14 +1,15 @@
-"""Optimal weights of a segment's groups: the classes, and the form of the tables.
+"""Optimal weights of a segment's groups: the classes, and the tables.
 
 Source: Fixsen et al. 2000 (PASP 112, 1350), table 1; Regan 2007 (JWST-STScI-001212).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+
+from rampfit_numba.kernels._jit import jit_inline
 
 #: Exponent of each signal-to-noise class, and the (inclusive) lower bounds of classes 1 to 5.
 POWERS = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)
@@ -30,13 +31,82 @@ class Weights(NamedTuple):
         groups have factor 0.
     shares : ndarray of float64, shape (6 * entries,)
         The coefficient of each sample in the weighted mean, w_k / sum w_k.
-    total, spread : ndarray of float64, shape (6, columns)
-        sum w_k R^2 and sum w_k R^2 (k-c)^2, of length n in column n, and of the whole ramp in the last one.
+    per_total, spread, slope_noise : ndarray of float64, shape (6, columns)
+        1 / sum w_k R^2, sum w_k R^2 (k-c)^2 and the root of its inverse, of length n in column n, and of the whole ramp
+        in the last one.
+    per_step, per_cubic : ndarray of float64, shape (columns,)
+        1 / (n - 1) and 1 / (n^3 - n).
     longest : int
     """
 
     factors: np.ndarray
     shares: np.ndarray
-    total: np.ndarray
+    per_total: np.ndarray
     spread: np.ndarray
+    slope_noise: np.ndarray
+    per_step: np.ndarray
+    per_cubic: np.ndarray
     longest: int
+
+
+class SegmentShape(NamedTuple):
+    """What the fit of a segment takes from its signal-to-noise class and its number of groups n alone.
+
+    Divisions and roots of these are what storing a segment would take half of its time for.
+
+    Attributes
+    ----------
+    per_step, per_cubic, per_total, spread, slope_noise : float
+        See :class:`Weights`.
+    """
+
+    per_step: float
+    per_cubic: float
+    per_total: float
+    spread: float
+    slope_noise: float
+
+
+@jit_inline
+def shape_in_tables(weights, snr_class, column):
+    """Return the :class:`SegmentShape` of the segments of a column of the tables.
+
+    Formula
+    -------
+    per_total = 1 / sum w_k R^2,  spread = sum w_k R^2 (k - c)^2
+
+    Source
+    ------
+    Section 5 of ``docs/algorithm.md``; :class:`Weights`.
+
+    Units
+    -----
+    Weights w_k and the noise R of a group: w_k R^2 has no unit; k counts groups from the first, c is their middle.
+    """
+    return SegmentShape(
+        weights.per_step[column],
+        weights.per_cubic[column],
+        weights.per_total[snr_class, column],
+        weights.spread[snr_class, column],
+        weights.slope_noise[snr_class, column],
+    )
+
+
+@jit_inline
+def shape_of_long(length, total, spread):
+    """Return the :class:`SegmentShape` of a segment without an entry in the tables, from the sums that they would have.
+
+    Formula
+    -------
+    per_step = 1 / (n - 1),  per_cubic = 1 / (n^3 - n),  per_total = 1 / total,  slope_noise = sqrt(1 / spread)
+
+    Source
+    ------
+    Section 5 of ``docs/algorithm.md``; :class:`Weights`.
+
+    Units
+    -----
+    None has one; n is `length`.
+    """
+    n = np.float64(length)
+    return SegmentShape(1.0 / (n - 1.0), 1.0 / (n * n * n - n), 1.0 / total, spread, np.sqrt(1.0 / spread))
