@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.kernels._jit import LANES, jit, jit_entry, jit_inline
+from rampfit_numba.kernels._jit import LANES, jit, jit_entry
 from rampfit_numba.kernels.bits import BITS, bits_equal
 from rampfit_numba.kernels.memory import copy_in
 
@@ -26,7 +26,7 @@ _NOT_P, _NOT_J = np.uint8(0xFF ^ dq.PERSISTENCE), np.uint8(0xFF ^ dq.JUMP_DET)
 _NOT_PJ = np.uint8(0xFF ^ dq.PERSISTENCE ^ dq.JUMP_DET)
 _NO_BITS, _ALL_BITS = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
 _GOOD, _LONE_JUMP, _GOOD_BEFORE, _LONE_JUMP_BEFORE, _ONE_GROUP, _MORE_GROUPS, _JUMP = range(7)
-_SOME, _SEVERAL, _UNUSABLE, _FIRST_SATURATED, _WANTED, _STATES = range(7, 13)
+_SOME, _SEVERAL, _UNUSABLE, _FIRST_SATURATED, _WANTED, _ENDED, _ENDED_SINGLE, _STATES = range(7, 15)
 _SEGMENTS, _SINGLES, _JUMPS = range(3)
 
 
@@ -37,11 +37,11 @@ class Counts(NamedTuple):
     ----------
     flags : ndarray of uint8, shape (npixels,)
         Of the group at hand.
-    states : ndarray of uint64, shape (12, npixels / BITS)
+    states : ndarray of uint64, shape (14, npixels / BITS)
         Whether the group at hand, and the one before, is good, and whether it has a jump alone; whether a segment of
         one group, or of more, is open; whether the group at hand has a jump; whether any group counts as good, and
         whether several do; whether none can be used; whether the first group is saturated; whether the ramp is looked
-        at.
+        at; whether a segment of two or more groups has ended, or one of a single group.
     digits : ndarray of uint64, shape (3, digits, npixels / BITS)
         Numbers in binary, digit by digit from the lowest one on: segments of two or more groups, of a single one,
         jumps.
@@ -133,42 +133,61 @@ def _look(g, is_used, settings, counts):
 def _follow(counts):
     """Take the group before into account, now that it is known what follows it, and the jump of the one at hand."""
     states = counts.states
+    good, lone_jump, jump = states[_GOOD], states[_LONE_JUMP], states[_JUMP]
+    good_before, opened = states[_GOOD_BEFORE], states[_LONE_JUMP_BEFORE]
     for w in range(_COLUMNS):
-        opened = states[_LONE_JUMP_BEFORE, w] & states[_GOOD, w]
-        _close(w, states[_GOOD_BEFORE, w], opened, counts)
-        _count(_JUMPS, w, states[_JUMP, w], counts)
-        states[_GOOD_BEFORE, w], states[_LONE_JUMP_BEFORE, w] = states[_GOOD, w], states[_LONE_JUMP, w]
+        opened[w] &= good[w]
+    _close(good_before, opened, counts)
+    _count(_JUMPS, jump, counts)
+    for w in range(_COLUMNS):
+        good_before[w] = good[w]
+    for w in range(_COLUMNS):
+        opened[w] = lone_jump[w]
 
 
-@jit_inline
-def _close(w, good, opened, counts):
+@jit
+def _close(good, opened, counts):
     """Count the segments that end before a group, which is good or opens a segment, and open those that begin."""
     states = counts.states
-    one, more = states[_ONE_GROUP, w], states[_MORE_GROUPS, w]
-    _count(_SEGMENTS, w, more & ~good, counts)
-    _count(_SINGLES, w, one & ~good, counts)
-    states[_MORE_GROUPS, w] = good & (one | more)
-    states[_ONE_GROUP, w] = (good & ~(one | more)) | opened
+    one, more, ended, ended_single = states[_ONE_GROUP], states[_MORE_GROUPS], states[_ENDED], states[_ENDED_SINGLE]
+    for w in range(_COLUMNS):
+        ended[w] = more[w] & ~good[w]
+    for w in range(_COLUMNS):
+        ended_single[w] = one[w] & ~good[w]
+    for w in range(_COLUMNS):
+        more[w] = good[w] & (one[w] | more[w])
+    for w in range(_COLUMNS):
+        one[w] = (good[w] & ~more[w]) | opened[w]
+    _count(_SEGMENTS, ended, counts)
+    _count(_SINGLES, ended_single, counts)
 
 
-@jit_inline
-def _count(what, w, bits, counts):
-    """Add 1 where `bits` are set."""
-    digits, d, carried = counts.digits[what], 0, bits
-    while carried != 0 and d < digits.shape[0]:
-        digit = digits[d, w]
-        digits[d, w] = digit ^ carried
-        carried &= digit
-        d += 1
+@jit
+def _count(what, carried, counts):
+    """Add 1 where bits are set in `carried`, which is overwritten.
+
+    Digit by digit for all ramps: how far one word is carried is hard to guess.
+    """
+    for d in range(counts.digits.shape[1]):
+        digit, some = counts.digits[what, d], _NO_BITS
+        for w in range(_COLUMNS):
+            here, before = carried[w], digit[w]
+            digit[w] = before ^ here
+            carried[w] = before & here
+            some |= before & here
+        if some == _NO_BITS:
+            return
 
 
 @jit
 def _end(settings, counts):
     """Count what is open at the end, and nothing of ramps that are not fitted."""
     states = counts.states
+    none = states[_LONE_JUMP_BEFORE]
+    none[:] = _NO_BITS
+    _close(states[_GOOD_BEFORE], none, counts)
+    _close(none, none, counts)
     for w in range(_COLUMNS):
-        _close(w, states[_GOOD_BEFORE, w], _NO_BITS, counts)
-        _close(w, _NO_BITS, _NO_BITS, counts)
         left_out = states[_UNUSABLE, w] | states[_FIRST_SATURATED, w]
         if settings.suppress_one_group:
             left_out |= states[_SOME, w] & ~states[_SEVERAL, w]
