@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rampfit_numba.kernels import bits as bits_module
 from rampfit_numba.kernels._jit import jit_entry
 from rampfit_numba.kernels.bits import (
     BITS,
@@ -13,12 +14,21 @@ from rampfit_numba.kernels.bits import (
     bits_equal,
     bits_of,
     count_bits,
-    list_bits,
     lowest_bit,
     number_of_bits,
     put_bits,
 )
-from rampfit_numba.kernels.vectors import WIDTH, load_unset
+from rampfit_numba.kernels.vectors import (
+    WIDTH,
+    as_numbers,
+    as_places,
+    gather,
+    load_places,
+    load_unset,
+    select,
+    store,
+    store_places,
+)
 from tests.compiled import from_python
 
 pytestmark = pytest.mark.kernel
@@ -59,18 +69,72 @@ def test_bits_are_put_and_counted(dtype):
         np.testing.assert_array_equal(counted, values + chosen)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
-def test_bits_are_listed(share):
+#: The ways to make lists that this processor has: it takes the last one.
+WAYS = [False, True] if bits_module.COMPRESSES else [False]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("side_by_side", WAYS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_bits_are_listed(share, side_by_side, dtype):
     rng = np.random.default_rng(6)
-    listed, number, expected = np.zeros(3 * BITS + 2, np.uint32), np.uint64(0), []
+    one = bits_module._list_side_by_side if side_by_side else bits_module._list_one_by_one
+    both = bits_module._list_both_side_by_side if side_by_side else bits_module._list_both_one_by_one
+
+    @jit_entry
+    def list_here(bits, first, listed, number):
+        return one(bits, first, listed, number)
+
+    @jit_entry
+    def list_both_here(bits, first, values, lists, number):
+        return both(bits, first, values, lists[0], lists[1], number)
+
+    values = rng.integers(0, np.iinfo(dtype).max, 6 * BITS).astype(dtype)
+    listed, places, found = (np.zeros(3 * BITS + SPARE, np.uint32) for _ in range(3))
+    number, number_of_both, expected = np.uint64(0), np.uint64(0), []
     for first in (0, BITS, 5 * BITS):
         chosen = rng.random(BITS) < share
         bits = bits_where(chosen)
         assert from_python(number_of_bits)(bits) == chosen.sum()
         assert from_python(lowest_bit)(bits) == (np.flatnonzero(chosen)[0] if chosen.any() else BITS)
-        number = from_python(list_bits)(bits=bits, first=first, listed=listed, number=number)
+        number = list_here(bits, first, listed, number)
+        number_of_both = list_both_here(bits, first, values, (places, found), number_of_both)
         expected += [first + k for k in np.flatnonzero(chosen)]
-    assert listed[:number].tolist() == expected
+    assert listed[:number].tolist() == places[:number_of_both].tolist() == expected
+    assert found[:number_of_both].tolist() == values[expected].tolist()
+
+
+def test_the_quicker_way_is_taken():
+    way = "side_by_side" if bits_module.COMPRESSES else "one_by_one"
+    assert bits_module._list_bits is getattr(bits_module, f"_list_{way}")
+    assert bits_module._list_both is getattr(bits_module, f"_list_both_{way}")
+
+
+@jit_entry
+def work_on_places(counts, table, numbers, out, floats):
+    """Do what can be done with places; `out` and `floats` are results."""
+    a, b = load_places(counts, 0), load_places(counts, WIDTH)
+    more = a > b
+    store_places(out[0], 0, a + b)
+    store_places(out[1], 0, select(more, a - b, b - a))
+    store_places(out[2], 0, a * np.int32(3) - b * 0)
+    store_places(out[3], 0, select(a <= b, a, np.int32(7)))
+    store_places(out[4], 0, as_places(as_numbers(b) * 2.0))
+    store_places(out[5], 0, gather(table, a))
+    store(floats[0], 0, gather(numbers, a))
+    store(floats[1], 0, select(more, as_numbers(a), 0.5))
+
+
+def test_places():
+    rng = np.random.default_rng(8)
+    counts, table = rng.integers(0, 20, 2 * WIDTH).astype(np.uint32), rng.integers(0, 2**31, 20).astype(np.uint32)
+    numbers = rng.normal(0, 1, 20)
+    out, floats = np.zeros((6, WIDTH), np.uint32), np.zeros((2, WIDTH))
+    work_on_places(counts, table, numbers, out, floats)
+    a, b = counts[:WIDTH].astype(int), counts[WIDTH:].astype(int)
+    expected = [a + b, abs(a - b), 3 * a, np.where(a <= b, a, 7), 2 * b, table[a]]
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(floats, [numbers[a], np.where(a > b, a, 0.5)])
 
 
 @jit_entry

@@ -37,6 +37,7 @@ WITHOUT = {
     "ols.fitopt.store_segments": "store_segment for a block",
     "ols.long_segments.fit_long_segments": "fit_long for a block",
     "ols.long_segments.sum_pairwise": "adds up",
+    "ols.means.rank_segments": "puts segments in order",
     "ols.median_rate.find_cancelled": "asks for digits that are lost",
     "ols.median_rate.is_exact": "asks for digits that are lost",
 }

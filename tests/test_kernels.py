@@ -15,7 +15,7 @@ from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels import selection
 from rampfit_numba.kernels._jit import LANES
 from rampfit_numba.kernels.bits import BITS
-from rampfit_numba.kernels.ols import combine, fitopt, median_rate, pixels, segment_fit, short_median, slopes
+from rampfit_numba.kernels.ols import combine, fitopt, means, median_rate, pixels, segment_fit, short_median, slopes
 from rampfit_numba.kernels.ols import segments as segment_kernels
 from rampfit_numba.kernels.ols.arrays import BlockFitOpt
 from rampfit_numba.kernels.ols.fitopt import YINT
@@ -43,6 +43,9 @@ fit_clean = from_python(slopes.fit_clean)
 fit_segments = from_python(slopes.fit_segments)
 signal_class = from_python(segment_fit.signal_class)
 fit_gathered = from_python(slopes.fit_gathered)
+rank_segments = from_python(means.rank_segments)
+gather_means = from_python(means.gather_means)
+list_means = from_python(means.list_means)
 fit_listed = from_python(slopes.fit_listed)
 middle_of_steps = from_python(short_median.middle_of_steps)
 middle_of_usable_steps = from_python(short_median.middle_of_usable_steps)
@@ -188,7 +191,7 @@ def test_factors_solve_the_weighted_least_squares(power_class):
         found = factors_of(tables, power_class, length) / (float(length) ** 3 - length)
         # The power of a quotient that is rounded differently: one unit of single precision, P times.
         np.testing.assert_allclose(found, slope, rtol=2e-6, atol=1e-12 * scale, err_msg=f"length {length}")
-        np.testing.assert_allclose(tables.total[power_class, length], weights.sum(), rtol=2e-6)
+        np.testing.assert_allclose(1 / tables.per_total[power_class, length], weights.sum(), rtol=2e-6)
         np.testing.assert_allclose(tables.spread[power_class, length], (weights * x**2).sum(), rtol=2e-6)
 
 
@@ -506,6 +509,14 @@ def test_both_ways_to_fit_segments_give_the_same_bits(ngroups):
         results = segments.slope, segments.weight, segments.row
         found.append([result[:number].tobytes() for result in results])
     assert number > 0
+    assert found[0] == found[1]
+    ranked = rank_segments(longest=weights.longest, segments=segments, number=number)
+    found = []
+    for find in (gather_means, list_means):
+        segments.step[:] = np.nan
+        find(samples=samples, weights=weights, segments=segments, ranked=ranked)
+        found.append(segments.step[:ranked].tobytes())
+    assert ranked == number
     assert found[0] == found[1]
 
 

@@ -57,7 +57,8 @@ def test_weights_are_those_of_the_tables(length):
             terms=np.empty(length),
             workspace=np.empty(long_segments.WORKSPACE),
         )
-        assert (total, spread) == (tables.total[snr_class, -1], tables.spread[snr_class, -1])
+        assert (1 / total, spread) == (tables.per_total[snr_class, -1], tables.spread[snr_class, -1])
+        assert np.sqrt(1 / spread) == tables.slope_noise[snr_class, -1]
         entries = tables.shares.size // len(POWERS)
         shares = tables.shares[(snr_class + 1) * entries - length : (snr_class + 1) * entries]
         np.testing.assert_array_equal(found / total, shares)

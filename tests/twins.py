@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 import rampfit_numba
-from rampfit_numba.kernels.vectors import WIDTH, load, store
+from rampfit_numba.kernels.vectors import WIDTH, load, load_places, store
 from tests.compiled import from_python
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ class Example:
     """Arguments of a kernel, and what of them and of what it returns is looked at.
 
     ``ignored``: what it works in, or leaves in no order. ``vectors``: how many vectors it returns, and ``lanes``: the
-    arguments that are vectors, of shape (WIDTH,). ``chosen`` makes of arguments and result what counts of them.
+    arguments that are vectors, of shape (WIDTH,); ``places``: those that are whole numbers. ``chosen`` makes of
+    arguments and result what counts of them.
     """
 
     arguments: Callable[[np.random.Generator], dict[str, Any]]
     ignored: tuple[str, ...] = ()
     lanes: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
     vectors: int = 0
     chosen: Callable[[dict[str, Any], Any], Any] | None = None
     rtol: float = 1e-9
@@ -99,10 +101,11 @@ def caller_of(name: str, example: Example) -> Callable[..., Any]:
     if not example.lanes and not example.vectors:
         return from_python(kernel)
     names = parameters_of(kernel)
-    handed = [f"load({name}, 0)" if name in example.lanes else name for name in names]
+    loads = dict.fromkeys(example.lanes, "load") | dict.fromkeys(example.places, "load_places")
+    handed = [f"{loads[name]}({name}, 0)" if name in loads else name for name in names]
     stores = [f"store(out[{i}], 0, found{f'[{i}]' if example.vectors > 1 else ''})" for i in range(example.vectors)]
     lines = [f"def call({', '.join(names)}, out):", f"found = kernel({', '.join(handed)})", *stores]
-    namespace: dict[str, Any] = {"kernel": kernel, "load": load, "store": store}
+    namespace: dict[str, Any] = {"kernel": kernel, "load": load, "load_places": load_places, "store": store}
     exec("\n    ".join(lines), namespace)  # noqa: S102  (it has no code that takes Python's objects)
     compiled = numba.njit(error_model="numpy")(namespace["call"])
 

@@ -148,7 +148,9 @@ def _append(context: Any, builder: Any, kind: Any, listed: Any, number: Any, val
     whole, index = ir.VectorType(ir.IntType(width), together), ir.IntType(32)
     mask_kind, count_kind = ir.VectorType(ir.IntType(1), together), ir.IntType(together)
     compress = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(whole, [whole, whole, mask_kind]), f"llvm.x86.avx512.mask.compress.v{together}i{width}"
+        builder.module,
+        ir.FunctionType(whole, [whole, whole, mask_kind]),
+        f"llvm.x86.avx512.mask.compress.v{together}i{width}",
     )
 
     def taken(vector: Any, first: int, count: int) -> Any:

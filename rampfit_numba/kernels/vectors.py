@@ -359,7 +359,7 @@ _GATHERED = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), type
 
 
 def _gather_plainly(array: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return array[places].astype(np.int32 if array.dtype == np.uint32 else np.float64)
+    return np.asarray(array[places], np.int32 if array.dtype == np.uint32 else np.float64)
 
 
 @jit_intrinsic(_gather_plainly)

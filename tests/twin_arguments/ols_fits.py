@@ -92,7 +92,7 @@ def _(rng: Generator) -> Arguments:
     return only(made, "samples", "constants", "weights", "segments", "number")
 
 
-@example("ols.slopes.add_pairs", lanes=("end", "begin", "place", "left", "total"), vectors=1)
+@example("ols.slopes.add_pairs", lanes=("total",), places=("end", "begin", "place", "left"), vectors=1)
 def _(rng: Generator) -> Arguments:
     ngroups = several(rng, 30)
     first = rng.integers(0, ngroups, WIDTH)
@@ -101,10 +101,10 @@ def _(rng: Generator) -> Arguments:
     return {
         "flat": some_samples(rng, (ngroups, LANES)).ravel(),
         "factors": rng.normal(0, 1, 50),
-        "end": (last * LANES + lane).astype(float),
-        "begin": (first * LANES + lane).astype(float),
-        "place": rng.integers(20, 50, WIDTH).astype(float),
-        "left": last - first - 1.0,
+        "end": (last * LANES + lane).astype(np.uint32),
+        "begin": (first * LANES + lane).astype(np.uint32),
+        "place": rng.integers(20, 50, WIDTH).astype(np.uint32),
+        "left": np.maximum(last - first - 1, 0).astype(np.uint32),
         "total": rng.normal(0, 1e3, WIDTH),
     }
 

@@ -14,6 +14,7 @@ from rampfit_numba.kernels._jit import LANES, jit, jit_inline
 from rampfit_numba.kernels.bits import BITS, bits_equal, list_bits
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_segments import describe_long
+from rampfit_numba.kernels.ols.means import find_means
 from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
 from rampfit_numba.kernels.ols.segment_fit import segment_variances, single_group_time, single_group_variances
 from rampfit_numba.kernels.ols.weighting import POWERS, shape_in_tables, shape_of_long
@@ -35,56 +36,6 @@ _FEW = 2
 _CLASSES = len(POWERS)
 _J, _S = np.uint8(dq.JUMP_DET), np.uint8(dq.SATURATED)
 _ZEROFRAME = ramp_status.ZEROFRAME
-_NONE, _ONE, _LANES = np.uint32(0), np.uint32(1), np.uint32(LANES)
-
-
-@jit
-def find_means(samples, weights, segments, number):
-    """Find the weighted means of the samples of segments with an entry in the tables, in DN.
-
-    Parameters are those of :func:`store_segments`. Segments are ranked by their length, so that each sample is taken
-    for all that have one, without a branch. The mean of a segment stands in `step` at the segment's rank, which is in
-    `longer`.
-
-    Formula
-    -------
-    mean = sum w_k y_k / sum w_k
-
-    Source
-    ------
-    Section 5 of ``docs/algorithm.md``; the table ``weights.shares`` has w_k / sum w.
-
-    Units
-    -----
-    Samples y_k and their mean in DN; the weights w have none.
-    """
-    flat, shares, longest = samples.reshape(-1), weights.shares, weights.longest
-    lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
-    place, share, mean, rank = segments.low, segments.high, segments.step, segments.longer
-    # Where those of each length begin among all, the longest first; then, where those that are shorter do.
-    begins = segments.begins
-    for n in range(begins.size):
-        begins[n] = 0
-    for s in range(number):
-        begins[length[s]] += _ONE
-    before = _NONE
-    for n in range(longest, 0, -1):
-        here = begins[n]
-        begins[n] = before
-        before += here
-    for s in range(number):
-        n = length[s]
-        if n <= longest:
-            there = begins[n]
-            begins[n] = there + _ONE
-            rank[s] = there
-            place[there] = (last[s] + _ONE - n) * _LANES + lane[s]
-            share[there] = row[s] + _ONE - n  # the row is the segment's last one
-            mean[there] = 0.0
-    for k in range(longest):
-        skipped = np.uint32(k) * _LANES
-        for a in range(begins[k + 1]):
-            mean[a] += shares[share[a] + np.uint32(k)] * np.float64(flat[place[a] + skipped])
 
 
 @jit_inline
@@ -115,13 +66,13 @@ def store_segment(place, k, begin, length, slope, mean, shape, settings, constan
 
     Source
     ------
-    Sections 5 and 8 of ``docs/algorithm.md``; the variances are those of :func:`.segment_fit.segment_variances`, sigyint
-    that of :func:`intercept_noise`.
+    Sections 5 and 8 of ``docs/algorithm.md``; the variances are those of :func:`.segment_fit.segment_variances`,
+    sigyint that of :func:`intercept_noise`.
 
     Units
     -----
-    yint and mean in DN; b in DN, m counts groups, the group time t_g is in s; R is the noise of a group in e-, w_k R^2
-    takes the place of w; the rest as in the parameters.
+    yint and mean in DN; b in DN, k and m count groups, c is the middle of the segment, the group time t_g is in s; R is
+    the noise of a group in e-, w_k R^2 takes the place of w; the rest as in the parameters.
     """
     per_second = 1.0 / settings.group_time
     centre = np.float64(begin) + 0.5 * (np.float64(length) - 1.0)
@@ -258,6 +209,7 @@ def store_segments(fitopt, samples, segments, number, settings, constants, weigh
         return
     pointers, most = fitopt.segments, fitopt.segments.shape[1]
     find_means(samples, weights, segments, number)
+    mean, rank = segments.step, segments.longer
     for lane in range(LANES):
         stored[lane] = 0
     # Rows of the table of weights that belong to a class are so many that the quotient is never nearly whole.
@@ -269,14 +221,15 @@ def store_segments(fitopt, samples, segments, number, settings, constants, weigh
         # The flags may have changed since the segments were counted: they may be in a file, or another thread's.
         if already < most:
             if length > weights.longest:
-                mean, total, spread_of = describe_long(
+                its_mean, total, spread_of = describe_long(
                     samples, np.int64(k), begin, length, np.int64(snr_class), segments.long_workspace
                 )
                 shape = shape_of_long(length, total, spread_of)
             else:
-                mean = segments.step[segments.longer[s]]
+                its_mean = mean[rank[s]]
                 shape = shape_in_tables(weights, snr_class, np.uint64(length))
-            store_segment(pointers[:, already], k, begin, length, segments.slope[s], mean, shape, settings, constants)
+            slope = segments.slope[s]
+            store_segment(pointers[:, already], k, begin, length, slope, its_mean, shape, settings, constants)
         stored[k] += 1
     fitopt.depth[0] = max(fitopt.depth[0], _largest(stored))
 

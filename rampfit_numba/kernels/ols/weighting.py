@@ -81,7 +81,7 @@ def shape_in_tables(weights, snr_class, column):
 
     Units
     -----
-    Weights w_k and the noise R of a group: w_k R^2 has no unit; k counts groups from the first, c is their middle.
+    R is the noise of a group in e-, w_k a weight in 1 / e-^2; k counts groups from the first, c is their middle.
     """
     return SegmentShape(
         weights.per_step[column],

@@ -8,24 +8,19 @@ from rampfit_numba.kernels.ols.fitopt import SIGSLOPE, SIGYINT, SLOPE, VAR_POISS
 from rampfit_numba.kernels.ols.pixels import POISSON, READ, READ_LONG, READNOISE, UNFITTABLE
 from rampfit_numba.kernels.ols.ramp_status import ZEROFRAME
 from tests.naive.ols.segment_fit import line, segment_variances, single_group_time, single_group_variances
+from tests.naive.ols.weighting import shape_of_long
 
 S, J = 2, 4
 
 
-def find_means(samples, weights, segments, number):
-    for s in range(number):
-        k, n, last = int(segments.lane[s]), int(segments.length[s]), int(segments.last[s])
-        snr_class = int(segments.row[s]) // (weights.factors.size // 6)
-        segments.step[s] = line(samples[last + 1 - n : last + 1, k].astype(float), snr_class)[1]
+def intercept_noise(shape, centre):
+    """That of the intercept, from the inverse of the normal matrix."""
+    total = 1 / shape.per_total
+    inverse = np.linalg.inv([[total, total * centre], [total * centre, shape.spread + total * centre**2]])
+    return np.sqrt(inverse[0, 0])
 
 
-def uncertainties(total, spread_of, centre):
-    """Those of slope and intercept, from the inverse of the normal matrix."""
-    inverse = np.linalg.inv([[total, total * centre], [total * centre, spread_of + total * centre**2]])
-    return np.sqrt(inverse[1, 1]), np.sqrt(inverse[0, 0])
-
-
-def store_segment(place, k, begin, length, slope, mean, total, spread_of, settings, constants):
+def store_segment(place, k, begin, length, slope, mean, shape, settings, constants):
     centre, noise = begin + (length - 1) / 2, constants[READNOISE, k]
     per_group = slope / (length**3 - length)
     if length == 2:
@@ -33,7 +28,8 @@ def store_segment(place, k, begin, length, slope, mean, total, spread_of, settin
     else:
         per_group += constants[UNFITTABLE, k]
         noise = abs(noise) + constants[UNFITTABLE, k]
-        place[SIGSLOPE, k], place[SIGYINT, k] = (noise * one for one in uncertainties(total, spread_of, centre))
+        place[SIGSLOPE, k] = noise / np.sqrt(shape.spread)
+        place[SIGYINT, k] = noise * intercept_noise(shape, centre)
     read = constants[READ_LONG if length > 2 else READ, k]
     place[VAR_POISSON, k], place[VAR_RNOISE, k] = segment_variances(constants[POISSON, k], read, length)
     place[SLOPE, k] = per_group / settings.group_time
@@ -46,9 +42,9 @@ def store_clean(fitopt, samples, classes, slope, settings, constants, weights, w
     fitopt.depth[0] = wanted
     for k in range(samples.shape[1]):
         if wanted and classes[k] >= 0:
-            mean, total, spread_of = line(samples[:, k].astype(float), int(classes[k]))[1:]
-            numbers = len(samples), slope[k], mean, total, spread_of
-            store_segment(fitopt.segments[:, 0], k, 0, *numbers, settings, constants)
+            mean, *sums = line(samples[:, k].astype(float), int(classes[k]))[1:]
+            shape = shape_of_long(len(samples), *sums)
+            store_segment(fitopt.segments[:, 0], k, 0, len(samples), slope[k], mean, shape, settings, constants)
 
 
 def store_segments(fitopt, samples, segments, number, settings, constants, weights, stored):
@@ -58,9 +54,9 @@ def store_segments(fitopt, samples, segments, number, settings, constants, weigh
         begin = int(segments.last[s]) + 1 - n
         if stored[k] < fitopt.segments.shape[1]:
             snr_class = int(segments.row[s]) // (weights.factors.size // 6)
-            numbers = line(samples[begin : begin + n, k].astype(float), snr_class)[1:]
-            place = fitopt.segments[:, stored[k]]
-            store_segment(place, k, begin, n, segments.slope[s], *numbers, settings, constants)
+            mean, *sums = line(samples[begin : begin + n, k].astype(float), snr_class)[1:]
+            place, shape = fitopt.segments[:, stored[k]], shape_of_long(n, *sums)
+            store_segment(place, k, begin, n, segments.slope[s], mean, shape, settings, constants)
         stored[k] += 1
     fitopt.depth[0] = max(fitopt.depth[0], stored.max())
 
