@@ -79,35 +79,36 @@ WAYS = [False, True] if bits_module.COMPRESSES else [False]
 def test_bits_are_listed(share, side_by_side, dtype):
     rng = np.random.default_rng(6)
     one = bits_module._list_side_by_side if side_by_side else bits_module._list_one_by_one
-    both = bits_module._list_both_side_by_side if side_by_side else bits_module._list_both_one_by_one
+    everything = bits_module._list_all_side_by_side if side_by_side else bits_module._list_all_one_by_one
 
     @jit_entry
     def list_here(bits, first, listed, number):
         return one(bits, first, listed, number)
 
     @jit_entry
-    def list_both_here(bits, first, values, lists, number):
-        return both(bits, first, values, lists[0], lists[1], number)
+    def list_all_here(bits, first, values, lists, number):
+        return everything(bits, first, values, first + 1, lists, number)
 
     values = rng.integers(0, np.iinfo(dtype).max, 6 * BITS).astype(dtype)
-    listed, places, found = (np.zeros(3 * BITS + SPARE, np.uint32) for _ in range(3))
-    number, number_of_both, expected = np.uint64(0), np.uint64(0), []
+    listed, places, found, marks = (np.zeros(3 * BITS + SPARE, np.uint32) for _ in range(4))
+    number, number_of_all, expected = np.uint64(0), np.uint64(0), []
     for first in (0, BITS, 5 * BITS):
         chosen = rng.random(BITS) < share
         bits = bits_where(chosen)
         assert from_python(number_of_bits)(bits) == chosen.sum()
         assert from_python(lowest_bit)(bits) == (np.flatnonzero(chosen)[0] if chosen.any() else BITS)
         number = list_here(bits, first, listed, number)
-        number_of_both = list_both_here(bits, first, values, (places, found), number_of_both)
+        number_of_all = list_all_here(bits, first, values, (places, found, marks), number_of_all)
         expected += [first + k for k in np.flatnonzero(chosen)]
-    assert listed[:number].tolist() == places[:number_of_both].tolist() == expected
-    assert found[:number_of_both].tolist() == values[expected].tolist()
+    assert listed[:number].tolist() == places[:number_of_all].tolist() == expected
+    assert found[:number_of_all].tolist() == values[expected].tolist()
+    assert marks[:number_of_all].tolist() == [k // BITS * BITS + 1 for k in expected]
 
 
 def test_the_quicker_way_is_taken():
     way = "side_by_side" if bits_module.COMPRESSES else "one_by_one"
     assert bits_module._list_bits is getattr(bits_module, f"_list_{way}")
-    assert bits_module._list_both is getattr(bits_module, f"_list_both_{way}")
+    assert bits_module._list_all is getattr(bits_module, f"_list_all_{way}")
 
 
 @jit_entry

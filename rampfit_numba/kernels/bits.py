@@ -239,35 +239,68 @@ def list_bits(bits, first, listed, number):
     return _list_bits(bits, first, listed, number)
 
 
+def _mark_plainly(bits: int, mark: int, marks: np.ndarray, number: int) -> None:
+    marks[int(number) : int(number) + int(bits).bit_count()] = mark
+
+
+@jit_intrinsic(_mark_plainly)
+def _mark(_context: Any, bits: Any, mark: Any, marks: Any, number: Any) -> Any:
+    """Append `mark` as often as bits are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits, mark, marks, number = arguments
+        words = ir.VectorType(_WORD, SPARE)
+        everything = everywhere(builder, builder.trunc(mark, _WORD), words)
+        count = builder.ctpop(bits)
+
+        def put(begin: int) -> None:
+            place = builder.add(number, ir.Constant(number.type, begin))
+            builder.store(everything, pointer(context, builder, signature.args[2], words, marks, place), align=4)
+
+        put(0)
+        for begin in range(SPARE, BITS, SPARE):
+            with builder.if_then(builder.icmp_unsigned(">", count, ir.Constant(count.type, begin)), likely=False):
+                put(begin)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.int64, marks, types.uint64), generate
+
+
 @jit_inline
-def _list_both_side_by_side(bits, first, values, listed, listed_values, number):
+def _list_all_side_by_side(bits, first, values, mark, lists, number):
     """Do what :func:`list_bits_and_values` does."""
+    listed, listed_values, marks = lists
     _list_values(bits, values, first, listed_values, number)
+    _mark(bits, mark, marks, number)
     return _list_side_by_side(bits, first, listed, number)
 
 
 @jit_inline
-def _list_both_one_by_one(bits, first, values, listed, listed_values, number):
+def _list_all_one_by_one(bits, first, values, mark, lists, number):
     """Do what :func:`list_bits_and_values` does."""
+    listed, listed_values, marks = lists
     end = number + number_of_bits(bits)
     for s in range(number, number + _ALWAYS):  # as in _list_one_by_one
         k = np.uint64(first) + (lowest_bit(bits) & _LAST_BIT)
-        listed[s], listed_values[s] = k, values[k]
+        listed[s], listed_values[s], marks[s] = k, values[k], mark
         bits &= bits - _ONE
     number += _ALWAYS
     while bits != 0:
         k = np.uint64(first) + lowest_bit(bits)
         bits &= bits - _ONE
-        listed[number], listed_values[number] = k, values[k]
+        listed[number], listed_values[number], marks[number] = k, values[k], mark
         number += _ONE
     return end
 
 
 @jit_inline
-def list_bits_and_values(bits, first, values, listed, listed_values, number):
-    """Do what :func:`list_bits` does, and append the small integer that stands at each place in `values` likewise."""
-    return _list_both(bits, first, values, listed, listed_values, number)
+def list_bits_and_values(bits, first, values, mark, lists, number):
+    """Do what :func:`list_bits` does, and append the small integer at each place in `values`, and `mark`, likewise.
+
+    `lists` are three: of places, of values, of marks.
+    """
+    return _list_all(bits, first, values, mark, lists, number)
 
 
 _list_bits = _list_side_by_side if COMPRESSES else _list_one_by_one
-_list_both = _list_both_side_by_side if COMPRESSES else _list_both_one_by_one
+_list_all = _list_all_side_by_side if COMPRESSES else _list_all_one_by_one

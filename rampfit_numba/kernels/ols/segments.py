@@ -218,15 +218,13 @@ def list_segments(runs, segments):
         count[k] = steps[k] = 0
     number = np.uint64(0)  # an index with a sign would be tested for being negative: a quarter of this loop's time
     for g in range(1, groups.shape[0] - 1):
-        here, after, begin = groups[g], groups[g + 1], number
+        here, after = groups[g], groups[g + 1]
         for start in range(0, LANES, BITS):
             several = bits_above(here, start, 1)
             bits = several & ~bits_above(after, start, 1)
             count_bits(steps, start, several)  # a group behind the first one of its segment
             count_bits(count, start, bits)
-            number = list_bits_and_values(bits, start, here, lane, length, number)
-        for s in range(begin, number):
-            last[s] = g
+            number = list_bits_and_values(bits, start, here, g, (lane, length, last), number)
     for s in range(number, number + np.uint64(WIDTH)):
         lane[s], last[s], length[s] = 0, 1, 2
     return np.int64(number)
