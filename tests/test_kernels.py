@@ -209,6 +209,7 @@ def some_fitopt():
         segments=np.zeros((7, 1, LANES), np.float32),
         pedestal=np.zeros(LANES, np.float32),
         crmag=np.zeros((0, LANES), np.float32),
+        nothing=np.zeros(LANES, np.float32),
         depth=np.zeros(2, np.int64),
         whole=np.ones(1, bool),
     )

@@ -363,7 +363,7 @@ def kernel_script(folder, *arguments, **environment):
         call(gather_flags, samples, samples.view(np.int32), flags, *work)
         settings = Settings(1.0, 1.0, 1.0, 1.0, 1.0, suppress_one_group=False, clear_first_jump=False)
         planes = [np.zeros(shape, np.float32) for shape in ((7, 1, LANES), (LANES,), (0, LANES))]
-        fitopt = BlockFitOpt(*planes, np.zeros(2, np.int64), np.ones(1, bool))
+        fitopt = BlockFitOpt(*planes, np.zeros(LANES, np.float32), np.zeros(2, np.int64), np.ones(1, bool))
         pixel = 0, np.uint16(0), settings, np.ones((CONSTANTS, LANES))
         call(store_single_group, fitopt, np.float32(4), *pixel)
         print(flags[0, 0], int(fitopt.segments[SLOPE, 0, 0]), cache_folder() or "none")

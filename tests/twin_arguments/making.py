@@ -149,6 +149,7 @@ def some_fitopt(segments: int = 3, jumps: int = 3) -> BlockFitOpt:
         segments=np.full((7, segments, LANES), 7.0, np.float32),
         pedestal=np.zeros(LANES, np.float32),
         crmag=np.zeros((jumps, LANES), np.float32),
+        nothing=np.zeros(LANES, np.float32),
         depth=np.zeros(2, np.int64),
         whole=np.ones(1, bool),
     )

@@ -57,6 +57,8 @@ class BlockFitOpt(NamedTuple):
         The first axis is that of :mod:`fitopt`.
     pedestal : ndarray of float32, shape (LANES,)
     crmag : ndarray of float32, shape (njumps, LANES)
+    nothing : ndarray of float32, shape (LANES,)
+        0, for what is not there.
     depth : ndarray of int64, shape (2,)
         Largest number of segments and of jumps that any ramp has: what is behind is 0. It can be larger than there is
         room for, where the flags changed after they were counted.
@@ -67,6 +69,7 @@ class BlockFitOpt(NamedTuple):
     segments: np.ndarray
     pedestal: np.ndarray
     crmag: np.ndarray
+    nothing: np.ndarray
     depth: np.ndarray
     whole: np.ndarray
 

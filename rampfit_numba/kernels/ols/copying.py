@@ -133,13 +133,19 @@ def store_fitopt(fitopt, i, place):
         skipped = place.first * WORD
         stream_out(results.pedestal[i] + skipped, fitopt.pedestal, number, spans)
         for s in range(segments):
+            some = s < fitopt.depth[0] or s == 0
             for j in range(7):
-                stream_out(results.segments[j, i, s] + skipped, fitopt.segments[j, s], number, spans)
+                row = fitopt.segments[j, s] if some else fitopt.nothing
+                stream_out(results.segments[j, i, s] + skipped, row, number, spans)
         for s in range(jumps):
-            stream_out(results.crmag[i, s] + skipped, fitopt.crmag[s], number, spans)
+            row = fitopt.crmag[s] if s < fitopt.depth[1] else fitopt.nothing
+            stream_out(results.crmag[i, s] + skipped, row, number, spans)
     fitopt.whole[0] &= fitopt.depth[0] <= segments and fitopt.depth[1] <= jumps
-    fitopt.segments[:, 1 : fitopt.depth[0]] = 0.0
-    fitopt.crmag[: fitopt.depth[1]] = 0.0
+    for s in range(1, min(fitopt.depth[0], segments)):
+        for j in range(7):
+            fitopt.segments[j, s] = 0.0
+    for s in range(min(fitopt.depth[1], jumps)):
+        fitopt.crmag[s] = 0.0
     fitopt.depth[:] = 0
 
 

@@ -117,6 +117,7 @@ def _empty_fitopt(results: FitOptPointers) -> BlockFitOpt:
         segments=np.zeros((7, segments, LANES), np.float32),
         pedestal=np.zeros(LANES, np.float32),
         crmag=np.zeros((jumps, LANES), np.float32),
+        nothing=np.zeros(LANES, np.float32),
         depth=np.zeros(2, np.int64),
         whole=np.ones(1, np.bool_),
     )
