@@ -38,8 +38,6 @@ from rampfit_numba.kernels.vectors import (
 _CLASSES = len(POWERS)
 _TRUE = np.uint8(1)
 _FEW = 2
-#: With fewer groups on average, segments are short.
-_MOSTLY_SHORT = 6
 _ONE, _LANES = np.uint32(1), np.uint32(LANES)
 
 
@@ -105,12 +103,13 @@ def fit_gathered(samples, constants, weights, segments, number):
     readnoise, gain, factors = constants[READNOISE], constants[GAIN], weights.factors
     poisson, read = constants[POISSON], constants[READ]
     longest = np.int32(weights.longest)
-    # The longest one of a vector is waited for. So where most have few groups, those that have more are set apart after
-    # two pairs and taken together.
+    # The longest one of a vector is waited for. So those that have more groups than the average are set apart after the
+    # first pair and `pairs` more, and taken together.
     groups = np.int64(0)
     for s in range(number):
         groups += length[s]
-    mostly_short = groups < _MOSTLY_SHORT * number
+    pairs = np.int32(max(groups // max(number, 1) // 2 - 1, 1))
+    most_left = np.int32(2) * pairs
     number_longer = np.uint64(0)
     for s in range(0, number, WIDTH):
         k, length_here = load_places(lane, s), load_places(length, s)
@@ -125,9 +124,8 @@ def fit_gathered(samples, constants, weights, segments, number):
         total = gather(factors, place) * step
         store_places(row, s, place)
         left = select(known, length_here - 2, np.int32(0))
-        if mostly_short:
-            number_longer = list_bits(bits_of(left > 3), s, longer, number_longer)
-            left = select(left > 1, np.int32(2), left)
+        number_longer = list_bits(bits_of(left > most_left + 1), s, longer, number_longer)
+        left = select(left > most_left, most_left, left)
         total = add_pairs(flat, factors, end, begin, place, left, total)
         store(slope, s, total)
     if number_longer == 0:
@@ -137,9 +135,9 @@ def fit_gathered(samples, constants, weights, segments, number):
     for a in range(0, number_longer, WIDTH):
         s = load_places(longer, a)
         k, n = gather(lane, s), gather(length, s)
-        end = (gather(last, s) - 1) * row_size + k
-        begin = end - (n - 3) * row_size
-        total = add_pairs(flat, factors, end, begin, gather(row, s) - 1, n - 4, gather(slope, s))
+        end = (gather(last, s) - pairs) * row_size + k
+        begin = end - (n - 1 - most_left) * row_size
+        total = add_pairs(flat, factors, end, begin, gather(row, s) - pairs, n - 2 - most_left, gather(slope, s))
         store(segments.first_constant, 0, total)
         for b in range(WIDTH):
             slope[longer[np.uint64(a) + np.uint64(b)]] = segments.first_constant[b]
