@@ -91,6 +91,28 @@ def _stream_line(_context: Any, address: Any, row: Any, first: Any) -> Any:
     return types.void(types.int64, row, types.int64), generate
 
 
+@jit_intrinsic(lambda address: None)
+def _fetch_line(_context: Any, address: Any) -> Any:
+    """Have the line at `address` brought to the second cache. Where there is no such memory, nothing happens."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        word, anything = ir.IntType(32), ir.PointerType()
+        kind = ir.FunctionType(ir.VoidType(), [anything, word, word, word])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        to_read, second_cache, data = word(0), word(2), word(1)
+        builder.call(fetch, [builder.inttoptr(arguments[0], anything), to_read, second_cache, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+@jit_inline
+def fetch(address, nbytes):
+    """Have `nbytes` from `address` on brought nearer while other things are done."""
+    for place in range(address, address + nbytes, LINE):
+        _fetch_line(place)
+
+
 @jit_intrinsic(lambda: None)
 def end_streams(_context: Any) -> Any:
     """Let other threads see all that was streamed before what is written from here on."""

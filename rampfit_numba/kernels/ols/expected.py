@@ -15,7 +15,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_entry
 from rampfit_numba.kernels.bits import BITS, bits_equal
-from rampfit_numba.kernels.memory import copy_in
+from rampfit_numba.kernels.memory import copy_in, fetch
 
 #: Pixels that are counted side by side, BITS in a word: what is known of them stays in the nearest cache.
 _PIXELS = 10 * max(LANES, BITS)
@@ -86,6 +86,12 @@ def count_flags(places, npixels, used, settings, counts, spans):
             _begin(number, counts)
             for g in range(ngroups):
                 copy_in(counts.flags, places[i, g] + first, number, spans)
+                if g + 1 < ngroups:
+                    fetch(places[i, g + 1] + first, number)
+                elif i + 1 < nints:
+                    fetch(places[i + 1, 0] + first, number)
+                else:
+                    fetch(places[0, 0] + first + _PIXELS, number)
                 _look(g, used[0] <= g <= used[1], settings, counts)
                 if g > 0:
                     _follow(counts)
