@@ -91,7 +91,11 @@ def _stream_line(_context: Any, address: Any, row: Any, first: Any) -> Any:
     return types.void(types.int64, row, types.int64), generate
 
 
-@jit_intrinsic(lambda address: None)
+def _fetch_plainly(_address: Any) -> None:
+    pass
+
+
+@jit_intrinsic(_fetch_plainly)
 def _fetch_line(_context: Any, address: Any) -> Any:
     """Have the line at `address` brought to the second cache. Where there is no such memory, nothing happens."""
 
@@ -108,7 +112,10 @@ def _fetch_line(_context: Any, address: Any) -> Any:
 
 @jit_inline
 def fetch(address, nbytes):
-    """Have `nbytes` from `address` on brought nearer while other things are done."""
+    """Have `nbytes` from `address` on brought nearer while other things are done.
+
+    That is no access: it may reach beyond an array, and nothing is checked.
+    """
     for place in range(address, address + nbytes, LINE):
         _fetch_line(place)
 
