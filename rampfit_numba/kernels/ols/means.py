@@ -123,10 +123,10 @@ def gather_means(samples, weights, segments, ranked):
         some = left > 0.0
         while anywhere(some):
             total = select(some, total + gather(shares, factor) * gather(flat, here), total)
+            left = left - 1.0
+            some = left > 0.0  # what has no sample left stays where it is, within the arrays
             here = select(some, here + np.int32(LANES), here)
             factor = select(some, factor + 1, factor)
-            left = left - 1.0
-            some = left > 0.0
         store(mean, a, total)
 
 
