@@ -1,15 +1,14 @@
-"""Masks of 64 ramps as the bits of a number, beside NumPy."""
+"""Masks of 64 ramps as the bits of a number, lists of them, and places, beside NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from rampfit_numba.kernels import bits as bits_module
+from rampfit_numba.kernels import lists
 from rampfit_numba.kernels._jit import jit_entry
 from rampfit_numba.kernels.bits import (
     BITS,
-    SPARE,
     bits_above,
     bits_equal,
     bits_of,
@@ -70,7 +69,7 @@ def test_bits_are_put_and_counted(dtype):
 
 
 #: The ways to make lists that this processor has: it takes the last one.
-WAYS = [False, True] if bits_module.COMPRESSES else [False]
+WAYS = [False, True] if lists.COMPRESSES else [False]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.5, 1.0])
@@ -78,19 +77,19 @@ WAYS = [False, True] if bits_module.COMPRESSES else [False]
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_bits_are_listed(share, side_by_side, dtype):
     rng = np.random.default_rng(6)
-    one = bits_module._list_side_by_side if side_by_side else bits_module._list_one_by_one
-    everything = bits_module._list_all_side_by_side if side_by_side else bits_module._list_all_one_by_one
+    one = lists._list_side_by_side if side_by_side else lists._list_one_by_one
+    everything = lists._list_all_side_by_side if side_by_side else lists._list_all_one_by_one
 
     @jit_entry
     def list_here(bits, first, listed, number):
         return one(bits, first, listed, number)
 
     @jit_entry
-    def list_all_here(bits, first, values, lists, number):
-        return everything(bits, first, values, first + 1, lists, number)
+    def list_all_here(bits, first, values, three, number):
+        return everything(bits, first, values, first + 1, three, number)
 
     values = rng.integers(0, np.iinfo(dtype).max, 6 * BITS).astype(dtype)
-    listed, places, found, marks = (np.zeros(3 * BITS + SPARE, np.uint32) for _ in range(4))
+    listed, places, found, marks = (np.zeros(3 * BITS + lists.SPARE, np.uint32) for _ in range(4))
     number, number_of_all, expected = np.uint64(0), np.uint64(0), []
     for first in (0, BITS, 5 * BITS):
         chosen = rng.random(BITS) < share
@@ -106,9 +105,9 @@ def test_bits_are_listed(share, side_by_side, dtype):
 
 
 def test_the_quicker_way_is_taken():
-    way = "side_by_side" if bits_module.COMPRESSES else "one_by_one"
-    assert bits_module._list_bits is getattr(bits_module, f"_list_{way}")
-    assert bits_module._list_all is getattr(bits_module, f"_list_all_{way}")
+    way = "side_by_side" if lists.COMPRESSES else "one_by_one"
+    assert lists._list_bits is getattr(lists, f"_list_{way}")
+    assert lists._list_all is getattr(lists, f"_list_all_{way}")
 
 
 @jit_entry

@@ -26,6 +26,7 @@ PLUMBING = {
     "_jit.py": "the decorators themselves",
     "vectors.py": "vectors as values: operators, loads and stores; test_likely_kernels.py has NumPy's beside them",
     "bits.py": "masks of 64 ramps as the bits of a number; test_bits.py has NumPy's beside them",
+    "lists.py": "lists of what is set in masks; test_bits.py has plain ones beside them",
     "memory.py": "copies by address; each has a checked form, which test_pointers.py runs",
     "blocks.py": "copies an exposure to blocks, bit by bit",
     "ols/copying.py": "moves pixels between an exposure, blocks and outputs, bit by bit",

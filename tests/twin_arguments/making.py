@@ -10,9 +10,9 @@ from rampfit_numba.algorithms.likely.tables import difference_table
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.algorithms.read_pattern import read_pattern
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.bits import SPARE
 from rampfit_numba.kernels.blocks import Ramps
 from rampfit_numba.kernels.likely.fit import WORK_ROWS
+from rampfit_numba.kernels.lists import SPARE
 from rampfit_numba.kernels.ols.arrays import BlockFitOpt
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.ols.pixels import CONSTANTS, GAIN, READNOISE

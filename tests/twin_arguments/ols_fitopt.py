@@ -8,7 +8,7 @@ import numpy as np
 
 from rampfit_numba.algorithms.ols.weights import segment_weights
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.bits import SPARE
+from rampfit_numba.kernels.lists import SPARE
 from rampfit_numba.kernels.vectors import WIDTH
 from tests.naive.ols import means as naive_means
 from tests.naive.ols import slopes as naive_slopes

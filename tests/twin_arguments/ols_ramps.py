@@ -8,7 +8,8 @@ import numpy as np
 
 from rampfit_numba.algorithms.median_network import middle_network
 from rampfit_numba.kernels._jit import LANES
-from rampfit_numba.kernels.bits import BITS, SPARE
+from rampfit_numba.kernels.bits import BITS
+from rampfit_numba.kernels.lists import SPARE
 from rampfit_numba.kernels.ols.long_median import Selection, empty_selection
 from rampfit_numba.kernels.ols.pixels import CONSTANTS
 from rampfit_numba.kernels.ols.segments import empty_runs

@@ -14,7 +14,8 @@ from numba import types
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_apart, jit_part
-from rampfit_numba.kernels.bits import BITS, SPARE
+from rampfit_numba.kernels.bits import BITS
+from rampfit_numba.kernels.lists import SPARE
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, copy_values

@@ -11,7 +11,8 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_inline
-from rampfit_numba.kernels.bits import BITS, bits_equal, list_bits
+from rampfit_numba.kernels.bits import BITS, bits_equal
+from rampfit_numba.kernels.lists import list_bits
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.long_segments import describe_long
 from rampfit_numba.kernels.ols.means import find_means

@@ -10,7 +10,8 @@ from numba import types
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_apart
-from rampfit_numba.kernels.bits import BITS, bits_above, bits_equal, list_bits, put_bits
+from rampfit_numba.kernels.bits import BITS, bits_above, bits_equal, put_bits
+from rampfit_numba.kernels.lists import list_bits
 from rampfit_numba.kernels.samples import flag_non_finite
 
 # A status is the OR of the group flags (low eight bits) and these:

@@ -14,7 +14,8 @@ from numba.core import types
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_intrinsic
-from rampfit_numba.kernels.bits import BITS, SPARE, bits_above, count_bits, list_bits_and_values
+from rampfit_numba.kernels.bits import BITS, bits_above, count_bits
+from rampfit_numba.kernels.lists import SPARE, list_bits_and_values
 from rampfit_numba.kernels.ols.long_segments import WORKSPACE
 from rampfit_numba.kernels.vectors import WIDTH, everywhere, pointer
 

@@ -13,7 +13,8 @@ import numpy as np
 from numba import types
 
 from rampfit_numba.kernels._jit import LANES, jit, jit_apart, jit_inline
-from rampfit_numba.kernels.bits import bits_of, list_bits
+from rampfit_numba.kernels.bits import bits_of
+from rampfit_numba.kernels.lists import list_bits
 from rampfit_numba.kernels.ols.long_segments import fit_long_segments
 from rampfit_numba.kernels.ols.pixels import GAIN, POISSON, READ, READNOISE
 from rampfit_numba.kernels.ols.segment_fit import relative_weight, signal_class

@@ -13,8 +13,8 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_entry, jit_entry_allocating
-from rampfit_numba.kernels.bits import SPARE
 from rampfit_numba.kernels.blocks import Ramps, empty_ramps, load_block, pad_block
+from rampfit_numba.kernels.lists import SPARE
 from rampfit_numba.kernels.memory import addresses, end_streams, spans_of
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockPlace, BlockResult, ResultPointers
