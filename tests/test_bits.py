@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numba
 import numpy as np
 import pytest
 
@@ -104,10 +107,33 @@ def test_bits_are_listed(share, side_by_side, dtype):
     assert marks[:number_of_all].tolist() == [k // BITS * BITS + 1 for k in expected]
 
 
+@pytest.mark.parametrize("side_by_side", WAYS)
+def test_lists_stay_in_their_room(side_by_side):
+    """Nothing before what is appended is touched, nor anything more than SPARE behind."""
+    everything = lists._list_all_side_by_side if side_by_side else lists._list_all_one_by_one
+
+    @jit_entry
+    def list_here(bits, values, three, number):
+        return everything(bits, 0, values, 5, three, number)
+
+    rng, untouched = np.random.default_rng(9), np.uint32(0xFFFFFFFF)
+    values = rng.integers(0, 200, BITS).astype(np.uint8)
+    for share in (0.0, 0.05, 0.25, 0.27, 0.5, 0.8, 1.0):
+        for number in (0, 1, 7, 40):
+            three = tuple(np.full(40 + BITS + 64, untouched) for _ in range(3))
+            end = int(list_here(bits_where(rng.random(BITS) < share), values, three, np.uint64(number)))
+            for one in three:
+                assert (one[:number] == untouched).all()
+                assert (one[number:end] != untouched).all()
+                assert (one[end + lists.SPARE :] == untouched).all()
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="the system does not say what its processor can do")
+@pytest.mark.skipif(bool(numba.config.CPU_FEATURES), reason="code is made for another processor")
 def test_the_quicker_way_is_taken():
-    way = "side_by_side" if lists.COMPRESSES else "one_by_one"
-    assert lists._list_bits is getattr(lists, f"_list_{way}")
-    assert lists._list_all is getattr(lists, f"_list_all_{way}")
+    can = "avx512_vbmi2" in Path("/proc/cpuinfo").read_text(encoding="utf-8") and not numba.config.DISABLE_JIT
+    assert (lists._list_bits is lists._list_side_by_side) is can
+    assert (lists._list_all is lists._list_all_side_by_side) is can
 
 
 @jit_entry

@@ -245,7 +245,9 @@ def test_products_do_not_share_their_schemas(tmp_path):
             fresh = type(product)()
             assert product.schema == fresh.schema
             product.add_schema_entry("meta.ours", {"type": "string", "fits_keyword": "OURS"})
-            product.schema["properties"]["meta"]["properties"]["filename"]["title"] = "changed"
+            meta = product.schema["properties"]["meta"]["properties"]
+            meta["filename"]["title"] = "changed"
+            meta["visit"]["properties"]["engineering_quality"]["enum"].append("OURS")
             assert product.schema != fresh.schema
 
 

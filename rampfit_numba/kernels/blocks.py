@@ -114,7 +114,7 @@ def load_block(pointers, first, ramps):
     spans = pointers.spans
     lanes = ramps.pixeldq.size
     following, number = first + lanes, min(lanes, pointers.npixels - first)
-    ahead = nints * ngroups <= _MOST_AHEAD
+    ahead = following < pointers.npixels and nints * ngroups <= _MOST_AHEAD
     for i in range(nints):
         for g in range(ngroups):
             copy_in(ramps.samples[i, g], pointers.samples[i, g] + first * WORD, number, spans)

@@ -100,7 +100,7 @@ def _fetch_line(_context: Any, address: Any) -> Any:
     """Have the line at `address` brought to the second cache. Where there is no such memory, nothing happens."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        word, anything = ir.IntType(32), ir.PointerType()
+        word, anything = ir.IntType(32), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [anything, word, word, word])
         fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         to_read, second_cache, data = word(0), word(2), word(1)
@@ -116,7 +116,7 @@ def fetch(address, nbytes):
 
     That is no access: it may reach beyond an array, and nothing is checked.
     """
-    for place in range(address, address + nbytes, LINE):
+    for place in range(address - address % LINE, address + nbytes, LINE):
         _fetch_line(place)
 
 

@@ -45,7 +45,8 @@ def _width() -> int:
     With AVX-512, 8 take 1.5 times as long as 16, and so do 32, for which there are too few registers; 16 without it
     take five times as long, and a minute to compile.
     """
-    return min(LANES, next((width for features, width in _WIDTHS if set(features) & known_features()), _LEAST_WIDTH))
+    known = known_features()
+    return min(LANES, next((width for features, width in _WIDTHS if set(features) & known), _LEAST_WIDTH))
 
 
 def _processor() -> str:

@@ -87,7 +87,7 @@ def store_segment(place, k, begin, length, slope, mean, shape, settings, constan
     else:
         sigslope = sigyint = _SQRT2 * readnoise
         read = constants[READ, k]
-    var_rnoise = read * shape.per_cubic
+    var_rnoise = read * shape.per_cubic  # as in segment_variances, to the bit
     place[SLOPE, k] = per_group * per_second
     place[SIGSLOPE, k] = sigslope
     place[VAR_POISSON, k] = constants[POISSON, k] * shape.per_step
@@ -147,9 +147,9 @@ def store_clean(fitopt, samples, classes, slope, settings, constants, weights, w
     if wanted:
         ngroups = samples.shape[0]
         n = np.float64(ngroups)
-        per_cubic, per_second = 1.0 / (n * n * n - n), 1.0 / settings.group_time
+        column = weights.per_cubic.size - 1
+        per_cubic, per_second = weights.per_cubic[column], 1.0 / settings.group_time
         centre = 0.5 * (n - 1.0)
-        column = weights.per_step.size - 1
         entries = weights.factors.size // _CLASSES
         for lane in range(0, LANES, WIDTH):
             found = load(classes, lane)

@@ -70,7 +70,8 @@ def rank_segments(longest, segments, number):
     int
         How many they are. `longer` has the rank of each; at its rank stand its first sample, of all of the block
         (`low`), the place of that in the tables of weights (`high`), and its length (`first_constant`). In `begins`,
-        at each length, is how many have at least that. Behind the last one stand WIDTH without a sample.
+        at each length up to `longest`, is how many have at least that. Behind the last one stand WIDTH without a
+        sample.
     """
     lane, last, length, row = segments.lane, segments.last, segments.length, segments.row
     place, share, rank = segments.low, segments.high, segments.longer

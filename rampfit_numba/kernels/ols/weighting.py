@@ -35,7 +35,7 @@ class Weights(NamedTuple):
         1 / sum w_k R^2, sum w_k R^2 (k-c)^2 and the root of its inverse, of length n in column n, and of the whole ramp
         in the last one.
     per_step, per_cubic : ndarray of float64, shape (columns,)
-        1 / (n - 1) and 1 / (n^3 - n).
+        1 / (n - 1) and 1 / (n^3 - n). What has no meaning for n = 0 or 1 is NaN.
     longest : int
     """
 
