@@ -235,22 +235,6 @@ def test_workers_and_executors_give_equal_bits(tmp_path):
             assert all(one[name].tobytes() == two[name].tobytes() for name in one)
 
 
-def test_products_do_not_share_their_schemas(tmp_path):
-    """A schema is loaded once for all products of a kind: whoever extends one product's does not change the next's."""
-    case = some_case()
-    model = ramp_model(case)
-    references = reference_models(case, model)
-    for number in range(2):
-        for product in run_ours(model, references, tmp_path / str(number))[:2]:
-            fresh = type(product)()
-            assert product.schema == fresh.schema
-            product.add_schema_entry("meta.ours", {"type": "string", "fits_keyword": "OURS"})
-            meta = product.schema["properties"]["meta"]["properties"]
-            meta["filename"]["title"] = "changed"
-            meta["visit"]["properties"]["engineering_quality"]["enum"].append("OURS")
-            assert product.schema != fresh.schema
-
-
 def test_from_a_file_in_any_byte_order(tmp_path):
     """The file's big-endian planes, zeroframe included, give what native arrays give."""
     case = some_case(instrument="NIRCAM", nframes=2, frame_time=1.5, suppress_one_group=False)

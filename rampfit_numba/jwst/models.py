@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import warnings
 from dataclasses import fields
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from asdf.schema import load_schema
 from asdf.tags.core import HistoryEntry
 from jwst.lib import reffile_utils
 from stdatamodels import DataModel
@@ -204,29 +202,13 @@ def _read_reference(model: Any, reference: Any, name: str) -> tuple[np.ndarray |
         return _cut(model, opened, reference, name), opened.meta.exposure.gain_factor if name == "gain" else None
 
 
-def _schema_of(kind: Any) -> Any:  # noqa: ANN401
-    """Return the schema of a class of data models, for one of them: they take three times as long to find it."""
-    return _copied(_loaded_schema(kind.schema_url))
-
-
-@cache
-def _loaded_schema(url: str) -> Any:  # noqa: ANN401
-    return load_schema(url, resolve_references=True)
-
-
-def _copied(tree: Any) -> Any:  # noqa: ANN401
-    if isinstance(tree, dict):
-        return {name: _copied(value) for name, value in tree.items()}
-    return [_copied(value) for value in tree] if isinstance(tree, list) else tree
-
-
 def _opened(reference: Any, kind: Any) -> Any:  # noqa: ANN401
     if isinstance(reference, DataModel):
         return with_own_metadata(kind(reference))
     # Most of the time goes into checking the image by its schema, of which nothing comes: only the rest is checked.
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always")
-        with kind(reference, schema=_schema_of(kind), validate_on_assignment=False) as opened:
+        with kind(reference, validate_on_assignment=False) as opened:
             value_change("meta", opened.instance["meta"], opened.schema["properties"]["meta"], opened)
     if not complaints:
         return opened
@@ -260,7 +242,7 @@ def _cut(model: Any, reference: Any, source: Any, name: str) -> np.ndarray:  # n
 def rate_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rate product: an ImageModel, or an IFUImageModel where the exposure is one of an integral field."""
     # Signed first: what is added to the history of a converted model is lost.
-    product = _signed(_fitted(datamodels.ImageModel, model, fit.rate), fit)
+    product = _signed(_fitted(datamodels.ImageModel(), model, fit.rate), fit)
     kind = model.meta.exposure.type
     if kind in _IFU_TYPES or (kind in _IFU_LAMP_TYPES and model.meta.instrument.lamp_mode == "IFU"):
         return datamodels.IFUImageModel(product)
@@ -269,7 +251,7 @@ def rate_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
 
 def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     """Return the rateints product: a CubeModel with the times of the integrations."""
-    product = _fitted(datamodels.CubeModel, model, fit.rateints)
+    product = _fitted(datamodels.CubeModel(), model, fit.rateints)
     product.int_times = model.int_times
     stripes = getattr(model, "int_times_stripe", None)
     if stripes is not None and len(stripes) > 0:
@@ -277,8 +259,7 @@ def rateints_model(model: Any, fit: RampFit) -> Any:  # noqa: ANN401
     return _signed(product, fit)
 
 
-def _fitted(kind: Any, model: Any, rate: Rate) -> Any:  # noqa: ANN401
-    product = kind(schema=_schema_of(kind))
+def _fitted(product: Any, model: Any, rate: Rate) -> Any:  # noqa: ANN401
     product.update(model)
     # Not as attributes, and the product is made without a shape: models read their schemas for each plane, and make
     # planes of their own for a shape, which takes as long as the fit. Ours are as they want them.
