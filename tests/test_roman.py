@@ -354,6 +354,32 @@ def test_the_command(ramp, simulation):
     assert run("simulate", "--like", "roman", "s_jump.fits", "--shape", "1x6x40x44")[0] == 1
 
 
+def test_pictures_of_an_image(ramp):
+    """The rate and the flags of a rate image are drawn as they stand, and nothing else is taken for one."""
+    pytest.importorskip("matplotlib")
+    from rampfit_numba.plot import plot_dq, plot_rate
+
+    (image,) = fit_file(ramp, 5.0, 1.8)
+    tree = read_tree(image)
+    figure = plot_rate(image)
+    drawn = figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(drawn.filled(np.nan), np.where(np.isfinite(tree["data"]), tree["data"], np.nan))
+    assert figure.axes[0].get_title() == "rate"
+    flagged = np.asarray(plot_dq(image).images[0].get_array()) > 0
+    np.testing.assert_array_equal(flagged, tree["dq"] != 0)
+    with pytest.raises(ValueError, match="integration: expected none, for a rate image of Roman; got 0"):
+        plot_rate(image, integration=0)
+    with pytest.raises(TypeError, match=r"readnoise: expected a number, an image or a file"):
+        plot_rate(ramp)
+    write_tree("without.asdf", {"meta": {"model_type": "ImageModel"}, "data": tree["data"]}, tag=None)
+    assert plot_rate("without.asdf").axes[0].images
+    with pytest.raises(ValueError, match=r"expected a file with flags .* without.asdf has none"):
+        plot_dq("without.asdf")
+    write_tree("cut.asdf", {"meta": {"model_type": "ImageModel"}, "data": tree["data"], "dq": tree["dq"][1:]}, tag=None)
+    with pytest.raises(RampFileError, match=r"cut.asdf: roman.dq must have shape"):
+        plot_rate("cut.asdf")
+
+
 def test_products_that_would_be_the_same(ramp):
     Path("r1_ramp.asdf").write_bytes(ramp.read_bytes())
     with pytest.raises(ValueError, match=r"would both be written to r1_rampfit.asdf"):

@@ -89,6 +89,22 @@ def read_roman(path: str | os.PathLike[str]) -> Exposure:
         raise RampFileError(f"{path}: {error}") from error
 
 
+def read_rate_image(path: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Return the rate in DN/s and the flags of a rate image (level 2), the pipeline's or ours; None of another file.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be read, or is no file of Roman.
+    """
+    with _opened(path) as roman:
+        if not _is_image(roman, _meta(path, roman)):
+            return None
+        rate = _array(path, roman, "data", _IMAGE)
+        flags = _array(path, roman, "dq", _IMAGE, like=rate.shape) if "dq" in roman else None
+        return np.array(rate, np.float32), None if flags is None else np.array(flags, np.uint32)
+
+
 def read_surroundings(path: Path) -> tuple[dict[str, Any], str]:
     """Return what else a file of ramps holds, and the tag of the schema that it follows (empty: the file has none).
 
@@ -215,13 +231,20 @@ def _meta(path: Path, roman: dict[str, Any]) -> dict[str, Any]:
     return meta
 
 
+def _is_kind(roman: dict[str, Any], meta: dict[str, Any], tag: str, model: str) -> bool:
+    return tag in (getattr(roman, "_tag", "") or "") or meta.get("model_type", "") == model
+
+
+def _is_image(roman: dict[str, Any], meta: dict[str, Any]) -> bool:
+    return _is_kind(roman, meta, "wfi_image", "ImageModel")
+
+
 def _check_kind(path: Path, roman: dict[str, Any], meta: dict[str, Any]) -> None:
     """Refuse files from before the linearity step, and from after the fit."""
-    tag, kind = getattr(roman, "_tag", "") or "", meta.get("model_type", "")
     steps = meta.get("cal_step") or {}
-    if "wfi_science_raw" in tag or kind == "ScienceRawModel":
+    if _is_kind(roman, meta, "wfi_science_raw", "ScienceRawModel"):
         raise RampFileError(f"{path}: is an uncalibrated (L1) file; {_STEP}")
-    if "wfi_image" in tag or kind == "ImageModel":
+    if _is_image(roman, meta):
         raise RampFileError(f"{path}: is a rate image, its ramps are gone; {_STEP}")
     if steps.get("linearity", "COMPLETE") != "COMPLETE":
         raise RampFileError(f"{path}: meta.cal_step.linearity is {steps['linearity']!r}, not 'COMPLETE'; {_STEP}")

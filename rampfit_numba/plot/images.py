@@ -13,6 +13,7 @@ from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.file_arrays import take_plane
 from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.nddata import celestial_wcs
+from rampfit_numba.io.roman import is_asdf, read_rate_image
 from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax, new_figure, plain
 from rampfit_numba.plot.style import VERMILION
@@ -62,8 +63,8 @@ def plot_rate(
     Parameters
     ----------
     source : RampFit, Exposure or path-like
-        A fit, or what is fitted at once; or a file with a rate, as the pipeline or this package writes it, whose rate
-        is drawn alone.
+        A fit, or what is fitted at once; or a file with a rate, as the pipeline or this package writes it, Roman's
+        images too, whose rate is drawn alone.
     readnoise, gain : path-like, number or array_like, optional
         For an exposure or its file, as :func:`rampfit_numba.fit_file` takes them.
     integration : int, optional
@@ -158,6 +159,8 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
     """Return the rate in a file; None if there is none, but perhaps an exposure."""
     from astropy.io import fits
 
+    if is_asdf(path):
+        return _read_roman_rate(path, integration)
     try:
         with fits.open(path, memmap=False) as hdus:
             if "SCI" not in hdus or "GROUPDQ" in hdus:
@@ -179,6 +182,17 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
     if values.ndim != 2:  # noqa: PLR2004
         return None
     return [_Image(title, values, plain(unit), flags)], header, plain(name)
+
+
+def _read_roman_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, str] | None:
+    """Do the same for a file of Roman, whose coordinates are for other packages to read."""
+    found = read_rate_image(Path(path))
+    if found is None:
+        return None
+    if integration is not None:
+        raise ValueError(f"integration: expected none, for a rate image of Roman; got {integration}")
+    rate, flags = found
+    return [_Image("rate", rate, "DN/s", flags)], None, plain(os.path.basename(path))  # noqa: PTH119  (as above)
 
 
 def _draw(ax: Axes, image_of: _Image, stretch: str, percent: float) -> None:
@@ -293,7 +307,9 @@ def plot_dq(
     images, _, name = _images(source, readnoise, gain, integration, options)
     flags = images[-1].flags
     if flags is None:
-        raise ValueError(f"source: expected a file with flags (an extension DQ); {name} has none")
+        raise ValueError(
+            f"source: expected a file with flags (an extension DQ, or dq in Roman's images); {name} has none"
+        )
     ax = new_ax(ax, (7.6, 4.4))
     counts = [(int(np.count_nonzero(flags >> bit & 1)), bit) for bit in range(len(dq.NAMES))]
     present = sorted((count, bit) for count, bit in counts if count)
