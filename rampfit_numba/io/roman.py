@@ -90,7 +90,12 @@ def read_roman(path: str | os.PathLike[str]) -> Exposure:
 
 
 def read_rate_image(path: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Return the rate in DN/s and the flags of a rate image (level 2), the pipeline's or ours; None of another file.
+    """Return the rate and the flags of a rate image (level 2), the pipeline's or ours; None of another file.
+
+    Returns
+    -------
+    tuple of ndarray, or None
+        The rate in DN/s, float32, and the flags, uint32 (None where the file has none), both of shape (nrows, ncols).
 
     Raises
     ------
