@@ -65,6 +65,7 @@ FIT_FILES = """
 """
 
 
+@LINUX
 @pytest.mark.parametrize("system", ["macos", "windows"])
 def test_files_are_fitted_to_the_same_bits(system, tmp_path):
     """With what that system lacks taken away from the package, see other_systems/sitecustomize.py."""
@@ -82,6 +83,7 @@ def test_files_are_fitted_to_the_same_bits(system, tmp_path):
     assert len(set(there.splitlines()[:3])) == 1
 
 
+@LINUX
 def test_the_emulation_takes_away_what_it_says(tmp_path):
     """So the test above can fail."""
     code = """
@@ -100,6 +102,43 @@ def test_the_emulation_takes_away_what_it_says(tmp_path):
         "True False False",  # the script's own call sees /proc
         f"{os.name} {hasattr(os, 'memfd_create')}",
     ]
+
+
+@LINUX
+def test_the_emulation_refuses_files_in_use_only(tmp_path):
+    """Whatever other threads open and close meanwhile."""
+    code = """
+        import os, threading
+        from pathlib import Path
+        from sitecustomize import _refuse_in_use
+
+        done = threading.Event()
+
+        def open_and_close():
+            while not done.is_set():
+                os.close(os.open(__file__, os.O_RDONLY))
+
+        own = Path("own")
+        threads = [threading.Thread(target=open_and_close) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(200):
+                with own.open("w"):
+                    try:
+                        _refuse_in_use(own)
+                    except PermissionError:
+                        pass
+                    else:
+                        raise SystemExit("a file in use is not refused")
+                _refuse_in_use(own)
+        finally:
+            done.set()
+        print("told apart")
+    """
+    path = os.pathsep.join((PACKAGE_FOLDER, str(OTHER_SYSTEMS)))
+    environment = {"PYTHONPATH": path, "RAMPFIT_TEST_SYSTEM": "windows"}
+    assert finished(started(tmp_path, code, environment=environment)) == "told apart\n"
 
 
 # -------------------------------------------------------------------------------------------------------- mapped files

@@ -8,6 +8,7 @@ the tests go on as they are. So this tells what the package asks of a system, no
 from __future__ import annotations
 
 import builtins
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -77,7 +78,10 @@ def _open_no_folder(path, *arguments, **options):
 def _refuse_in_use(path):
     """Raise what Windows does where a file that somebody has open or mapped is replaced or removed."""
     path = os.path.realpath(path)
-    used = {os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir()}
+    used = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another thread has closed it meanwhile
+            used.add(str(entry.readlink()))
     maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
     if path in used or f" {path}\n" in maps:
         raise PermissionError(13, "The process cannot access the file because it is being used", path)
