@@ -18,6 +18,7 @@ RULES = {
     "used_reads",
     "likely.flags",
     "ols.block",
+    "ols.block_rates",
     "ols.expected",
     "ols.long_median",
     "ols.ramp_status",

@@ -22,6 +22,7 @@ ARGUMENTS = {
     "ols/general_settings.py",
     "ols/settings.py",
     "ols/weighting.py",
+    "ols/workspace.py",
     "likely/arrays.py",
     "likely/columns.py",
 }

@@ -24,7 +24,7 @@ WHOLE = {
     "ols.expected.count_flags": "test_expected.test_they_are_those_of_the_twin",
     "ols.tile.count_tile": "test_naive.test_engine_equals_naive",
     "ols.block.fit_block": "test_naive.test_engine_equals_naive",
-    "ols.block.find_rates": "test_naive.test_engine_equals_naive",
+    "ols.block_rates.find_rates": "test_naive.test_engine_equals_naive",
     "ols.chisq.find_chisq": "test_chisq.test_they_are_those_of_dense_matrices",
     "ols.general.fit_general_tile": "test_weighting.test_closed_forms",
     "likely.tile.fit_likely_tile": "test_likely_kernels.test_random_ramps_against_the_oracle",

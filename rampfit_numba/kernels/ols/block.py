@@ -7,16 +7,14 @@ neighbours and the slicing do not change a bit.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import types
 
 from rampfit_numba import dq
 from rampfit_numba.kernels._jit import LANES, jit_apart, jit_part
-from rampfit_numba.kernels.bits import BITS
-from rampfit_numba.kernels.lists import SPARE
 from rampfit_numba.kernels.ols import ramp_status
+from rampfit_numba.kernels.ols import workspace as rows
+from rampfit_numba.kernels.ols.block_rates import find_rates
 from rampfit_numba.kernels.ols.charge_loss import has_charge_loss, recompute_read_variances
 from rampfit_numba.kernels.ols.combine import combine_clean, combine_integrations, combine_segments, copy_values
 from rampfit_numba.kernels.ols.copying import store_fitopt, store_integrations, store_read_variances
@@ -27,17 +25,9 @@ from rampfit_numba.kernels.ols.fitopt import (
     store_segments,
     store_single_group,
 )
-from rampfit_numba.kernels.ols.long_median import Selection, empty_selection
-from rampfit_numba.kernels.ols.median_rate import (
-    add_clean_step,
-    add_flagged_step,
-    exact_rate,
-    find_cancelled,
-    is_exact,
-)
 from rampfit_numba.kernels.ols.pixels import CONSTANTS, find_constants, load_pixels
 from rampfit_numba.kernels.ols.segment_fit import sum_clean, sum_segments, sum_single_group, weigh_clean
-from rampfit_numba.kernels.ols.segments import MOST_IN_BYTES, find_runs, find_single_group, list_segments
+from rampfit_numba.kernels.ols.segments import find_runs, find_single_group, list_segments
 from rampfit_numba.kernels.ols.slopes import fit_clean, fit_segments
 from rampfit_numba.kernels.rates import flag_unfitted
 from rampfit_numba.kernels.vectors import WIDTH, load, load_unset, select, store, store_single
@@ -45,106 +35,8 @@ from rampfit_numba.kernels.vectors import WIDTH, load, load_unset, select, store
 _TRUE = np.uint8(1)
 _DS, _JP = np.uint8(dq.DO_NOT_USE | dq.SATURATED), np.uint8(dq.JUMP_DET | dq.PERSISTENCE)
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
-_ZEROFRAME = ramp_status.ZEROFRAME
 #: Up to so many ramps without flags in a block are not worth the path of their own.
 _FEW_CLEAN = LANES // 8
-
-
-#: Rows of `doubles`, of `words` and of `masks` in :class:`BlockWorkspace`; some quantities have several.
-(
-    RATE,
-    _SIZE,
-    _CLASSES,
-    _SLOPE,
-    _TOTALS,
-    _WORK,
-    _CLEAN,
-    _CLEAN_COMBINED,
-    _SUMS,
-    _COMBINED,
-    _SOME,
-    _CONSTANTS,
-    _DOUBLES,
-) = (int(row) for row in np.cumsum([0, 1, 1, 1, 1, 3, 2, 3, 4, 4, 4, 8, CONSTANTS]))
-_BASE, _RATE_DQ, _WORDS = range(3)
-#: ... and of `bytes`, the lowest bits of flags; before them stands what is overwritten anywhere.
-_BASE_BITS, _BITS_NOW, _BITS_JOINED, _BITS_ANY, _BITS_ALL, _BITS_PARTLY_SATURATED, _BYTES = range(5, 12)
-_UNFLAGGED, _LEFT_OUT, _FITTED, _INVALID, _SOME_MASKS, _MASKS = 0, 1, 2, 3, 4, 6
-_ADDED, _PARTLY_SATURATED, _REPLACED_FLAG, _FLAGS = range(4)
-
-
-class BlockWorkspace(NamedTuple):
-    """State of a block while it is fitted: one value a lane, or a lane and integration.
-
-    Many quantities stand in few arrays: at every use of an attribute, the compiler takes all of them apart, which took
-    it a second and a half when each had an array.
-
-    Attributes
-    ----------
-    has_flags : ndarray of bool, shape (nints,)
-        To be set before a block is fitted: whether any ramp of the integration has a flag that counts. The other arrays
-        are overwritten.
-    nflagged, flagged : ndarray of int64, shape (nints,), and of uint32, shape (nints, LANES + SPARE)
-        The ramps that have flags, and their number.
-    status, flags : ndarray of uint16, shape (nints, LANES), and of uint8, shape (3, nints, LANES)
-        See :mod:`ramp_status`; the bits that integrations get, those of partial saturation, and the flags of group 0 as
-        they were where a zeroframe took its place.
-    replaced_sample, read_variances : ndarray of float32 and float64, shape (nints, LANES)
-        Group 0 as it was where a zeroframe took its place, in DN; var_rnoise in (DN/s)^2, where a ramp has lost charge:
-        else that memory stays untouched, which counts with many integrations.
-    differences, values : ndarray of float32, shape (ngroups - 1, LANES), and of float64, shape (ngroups,)
-        See :mod:`median_rate`.
-    doubles, words, masks, bytes, singles, stored : ndarray of float64, uint32, bool, uint8, float32 and int32
-        Shape (rows, LANES) or (LANES,).
-    listed : ndarray of uint32, shape (LANES + SPARE,)
-    usable_bits : ndarray of uint64, shape (LANES / BITS, ngroups - 1)
-        See :func:`rampfit_numba.kernels.ols.short_median.middle_of_usable_steps`.
-    selection : Selection or None
-        Finds medians where there are too many groups for a network.
-    """
-
-    has_flags: np.ndarray
-    nflagged: np.ndarray
-    flagged: np.ndarray
-    status: np.ndarray
-    flags: np.ndarray
-    replaced_sample: np.ndarray
-    read_variances: np.ndarray
-    differences: np.ndarray
-    values: np.ndarray
-    doubles: np.ndarray
-    words: np.ndarray
-    masks: np.ndarray
-    bytes: np.ndarray
-    singles: np.ndarray
-    stored: np.ndarray
-    listed: np.ndarray
-    usable_bits: np.ndarray
-    selection: Selection | None
-
-
-def block_workspace(nints: int, ngroups: int) -> BlockWorkspace:
-    """Return :class:`BlockWorkspace` for blocks of exposures with so many integrations and groups."""
-    return BlockWorkspace(
-        has_flags=np.empty(nints, np.bool_),
-        nflagged=np.empty(nints, np.int64),
-        flagged=np.empty((nints, LANES + SPARE), np.uint32),
-        status=np.empty((nints, LANES), np.uint16),
-        flags=np.empty((_FLAGS, nints, LANES), np.uint8),
-        replaced_sample=np.empty((nints, LANES), np.float32),
-        read_variances=np.empty((nints, LANES), np.float64),
-        differences=np.empty((max(ngroups - 1, 1), LANES), np.float32),
-        values=np.empty(ngroups, np.float64),
-        doubles=np.zeros((_DOUBLES, LANES), np.float64),
-        words=np.empty((_WORDS, LANES), np.uint32),
-        masks=np.empty((_MASKS, LANES), np.bool_),
-        bytes=np.empty((_BYTES, LANES), np.uint8),
-        singles=np.empty(LANES, np.float32),
-        stored=np.empty(LANES, np.int32),
-        listed=np.empty(LANES + SPARE, np.uint32),
-        usable_bits=np.empty((max(LANES // BITS, 1), max(ngroups - 1, 1)), np.uint64),
-        selection=empty_selection(ngroups - 1) if ngroups > MOST_IN_BYTES else None,
-    )
 
 
 @jit_part
@@ -174,20 +66,23 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
     replaced_sample, read_variances = workspace.replaced_sample, workspace.read_variances
     block_flags, doubles, words, masks = workspace.flags, workspace.doubles, workspace.words, workspace.masks
     added, partly_saturated, replaced_flag = (
-        block_flags[_ADDED],
-        block_flags[_PARTLY_SATURATED],
-        block_flags[_REPLACED_FLAG],
+        block_flags[rows.ADDED],
+        block_flags[rows.PARTLY_SATURATED],
+        block_flags[rows.REPLACED_FLAG],
     )
-    rate, classes, slope = doubles[RATE], doubles[_CLASSES], doubles[_SLOPE]
-    constants, totals = doubles[_CONSTANTS : _CONSTANTS + CONSTANTS], doubles[_TOTALS : _TOTALS + 3]
-    clean, clean_combined = doubles[_CLEAN : _CLEAN + 3], doubles[_CLEAN_COMBINED : _CLEAN_COMBINED + 4]
-    sums, combined = doubles[_SUMS : _SUMS + 4], doubles[_COMBINED : _COMBINED + 4]
-    some, some_masks = doubles[_SOME : _SOME + 8], masks[_SOME_MASKS:_MASKS]
+    rate, classes, slope = doubles[rows.RATE], doubles[rows.CLASSES], doubles[rows.SLOPE]
+    constants = doubles[rows.PIXEL_CONSTANTS : rows.PIXEL_CONSTANTS + CONSTANTS]
+    totals = doubles[rows.TOTALS : rows.TOTALS + 3]
+    clean, clean_combined = doubles[rows.CLEAN : rows.CLEAN + 3], doubles[rows.CLEAN_COMBINED : rows.CLEAN_COMBINED + 4]
+    sums, combined = doubles[rows.SUMS : rows.SUMS + 4], doubles[rows.COMBINED : rows.COMBINED + 4]
+    some, some_masks = doubles[rows.SOME : rows.SOME + 8], masks[rows.SOME_MASKS : rows.MASKS]
     # Flags are put together as bytes, of which a vector holds four times as many as of whole flags.
-    base, rate_dq, bits = words[_BASE], words[_RATE_DQ], workspace.bytes
-    base_bits, bits_now, bits_joined, bits_any = bits[_BASE_BITS], bits[_BITS_NOW], bits[_BITS_JOINED], bits[_BITS_ANY]
-    bits_all, bits_partly_saturated = bits[_BITS_ALL], bits[_BITS_PARTLY_SATURATED]
-    unflagged, left_out, fitted, invalid = masks[_UNFLAGGED], masks[_LEFT_OUT], masks[_FITTED], masks[_INVALID]
+    base, rate_dq, bits = words[rows.BASE], words[rows.RATE_DQ], workspace.bytes
+    base_bits, bits_now, bits_joined = bits[rows.BASE_BITS], bits[rows.BITS_NOW], bits[rows.BITS_JOINED]
+    bits_any, bits_all = bits[rows.BITS_ANY], bits[rows.BITS_ALL]
+    bits_partly_saturated = bits[rows.BITS_PARTLY_SATURATED]
+    unflagged, left_out = masks[rows.UNFLAGGED], masks[rows.LEFT_OUT]
+    fitted, invalid = masks[rows.FITTED], masks[rows.INVALID]
 
     load_pixels(ramps, settings, constants, base)
     find_rates(ramps, settings, network, workspace)
@@ -304,78 +199,9 @@ def fit_block(ramps, settings, weights, network, runs, segments, workspace, resu
             result.rate,
             fitted,
             left_out,
-            doubles[_WORK],
+            doubles[rows.WORK],
         )
         store_read_variances(status, read_variances, workspace.singles, result, place)
-
-
-@jit_apart(types.none)
-def find_rates(ramps, settings, network, workspace):
-    """Find a block's statuses and median rates, and put zeroframe samples in the place of group 0."""
-    nints = ramps.samples.shape[0]
-    has_flags, status, flagged, nflagged = workspace.has_flags, workspace.status, workspace.flagged, workspace.nflagged
-    differences, doubles, work, singles = workspace.differences, workspace.doubles, workspace.bytes, workspace.singles
-    block_flags, replaced_sample = workspace.flags, workspace.replaced_sample
-    added, partly_saturated, replaced_flag = (
-        block_flags[_ADDED],
-        block_flags[_PARTLY_SATURATED],
-        block_flags[_REPLACED_FLAG],
-    )
-    step, size = doubles[RATE], doubles[_SIZE]  # both are sums, until the sum of the steps becomes a rate
-    for k in range(LANES):
-        step[k] = size[k] = 0.0
-    for i in range(nints):
-        samples, flags, zeroframe = ramps.samples[i], ramps.flags[i], ramps.zeroframe[i]
-        if not has_flags[i]:
-            nflagged[i] = 0
-            status[i] = 0
-            added[i] = 0
-            partly_saturated[i] = 0
-            add_clean_step(samples, network, differences, step, size, workspace.selection)
-            continue
-        lanes = flagged[i]
-        number = ramp_status.ramp_status(
-            flags, zeroframe, ramps.suppressed[i], settings, status[i], added[i], partly_saturated[i], lanes, work
-        )
-        nflagged[i] = number
-        add_flagged_step(
-            samples,
-            flags,
-            status[i],
-            lanes,
-            number,
-            zeroframe,
-            settings,
-            network,
-            differences,
-            step,
-            size,
-            work,
-            workspace.usable_bits,
-            singles,
-            doubles[_WORK : _WORK + 2],
-            workspace.selection,
-        )
-        for a in range(number):
-            k = lanes[a]
-            if (status[i, k] & _ZEROFRAME) != 0:
-                replaced_sample[i, k] = samples[0, k]
-                replaced_flag[i, k] = flags[0, k]
-                samples[0, k] = zeroframe[k]
-                flags[0, k] = 0
-    rate, cancelled, total_time = step, doubles[_WORK + 1], nints * settings.group_time
-    dark, dark_step = ramps.dark, doubles[_WORK]
-    for k in range(LANES):
-        dark_step[k] = dark[k] * total_time
-    if find_cancelled(step, size, dark_step, cancelled):
-        for k in range(LANES):
-            if cancelled[k] > 0 and not is_exact(ramps, k, step[k], size[k], dark_step[k]):
-                step[k] = exact_rate(ramps, k, status[:, k], settings, workspace.values) * settings.group_time
-    to_mean = 1.0 / total_time
-    for k in range(LANES):
-        rate[k] = step[k] * to_mean
-    for k in range(LANES):
-        rate[k] = rate[k] + dark[k] if rate[k] > 0 else np.float64(dark[k])
 
 
 @jit_apart(types.none)

@@ -18,8 +18,9 @@ import numpy as np
 from rampfit_numba.kernels._jit import LANES, jit, jit_entry
 from rampfit_numba.kernels.blocks import load_block, pad_block
 from rampfit_numba.kernels.ols import ramp_status
-from rampfit_numba.kernels.ols.block import RATE, find_rates
+from rampfit_numba.kernels.ols.block_rates import find_rates
 from rampfit_numba.kernels.ols.segments import find_runs
+from rampfit_numba.kernels.ols.workspace import RATE
 
 _UNFITTED = ramp_status.NO_USABLE_GROUP | ramp_status.FIRST_SATURATED
 _PAIR, _FEW = 2, 3

@@ -18,7 +18,7 @@ from rampfit_numba.kernels.lists import SPARE
 from rampfit_numba.kernels.memory import addresses, end_streams, spans_of
 from rampfit_numba.kernels.ols import ramp_status
 from rampfit_numba.kernels.ols.arrays import RESULT_TYPES, BlockFitOpt, BlockPlace, BlockResult, ResultPointers
-from rampfit_numba.kernels.ols.block import BlockWorkspace, block_workspace, fit_block
+from rampfit_numba.kernels.ols.block import fit_block
 from rampfit_numba.kernels.ols.copying import (
     scatter_rows,
     store_rows,
@@ -33,6 +33,7 @@ from rampfit_numba.kernels.ols.segments import (
     empty_segments,
     find_runs,
 )
+from rampfit_numba.kernels.ols.workspace import BlockWorkspace, block_workspace
 
 if TYPE_CHECKING:
     from rampfit_numba.kernels.blocks import BlockPointers

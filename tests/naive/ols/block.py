@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tests.naive.ols.block_rates import find_rates
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -184,32 +186,6 @@ def find_segments(flags: Sequence[int]) -> tuple[list[tuple[int, int]], int]:
         return runs[:1], len(runs)
     kept = [run for run in runs if run[1] > 1]
     return kept, len(kept)
-
-
-def find_rates(ramps: list[Ramp], detector: Detector) -> np.float64:
-    """Return the rate in DN/s that sets the Poisson variance."""
-    total = np.float64(0)
-    for ramp in ramps:
-        if len(ramp.d) == 1:
-            total += ramp.d[0] / detector.one_group_time
-            continue
-        one = median_of_ramp(ramp, detector)
-        total += 0 if np.isnan(one) else one
-    return total / len(ramps)
-
-
-def median_of_ramp(ramp: Ramp, detector: Detector) -> np.float64:
-    if ramp.sole_zeroth:
-        return ramp.d[0] / detector.one_group_time
-    if ramp.zeroframe:
-        return ramp.d[0] / detector.frame_time
-    v = [NAN if f & D else d / detector.group_time for d, f in zip(ramp.d, ramp.flags, strict=True)]
-    differences = [NAN if ramp.flags[g] & J else v[g] - v[g - 1] for g in range(1, len(v))]
-    valid = sorted(e for e in differences if not np.isnan(e))
-    if not valid:
-        return v[0]
-    middle = len(valid) // 2
-    return valid[middle] if len(valid) % 2 else (valid[middle - 1] + valid[middle]) / 2
 
 
 def fit_integration(ramp: Ramp, poisson: np.float64, detector: Detector) -> tuple[np.float64, np.float64, np.float64]:
