@@ -7,12 +7,14 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, fit_ramps
 from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.executors import run_rows
 from rampfit_numba.engine.interrupts import without_interrupts
 from rampfit_numba.engine.slices import row_slices
 from tests.cases import plain, run_engine
@@ -107,6 +109,7 @@ def test_cores_heed_affinity(tmp_path):
         import os
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.executors import run_rows
         print(count_workers("all", 1024), count_workers(7, 1024))
     """
     assert finished(started(tmp_path, code)).split() == ["1", "1"]
@@ -198,6 +201,48 @@ def test_several_threads_may_fit_at_once(executor):
         found = pool.map(lambda one: fit_ramps(one, 12.0, 2.0, maximum_cores=2, executor=executor), exposures * 3)
         for one, other in zip(found, wanted * 3, strict=True):
             same_bits(one, other)
+
+
+class Rows(NamedTuple):
+    rows: np.ndarray
+
+
+def run_in_two_threads(task, nrows=8):
+    return run_rows(task, Rows(np.zeros((nrows, 3))), None, nrows=nrows, workers=2, executor="threads")
+
+
+def test_this_thread_is_one_of_the_workers():
+    """The system often begins with two new threads on one core."""
+    both, workers = threading.Barrier(2, timeout=60), []
+
+    def task(inputs, _):
+        workers.append(threading.current_thread())
+        if len(workers) <= 2:  # one of them waits until there is another one
+            both.wait()
+        return inputs.rows.shape
+
+    assert run_in_two_threads(task) == [(2, 3)] * 4
+    assert len(set(workers)) == 2
+    assert threading.current_thread() in workers
+
+
+@pytest.mark.parametrize("fails", ["here", "there"])
+def test_a_failure_in_any_thread_is_raised(fails):
+    here, both, begun = threading.current_thread(), threading.Barrier(2, timeout=60), []
+
+    def task(*_):
+        begun.append(threading.current_thread())
+        if len(begun) <= 2:
+            both.wait()
+        if (threading.current_thread() is here) is (fails == "here"):
+            raise ValueError(fails)
+        time.sleep(0.5)  # the failure is seen meanwhile, and what is left is cancelled
+
+    with pytest.raises(ValueError, match=f"^{fails}$"):
+        run_in_two_threads(task)
+    assert 2 <= len(begun) <= 4
+    if fails == "here":  # the others learn of it when what they do is done
+        assert len(begun) < 4
 
 
 @pytest.mark.parametrize("executor", ["mpi", "", "PROCESSES ", 2, True])

@@ -73,7 +73,12 @@ class Arrivals:
 
     def some(self) -> set[Future[Any]]:
         """Wait for one, and return all that have ended."""
-        found = {self.next()}
+        return {self.next()} | self.here()
+
+    def here(self) -> set[Future[Any]]:
+        """Return all that have ended, without waiting."""
+        raise_lost()
+        found: set[Future[Any]] = set()
         try:
             while True:
                 future = self._ended.get_nowait()
@@ -111,3 +116,9 @@ def cancel_all(futures: Iterable[Future[Any]], cancelled: Callable[[Future[Any]]
         for future in futures:
             if future.cancel() and cancelled is not None:
                 cancelled(future)
+
+
+def take_back(future: Future[Any]) -> bool:
+    """Cancel a future, which the caller will do itself; False: it has begun."""
+    with interrupts_later():
+        return future.cancel()

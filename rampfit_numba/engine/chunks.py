@@ -43,7 +43,7 @@ def chunk_height(inputs: Any, budget: int) -> int:  # noqa: ANN401  (a named tup
 def expect_files(inputs: Any) -> None:  # noqa: ANN401  (a named tuple)
     """Tell the system which files will be read whole, piece by piece, if its memory has room for them."""
     files = [array for array in inputs if isinstance(array, FileArray) and array.nbytes > CHUNK_BYTES]
-    if sum(array.nbytes for array in files) < usable_memory() // 2:
+    if files and sum(array.nbytes for array in files) < usable_memory() // 2:
         for array in files:
             array.expect()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.engine import shared
-from rampfit_numba.engine.arrivals import Arrivals, cancel_all
+from rampfit_numba.engine.arrivals import Arrivals, cancel_all, take_back
 from rampfit_numba.engine.background import read_ahead
 from rampfit_numba.engine.chunks import chunk_height, expect_files, run_chunks
 from rampfit_numba.engine.interrupts import interrupts_later, interrupts_not_lost, without_interrupts
@@ -246,14 +246,23 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
     advance: Callable[[int], None],
     budget: int,
 ) -> list[Any]:
-    def submit(pool: Executor) -> list[Any]:
-        parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
+    """Run slices in somebody's threads; or in threads of our own, of which this is one.
+
+    Where this one waited for all others, the system would often begin with two of them on one core, and leave another
+    one idle for some milliseconds.
+    """
+    parts = [(take_rows(inputs, rows), take_rows(outputs, rows)) for rows in slices]
+
+    def fit(number: int) -> Any:  # noqa: ANN401  (what the task returns)
+        return run_chunks(task, *parts[number], budget)
+
+    def submit(pool: Executor, work: Callable[[int], Any] | None = None) -> list[Any]:
         futures: list[Future[Any]] = []
         try:
-            for part in parts:
+            for number in range(len(parts)):
                 with interrupts_later():  # neither a thread's start nor the pool's locks are left in the middle
-                    futures.append(pool.submit(run_chunks, task, *part, budget))
-            return _collect(futures, advance)
+                    futures.append(pool.submit(fit, number))
+            return _collect(futures, advance, work)
         except BaseException:  # Ctrl-C too: what has not begun is left
             cancel_all(futures)
             raise
@@ -261,8 +270,8 @@ def _run_in_threads(  # noqa: PLR0917  (the state of run_rows)
     if isinstance(executor, ThreadPoolExecutor):
         return submit(executor)
     try:
-        with _Threads(workers, thread_name_prefix="rampfit") as threads:
-            return submit(threads)
+        with _Threads(workers - 1, thread_name_prefix="rampfit") as threads:
+            return submit(threads, fit)
     except _NoThreadsError as error:
         log.warning("No threads can be started (%s): the slices are fitted one after another", error)
         return _run_here(task, inputs, outputs, slices, advance, budget)
@@ -309,14 +318,34 @@ def _forms(outputs: Any) -> Any:  # noqa: ANN401
     return type(outputs)(*forms)
 
 
-def _collect(futures: list[Future[Any]], advance: Callable[[int], None]) -> list[Any]:
-    """Wait for all futures, telling the number of each one done; after a failure no further one is started."""
+def _collect(
+    futures: list[Future[Any]], advance: Callable[[int], None], work: Callable[[int], Any] | None = None
+) -> list[Any]:
+    """Wait for all futures, telling the number of each one done; after a failure no further one is started.
+
+    With `work`, those that have not begun are done here meanwhile, the last one first.
+    """
     numbers = {future: number for number, future in enumerate(futures)}
-    try:
-        for future in Arrivals(futures):
+    arrivals = Arrivals(futures)
+    here: dict[Future[Any], Any] = {}
+
+    def see(future: Future[Any]) -> None:
+        if future not in here:
             future.result()
             advance(numbers[future])
+
+    try:
+        for future in reversed(futures):
+            if work is None or not take_back(future):  # nor could those before it be
+                break
+            here[future] = None
+            here[future] = work(numbers[future])
+            advance(numbers[future])
+            for ended in arrivals.here():
+                see(ended)
+        for future in arrivals:
+            see(future)
     except BaseException:  # Ctrl-C too
         cancel_all(futures)
         raise
-    return [future.result() for future in futures]
+    return [here[future] if future in here else future.result() for future in futures]
