@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import matplotlib as mpl
@@ -418,6 +419,31 @@ def test_exposures_are_fitted_at_once(fit):
         plot.plot_ramp(3, 0, 0)
     with pytest.raises(TypeError, match="got a fit"):
         plot.plot_ramp(fit, 0, 0, readnoise=5.0, gain=2.0)
+
+
+def test_files_are_fitted_as_fit_file_fits_them(tmp_path, monkeypatch):
+    """With what is usual for their kind."""
+    pytest.importorskip("asdf")
+    from rampfit_numba.plot.sources import as_fit
+    from rampfit_numba.simulate.roman import simulate_roman, write_roman_simulation
+
+    monkeypatch.chdir(tmp_path)
+    path = write_roman_simulation(simulate_roman(8, 16, 16, seed=1), "r_linearity.asdf")[0]
+    options = as_fit(path, 10.0, 2.0).options
+    assert (options.algorithm, options.readnoise_kind, options.rejection_threshold) == ("likely", "single", 4.5)
+
+
+def test_a_rate_takes_no_options_of_a_fit(tmp_path, monkeypatch, capsys):
+    from rampfit_numba import fit_file
+    from rampfit_numba.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "x_jump.fits", "--shape", "1x6x16x16", "--quiet"]) == 0
+    rate = fit_file("x_jump.fits", 10.0, 2.0)[0]
+    assert main(["plot", "dq", str(rate), "-o", "a.png"]) == 0
+    assert main(["plot", "rate", str(rate), "--algorithm", "likely", "-o", "b.png"]) == 2
+    assert re.search(r"--algorithm: expected none, since \S*x_rate.fits holds a rate", capsys.readouterr().err)
+    assert not (tmp_path / "b.png").exists()
 
 
 # ------------------------------------------------------------------------------------------------------------ command

@@ -301,6 +301,25 @@ class TestFiles:
         with pytest.raises(ValueError, match=r"^dark_current_unit: expected DN/s or electron/s; got 'K'"):
             fit_file("none_jump.fits", NOISE, GAIN, dark_current_unit="K")
 
+    @pytest.mark.parametrize("words", [["plot", "rate"], ["report"], ["view"]])
+    def test_dark_current_unit_of_the_other_commands(self, words, monkeypatch, capsys):
+        if words[0] == "view":
+            pytest.importorskip("bokeh")
+        pytest.importorskip("matplotlib")
+        self.save("x_jump.fits", "DN", dark=None)
+        found = []
+
+        def read_and_fit(*_, **options):
+            found.append(options)
+            raise RampFileError("x_jump.fits: enough")
+
+        for place in ("rampfit_numba.files.read_and_fit", "rampfit_numba.plot.sources.read_and_fit"):
+            monkeypatch.setattr(place, read_and_fit)
+        line = [*words, "x_jump.fits", "--readnoise", str(NOISE), "--gain", str(GAIN)]
+        assert main([*line, "--dark-current-unit", "electron/s"]) == 1
+        assert "enough" in capsys.readouterr().err
+        assert [options["dark_current_unit"] for options in found] == ["electron/s"]
+
     @pytest.mark.parametrize(
         ("kind", "unit", "factor"),
         [("readnoise", "electron", GAIN), ("readnoise", "ADU", 1), ("gain", "e-/ADU", 1), ("gain", "ELECTRONS/DN", 1)],

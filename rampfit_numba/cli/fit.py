@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Options of single kinds of files.
-_OF_FORMATS = ("flat", "exclude_reads", "flatten", "dark_current_unit")
+_OF_FORMATS = ("flat", "exclude_reads", "flatten")
 
 
 def add_parser(subparsers: Subparsers) -> Parser:

@@ -115,7 +115,7 @@ def fit_keywords(chosen: argparse.Namespace) -> dict[str, Any]:
     """Return the options of the fit, and its workers, as keyword arguments; what is not said has its default there."""
     from rampfit_numba.options import FitOptions
 
-    names = [*(option.name for option in fields(FitOptions)), "maximum_cores", "executor"]
+    names = [*(option.name for option in fields(FitOptions)), "maximum_cores", "executor", "dark_current_unit"]
     return {name: value for name in names if (value := getattr(chosen, name, None)) is not None}
 
 

@@ -115,9 +115,9 @@ def _draw(chosen: argparse.Namespace) -> Any:  # noqa: ANN401  (a Figure)
     """Return the figure that was asked for."""
     from rampfit_numba import plot
 
-    given: dict[str, Any] = {}
-    if chosen.readnoise is not None or chosen.gain is not None:
-        given = {"readnoise": chosen.readnoise, "gain": chosen.gain, **fit_keywords(chosen)}
+    # What was not said is the function's default: a rate, which is not fitted, takes no options at all.
+    asked = {"readnoise": chosen.readnoise, "gain": chosen.gain, **fit_keywords(chosen)}
+    given = {name: value for name, value in asked.items() if value != chosen.parser.get_default(name)}
     one = None if chosen.integration is None else chosen.integration[0]
     if chosen.kind == "ramp":
         return plot.plot_ramp(chosen.file, *chosen.numbers, integrations=chosen.integration, **given)

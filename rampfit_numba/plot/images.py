@@ -128,6 +128,8 @@ def _images(
     is_path = isinstance(source, str | os.PathLike) and readnoise is None and gain is None
     if is_path and not find_format(Path(source)).brings_references:
         rate = _read_rate(os.fspath(source), integration)
+        if rate is not None and options:
+            raise TypeError(f"{next(iter(options))}: expected none, since {source} holds a rate, which is not fitted")
         if rate is not None:
             return rate
     fit = as_fit(source, readnoise, gain, **options)

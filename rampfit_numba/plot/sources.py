@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.exposure import Exposure
+from rampfit_numba.files import read_and_fit
 from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.references import read_reference
 from rampfit_numba.messages import how_to_install
@@ -46,7 +47,7 @@ def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any)
     readnoise, gain : path-like, number or array_like, optional
         For what is not fitted yet, as :func:`rampfit_numba.fit_file` takes them.
     **options
-        As for :func:`rampfit_numba.fit_ramps`.
+        As for :func:`rampfit_numba.fit_ramps`; of a file also those of :func:`rampfit_numba.fit_file` that reading has.
 
     Raises
     ------
@@ -61,21 +62,17 @@ def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any)
         return source
     if not isinstance(source, Exposure | str | os.PathLike):
         raise TypeError(f"source: expected a RampFit, an Exposure or a path; got {type(source).__name__}")
-    kind = None if isinstance(source, Exposure) else find_format(Path(source))
-    if kind is not None:  # what is not said is as usual for its kind
-        options = {"algorithm": kind.algorithm, "readnoise_kind": kind.readnoise_kind} | options
-    given = {"readnoise": readnoise, "gain": gain}
-    for name, reference in given.items():
-        if reference is None and (kind is None or not kind.brings_references):
+    for name, reference in (("readnoise", readnoise), ("gain", gain)):
+        if reference is None and not _brings_references(source):
             raise TypeError(f"{name}: expected a number, an image or a file, to fit the exposure with; got none")
-    exposure = source if isinstance(source, Exposure) else find_format(Path(source)).read(Path(source))
-    found = {
-        name: kind.default_reference(exposure, name).data
-        if reference is None and kind is not None
-        else read_reference(reference, exposure, name).data
-        for name, reference in given.items()
-    }
-    return fit_ramps(exposure, found["readnoise"], found["gain"], **options)
+    if not isinstance(source, Exposure):
+        return read_and_fit(source, readnoise, gain, **options).fit
+    found = (read_reference(value, source, name).data for name, value in (("readnoise", readnoise), ("gain", gain)))
+    return fit_ramps(source, *found, **options)
+
+
+def _brings_references(source: Exposure | str | os.PathLike[str]) -> bool:
+    return not isinstance(source, Exposure) and find_format(Path(source)).brings_references
 
 
 def new_figure(figure: Figure | None, size: tuple[float, float], layout: str = "constrained") -> Figure:
