@@ -158,6 +158,14 @@ def test_quick_results_are_refused_by_the_projects_documents(tmp_path):
     assert before == [(ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "docs/performance.md")]
 
 
+def test_results_of_a_busy_machine_are_refused_by_the_projects_documents(tmp_path):
+    before = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    busy = made_up("kernel-ramps") | {"load_at_start": 8.72}
+    printed = run("make_tables.py", *written(tmp_path, busy), cwd=tmp_path, code=1)
+    assert "Others were at work (kernel-ramps)" in printed
+    assert before == (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+
+
 def test_results_of_two_machines_are_not_mixed(tmp_path):
     readme, performance = copied(tmp_path)
     other = made_up("memory", machine=made_up("memory")["machine"] | {"processor": "Another"})

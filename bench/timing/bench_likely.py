@@ -167,7 +167,8 @@ def main() -> None:
             report.keep(f"{shape.name}, {hits:.0%}", times)
             if hits == HITS[1] and shape.name == "2x20":  # one row of the README
                 seconds = [f"{duration(t.minimum, 's')} s" for t in (ours, whole)]
-                label = f"LIKELY, {shape_text(fitted)}, {hits:.0%} hits a group, one core"
+                part = f" (stcal: of {round(share * fitted[2])} rows)" if share < 1 else ""
+                label = f"LIKELY, {shape_text(fitted)}, {hits:.0%} hits a group, one core{part}"
                 report.gist.append([label, *seconds, f"{whole.minimum / ours.minimum:.0f}x"])
             print(f"{row}", flush=True)
     print()

@@ -81,6 +81,10 @@ def main() -> None:
     quick = [name for name, result in found.items() if result["quick"]]
     if quick and own & {document.resolve() for document in documents}:
         sys.exit(f"Results of --quick are no figures ({', '.join(quick)}): they are not written into the documents")
+    # Benchmarks that use all cores leave that much load to the next one; more is somebody else's.
+    loaded = [name for name, result in found.items() if result["load_at_start"] > 1.5 * result["machine"]["cores"]]
+    if loaded and own & {document.resolve() for document in documents}:
+        sys.exit(f"Others were at work ({', '.join(loaded)}): what was measured is not written into the documents")
 
     for name, result in found.items():
         replace_block(pages.get(name, arguments.performance), f"bench:{name}", benchmark_text(result))
