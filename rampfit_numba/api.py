@@ -86,7 +86,7 @@ def fit_ramps(
         ``"ols"``: optimally weighted least squares between the flagged jumps; the pipeline's name ``"OLS_C"`` is
         accepted too. ``"likely"`` (or ``"LIKELY"``): generalised least squares with a search for jumps, as the
         pipeline has it. ``"likely_joint"``: the same with one covariance for all integrations, less biased, see
-        ``docs/likelihood.md``. Exposures of fewer than four groups are fitted with ``"ols"`` in any case.
+        ``docs/likelihood.md``. Fewer than four groups, evenly spaced, are fitted with ``"ols"`` in any case.
     suppress_one_group : bool
         Treat a ramp with exactly one good group as having none; no effect on the likelihood fits.
     firstgroup, lastgroup : int, optional

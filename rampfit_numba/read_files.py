@@ -73,7 +73,8 @@ def fit_reads(
         As for :func:`rampfit_numba.read_reads` (read_times, frame_time, time_keyword, time_unit, extname,
         reads_per_ramp, skip, reverse, invert, saturation, pedestal, linearity, nframes, groupgap, pixeldq,
         average_dark_current) and for :func:`rampfit_numba.fit_ramps` (suppress_one_group, firstgroup, lastgroup,
-        rejection_threshold, chisq, maximum_cores, executor, progress).
+        rejection_threshold, weighting, errors, chisq, maximum_cores, executor, progress). `pedestal` is the level to
+        subtract from raw counts, not that of ``"likely_joint"``.
 
     Returns
     -------

@@ -78,17 +78,22 @@ def add_workers(group: Any) -> None:  # noqa: ANN401  (argparse names its groups
         metavar="N",
         help="none, quarter, half, all, or a number of cores (default: none, that is one)",
     )
-    group.add_argument("--executor", choices=("processes", "threads"), help="what the workers are (default: processes)")
+    group.add_argument(
+        "--executor",
+        choices=("processes", "threads"),
+        help="what the workers are (default: processes, or threads where these share no memory; of several files the "
+        "faster of the two)",
+    )
 
 
-def add_shape(parser: Parser, default: str) -> None:
-    """Add ``--shape`` and ``--seed``, what every simulated exposure has."""
+def add_shape(parser: Parser, told: str, default: str | None = None) -> None:
+    """Add ``--shape`` and ``--seed`` of a simulated exposure; `told` is what the help says of the default."""
     parser.add_argument(
         "--shape",
         type=_shape,
-        default=_shape(default),
+        default=default and _shape(default),
         metavar="IxGxRxC",
-        help=f"integrations x groups x rows x columns (default: {default})",
+        help=f"integrations x groups x rows x columns (default: {told})",
     )
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the random numbers (default: 0)")
 

@@ -54,7 +54,8 @@ examples:
   rampfit reads R01_F*.fits --readnoise 6 --gain 2.1 --frame-time 10.65 --saturation 45000     any detector's reads
   rampfit demo                                                         simulate, fit, compare with the truth
 
-exit status: 0 done; 1 something failed (other files are still done); 2 wrong usage; 130 interrupted; 143 terminated.
+exit status: 0 done; 1 something failed (other files are still done); 2 wrong usage; ended by a signal: 129 hangup,
+130 Ctrl-C, 141 nobody reads the output, 143 terminated.
 Options may be written with underscores, as in the pipeline (--save_opt).  More: rampfit COMMAND --help
 """
 

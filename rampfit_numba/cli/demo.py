@@ -66,7 +66,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         "rampfit demo demo_folder --seed 3",
     )
     parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="keep the files here (default: nowhere)")
-    add_shape(parser, "2x20x128x128")
+    add_shape(parser, "2x20x128x128", "2x20x128x128")
     add_workers(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace existing files in FOLDER")
     return parser

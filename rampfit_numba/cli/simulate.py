@@ -64,13 +64,14 @@ def add_parser(subparsers: Subparsers) -> Parser:
         help="jwst: a file after the jump step (default); reads: plain detector reads, a cube of uint16; wfc3: an "
         "_ima.fits of HST's WFC3/IR; roman: an OUT_linearity.asdf, the groups of --shape being resultants",
     )
-    add_shape(parser, "2x20x1024x1032")
-    parser.set_defaults(shape=None)
+    add_shape(parser, "2x20x1024x1032; wfc3: 1x16x266x266; roman: 1x8x256x256")
     parser.add_argument(
-        "--truth", action="store_true", help="also write OUT_truth.fits: RATE (DN/s) and JUMPS (where hits fell)"
+        "--truth",
+        action="store_true",
+        help="jwst, reads: also write OUT_truth.fits: RATE (DN/s) and JUMPS (where hits fell)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
-    exposure = parser.add_argument_group("the exposure (all with sensible defaults)")
+    exposure = parser.add_argument_group("the exposure (all with sensible defaults; none of them with --like wfc3)")
     for name, kind, explanation in SIMULATION:
         exposure.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar="VALUE", help=explanation, default=argparse.SUPPRESS

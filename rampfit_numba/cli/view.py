@@ -25,7 +25,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
     parser: Parser = new_parser(
         subparsers,
         "view",
-        "fit an exposure, and look at it in the browser",
+        "fit an exposure, and look at it in the browser (extra: view)",
         "rampfit view demo_jump.fits --readnoise 14 --gain 1.8",
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="exposure after the jump step")

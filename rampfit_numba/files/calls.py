@@ -63,9 +63,10 @@ def fit_file(
         products. None: a quarter of the memory that this process may use.
     **options
         As for :func:`rampfit_numba.fit_ramps`: algorithm, suppress_one_group, firstgroup, lastgroup, save_opt,
-        rejection_threshold, pedestal, readnoise_kind, chisq, maximum_cores, executor, progress. And
+        rejection_threshold, pedestal, readnoise_kind, weighting, errors, chisq, maximum_cores, executor, progress. And
         ``dark_current_unit``, the unit of the average dark current (AVDRKCUR), ``"DN/s"`` or ``"electron/s"``; without
-        it, its BUNIT, or DN/s as the pipeline's ramp fit takes it. `executor` can also be a :class:`distributed.Client`
+        it, its BUNIT, or DN/s as the pipeline's ramp fit takes it. Of WFC3/IR's files ``flat``, ``exclude_reads`` and
+        ``flatten``, see ``docs/wfc3.md``. `executor` can also be a :class:`distributed.Client`
         (extra ``dask``): its workers read the rows from the file themselves, on a file system that they share.
 
     Returns
