@@ -47,8 +47,8 @@ AT_LOCKS = """
         except KeyboardInterrupt:
             return True
         finally:
-            Locks.last = 0
-        return False
+            Locks.last, came = 0, Locks.count >= last
+        return None if not came else False  # which slices are fitted here, and so how many locks, differs
 
     faulthandler.dump_traceback_later(120, exit=True)
     wanted = fit()
@@ -60,7 +60,7 @@ AT_LOCKS = """
     for last in range(1, count + 1, max(1, count // MOST)):
         found.append(interrupted(last))
         assert fit() == wanted
-    print(all(found), flush=True)
+    print(False not in found and found.count(True) > len(found) / 2, flush=True)
 """
 
 

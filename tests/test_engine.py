@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -109,7 +109,6 @@ def test_cores_heed_affinity(tmp_path):
         import os
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         from rampfit_numba.engine.cores import count_workers
-from rampfit_numba.engine.executors import run_rows
         print(count_workers("all", 1024), count_workers(7, 1024))
     """
     assert finished(started(tmp_path, code)).split() == ["1", "1"]
@@ -209,6 +208,27 @@ class Rows(NamedTuple):
 
 def run_in_two_threads(task, nrows=8):
     return run_rows(task, Rows(np.zeros((nrows, 3))), None, nrows=nrows, workers=2, executor="threads")
+
+
+def test_what_cannot_be_sent_leaves_nothing_behind():
+    """Neither tasks that wait, nor signals that are held back."""
+
+    class Two(Executor):
+        def __init__(self):
+            self.futures = []
+
+        def submit(self, *_, **__):
+            if len(self.futures) == 2:
+                raise OSError("no more")
+            self.futures.append(Future())
+            return self.futures[-1]
+
+    executor, handler = Two(), signal.getsignal(signal.SIGINT)
+    with pytest.raises(OSError, match="no more"):
+        run_rows(len, Rows(np.zeros((8, 3))), None, nrows=8, workers=4, executor=executor)
+    assert [future.cancelled() for future in executor.futures] == [True, True]
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT}
 
 
 def test_this_thread_is_one_of_the_workers():

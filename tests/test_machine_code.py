@@ -187,6 +187,28 @@ def test_a_full_disk_costs_the_cache_not_the_fit(base):
     assert usable_kind(None, 2) == "threads"
 
 
+def test_an_interrupt_while_code_is_written_leaves_nothing(base, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            call()
+    assert not [path for path in base.rglob("*") if path.is_file()]
+    assert call() == (True, [])
+
+
+def test_how_code_is_put_together_decides_about_its_folder(monkeypatch):
+    """Code of other rules is another version."""
+    before, read = places.version_key(), places.Path.read_bytes
+    for name in ("own_code.py", "vectors.py", "block.py", "dq.py"):
+        with monkeypatch.context() as patched:
+            patched.setattr(places.Path, "read_bytes", lambda path, name=name: read(path) + b"#" * (path.name == name))
+            assert places.version_key.__wrapped__() != before
+    assert places.version_key.__wrapped__() == before
+
+
 # -------------------------------------------------------------------------------------------------------------- trust
 def give_away(path, monkeypatch):
     """Let `path` belong to another user than this process."""

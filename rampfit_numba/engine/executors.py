@@ -286,12 +286,19 @@ def _run_elsewhere(  # noqa: PLR0917  (the state of run_rows)
     advance: Callable[[int], None],
 ) -> list[Any]:
     """Send the arrays themselves, unless they stand in files that the workers see, wherever these are."""
-    futures, send_files = [], isinstance(executor, OnSharedFiles)
-    with without_interrupts():
+    futures: list[Future[Any]] = []
+    send_files = isinstance(executor, OnSharedFiles)
+    try:
         for rows in slices:
             sent = take_rows(inputs, rows)
             arrays = [a if send_files or not isinstance(a, FileArray) else a.read() for a in sent]
-            futures.append(executor.submit(_run_slice, task, type(inputs)(*arrays), _forms(take_rows(outputs, rows))))
+            forms = _forms(take_rows(outputs, rows))
+            with without_interrupts():  # workers may start with a task
+                futures.append(executor.submit(_run_slice, task, type(inputs)(*arrays), forms))
+            del sent, arrays
+    except BaseException:  # Ctrl-C, or a file that cannot be read: what has not begun is left
+        cancel_all(futures)
+        raise
     results = []
     for rows, (result, planes) in zip(slices, _collect(futures, advance), strict=True):
         results.append(result)

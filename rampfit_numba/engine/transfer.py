@@ -89,10 +89,6 @@ def sharing(slices: list[tuple[Any, Any]]) -> Iterator[Callable[[Any, Any], Shar
             if copy is not None:
                 np.copyto(copy, array)
         sent_outputs = [_share(array, arena) for array in outputs or ()]
-        # A task may leave some of an output as it is.
-        for array, (_, copy) in zip(outputs or (), sent_outputs, strict=True):
-            if copy is not None:
-                np.copyto(copy, array)
         returning.extend(
             (array, copy) for array, (_, copy) in zip(outputs or (), sent_outputs, strict=True) if copy is not None
         )

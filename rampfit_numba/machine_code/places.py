@@ -104,14 +104,16 @@ def is_trusted(information: os.stat_result) -> bool:
 
 @cache
 def version_key() -> str:
-    """Return a hash of all that machine code depends on: the kernels' sources, versions, flags and this processor.
+    """Return a hash of all that machine code depends on: the sources of kernels, versions, flags and this processor.
 
     It does not depend on the place of the package: installations of one version in several environments share the code.
     """
     from numba.core.registry import cpu_target
 
     digest = hashlib.sha256()
-    for source in [_PACKAGE / "dq.py", *sorted((_PACKAGE / "kernels").rglob("*.py"))]:
+    # The last one decides how code is optimised and put together.
+    sources = [_PACKAGE / "dq.py", *sorted((_PACKAGE / "kernels").rglob("*.py")), _PACKAGE / "machine_code/own_code.py"]
+    for source in sources:
         digest.update(str(source.relative_to(_PACKAGE)).encode() + source.read_bytes())
     versions = (sys.version, platform.machine(), numba.__version__, llvmlite.__version__, np.__version__)
     flags = (numba.config.BOUNDSCHECK, numba.config.OPT, cpu_target.target_context.codegen().magic_tuple())

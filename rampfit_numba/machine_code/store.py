@@ -189,7 +189,14 @@ def _write(place: Place, path: Path, key: bytes, content: bytes) -> bool:
         Path(new).replace(file)
     except OSError as error:
         _problems.append(f"{place.folder}: it cannot be written ({error.strerror})")
-        with suppress(OSError):
-            Path(new).unlink()
+        _remove(new)
         return False
+    except BaseException:  # Ctrl-C
+        _remove(new)
+        raise
     return True
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        Path(path).unlink()
