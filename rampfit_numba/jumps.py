@@ -11,7 +11,7 @@ from rampfit_numba.algorithms.groups import usable_groups
 from rampfit_numba.algorithms.rows import as_single
 from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.mapped_arrays import as_file_array
-from rampfit_numba.pixel_ramps import correct_samples, inputs_of, is_ols, sample_times
+from rampfit_numba.pixel_ramps import correct_samples, inputs_of, sample_times
 from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _parts(
     nints, ngroups, nrows, ncols = exposure.shape
     first, stop, clear_first = kept
     first_used, last_used = usable_groups(fit.options, ngroups)
-    times = sample_times(exposure, ols=is_ols(fit))
+    times = sample_times(exposure, fit.options)
     data, flags = as_file_array(exposure.data), as_file_array(exposure.groupdq)
     height = max(most_samples // (ngroups * ncols), 1)
     for top in range(0, nrows, height):

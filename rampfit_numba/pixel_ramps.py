@@ -9,6 +9,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.algorithms.corrections import read_rules
+from rampfit_numba.algorithms.ols.general import group_step, is_general
 from rampfit_numba.algorithms.read_pattern import even_read_times, read_pattern
 from rampfit_numba.algorithms.rows import as_single
 from rampfit_numba.checks import to_array
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rampfit_numba.exposure import Exposure
+    from rampfit_numba.options import FitOptions
     from rampfit_numba.result import FitInputs
 
 
@@ -200,11 +202,12 @@ class SampleTimes(NamedTuple):
     begin: np.ndarray
 
 
-def sample_times(exposure: Exposure, *, ols: bool, split_zeroframe: bool = False) -> SampleTimes:
-    """Return when the groups were read, as the algorithm has it; with `split_zeroframe`, the zeroframe comes first.
+def sample_times(exposure: Exposure, options: FitOptions, *, split_zeroframe: bool = False) -> SampleTimes:
+    """Return when the groups were read, as the fit has it; with `split_zeroframe`, the zeroframe comes first.
 
-    OLS goes by the group time: only where the frames stand within a group is taken from the frame time, or from
-    explicit read times. The likelihood fits go by the times of the frames.
+    The pipeline's OLS goes by the group time: only where the frames stand within a group is taken from the frame time,
+    or from explicit read times. With other weights or errors each group has its own frames, but evenly spaced groups
+    still go by the time between them. Uneven ones, and the likelihood fits, go by the times of the frames.
     """
     frames: list[np.ndarray] = [
         np.atleast_1d(np.asarray(group, np.float64))
@@ -213,9 +216,14 @@ def sample_times(exposure: Exposure, *, ols: bool, split_zeroframe: bool = False
             exposure.ngroups, exposure.frame_time, exposure.nframes, exposure.groupgap, exposure.drop_frames1
         )
     ]
-    if ols:
-        group_time = float(np.float32(exposure.group_time))
-        frames = [frames[0] + g * group_time for g in range(exposure.ngroups)]
+    if ALGORITHMS[options.algorithm].package == "ols" and exposure.evenly_read:
+        if is_general(exposure, options):
+            mean_t = np.array([group.mean() for group in frames])
+            late = mean_t - (mean_t[0] + group_step(exposure, mean_t) * np.arange(mean_t.size))
+            frames = [group - late[g] for g, group in enumerate(frames)]
+        else:
+            group_time = float(np.float32(exposure.group_time))
+            frames = [frames[0] + g * group_time for g in range(exposure.ngroups)]
     if split_zeroframe:
         frames[:1] = [frames[0][:1], frames[0][1:]]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -326,6 +326,21 @@ def random_times(rng: np.random.Generator) -> tuple[float, float]:
     return group_time, group_time if rng.random() < 0.5 else float(rng.choice([0.1, 2.12, 10.736]))
 
 
+def random_read_times(rng: np.random.Generator, ngroups: int) -> list[list[float]]:
+    """Return the times of the frames of each group in s: even, uneven, or uneven with frames read in turns."""
+    kind = str(rng.choice(["even", "uneven", "in turns"], p=[0.3, 0.5, 0.2]))
+    if kind == "even":
+        step, reads, gap = float(rng.choice([0.5, 2.77504])), int(rng.integers(1, 5)), int(rng.integers(0, 3))
+        return [[step * (1 + j + g * (reads + gap)) for j in range(reads)] for g in range(ngroups)]
+    times: list[list[float]] = []
+    now = float(rng.choice([0.0, 3.0]))
+    for _ in range(ngroups):
+        frames = now + np.cumsum(0.05 + rng.exponential(2.0, int(rng.integers(1, 5))))
+        times.append(frames.tolist())
+        now = float(frames[-1] if kind == "uneven" else frames.mean())
+    return times
+
+
 def random_group_range(rng: np.random.Generator, ngroups: int) -> tuple[int | None, int | None]:
     """Return firstgroup and lastgroup; mostly None, also negative, reversed and beyond the ramp."""
     if rng.random() < 0.7:

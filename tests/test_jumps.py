@@ -76,6 +76,45 @@ def test_significance_is_the_size_in_units_of_the_noise_without_a_jump(rate):
     assert np.mean(table["size"].value) == pytest.approx(0, abs=1)
 
 
+@pytest.mark.parametrize("algorithm", ["ols", "likely", "likely_joint"])
+def test_sizes_at_uneven_times_are_the_rises_beyond_the_rate_in_the_time_between(algorithm):
+    times = [1.0, 2.0, 5.0, 6.0, 12.0, 20.0]
+    data = (100 + 10 * np.array(times, np.float32)).reshape(1, 6, 1, 1)
+    data[0, 2:] += 500
+    data[0, 5] -= 80
+    flags = np.zeros(data.shape, np.uint8)
+    flags[0, [2, 5]], flags[0, 4] = J, D
+    table = fit_ramps(Exposure(data, flags, read_times=times), 5.0, 2.0, algorithm=algorithm).jumps()
+    assert list(table["group"]) == [2, 5]
+    # The second one is measured from group 3 on: group 4 is unusable.
+    np.testing.assert_allclose(table["size"].to_value("DN"), [500, -80], rtol=1e-5)
+    noise = np.sqrt(10 / 2 * np.array([5 - 2, 20 - 6]) + 25)
+    np.testing.assert_allclose(table["significance"], np.array([500, -80]) / noise, rtol=1e-5)
+
+
+@pytest.mark.parametrize("weighting", ["optimal", "uniform"])
+@pytest.mark.parametrize("rate", [0.0, 20.0, 200.0])
+def test_significance_at_uneven_times_follows_the_frames_of_both_groups(rate, weighting):
+    rng = np.random.default_rng(6)
+    npixels, gain, read = 8000, 2.0, 6.0
+    counts = np.array([1, 3, 2, 1, 4, 1, 2, 5] * 8)
+    frames = np.cumsum(rng.choice([1.0, 2.0, 7.0], counts.sum()))
+    reads = np.cumsum(rng.poisson(rate * gain * np.diff(frames, prepend=0)[:, None], (frames.size, npixels)), axis=0)
+    reads = reads / gain + rng.normal(0, read, reads.shape)
+    edges = np.cumsum(counts)[:-1]
+    data = np.array([group.mean(axis=0) for group in np.split(reads, edges)], np.float32)[None, :, None]
+    flags = np.zeros(data.shape, np.uint8)
+    marked = [20, 25, 31]  # where there is none: the sizes are noise
+    flags[:, marked] = J
+    exposure = Exposure(data, flags, read_times=[list(group) for group in np.split(frames, edges)])
+    table = fit_ramps(exposure, read * np.sqrt(2), gain, weighting=weighting).jumps()
+    for group in marked:
+        here = table[table["group"] == group]
+        assert len(here) == npixels
+        assert np.std(here["significance"]) == pytest.approx(1, abs=0.03)
+        assert np.mean(here["significance"]) == pytest.approx(0, abs=0.05)
+
+
 @pytest.mark.parametrize("algorithm", ["likely", "likely_joint"])
 def test_jumps_that_the_fit_found_are_told_from_flagged_ones(algorithm):
     data = (100 + 30 * np.arange(12, dtype=np.float32)).reshape(1, 12, 1, 1)

@@ -153,12 +153,16 @@ def test_found_jumps_are_told_from_flagged_ones():
     assert len(artists(figure, "segment-")) == 3
 
 
-def test_uneven_times_are_those_of_the_reads():
+@pytest.mark.parametrize("algorithm", ["ols", "likely"])
+def test_uneven_times_are_those_of_the_reads(algorithm):
     times = [1.0, 2.0, 5.0, 6.0, 12.0, 20.0]
     data = (10 * np.array(times, np.float32)).reshape(1, 6, 1, 1)
-    fit = fit_ramps(Exposure(data, None, read_times=times, group_time=1.0), 5.0, 2.0, algorithm="likely")
-    (good,) = artists(plot.plot_ramp(fit, 0, 0), "samples-good")
+    fit = fit_ramps(Exposure(data, None, read_times=times, group_time=1.0), 5.0, 2.0, algorithm=algorithm)
+    figure = plot.plot_ramp(fit, 0, 0)
+    (good,) = artists(figure, "samples-good")
     assert list(good.get_xdata()) == times
+    (line,) = artists(figure, "segment-")
+    np.testing.assert_allclose(line.get_ydata(), [10, 200], rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(fewer(40, 6)))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from rampfit_numba import Exposure, fit_ramps, read_exposure
+from rampfit_numba import Exposure, dq, fit_ramps, read_exposure
 from rampfit_numba.cli import main
 from rampfit_numba.report.content import RunFacts, collect
 from rampfit_numba.report.figures import _thinned, jump_pictures
@@ -313,6 +313,18 @@ def test_explicit_times_are_shown_and_no_frames_that_nobody_read():
     fit = fit_ramps(Exposure(data, None, read_times=times), 14.0, 2.0, algorithm="likely")
     shown = dict(collect(fit, RunFacts()).observation)
     assert (shown["Groups"], shown["Frames"]) == ("6, from 3 to 27 s", "1 to 2 a group")
+
+
+@pytest.mark.parametrize("algorithm", ["ols", "likely"])
+def test_the_rate_of_jumps_counts_the_true_time(algorithm):
+    times = [1.0, 2.0, 5.0, 6.0, 12.0, 21.0]
+    data = (10 * np.array(times, np.float32)).reshape(1, 6, 1, 1).repeat(2, axis=0)
+    data[0, 3:] += 900
+    flags = np.zeros(data.shape, np.uint8)
+    flags[0, 3] = dq.JUMP_DET
+    # The group time is that of the first two groups.
+    fit = fit_ramps(Exposure(data, flags, 1.0, read_times=times), 14.0, 2.0, algorithm=algorithm)
+    assert dict(collect(fit, RunFacts()).jump_facts)["Rate"] == f"{1 / 40:.4g} a second in 1 usable pixels"
 
 
 def test_of_very_many_values_a_random_sample_is_drawn():

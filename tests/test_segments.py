@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
+from itertools import pairwise, product
+
 import numpy as np
 import pytest
 
-from rampfit_numba import Exposure, RampFileError, find_segments, fit_ramps, read_exposure
-from tests.cases import run_engine, with_usable_range
+from rampfit_numba import Exposure, RampFileError, RampFitWarning, find_segments, fit_ramps, read_exposure
+from tests.cases import make_exposure, run_engine, with_usable_range
 from tests.likely_cases import run_engine as run_likely
 from tests.naive.ols.block import find_segments as naive_segments
-from tests.random_exposures import random_case
+from tests.naive.ols.general import exponent
+from tests.random_exposures import random_case, random_read_times
 from tests.random_likely import random_likely_case
 from tests.sizes import fewer
 
 D, S, J, P = 1, 2, 4, 32
 SEEDS = fewer(120, 12)
+WEIGHTINGS = ("optimal", "uniform", "interpolated", 0.7, 3.0, ((8.0, 2.0), (30.0, 0.5)))
+#: Read noise of a frame in DN, and e-/DN.
+READ, GAIN = 6.0, 1.7
+UNEVEN = [[2.0], [4.0, 6.0], [8.0, 10.0, 12.0, 14.0], [20.0], [22.0, 24.0], [40.0, 42.0, 44.0, 46.0], [50.0], [53.0]]
 
 
 def everywhere(fit):
@@ -153,6 +161,178 @@ def test_runs_of_groups_are_those_of_the_slow_implementation(seed):
         runs, _ = naive_segments([int(f) for f in ramp_flags])
         here = ramp == k
         assert list(zip(first[here], last[here] - first[here] + 1, strict=True)) == runs
+
+
+# --------------------------------------------------------------------------- ols with other weights, at uneven times
+@pytest.mark.parametrize(
+    ("weighting", "errors"),
+    [pair for pair in product(WEIGHTINGS, (None, "weights", "reference")) if pair != ("optimal", "reference")],
+    ids=str,
+)
+def test_segments_add_up_to_rates_and_errors_of_every_weighting(weighting, errors):
+    """Random exposures: even and uneven times, several frames, jumps, saturation, lone groups, zeroframes, MIRI's."""
+    compared, with_several, lone, without_root = 0, 0, 0, 0
+    for seed in range(fewer(100, 20)):
+        fit = any_general_fit(seed, weighting, errors)
+        if fit is None:
+            continue
+        found, ints = everywhere(fit), fit.rateints
+        place = found["integration"], found["row"], found["column"]
+        number, slope, weight, variance, information = np.zeros((5, *ints.data.shape))
+        with np.errstate(all="ignore"):
+            np.add.at(number, place, 1)
+            np.add.at(weight, place, found["weight"])
+            np.add.at(slope, place, found["weight"] * found["slope"])
+            np.add.at(variance, place, (found["weight"] * found["slope_err"]) ** 2)
+            np.add.at(information, place, found["slope_err"] ** -2)
+            err = np.sqrt(1 / information) if errors == "reference" else np.sqrt(variance)
+        fitted = np.isfinite(ints.data) & (number > 0)
+        np.testing.assert_allclose(weight[fitted], 1, rtol=1e-9)
+        error, rate = (plane[fitted].astype(np.float64) for plane in (ints.err, ints.data))
+        # Single precision rounds rates by 6e-8 of them.
+        assert np.all(np.abs(slope[fitted] - rate) <= 1e-6 * np.nan_to_num(error) + 1e-7 * np.abs(rate)), seed
+        # Variances below 0, of a negative dark current or of frames read in turns, have no root each.
+        known = np.isfinite(error) & np.isfinite(err[fitted]) & (error > 0)
+        np.testing.assert_allclose(err[fitted][known], error[known], rtol=1e-6, err_msg=str(seed))
+        compared += known.sum()
+        without_root += (~known).sum()
+        with_several += (number[fitted] > 1).sum()
+        lone += (found["nsamples"] == 1).sum()
+    assert compared > fewer(200, 20)
+    assert without_root < 0.1 * compared
+    assert with_several > fewer(20, 2)
+    assert lone > fewer(20, 2)
+
+
+def any_general_fit(seed, weighting, errors):
+    """Return a fit of a random exposure, every second one with explicit times; None where it is the pipeline's fit."""
+    case = with_usable_range(random_case(seed, small=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RampFitWarning)
+        exposure = make_exposure(case)
+        if seed % 2:
+            exposure = Exposure(
+                case.data,
+                case.groupdq,
+                pixeldq=case.pixeldq,
+                average_dark_current=case.average_dark_current,
+                zeroframe=case.zeroframe,
+                instrument=case.instrument,
+                read_times=random_read_times(np.random.default_rng(seed), case.data.shape[1]),
+            )
+        if (errors == "reference" and not exposure.evenly_read) or (
+            weighting == "optimal" and errors != "weights" and exposure.evenly_read
+        ):
+            return None
+        options = {name: getattr(case, name) for name in ("suppress_one_group", "firstgroup", "lastgroup")}
+        return fit_ramps(exposure, case.readnoise, case.gain, weighting=weighting, errors=errors, **options)
+
+
+@pytest.mark.parametrize("weighting", ["optimal", "uniform", "interpolated", 1.5], ids=str)
+@pytest.mark.parametrize("rate", [0.0, 30.0, 900.0])
+def test_lines_at_uneven_times_are_those_of_dense_matrices(rate, weighting):
+    rng = np.random.default_rng(5)
+    data = ramps_at(UNEVEN, rate, 6, rng)
+    data[0, 4:] += 3000
+    flags = np.zeros(data.shape, np.uint8)
+    flags[0, 4] = J
+    fit = fit_ramps(Exposure(data, flags, read_times=UNEVEN), READ * np.sqrt(2), GAIN, weighting=weighting)
+    mean, reads = np.array([np.mean(group) for group in UNEVEN]), np.array([len(group) for group in UNEVEN])
+    for x in range(6):
+        table, samples = fit.segments(x, 0), fit.samples(x, 0)
+        np.testing.assert_array_equal(samples["time"].value, mean)
+        assert list(table["first_group"]) == [0, 4]
+        d = np.diff(data[0, :, 0, x].astype(np.float64)) / np.diff(mean)
+        photon = max(np.median(np.delete(d, 3)), 0) / GAIN
+        for segment, where in zip(table, (slice(0, 4), slice(4, 8)), strict=True):
+            t, y, n = mean[where], data[0, where, 0, x].astype(np.float64), reads[where]
+            assert (segment["start_time"].value, segment["stop_time"].value) == (t[0], t[-1])
+            signal = (y[-1] - y[0]) * GAIN
+            noise = (READ * GAIN) ** 2 * (1 / n[0] + 1 / n[-1]) / 2
+            ratio = signal / np.sqrt(noise + signal) if noise + signal > 0 else 0
+            power = exponent(weighting, ratio)
+            w = np.abs((t - (t[0] + t[-1]) / 2) / ((t[-1] - t[0]) / 2)) ** power * (1 + power) * n / (1 + power * n)
+            design = np.stack([np.ones_like(t), t], axis=1)
+            coefficients = np.linalg.solve(design.T @ (w[:, None] * design), design.T * w)
+            matrix = covariance(UNEVEN[where], photon, READ**2)
+            line = coefficients @ y
+            errors = np.sqrt(np.diag(coefficients @ matrix @ coefficients.T))
+            assert (segment["intercept"].value, segment["slope"].value) == pytest.approx(tuple(line), rel=1e-6)
+            assert segment["intercept_err"].value == pytest.approx(errors[0], rel=1e-6)
+            assert segment["slope_err"].value == pytest.approx(errors[1], rel=1e-6)
+            away = np.eye(len(t)) - design @ coefficients
+            residual = away @ y
+            here = samples[where]
+            np.testing.assert_allclose(here["residual"].value, residual, atol=1e-6)
+            np.testing.assert_allclose(here["noise"].value, np.sqrt(np.diag(away @ matrix @ away.T)), rtol=1e-6)
+            inverse = np.linalg.inv(matrix)
+            best = np.linalg.solve(design.T @ inverse @ design, design.T @ inverse @ y)
+            chisq = (y - design @ best) @ inverse @ (y - design @ best)
+            assert segment["dof"] == len(t) - 2
+            assert segment["chisq"] == pytest.approx(chisq, rel=1e-5)
+
+
+def ramps_at(times, rate, npixels, rng):
+    """Return ramps in DN, shape (1, ngroups, 1, npixels), whose photons arrive from frame to frame."""
+    frames = np.concatenate(times)
+    arrived = rng.poisson(rate * GAIN * np.diff(frames, prepend=0)[:, None], (frames.size, npixels))
+    reads = arrived.cumsum(axis=0) / GAIN + rng.normal(0, READ, arrived.shape)
+    edges = np.cumsum([0, *map(len, times)])
+    groups = [reads[a:b].mean(axis=0) for a, b in pairwise(edges)]
+    return np.array(groups, np.float32)[None, :, None]
+
+
+@pytest.mark.parametrize(("rate", "weighting"), [(3.0, "uniform"), (40.0, "optimal"), (2000.0, "interpolated")])
+def test_chi_squares_and_residuals_at_uneven_times_have_the_spread_that_they_should(rate, weighting):
+    data = ramps_at(UNEVEN, rate, 8000, np.random.default_rng(21))
+    fit = fit_ramps(Exposure(data, None, read_times=UNEVEN), READ * np.sqrt(2), GAIN, weighting=weighting)
+    found, samples = everywhere(fit), fit.samples(np.arange(8000), 0)
+    # With few differences, their median is a noisy estimate of the photon noise.
+    assert found["chisq"].sum() / found["dof"].sum() == pytest.approx(1, abs=0.05)
+    pulls = samples["residual"].value / samples["noise"].value
+    for group in range(len(UNEVEN)):
+        assert np.std(pulls[samples["group"] == group]) == pytest.approx(1, abs=0.04)
+    assert np.std((found["slope"] - rate) / found["slope_err"]) == pytest.approx(1, abs=0.05)
+
+
+def test_an_exact_ramp_at_uneven_times_leaves_no_residual():
+    times = [1.0, 2.0, 5.0, 6.0, 12.0, 20.0]
+    data = (100 + 10 * np.array(times, np.float32)).reshape(1, 6, 1, 1)
+    fit = fit_ramps(Exposure(data, None, read_times=times), 5.0, 2.0)
+    segments, samples = fit.segments(0, 0), fit.samples(0, 0)
+    assert segments["slope"].value == pytest.approx(10, rel=1e-12)
+    assert segments["intercept"].value == pytest.approx(100, rel=1e-12)
+    assert segments["slope_err"].value == pytest.approx(float(fit.rateints.err[0, 0, 0]), rel=1e-6)
+    assert list(samples["time"].value) == times
+    np.testing.assert_allclose(samples["residual"].value, 0, atol=1e-9)
+
+
+def test_the_segment_of_other_weights_is_not_that_of_the_optimal_ones():
+    rng = np.random.default_rng(1)
+    data = (rng.poisson(60, (1, 12, 1, 1)).cumsum(axis=1) + rng.normal(0, 5, (1, 12, 1, 1))).astype(np.float32)
+    rates = []
+    for options in ({}, {"weighting": "uniform"}, {"weighting": "uniform", "errors": "reference"}):
+        fit = fit_ramps(Exposure(data, None, 2.0), 7.0, 2.0, **options)
+        table = fit.segments(0, 0)
+        assert table["slope"].value == pytest.approx(float(fit.rateints.data[0, 0, 0]), rel=1e-7)
+        assert table["slope_err"].value == pytest.approx(float(fit.rateints.err[0, 0, 0]), rel=1e-6)
+        rates.append((table["slope"][0].value, table["slope_err"][0].value))
+    assert rates[0][0] != pytest.approx(rates[1][0], rel=1e-3)
+    assert rates[1][0] == rates[2][0]
+    assert rates[1][1] > 1.02 * rates[2][1]
+
+
+def test_one_good_group_at_uneven_times_comes_from_the_reset():
+    data = np.array([0, 70.0, 0]).reshape(1, 3, 1, 1)
+    flags = np.array([D, 0, D], np.uint8).reshape(data.shape)
+    fit = fit_ramps(
+        Exposure(data, flags, read_times=[2.0, [6.0, 8.0], 30.0]), READ * np.sqrt(2), GAIN, suppress_one_group=False
+    )
+    (segment,) = fit.segments(0, 0)
+    assert segment["slope"].value == pytest.approx(10)
+    assert segment["slope_err"].value == pytest.approx(float(fit.rate.err[0, 0]), rel=1e-6)
+    assert segment["start_time"].value == segment["stop_time"].value == 7
+    assert segment["intercept"].value == pytest.approx(0, abs=1e-12)
 
 
 # --------------------------------------------------------------------------------------------------- odd exposures

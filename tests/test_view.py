@@ -16,6 +16,7 @@ import pytest
 
 from rampfit_numba import Exposure, dq, fit_ramps
 from rampfit_numba.cli import main
+from rampfit_numba.view.facts import describe
 from rampfit_numba.view.picks import Picks
 from rampfit_numba.view.planes import list_planes
 from rampfit_numba.view.ramp import BAD, JUMP, SATURATED, USED, Ramps
@@ -174,6 +175,21 @@ class TestRamp:
     def test_samples_that_cannot_be_used(self, fitted):
         assert list(Ramps(fitted[1], 5, 5)[0].kind) == [USED] * 6 + [SATURATED] * 2
         assert list(Ramps(fitted[1], 0, 0)[0].kind) == [USED] * 2 + [BAD] + [USED] * 5
+
+
+def test_uneven_times_of_a_straight_line_are_those_of_the_reads():
+    times = [1.0, 2.0, 5.0, 6.0, 12.0, 20.0]
+    data = (10 * np.array(times, np.float32)).reshape(1, 6, 1, 1)
+    exposure = Exposure(data, None, 1.0, read_times=times)
+    fit = fit_ramps(exposure, 5.0, 2.0, weighting="uniform")
+    ramp = Ramps(fit, 0, 0)[0]
+    assert list(ramp.time) == times
+    (line,) = ramp.lines
+    assert (line.start, line.stop, line.slope) == pytest.approx((1, 20, 10))
+    np.testing.assert_allclose(ramp.residual, 0, atol=1e-9)
+    assert dict(describe(exposure, fit))["Groups"] == "6, from 1 to 20 s"
+    even = Exposure(data, None, 1.5)
+    assert dict(describe(even, fit_ramps(even, 5.0, 2.0)))["Groups"] == "6 of 1.5 s"
 
 
 class TestServer:

@@ -11,7 +11,7 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba._version import __version__
 from rampfit_numba.mapped_arrays import let_go
-from rampfit_numba.pixel_ramps import inputs_of
+from rampfit_numba.pixel_ramps import inputs_of, sample_times
 from rampfit_numba.plot.ramp_panel import with_error
 from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.report.jump_counts import count_jumps
@@ -270,7 +270,8 @@ def count_flags(flags: np.ndarray) -> list[FlagCount]:
 def _jump_facts(fit: RampFit, jumps: JumpCounts) -> list[tuple[str, str]]:
     exposure = inputs_of(fit).exposure
     nints, ngroups, nrows, ncols = exposure.shape
-    seconds = nints * max(ngroups - 1, 1) * exposure.group_time
+    times = sample_times(exposure, fit.options).mean_t
+    seconds = nints * (float(times[-1] - times[0]) if ngroups > 1 else exposure.group_time)
     pixels = int(np.count_nonzero((fit.rate.dq & dq.DO_NOT_USE) == 0))
     found = [("Jumps", str(jumps.total))]
     if jumps.total:

@@ -45,7 +45,7 @@ def likelihood_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> F
     nsamples = last - first + 1
     pixel, integration = np.divmod(ramp, nints)
 
-    times = sample_times(exposure, ols=False, split_zeroframe=split)
+    times = sample_times(exposure, fit.options, split_zeroframe=split)
     with np.errstate(all="ignore"):
         slope, slope_err = rates[ramp], errors[ramp]
         values = padded(samples, ramp, first, nsamples)

@@ -5,19 +5,21 @@ No kernel is compiled for a look at a pixel; the tests compare every number with
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from rampfit_numba import dq
-from rampfit_numba.algorithms.ols.general import is_one_timed_group
+from rampfit_numba.algorithms.ols.general import is_general, make_general_rules
 from rampfit_numba.algorithms.ols.plan import OlsPlan, make_plan
 from rampfit_numba.algorithms.ols.weights import segment_weights
+from rampfit_numba.kernels.ols.general_settings import GeneralTimes
 from rampfit_numba.kernels.ols.weighting import BOUNDS
 from rampfit_numba.mapped_arrays import as_file_array
 from rampfit_numba.pixel_ramps import PixelRamps, SampleTimes, is_ols, sample_times, working_flags
 from rampfit_numba.segments.columns import FittedLines, Segments, number_within, shares
+from rampfit_numba.segments.general import LoneSamples, line_coefficients, slope_variances
 from rampfit_numba.segments.samples import SegmentSamples, padded
 
 if TYPE_CHECKING:
@@ -28,40 +30,61 @@ _P, _J, _S, _D = (np.uint8(bit) for bit in (dq.PERSISTENCE, dq.JUMP_DET, dq.SATU
 _plans: WeakKeyDictionary[FitInputs, OlsPlan] = WeakKeyDictionary()
 
 
+class _OlsSamples(NamedTuple):
+    """The ramps as OLS takes them.
+
+    Attributes
+    ----------
+    samples, flags : ndarray of float64 and uint8, shape (npixels x nints, groups kept)
+    is_zeroframe : ndarray of bool, shape (npixels x nints,)
+        The first sample is the zeroframe.
+    """
+
+    samples: np.ndarray
+    flags: np.ndarray
+    is_zeroframe: np.ndarray
+
+
 def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> FittedLines:
     """Fit the segments (sections 2 to 5 of the rules in ``docs/algorithm.md``)."""
     exposure, plan = inputs.exposure, _plan(fit, inputs)
     rules, settings = plan.rules, plan.rules.settings
     nints = exposure.nints
-    samples, flags, is_zeroframe = _ols_samples(ramps, plan)
+    found = _ols_samples(ramps, plan)
+    samples, flags, is_zeroframe = found
     usable = ((flags & (_D | _S)) == 0).any(axis=1) & ((flags[:, 0] & _S) == 0)
     ramp, first, last = find_runs(np.where(usable[:, np.newaxis], flags, _D))
     nsamples = last - first + 1
     pixel, integration = np.divmod(ramp, nints)
     zero_first = is_zeroframe[ramp] & (first == 0)
     kept = slice(rules.first_kept, rules.stop_kept)
-    all_times = sample_times(exposure, ols=True)
+    all_times = sample_times(exposure, fit.options)
     times = SampleTimes(*(values[kept] for values in all_times))
+    general = make_general_rules(exposure, fit.options, rules) if is_general(exposure, fit.options) else None
+    clock = _clock(times, settings) if general is None else _cut(general.times, kept)
     with np.errstate(all="ignore"):
         gain, noise = ramps.gain[pixel].astype(np.float64), ramps.readnoise[pixel].astype(np.float64)
-        photon = _photon_rate(samples, flags, is_zeroframe, ramps, settings)[pixel] / gain
-        # A lone sample is divided by a time of its own.
+        photon = _photon_rate(found, ramps, settings, clock)[pixel] / gain
         lone = nsamples == 1
-        lone_first = lone & _only_first_is_good(flags)[ramp]
-        time = np.full(ramp.size, settings.group_time)
-        if not settings.suppress_one_group:
-            time[lone_first] = settings.one_group_time
-        time[lone & is_zeroframe[ramp]] = settings.frame_time
-        n = nsamples.astype(np.float64)
-        var_poisson = photon / (time * np.maximum(n - 1, 1))
-        var_rnoise = 12 * (noise / (settings.readnoise_scale * time)) ** 2 / np.where(lone, 6, n**3 - n)
-        if fit.options.errors is None and is_one_timed_group(exposure):
-            var_poisson, var_rnoise = var_poisson * times.tau / time, var_rnoise / 2
+        # Only with a zeroframe or a lone group 0 is the time since the reset what counts.
+        first_alone = lone & _only_first_is_good(flags)[ramp] & (not settings.suppress_one_group)
+        time = np.where(first_alone, clock.first, clock.lone[first])
+        time = np.where(lone & is_zeroframe[ramp], clock.zeroframe, time)
         values = padded(samples, ramp, first, nsamples)
         fitted = SegmentSamples(values, first, nsamples, np.maximum(photon, 0), noise**2 / 2, times)
-        of_slope, of_intercept = _line_coefficients(fitted, gain, settings)
+        if general is None:
+            of_slope, of_intercept = _line_coefficients(fitted, gain, settings)
+            n = nsamples.astype(np.float64)
+            var_poisson = photon / (time * np.maximum(n - 1, 1))
+            var_rnoise = 12 * (noise / (settings.readnoise_scale * time)) ** 2 / np.where(lone, 6, n**3 - n)
+            variance, weight = var_poisson + var_rnoise, 1 / var_rnoise
+        else:
+            of_slope, of_intercept = line_coefficients(fitted, gain, general)
+            # Group 0 of single frames is itself a zeroframe.
+            lone_samples = LoneSamples(time, first_alone & (time == clock.zeroframe))
+            variance, weight = slope_variances(fitted, of_slope, photon, lone_samples, general._replace(times=clock))
         slope = np.where(lone, values[:, 0] / time, np.sum(of_slope * values, axis=1))
-        slope_err = np.sqrt(var_poisson + var_rnoise)
+        slope_err = np.sqrt(variance)
         start = np.where(zero_first & lone, all_times.begin[0], times.mean_t[first])
         stop = np.where(zero_first & lone, start, times.mean_t[last])
         intercept = np.where(lone, values[:, 0] - slope * start, np.sum(of_intercept * values, axis=1))
@@ -69,7 +92,7 @@ def ols_segments(fit: RampFit, inputs: FitInputs, ramps: PixelRamps) -> FittedLi
         intercept_err = np.where(lone, slope_err * np.abs(time - start), intercept_err)
         chisq = fitted.chi_square()
         chisq[~(np.isfinite(photon) & np.isfinite(noise))] = np.nan
-        weight = shares(1 / var_rnoise, ramp, flags.shape[0])
+        weight = shares(weight, ramp, flags.shape[0])
     weight[np.isnan(fit.rateints.data[integration, ramps.rows[pixel], ramps.columns[pixel]])] = 0
     segments = Segments(
         integration=integration,
@@ -111,42 +134,53 @@ def kept_groups(fit: RampFit, inputs: FitInputs) -> tuple[int, int, bool]:
     return rules.first_kept, rules.stop_kept, rules.settings.clear_first_jump
 
 
+def _clock(times: SampleTimes, settings: Settings) -> GeneralTimes:
+    """Return what the pipeline's fit divides by as the times of fits that it does not know; groups kept alone."""
+    ngroups, step = times.mean_t.size, settings.group_time
+    return GeneralTimes(
+        mean=step * np.arange(ngroups),
+        tau=times.tau,
+        reads=times.reads,
+        lone=np.full(ngroups, step),
+        first=settings.one_group_time,
+        zeroframe=settings.frame_time,
+    )
+
+
+def _cut(times: GeneralTimes, kept: slice) -> GeneralTimes:
+    """Return the times of the groups kept alone."""
+    return times._replace(mean=times.mean[kept], tau=times.tau[kept], reads=times.reads[kept], lone=times.lone[kept])
+
+
 def _only_first_is_good(flags: np.ndarray) -> np.ndarray:
     """Tell of which ramps group 0 alone has no flag at all: it stands for the time since the reset."""
     return np.asarray((flags[:, 0] == 0) & (np.count_nonzero(flags == 0, axis=1) == 1))
 
 
-def _photon_rate(
-    samples: np.ndarray, flags: np.ndarray, is_zeroframe: np.ndarray, ramps: PixelRamps, settings: Settings
-) -> np.ndarray:
+def _photon_rate(found: _OlsSamples, ramps: PixelRamps, settings: Settings, clock: GeneralTimes) -> np.ndarray:
     """Return the rate that the photon noise follows from, in DN/s (section 4 of the rules), shape (npixels,)."""
     npixels, nints = ramps.samples.shape[:2]
+    samples, flags, is_zeroframe = found
     values = np.where((flags & _S) != 0, np.nan, samples)
     first = values[:, 0]
     if values.shape[1] == 1:
-        rate = (first / settings.one_group_time).reshape(npixels, nints).mean(axis=1)
+        rate = (first / clock.first).reshape(npixels, nints).mean(axis=1)
     else:
-        per_group = np.where((flags & _D) != 0, np.nan, values / settings.group_time)
-        steps = np.where((flags[:, 1:] & _J) != 0, np.nan, np.diff(per_group, axis=1))
+        values = np.where((flags & _D) != 0, np.nan, values)
+        steps = np.where((flags[:, 1:] & _J) != 0, np.nan, np.diff(values, axis=1) / np.diff(clock.mean))
         none = np.isnan(steps).all(axis=1)
-        steps[none, 0] = per_group[none, 0]
+        steps[none, 0] = values[none, 0] / clock.lone[0]
         steps[np.isnan(steps).all(axis=1), 0] = 0
         median = np.nanmedian(steps, axis=1)
         if not settings.suppress_one_group:
-            median = np.where(_only_first_is_good(flags), first / settings.one_group_time, median)
-        median = np.where(is_zeroframe, first / settings.frame_time, median)
+            median = np.where(_only_first_is_good(flags), first / clock.first, median)
+        median = np.where(is_zeroframe, first / clock.zeroframe, median)
         rate = median.reshape(npixels, nints).mean(axis=1)
     return np.asarray(np.where(rate > 0, rate, 0) + ramps.dark, np.float64)
 
 
-def _ols_samples(ramps: PixelRamps, plan: OlsPlan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Apply sections 2 and 3 of the rules in ``docs/algorithm.md`` to the flags.
-
-    Returns
-    -------
-    samples, flags : ndarray, shape (npixels x nints, groups kept)
-    is_zeroframe : ndarray of bool, shape (npixels x nints,)
-    """
+def _ols_samples(ramps: PixelRamps, plan: OlsPlan) -> _OlsSamples:
+    """Apply sections 2 and 3 of the rules in ``docs/algorithm.md`` to the flags."""
     rules, settings = plan.rules, plan.rules.settings
     ngroups = ramps.samples.shape[-1]
     flags = working_flags(ramps, rules.first_used, rules.last_used).reshape(-1, ngroups)
@@ -164,7 +198,7 @@ def _ols_samples(ramps: PixelRamps, plan: OlsPlan) -> tuple[np.ndarray, np.ndarr
         is_zeroframe = (flags != 0).all(axis=1) & np.isfinite(zeroframe) & (zeroframe != 0)
         samples[is_zeroframe, 0] = zeroframe[is_zeroframe]
         flags[is_zeroframe, 0] = 0
-    return samples, flags, is_zeroframe
+    return _OlsSamples(samples, flags, is_zeroframe)
 
 
 def find_runs(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

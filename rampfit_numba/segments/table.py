@@ -108,6 +108,11 @@ def find_segments(fit: RampFit, x: ArrayLike, y: ArrayLike) -> QTable:
     reaches in generalised least squares. For the likelihood fits, the line's slope comes from the whole integration:
     dof is nsamples - 1 - weight, and sums up to that of the integration.
 
+    With ``algorithm="ols"``, lines, errors and weights are those of the fit's `weighting` and `errors`, at the times
+    that it goes by. The rate of an integration is the sum of weight x slope. Errors that follow the weights add up to
+    sqrt(sum (weight x slope_err)^2), the pipeline's to 1 / sqrt(sum 1 / slope_err^2). A variance below 0, as a negative
+    dark current can make it, has a ``slope_err`` of NaN.
+
     Examples
     --------
     >>> import numpy as np
@@ -203,7 +208,7 @@ def _samples(fit: RampFit, inputs: FitInputs, ramps: PixelRamps, lines: FittedLi
     # Sample 0 is the zeroframe, and is left out where it was not fitted; sample g + 1 is group g.
     values = np.full((nramps, size), np.nan)
     values[:, 1:] = ramps.samples.reshape(nramps, ngroups)
-    of_groups = sample_times(inputs.exposure, ols=is_ols(fit))
+    of_groups = sample_times(inputs.exposure, fit.options)
     times = np.broadcast_to(np.append(of_groups.begin[0], of_groups.mean_t), values.shape).copy()
     segment = np.full(values.shape, -1)
     line, noise = np.full(values.shape, np.nan), np.full(values.shape, np.nan)

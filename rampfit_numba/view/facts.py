@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rampfit_numba.messages import printable
 
 if TYPE_CHECKING:
@@ -32,9 +34,14 @@ def describe(exposure: Exposure, fit: RampFit) -> list[tuple[str, str]]:
             if value:
                 found.append((name, value))
     nints, ngroups, nrows, ncols = exposure.shape
+    times = exposure.read_times
+    if times is None or exposure.evenly_read:
+        groups = f"{ngroups} of {exposure.group_time:.6g} s"
+    else:
+        groups = f"{ngroups}, from {np.mean(times[0]):.6g} to {np.mean(times[-1]):.6g} s"
     found += [
         ("Integrations", str(nints)),
-        ("Groups", f"{ngroups} of {exposure.group_time:.6g} s"),
+        ("Groups", groups),
         ("Pixels", f"{ncols} by {nrows}"),
         ("Algorithm", fit.options.algorithm),
     ]

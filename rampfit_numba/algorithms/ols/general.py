@@ -70,6 +70,13 @@ def is_one_timed_group(exposure: Exposure) -> bool:
     return exposure.ngroups == 1 and exposure.read_times is not None
 
 
+def group_step(exposure: Exposure, mean_t: np.ndarray) -> float:
+    """Return the time between evenly spaced groups, in s, given the mean times of their frames."""
+    if exposure.read_times is not None and exposure.ngroups > 1:
+        return float((mean_t[-1] - mean_t[0]) / (exposure.ngroups - 1))
+    return float(np.float32(exposure.group_time))  # as the reference keeps it
+
+
 def make_general_rules(exposure: Exposure, options: FitOptions, rules: OlsRules) -> GeneralRules:
     """Return the rules of an exposure, given those that the pipeline's fit would have.
 
@@ -96,11 +103,9 @@ def make_general_rules(exposure: Exposure, options: FitOptions, rules: OlsRules)
         exposure.ngroups, exposure.frame_time, exposure.nframes, exposure.groupgap, exposure.drop_frames1
     )
     pattern = read_pattern(times)
-    group_time = rules.settings.group_time
     first = rules.first_kept
     if even:
-        if exposure.read_times is not None and exposure.ngroups > 1:
-            group_time = float((pattern.mean_t[-1] - pattern.mean_t[0]) / (exposure.ngroups - 1))
+        group_time = group_step(exposure, pattern.mean_t)
         mean = pattern.mean_t[0] + group_time * np.arange(exposure.ngroups)
         tau = pattern.tau - pattern.mean_t + mean
         lone, alone, zeroframe = (
