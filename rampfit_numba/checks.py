@@ -115,6 +115,8 @@ def _plain_array(name: str, value: Any, kinds: str = "fiu") -> np.ndarray:  # no
             f"{name}: expected an array without a mask; got a masked array (give its .data, and set "
             "DO_NOT_USE in groupdq instead, which takes a mask as it is)"
         )
+    if value is None:
+        raise TypeError(f"{name}: expected a number or an array of numbers; got None")
     array = to_array(name, value, "an array of numbers")
     if array.dtype.kind not in kinds:
         raise TypeError(f"{name}: expected an array of real numbers; got dtype {array.dtype}")

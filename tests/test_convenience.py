@@ -17,6 +17,7 @@ from rampfit_numba import (
     make_groupdq,
     read_exposure,
     read_reference,
+    simulate_exposure,
 )
 from tests.make_files import ramp_hdulist, reference_hdulist, save
 
@@ -180,6 +181,21 @@ def test_what_a_fit_says_of_itself():
     assert repr(fit.rate).startswith("<Rate: 3 rows x 4 columns; median 50 DN/s; median err ")
     assert repr(fit.rateints).startswith("<RateInts: 2 integrations x 3 rows x 4 columns; median 50 DN/s; ")
     assert "with fitopt of 1 segments" in repr(fit_ramps(Exposure(ramps(), None, 1.0), 10.0, 2.0, save_opt=True))
+
+
+def test_what_a_simulation_says_of_itself():
+    simulation = simulate_exposure(1, 5, 3, 4, seed=6)
+    assert repr(simulation).startswith(
+        f"<Simulation: 1 integration x 5 groups x 3 rows x 4 columns; hits {simulation.hits.sum()}; median true rate "
+    )
+    assert "<th>seed</th><td>6</td>" in simulation._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["readnoise", "gain"])
+def test_a_reference_that_is_forgotten_is_named(name):
+    references = {"readnoise": 10.0, "gain": 2.0, name: None}
+    with pytest.raises(TypeError, match=f"^{name}: expected a number or an array of numbers; got None$"):
+        fit_ramps(Exposure(ramps(), None, 1.0), **references)
 
 
 def test_a_fit_without_any_rate_says_so():

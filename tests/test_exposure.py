@@ -40,7 +40,7 @@ def refused(error, name, expected, got, **changes):
 @pytest.mark.parametrize(
     ("data", "error", "expected", "got"),
     [
-        pytest.param(None, TypeError, "array", "object", id="none"),
+        pytest.param(None, TypeError, "array", "None", id="none"),
         pytest.param("ramp", TypeError, "array of real numbers", "<U4", id="string"),
         pytest.param([[1.0, 2.0], [3.0]], TypeError, "array of numbers", "list", id="ragged"),
         pytest.param(DATA.astype(complex), TypeError, "real numbers", "complex128", id="complex"),

@@ -16,6 +16,7 @@ from rampfit_numba.exposure import Exposure
 from rampfit_numba.simulate.headers import exposure_header
 from rampfit_numba.simulate.options import MAX_RATE, SimulationOptions, check_number
 from rampfit_numba.simulate.scene import Scene, make_scene
+from rampfit_numba.summary import brief, median_text, shape_text, table
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -28,7 +29,7 @@ _BLOCK_SAMPLES = 32768
 _MIRI_KEEPS_EDGES = 3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Simulation:
     """A simulated exposure and the truth about it.
 
@@ -57,6 +58,19 @@ class Simulation:
     hits: Array
     options: SimulationOptions
     seed: int
+
+    def __repr__(self) -> str:
+        return brief("Simulation", {"": shape_text(self.exposure.shape), **self._facts()})
+
+    def _repr_html_(self) -> str:
+        return table("Simulation", {"size": shape_text(self.exposure.shape), **self._facts()})
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "hits": str(np.count_nonzero(self.hits)),
+            "median true rate": f"{median_text(self.true_rate)} DN/s",
+            "seed": str(self.seed),
+        }
 
 
 def simulate_exposure(

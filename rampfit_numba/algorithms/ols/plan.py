@@ -86,7 +86,10 @@ def make_plan(
         if first < ngroups and stop < ngroups and not quiet:
             log.info("MIRI dataset has all pixels in the final group flagged as DO_NOT_USE.")
         if (left := max(stop - first, 0)) < _LEAST_GROUPS:
-            reason = f"without the edge groups that are DO_NOT_USE everywhere, {left} of {ngroups} groups are left"
+            reason = (
+                "without the edge groups that are DO_NOT_USE everywhere, as samples that are not finite are, "
+                f"{left} of {ngroups} groups are left"
+            )
     if not reason and scan.all_saturated(first):
         reason = "every ramp is saturated in its first group"
     dropped_good = scan.dropped_good
