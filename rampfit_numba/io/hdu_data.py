@@ -98,20 +98,12 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
     RampFileError
         The HDU holds no binary table, or one without sense.
     """
-    if text(hdu.header, "XTENSION") != "BINTABLE":
-        raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
-    columns = keyword(path, hdu.header, "TFIELDS", f"extension {hdu.name}")
-    if not 0 <= columns <= _MOST_COLUMNS:  # astropy makes a list of so many
-        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood (TFIELDS = {columns})")
-    try:
-        for card in hdu.header.cards:
-            _ = card.value  # what cannot be parsed would be taken as it stands, as the name of a column for instance
+
+    def unpacked() -> fits.FITS_rec:
         whole = hdu.header.tostring().encode("ascii") + data_bytes(path, hdu)
-        rows = fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % BLOCK)).data
-        # Some descriptions without sense show only when the rows are written again, as they are with the products.
-        table_hdu(rows.copy()).writeto(io.BytesIO())
-    except Exception as error:  # astropy meets descriptions without sense in many ways
-        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
+        return fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % BLOCK)).data
+
+    rows = checked_rows(path, hdu, unpacked)
     size, stated = rows.dtype.itemsize, hdu.header["NAXIS1"]
     if size != stated:  # astropy would read on behind the table
         raise RampFileError(
@@ -121,6 +113,30 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
         raise RampFileError(
             f"{path}: extension {hdu.name} cannot be understood (its rows take {rows.nbytes} of {hdu.nbytes} bytes)"
         )
+    return rows
+
+
+def checked_rows(path: Path, hdu: Hdu, read: Callable[[], fits.FITS_rec]) -> fits.FITS_rec:
+    """Return the rows that `read` finds in a binary table.
+
+    Raises
+    ------
+    RampFileError
+        The HDU holds no binary table, or one without sense.
+    """
+    if text(hdu.header, "XTENSION") != "BINTABLE":
+        raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
+    columns = keyword(path, hdu.header, "TFIELDS", f"extension {hdu.name}")
+    if not 0 <= columns <= _MOST_COLUMNS:  # astropy makes a list of so many
+        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood (TFIELDS = {columns})")
+    try:
+        for card in hdu.header.cards:
+            _ = card.value  # what cannot be parsed would be taken as it stands, as the name of a column for instance
+        rows = read()
+        # Some descriptions without sense show only when the rows are written again, as they are with the products.
+        table_hdu(rows.copy()).writeto(io.BytesIO())
+    except Exception as error:  # astropy meets descriptions without sense in many ways
+        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
     return rows
 
 
