@@ -71,6 +71,45 @@ class TestLayouts:
         assert_reads(exposure, reads)
         assert exposure.data.dtype.newbyteorder("=") == dtype
 
+    @pytest.mark.parametrize(
+        ("stored", "cards", "dtype"),
+        [
+            (np.uint8, {"BZERO": 128}, np.float32),  # 128 to 383
+            (np.uint8, {"BZERO": -128}, np.int8),  # FITS's signed bytes
+            (np.uint8, {"BSCALE": 2}, np.float32),
+            (np.uint8, {"BLANK": 3}, np.float32),
+            (np.uint8, {}, np.uint8),
+            (np.int16, {"BZERO": 32768}, np.uint16),
+            (np.int16, {"BZERO": 32768, "BLANK": 3}, np.float32),
+            (np.int16, {"BZERO": 100.5}, np.float32),
+            (np.int32, {"BZERO": 2147483648.0}, np.uint32),
+            (np.float64, {"BSCALE": 3.0}, np.float32),
+            (np.float64, {}, np.float64),
+        ],
+    )
+    @pytest.mark.parametrize("layout", ["a file a read", "an HDU a read"])
+    def test_reads_that_are_put_together_keep_their_values(self, tmp_path, stored, cards, dtype, layout):
+        numbers = (np.arange(N * 6 * 7).reshape(N, 6, 7) % 251).astype(stored)
+        hdus = []
+        for read in numbers:
+            hdu = fits.ImageHDU(read)
+            hdu.header.update(cards)
+            hdus.append(hdu)
+        raw = numbers.astype(float)
+        expected = raw * cards.get("BSCALE", 1) + cards.get("BZERO", 0)
+        expected[raw == cards.get("BLANK", np.nan)] = np.nan
+        if layout == "an HDU a read":
+            fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "x.fits")
+            paths = tmp_path / "x.fits"
+        else:
+            paths = [tmp_path / f"x_{number}.fits" for number in range(N)]
+            for path, hdu in zip(paths, hdus, strict=True):
+                fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+        data = read_reads(paths, frame_time=2.0).data
+        np.testing.assert_array_equal(data[0], expected.astype(dtype))
+        assert data.dtype == dtype
+        assert data.dtype.isnative
+
     def test_four_axes_and_several_ramps_in_a_stack(self, tmp_path):
         reads, _ = make_reads(3)
         ramps = write(tmp_path / "ramps.fits", reads.reshape(3, N, *IMAGE))

@@ -39,19 +39,6 @@ _SAME_TIMES = 1e-3
 _NUMBERS = re.compile(r"(\d+)")
 
 
-class _All:
-    """What is to be kept of a compressed file: everything."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __iter__(self) -> Any:  # noqa: ANN401
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
 @dataclass(frozen=True)
 class _Image:
     """An image HDU, and the file that it is in."""
@@ -215,7 +202,7 @@ def read_map(value: Any, name: str, image: tuple[int, ...], *, naxes: int = _IMA
     if not isinstance(value, str | os.PathLike):
         return value
     path = Path(value)
-    images = [hdu for hdu in tiles.scan(path, _All()) if _holds_image(hdu)]
+    images = [hdu for hdu in tiles.scan(path, hdus.EVERYTHING) if hdu_data.holds_image(hdu)]
     if not images:
         raise RampFileError(f"{path}: holds no image; give a FITS file with the {name}")
     if len(images[0].shape) != naxes or images[0].shape[-2:] != image:
@@ -224,10 +211,6 @@ def read_map(value: Any, name: str, image: tuple[int, ...], *, naxes: int = _IMA
             f"{path}: the image with the {name} must have {wanted}, as the reads; it has shape {images[0].shape}"
         )
     return np.asarray(hdu_data.physical_image(path, images[0]))
-
-
-def _holds_image(hdu: hdus.Hdu) -> bool:
-    return len(hdu.shape) >= _IMAGE and hdu.nbytes > 0 and hdus.text(hdu.header, "XTENSION") in ("", "IMAGE")
 
 
 def _find_images(files: Sequence[Path], extname: str | None) -> list[_Image]:
@@ -290,8 +273,8 @@ def _images_of_one(path: Path, extname: str | None) -> list[_Image]:
 
 
 def _images_in(path: Path, extname: str | None) -> list[_Image]:
-    found = tiles.scan(path, _All())
-    images = [_Image(path, hdu, found[0].header) for hdu in found if _holds_image(hdu)]
+    found = tiles.scan(path, hdus.EVERYTHING)
+    images = [_Image(path, hdu, found[0].header) for hdu in found if hdu_data.holds_image(hdu)]
     wanted = images if extname is None else [im for im in images if fnmatch.fnmatch(im.hdu.name, extname.upper())]
     if wanted:
         return wanted
@@ -321,24 +304,11 @@ def _load(images: Sequence[_Image]) -> np.ndarray:
     if len(images) == 1:
         return hdu_data.physical_image(images[0].path, images[0].hdu)
     first = hdu_data.physical_image(images[0].path, images[0].hdu)
-    dtype = np.result_type(*(_native(image) for image in images))
+    dtype = np.result_type(*(hdu_data.physical_dtype(image.path, image.hdu) for image in images)).newbyteorder("=")
     stack = np.empty((len(images), *first.shape[-2:]), dtype)
     for read, image in zip(stack, images, strict=True):
         read[...] = hdu_data.physical_image(image.path, image.hdu).reshape(read.shape)
     return stack
-
-
-def _native(image: _Image) -> np.dtype[Any]:
-    """Return the type that an image's values have when they are read."""
-    bits = int(image.hdu.header["BITPIX"])
-    if bits < 0:
-        return np.dtype(f"f{-bits // 8}")
-    scale, zero = (image.hdu.header.get(name, default) for name, default in (("BSCALE", 1), ("BZERO", 0)))
-    if scale == 1 and zero == 0 and "BLANK" not in image.hdu.header:
-        return np.dtype("u1" if bits == 8 else f"i{bits // 8}")  # noqa: PLR2004
-    if scale == 1 and zero == 1 << (bits - 1) and "BLANK" not in image.hdu.header:
-        return np.dtype(f"u{bits // 8}")
-    return np.dtype(np.float32)
 
 
 def _ramp_times(images: Sequence[_Image], times: Sequence[float], keyword: str, options: dict[str, Any]) -> list[float]:
