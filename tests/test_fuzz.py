@@ -135,7 +135,7 @@ def test_a_card_of_wfc3_that_cannot_be_understood_is_an_error(tmp_path):
         b"DARKCORR= 'COMPLETE'   ", b"DARKCORR= 'COMPLETE'  )", 1
     )
     (tmp_path / "x_ima.fits").write_bytes(content)
-    with pytest.raises(RampFileError, match=r"x_ima\.fits: cannot be read as FITS, or is damaged .*DARKCORR"):
+    with pytest.raises(RampFileError, match=r"x_ima\.fits: keyword DARKCORR of the primary header cannot be"):
         read_ima(tmp_path / "x_ima.fits")
 
 
