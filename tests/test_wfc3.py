@@ -259,6 +259,52 @@ def test_the_command_simulates_such_a_file(folder):
     assert main(["simulate", "t_ima.fits", "--like", "wfc3", "--truth"]) == 2
 
 
+def flt_of(fit, ima, **options):
+    """Return SAMP and TIME of a calibrated image, by name."""
+    path = write_flt(fit, "written_flt.fits", ima=ima, gain=GAIN, overwrite=True, **options)
+    with fits.open(path) as flt:
+        return {name: flt[name].data.copy() for name in ("SAMP", "TIME", "SCI")}
+
+
+@pytest.mark.parametrize("algorithm", ["likely", "ols"])
+@pytest.mark.parametrize(("first", "last"), [(None, 4), (3, 6), (2, None), (None, None)])
+def test_reads_that_the_options_leave_out_are_not_used(algorithm, first, last):
+    simulated = simulate_ima(10, (24, 26), seed=3, hit_rate=0.0)
+    path = write_ima(simulated, "x_ima.fits")
+    exposure = read_ima(path)
+    options = {"algorithm": algorithm, "firstgroup": first, "lastgroup": last}
+    written = flt_of(
+        fitted(exposure, rejection_threshold=50.0, **options) if algorithm == "likely" else fitted(exposure, **options),
+        path,
+    )
+    first, last = first or 0, 9 if last is None else last
+    used = (exposure.groupdq[0] == 0).all(axis=0)[INNER]
+    assert used.any()
+    assert set(written["SAMP"][used].tolist()) == {last - first + 1}
+    np.testing.assert_allclose(written["TIME"][used], simulated.times[last] - simulated.times[first], rtol=1e-6)
+
+
+def test_samples_that_are_no_number_are_not_used():
+    simulated = simulate_ima(8, (24, 26), seed=1, hit_rate=0.0)
+    for version, row, value in ((3, 10, np.nan), (8, 11, np.inf), (1, 12, np.nan)):  # reads 5, 0 and 7
+        hdu = simulated.hdulist["SCI", version]
+        hdu.data = hdu.data.copy()
+        hdu.data[row, 12] = value
+    path = write_ima(simulated, "x_ima.fits")
+    written = flt_of(fitted(read_ima(path), rejection_threshold=50.0), path)
+    times = simulated.times
+    for row, reads, seconds in (
+        (10, 6, times[7] - times[6] + times[4]),
+        (11, 7, times[7] - times[1]),
+        (12, 7, times[6]),
+        (9, 8, times[7]),
+    ):
+        place = row - BORDER, 12 - BORDER
+        assert written["SCI"][place] != 0
+        assert written["SAMP"][place] == reads
+        assert written["TIME"][place] == pytest.approx(seconds, rel=1e-6)
+
+
 class PathLike:
     """A path that is no Path."""
 
@@ -279,6 +325,8 @@ def test_a_flat_is_read_from_a_file(kind, name, folder):
     path = write_ima(simulated, "x_ima.fits")
     found, expected = read_ima(PathLike(path), flat=kind(name)), read_ima(path, flat=response)
     np.testing.assert_array_equal(found.data, expected.data)
+    fit = fitted(found)
+    np.testing.assert_array_equal(flt_of(fit, path, flat=kind(name))["SCI"], flt_of(fit, path, flat=response)["SCI"])
     fits.PrimaryHDU().writeto(folder / "none.fits")
     with pytest.raises(RampFileError, match=r"none\.fits: holds no image; expected a flat field of shape \(74, 74\)"):
         read_ima(path, flat="none.fits")
@@ -373,3 +421,19 @@ def test_a_sample_that_is_no_number_does_not_change_the_background(folder):
 
     data = read_ima(changed(folder, lose), flatten=True).data
     assert np.isnan(data).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("gain", "error", "message"),
+    [
+        (np.ones((3, 3)), ValueError, r"gain: expected a number or an array of shape \(24, 26\); got shape \(3, 3\)"),
+        (np.ones(26), ValueError, r"gain: expected a number or an array of shape \(24, 26\); got shape \(26,\)"),
+        ("2.35", TypeError, "gain: expected an array of real numbers; got dtype"),
+        (None, TypeError, "gain: expected an array of real numbers; got dtype object"),
+    ],
+)
+def test_a_gain_that_is_none_is_named(gain, error, message, folder):
+    path = write_ima(simulate_ima(6, (24, 26)), "x_ima.fits")
+    with pytest.raises(error, match=f"^{message}"):
+        write_flt(fitted(read_ima(path)), "x_flt.fits", ima=path, gain=gain)
+    assert not (folder / "x_flt.fits").exists()
