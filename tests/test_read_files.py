@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from astropy import units
 from astropy.io import fits
 
 from rampfit_numba import Exposure, RampFileError, count_reads, estimate_readnoise, fit_ramps, fit_reads, read_reads
@@ -320,6 +321,66 @@ class TestProducts:
             pulls = ((found["SCI"].data - rate) / found["ERR"].data)[good]
             assert 0.8 < pulls.std() < 1.2
             assert "saturated from 1300 DN" in str(found[0].header["HISTORY"]).replace("\n", " ")
+
+    def test_of_reads_in_electrons_are_in_electrons(self, tmp_path):
+        reads, rate = make_reads(2)
+        path = write(tmp_path / "x.fits", primary=reads * np.float32(2), BUNIT="electron")
+        options = {"frame_time": 2.0, "reads_per_ramp": N, "saturation": 2600}
+        products = fit_reads(path, 12.0, output_dir=tmp_path / "e", **options)
+        assert [product.name for product in products] == ["x_rate.fits", "x_rateints.fits"]
+        for product in products:
+            with fits.open(product) as found:
+                assert found["SCI"].header["BUNIT"] == found["ERR"].header["BUNIT"] == "electron/s"
+                assert np.nanmedian(found["SCI"].data / (2 * rate)) == pytest.approx(1, abs=0.05)
+                assert "saturated from 2600 electron" in str(found[0].header["HISTORY"]).replace("\n", " ")
+
+    @pytest.mark.parametrize("given", ["file", "primary", "Quantity"])
+    @pytest.mark.parametrize("reads_in", ["DN", "electron"])
+    def test_a_read_noise_in_electrons_is_that(self, tmp_path, given, reads_in):
+        reads, _ = make_reads()
+        gain = 2.0 if reads_in == "DN" else None
+        path = write(tmp_path / "x.fits", primary=reads, BUNIT=reads_in)
+        noise = np.full(IMAGE, 12.0)
+        readnoise = {
+            "file": lambda: write(tmp_path / "noise.fits", (noise, {"BUNIT": "electron"})),
+            "primary": lambda: write(tmp_path / "noise.fits", noise, BUNIT="ELECTRONS"),
+            "Quantity": lambda: noise * units.electron,
+        }[given]()
+        (found,) = fit_reads(path, readnoise, gain, frame_time=2.0, output_dir=tmp_path / "a")
+        (expected,) = fit_reads(path, 12.0 / (gain or 1), gain, frame_time=2.0, output_dir=tmp_path / "b")
+        for plane in ("SCI", "ERR", "VAR_RNOISE"):
+            np.testing.assert_array_equal(fits.getdata(found, plane), fits.getdata(expected, plane), err_msg=plane)
+
+    def test_references_in_another_unit_are_refused(self, tmp_path):
+        dn = write(tmp_path / "dn.fits", primary=make_reads()[0], BUNIT="ADU")
+        electrons = write(tmp_path / "e.fits", primary=make_reads()[0], BUNIT="e-")
+        volts, digital = (
+            write(tmp_path / f"{unit}.fits", (np.full(IMAGE, 12.0), {"BUNIT": unit, "EXTNAME": "NOISE"}))
+            for unit in ("uV", "DN")
+        )
+        options = {"frame_time": 2.0, "output_dir": tmp_path / "out"}
+        with pytest.raises(RampFileError, match=r"uV\.fits: BUNIT of extension NOISE: expected DN .*; got 'uV'"):
+            fit_reads(dn, volts, 2.0, **options)
+        with pytest.raises(RampFileError, match=r"DN\.fits: BUNIT of extension NOISE: expected electron/DN; got 'DN'"):
+            fit_reads(dn, digital, digital, **options)
+        with pytest.raises(
+            RampFileError,
+            match=r"DN\.fits: BUNIT of extension NOISE: expected electron, as that of the reads; got 'DN'",
+        ):
+            fit_reads(electrons, digital, **options)
+        with pytest.raises(ValueError, match=r"^readnoise: expected electron, since BUNIT says .*; got adu"):
+            fit_reads(electrons, 12.0 * units.adu, **options)
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("unit", ["", "e-/ADU", "electron/DN", "no unit"])
+    def test_gains_and_noises_of_files(self, tmp_path, unit):
+        path = write(tmp_path / "x.fits", primary=make_reads()[0])
+        cards = {"BUNIT": unit} if unit else {}
+        gain = write(tmp_path / "gain.fits", (np.full(IMAGE, 2.0), cards))
+        noise = write(tmp_path / "noise.fits", (np.full(IMAGE, 6.0), {"BUNIT": "DN"} if unit else {}))
+        (found,) = fit_reads(path, noise, gain, frame_time=2.0, output_dir=tmp_path / "a")
+        (expected,) = self.fit(path, tmp_path / "b")
+        np.testing.assert_array_equal(fits.getdata(found, "ERR"), fits.getdata(expected, "ERR"))
 
     def test_of_several_ramps(self, tmp_path):
         path = write(tmp_path / "x.fits", primary=make_reads(3)[0])

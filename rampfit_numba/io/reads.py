@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.io import fits
 
+from rampfit_numba.checks import is_quantity
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.io import hdu_data, hdus, tiles
+from rampfit_numba.io.references import convert_reference
 from rampfit_numba.messages import RampFileError
+from rampfit_numba.units import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -201,16 +204,54 @@ def read_map(value: Any, name: str, image: tuple[int, ...], *, naxes: int = _IMA
     """
     if not isinstance(value, str | os.PathLike):
         return value
-    path = Path(value)
-    images = [hdu for hdu in tiles.scan(path, hdus.EVERYTHING) if hdu_data.holds_image(hdu)]
-    if not images:
+    found = _first_image(Path(value), name, image, naxes)
+    return np.asarray(hdu_data.physical_image(found.path, found.hdu))
+
+
+def read_reference_map(value: Any, name: str, exposure: Exposure) -> Any:  # noqa: ANN401
+    """Return read noise or gain for reads: what :func:`read_map` does, in the unit of the fit.
+
+    Parameters
+    ----------
+    value : path-like, number or array_like
+    name : {"readnoise", "gain"}
+    exposure : Exposure
+        Of reads; those in electrons have a read noise in electrons, and a gain of 1.
+
+    Returns
+    -------
+    float, ndarray or Quantity
+        Read noise in electrons, where a file says so, is a Quantity.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be used, or is in another unit.
+    """
+    if not isinstance(value, str | os.PathLike):
+        return value
+    found = _first_image(Path(value), name, exposure.shape[2:], _IMAGE)
+    unit = str(found.value("BUNIT") or "").strip()
+    values = np.asarray(hdu_data.physical_image(found.path, found.hdu))
+    converted = convert_reference(found.path, found.place, unit, values, name)
+    if name == "readnoise" and in_electrons(exposure) and is_known(unit) and not is_quantity(converted):
+        raise RampFileError(
+            f"{found.path}: BUNIT of {found.place}: expected electron, as that of the reads; got {unit!r}"
+        )
+    return converted
+
+
+def _first_image(path: Path, name: str, image: tuple[int, ...], naxes: int) -> _Image:
+    found = tiles.scan(path, hdus.EVERYTHING)
+    hdu = next((hdu for hdu in found if hdu_data.holds_image(hdu)), None)
+    if hdu is None:
         raise RampFileError(f"{path}: holds no image; give a FITS file with the {name}")
-    if len(images[0].shape) != naxes or images[0].shape[-2:] != image:
+    if len(hdu.shape) != naxes or hdu.shape[-2:] != image:
         wanted = f"{'ncoefficients x ' if naxes == _STACK else ''}{image[0]} rows x {image[1]} columns"
         raise RampFileError(
-            f"{path}: the image with the {name} must have {wanted}, as the reads; it has shape {images[0].shape}"
+            f"{path}: the image with the {name} must have {wanted}, as the reads; it has shape {hdu.shape}"
         )
-    return np.asarray(hdu_data.physical_image(path, images[0]))
+    return _Image(path, hdu, found[0].header)
 
 
 def _find_images(files: Sequence[Path], extname: str | None) -> list[_Image]:
