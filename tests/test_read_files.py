@@ -522,6 +522,21 @@ class TestReadNoise:
         with pytest.raises(TypeError, match="exposure: expected an Exposure; got ndarray"):
             estimate_readnoise(bright, 1.0)
 
+    def test_of_an_exposure_in_electrons(self):
+        """It needs the gain, which makes DN of them, and is then that of the same exposure in DN."""
+        generator = np.random.default_rng(4)
+        signal = np.cumsum(generator.poisson(20.0, (1, 12, 80, 90)), axis=1) / 5
+        reads = 1000 + signal + generator.normal(0, 6.0, signal.shape)
+        expected = estimate_readnoise(Exposure(reads, None, 2.0), 5.0)
+        assert expected == pytest.approx(6.0, rel=0.01)
+        gain = np.full((80, 90), 5.0)
+        gain[3, :20] = np.nan
+        for given in (5.0, gain):
+            found = estimate_readnoise(Exposure(reads * 5, None, 2.0, data_unit="electron"), given)
+            assert found == pytest.approx(expected, rel=1e-3)
+        with pytest.raises(ValueError, match=r"^gain: expected e-/DN, since the exposure is in electron; got None$"):
+            estimate_readnoise(Exposure(reads * 5, None, 2.0, data_unit="electron"))
+
 
 def test_rows_of_an_exposure():
     reads = make_reads()[0]
