@@ -261,6 +261,32 @@ def test_an_hdulist_in_electrons_is_divided_by_the_gain():
     np.testing.assert_allclose(rates["electron"], rates["DN"], rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("stored", "cards"),
+    [
+        (np.int16, {}),
+        (np.int16, {"BZERO": 32768}),
+        (np.int16, {"BSCALE": 0.5, "BZERO": 7}),
+        (np.float32, {"BSCALE": 2.0}),
+    ],
+)
+def test_scaled_ramps_have_their_values(stored, cards, tmp_path):
+    hdulist, path = ramp_hdulist(), tmp_path / "x_jump.fits"
+    hdulist["SCI"].data = hdulist["SCI"].data.clip(0, 30_000).astype(stored)
+    hdulist["SCI"].header.update(cards)
+    save(hdulist, path)
+    with fits.open(path) as opened:
+        np.testing.assert_array_equal(exposure_from_hdulist(opened).data, read_exposure(path).data)
+        np.testing.assert_array_equal(exposure_from_hdulist(opened).data, read_exposure(path).data)  # loaded by now
+    with fits.open(path, do_not_scale_image_data=True) as opened:
+        del opened["PIXELDQ"]
+        if cards:
+            with pytest.raises(RampFileError, match="extension SCI holds values without their scale"):
+                exposure_from_hdulist(opened)
+        else:
+            np.testing.assert_array_equal(exposure_from_hdulist(opened).data, read_exposure(path).data)
+
+
 def test_flags_that_astropy_gives_as_floats_are_flags(tmp_path):
     path = save(ramp_hdulist(), tmp_path / "x_jump.fits")
     with fits.open(path, uint=False) as hdulist:

@@ -11,7 +11,7 @@ import numpy as np
 from rampfit_numba.checked_files import Stamp
 from rampfit_numba.io import hdu_data
 from rampfit_numba.io.exposures import Parts, assemble
-from rampfit_numba.io.hdus import Hdu, data_size, one_line
+from rampfit_numba.io.hdus import DTYPES, Hdu, data_size, keyword_value, one_line
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -82,6 +82,16 @@ class _PartsOfList(Parts):
     def image(self, hdu: Hdu, *, flags: bool = False, large: bool = False) -> np.ndarray:  # noqa: ARG002
         hdu_data.check_image(self.path, hdu)
         values = np.asarray(self._data(hdu))
+        # Astropy takes the cards away when it has scaled, or makes another type of it.
+        scaled = any(
+            keyword_value(self.path, hdu.header, card, f"extension {hdu.name}") not in (None, default)
+            for card, default in (("BSCALE", 1), ("BZERO", 0))
+        )
+        if scaled and values.dtype == np.dtype(DTYPES[hdu.header["BITPIX"]]):
+            raise RampFileError(
+                f"{self.path}: extension {hdu.name} holds values without their scale (BSCALE, BZERO); open the file "
+                "without do_not_scale_image_data"
+            )
         if flags and values.dtype.kind == "f" and (values == np.rint(values)).all():
             # Astropy gives those that FITS has to shift as floats where it was asked to (uint=False).
             return values.astype(np.int64)
