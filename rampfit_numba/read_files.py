@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from rampfit_numba._version import __version__
 from rampfit_numba.api import fit_ramps
+from rampfit_numba.checks import is_quantity
 from rampfit_numba.files import FileResult
 from rampfit_numba.io.fits import check_outputs, product_paths
 from rampfit_numba.io.product_headers import Provenance
 from rampfit_numba.io.read_products import write_read_products
-from rampfit_numba.io.reads import in_electrons, read_map, read_reads
+from rampfit_numba.io.reads import in_electrons, read_reads, read_reference_map
 from rampfit_numba.io.references import resolve_reference
 from rampfit_numba.options import FitOptions
+from rampfit_numba.units import DN, DN_PER_S, ELECTRON, ELECTRON_PER_S, signal_unit
 from rampfit_numba.used_reads import count_reads
 
 if TYPE_CHECKING:
@@ -58,8 +60,9 @@ def fit_reads(
     paths : path-like or iterable of path-like
         See :func:`rampfit_numba.read_reads`.
     readnoise, gain : path-like, number or array_like of shape (nrows, ncols)
-        Read noise in DN and gain in e-/DN; of a FITS file the first image is taken. Reads in electrons (BUNIT) have a
-        gain of 1, which may be left out.
+        Read noise in DN and gain in e-/DN; of a FITS file the first image is taken. Read noise may be in electrons, as
+        a Quantity or the file's BUNIT says. Reads in electrons (BUNIT) have a gain of 1, which may be left out, a read
+        noise in electrons, and rates in electron/s.
     algorithm, readnoise_kind : str
         As for :func:`rampfit_numba.fit_ramps`, with other defaults: here nobody has flagged jumps, and read noise is
         that of a single read.
@@ -117,7 +120,8 @@ def fit_reads(
 
     _describe(exposure)
     conversion = _gain(exposure, references.get("gain"))
-    noise = read_map(references["readnoise"], "readnoise", exposure.shape[2:])
+    _check_noise_unit(exposure, readnoise)
+    noise = read_reference_map(references["readnoise"], "readnoise", exposure)
     log.info("Read noise is that of %s", "a single read" if readnoise_kind == "single" else "two reads' difference")
     running = {option: value for option, value in options.items() if option in _RUNNING}
     fit = fit_ramps(
@@ -125,7 +129,8 @@ def fit_reads(
     )
     nreads = count_reads(exposure, fit, maximum_cores=running.get("maximum_cores", "none"))
     names = {kind: reference.name if isinstance(reference, Path) else "" for kind, reference in references.items()}
-    provenance = Provenance(names["readnoise"], names.get("gain", ""), None, _history(exposure, files))
+    unit = ELECTRON_PER_S if in_electrons(exposure) else DN_PER_S
+    provenance = Provenance(names["readnoise"], names.get("gain", ""), None, _history(exposure, files), unit)
     write_read_products(fit, nreads, planned, provenance, overwrite=overwrite)
     for product in planned.values():
         log.info("Saved %s", product)
@@ -137,10 +142,18 @@ def _gain(exposure: Exposure, given: Any) -> Any:  # noqa: ANN401
         if not in_electrons(exposure):
             raise ValueError("gain: expected a number, an array or a file, in e-/DN; got none")
         return 1.0
-    gain = read_map(given, "gain", exposure.shape[2:])
+    gain = read_reference_map(given, "gain", exposure)
     if in_electrons(exposure) and not (isinstance(gain, float) and gain == 1):
         raise ValueError("gain: expected 1, or none, since BUNIT says that the reads are in electrons; got another one")
     return gain
+
+
+def _check_noise_unit(exposure: Exposure, readnoise: Any) -> None:  # noqa: ANN401
+    """Refuse a read noise in DN beside reads in electrons, whose gain is not known."""
+    if in_electrons(exposure) and is_quantity(readnoise) and signal_unit(readnoise.unit).unit == DN:
+        raise ValueError(
+            f"readnoise: expected electron, since BUNIT says that the reads are in electrons; got {readnoise.unit}"
+        )
 
 
 def _describe(exposure: Exposure) -> None:
@@ -159,7 +172,9 @@ def _corrections(exposure: Exposure) -> list[str]:
         lines.append(f"counts subtracted from {corrections.inverted_from:g}")
     if corrections.saturation is not None:
         alike = corrections.saturation.strides[-2:] == (0, 0)
-        lines.append(f"saturated from {corrections.saturation.flat[0]:g} DN" if alike else "saturation levels by pixel")
+        unit = ELECTRON if in_electrons(exposure) else DN
+        level = f"saturated from {corrections.saturation.flat[0]:g} {unit}"
+        lines.append(level if alike else "saturation levels by pixel")
     if corrections.from_first or corrections.pedestal is not None:
         lines.append("pedestal subtracted: " + ("the first read" if corrections.from_first else "a bias"))
     if corrections.linearity is not None:

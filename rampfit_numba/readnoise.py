@@ -13,6 +13,7 @@ from rampfit_numba.api import fit_ramps, noise_and_gain
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.options import FitOptions
 from rampfit_numba.registry import ALGORITHMS
+from rampfit_numba.units import DN
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -49,7 +50,7 @@ def estimate_readnoise(exposure: Exposure, gain: ArrayLike | None = None) -> flo
     exposure : Exposure
         Of four reads or more.
     gain : float or array_like, shape (nrows, ncols), optional
-        In e-/DN. None: the exposure is dark, there is no photon noise.
+        In e-/DN. None: the exposure is dark, there is no photon noise; an exposure in electrons needs it all the same.
 
     Returns
     -------
@@ -79,10 +80,12 @@ def estimate_readnoise(exposure: Exposure, gain: ArrayLike | None = None) -> flo
     fewest = ALGORITHMS["likely"].fewest_groups
     if exposure.ngroups < fewest:
         raise ValueError(f"exposure: expected {fewest} reads or more; got {exposure.ngroups}")
+    if gain is None and exposure.data_unit != DN:
+        raise ValueError(f"gain: expected e-/DN, since the exposure is in {exposure.data_unit}; got None")
     rows = _some_rows(exposure)
-    part = exposure.rows(rows)
     _, electrons = noise_and_gain(1.0, _NO_PHOTON_NOISE if gain is None else gain, exposure, FitOptions())
     conversion = electrons[rows]
+    part = exposure.rows(rows).in_dn(conversion)
     expected = _median_of_chisquare(exposure.ngroups - 2)
     frames = exposure.nframes if exposure.read_times is None else len(exposure.read_times[0])
     noise = _first_guess(part) * math.sqrt(frames)

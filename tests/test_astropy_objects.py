@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
+import warnings
 from importlib import import_module
 
 import numpy as np
@@ -16,6 +18,8 @@ from rampfit_numba import (
     Exposure,
     ExposureHeader,
     RampFileError,
+    RampFitWarning,
+    exposure_from_hdulist,
     find_jumps,
     fit_file,
     fit_ramps,
@@ -24,6 +28,7 @@ from rampfit_numba import (
     write_products,
 )
 from rampfit_numba.cli import main
+from tests.make_files import asdf_hdu, int_times, ramp_hdulist, save
 
 D, S, J = 1, 2, 4
 SKY = {
@@ -112,6 +117,8 @@ def test_wrong_arguments_are_named():
         Exposure.from_hdulist("x_jump.fits")
     with pytest.raises(RampFileError, match="extension SCI is missing"):
         Exposure.from_hdulist(fits.HDUList([fits.PrimaryHDU()]))
+    with pytest.raises(RampFileError, match="hdulist: holds no HDU"):
+        Exposure.from_hdulist(fits.HDUList())
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +142,160 @@ def test_an_exposure_from_an_hdulist_is_that_of_the_file(files):
         del hdulist[0].header["TGROUP"]
         with pytest.raises(RampFileError, match="no keyword TGROUP"):
             Exposure.from_hdulist(hdulist)
+
+
+def _set(name, key, value):
+    def change(hdulist):
+        hdulist[name].header[key] = value
+
+    return change
+
+
+def _without(name):
+    def change(hdulist):
+        del hdulist[name]
+
+    return change
+
+
+def _as_electrons(hdulist):
+    hdulist["SCI"].header["BUNIT"] = "electron"
+    hdulist["AVDRKCUR"].header["BUNIT"] = "electron/s"
+
+
+def _unit_of_all(hdulist):
+    del hdulist["SCI"].header["BUNIT"]
+    hdulist[0].header["BUNIT"] = "ELECTRONS"
+
+
+def _read_times(hdulist):
+    pytest.importorskip("asdf")
+    times = ", ".join(f"[{1.5 * k + 1:g}, {1.5 * k + 2:g}]" for k in range(0, 10, 2))
+    hdulist.append(asdf_hdu(f"meta: {{exposure: {{read_times: [{times}]}}}}\n"))
+
+
+def _other_shape(name):
+    def change(hdulist):
+        hdulist[name].data = hdulist[name].data[..., :-1]
+
+    return change
+
+
+#: What is done to a ramp file, and what is then wrong with it.
+HEADERS = {
+    "as it is": (lambda _: None, ""),
+    "electrons": (_as_electrons, ""),
+    "electrons in the primary header": (_unit_of_all, ""),
+    "ADU": (_set("SCI", "BUNIT", "ADU"), ""),
+    "dark current in another unit": (_set("AVDRKCUR", "BUNIT", "K"), "BUNIT of extension AVDRKCUR: expected DN/s"),
+    "rates": (_set("SCI", "BUNIT", "DN/s"), "BUNIT of extension SCI: .*, a rate"),
+    "volts": (_set("SCI", "BUNIT", "uV"), "BUNIT of extension SCI: .*, which cannot be converted"),
+    "superstripes": (_set(0, "SSTR_NST", 4), "holds superstripes"),
+    "superstripe model": (_set(0, "DATAMODL", "SuperstripeRampModel"), "holds superstripes"),
+    "a product": (_set(0, "DATAMODL", "ImageModel"), "is a product of ramp fitting"),
+    "too many frames": (_set(0, "NFRAMES", 65537), "keyword NFRAMES = 65537"),
+    "half a frame": (_set(0, "NFRAMES", 1.5), "keyword NFRAMES of the primary header must be an integer"),
+    "a time that is a text": (_set(0, "TGROUP", "long"), "keyword TGROUP must be a number"),
+    "no time": (lambda hdulist: hdulist[0].header.remove("TGROUP"), "the primary header has no keyword TGROUP"),
+    "no flags": (_without("GROUPDQ"), "extension GROUPDQ is missing"),
+    "no ramps": (_without("SCI"), "extension SCI is missing"),
+    "flags of another shape": (_other_shape("GROUPDQ"), "extension GROUPDQ must have shape"),
+    "zeroframes of another shape": (_other_shape("ZEROFRAME"), "extension ZEROFRAME must have shape"),
+    "times by ASDF": (_read_times, ""),
+    "no pixel flags, zeroframes, dark": (
+        lambda hdulist: [_without(name)(hdulist) for name in ("PIXELDQ", "ZEROFRAME", "AVDRKCUR", "INT_TIMES")],
+        "",
+    ),
+    "a table of the user": (
+        lambda hdulist: hdulist.append(fits.BinTableHDU.from_columns(int_times(3), name="MINE")),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+@pytest.mark.parametrize("opened", [True, False], ids=["of a file", "in memory"])
+def test_a_file_and_an_hdulist_are_read_by_the_same_rules(case, opened, tmp_path):
+    """The same exposure, or the same refusal."""
+    change, message = HEADERS[case]
+    hdulist, path = ramp_hdulist(optional=True), tmp_path / "x_jump.fits"
+    change(hdulist)
+    save(hdulist, path)
+    source = fits.open(path) if opened else hdulist
+    with source as given:
+        if message:
+            texts = []
+            for door, argument in ((read_exposure, path), (exposure_from_hdulist, given)):
+                with pytest.raises(RampFileError, match=message) as caught:
+                    door(argument)
+                texts.append(str(caught.value).partition(": ")[2])
+            assert texts[0] == texts[1]
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RampFitWarning)  # times that contradict each other, of both
+            expected, found = read_exposure(path), exposure_from_hdulist(given)
+        for field in dataclasses.fields(Exposure):
+            one, other = getattr(expected, field.name), getattr(found, field.name)
+            if isinstance(one, np.ndarray):
+                np.testing.assert_array_equal(one, other, err_msg=field.name)
+            elif field.name != "header":
+                assert one == other, field.name
+        one, other = expected.header, found.header
+        assert [table.name for table in one.tables] == [table.name for table in other.tables]
+        assert one.left_out == other.left_out
+        assert (one.int_times is None) == (other.int_times is None)
+        if one.int_times is not None:
+            np.testing.assert_array_equal(one.int_times, other.int_times)
+        ours, theirs = (fit_ramps(exposure, 14.0, 5.0) for exposure in (found, expected))
+        np.testing.assert_array_equal(ours.rate.data, theirs.rate.data)
+        np.testing.assert_array_equal(ours.rate.var_poisson, theirs.rate.var_poisson)
+
+
+def test_an_hdulist_in_electrons_is_divided_by_the_gain():
+    rates = {}
+    for unit, factor in (("DN", 1), ("electron", 5)):
+        hdulist = ramp_hdulist()
+        hdulist["SCI"].header["BUNIT"] = unit
+        hdulist["SCI"].data = hdulist["SCI"].data * np.float32(factor)
+        rates[unit] = fit_ramps(Exposure.from_hdulist(hdulist), 14.0, 5.0).rate.data
+    np.testing.assert_allclose(rates["electron"], rates["DN"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("stored", "cards"),
+    [
+        (np.int16, {}),
+        (np.int16, {"BZERO": 32768}),
+        (np.int16, {"BSCALE": 0.5, "BZERO": 7}),
+        (np.float32, {"BSCALE": 2.0}),
+    ],
+)
+def test_scaled_ramps_have_their_values(stored, cards, tmp_path):
+    hdulist, path = ramp_hdulist(), tmp_path / "x_jump.fits"
+    hdulist["SCI"].data = hdulist["SCI"].data.clip(0, 30_000).astype(stored)
+    hdulist["SCI"].header.update(cards)
+    save(hdulist, path)
+    with fits.open(path) as opened:
+        np.testing.assert_array_equal(exposure_from_hdulist(opened).data, read_exposure(path).data)
+        np.testing.assert_array_equal(exposure_from_hdulist(opened).data, read_exposure(path).data)  # loaded by now
+    with fits.open(path, do_not_scale_image_data=True) as opened:
+        del opened["PIXELDQ"]
+        if cards:
+            with pytest.raises(RampFileError, match="extension SCI holds values without their scale"):
+                exposure_from_hdulist(opened)
+        else:
+            np.testing.assert_array_equal(exposure_from_hdulist(opened).data, read_exposure(path).data)
+
+
+def test_flags_that_astropy_gives_as_floats_are_flags(tmp_path):
+    path = save(ramp_hdulist(), tmp_path / "x_jump.fits")
+    with fits.open(path, uint=False) as hdulist:
+        assert hdulist["PIXELDQ"].data.dtype.kind == "f"
+        np.testing.assert_array_equal(exposure_from_hdulist(hdulist).pixeldq, read_exposure(path).pixeldq)
+    hdulist = ramp_hdulist()
+    hdulist["GROUPDQ"].data = hdulist["GROUPDQ"].data + np.float32(0.5)
+    with pytest.raises(RampFileError, match="extension GROUPDQ: expected an array of integers or booleans"):
+        exposure_from_hdulist(hdulist)
 
 
 def test_jumps_are_a_product(files, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import tracemalloc
 import warnings
 import weakref
 
@@ -240,6 +241,51 @@ def test_tasks_take_no_array_along():
     fit = fit_lazily(exposure, 12.0, 1.8, 64, 64)
     tasks = [task for key, task in fit.nothing_to_fit.dask.items() if "array" not in str(key)]
     assert len(pickle.dumps(tasks)) < 20_000
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.int8, np.uint16, np.int32, np.int64, np.uint64])
+def test_building_takes_no_array_of_the_exposures_size(dtype):
+    shape, blocks = (2, 30, 512, 512), (2, 30, 64, 512)
+    arrays = {
+        "pixeldq": da.zeros(shape[2:], dtype=dtype, chunks=blocks[2:]),
+        "zeroframe": da.zeros((2, *shape[2:]), dtype=np.float32, chunks=(2, *blocks[2:])),
+    }
+    data, flags = (da.zeros(shape, dtype=kind, chunks=blocks) for kind in (np.float32, dtype))
+    lazily(data, flags, 5.0, 2.0, 3.0, **arrays)  # imports
+    tracemalloc.start()
+    try:
+        lazily(data, flags, 5.0, 2.0, 3.0, **arrays)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < np.prod(shape) / 2  # bytes: half an array of flags
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int16, np.uint32, np.int64])
+def test_flags_of_any_type_are_those_of_bytes(dtype, simulation):
+    exposure = simulation.exposure
+    if dtype is bool:
+        groupdq, pixeldq = exposure.groupdq > 0, exposure.data[0, 0] > np.median(exposure.data[0, 0])
+    else:
+        groupdq, pixeldq = exposure.groupdq.astype(dtype), (exposure.data[0, 0] > 0).astype(dtype) * 16
+    expected = fit_ramps(Exposure(exposure.data, groupdq, exposure.group_time, pixeldq=pixeldq), 5.0, 2.0)
+    arrays = [in_blocks(array, 16, 48) for array in (exposure.data, groupdq, pixeldq)]
+    fit = lazily(*arrays[:2], 5.0, 2.0, exposure.group_time, pixeldq=arrays[2])
+    assert_same_bits(expected, fit.compute())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "top"), [("groupdq", 256, 255), ("groupdq", -1, 255), ("pixeldq", -5, 2**32 - 1)]
+)
+def test_flags_beyond_their_bits_are_named_when_they_are_computed(name, value, top, simulation):
+    exposure = simulation.exposure
+    shapes = {"groupdq": exposure.shape, "pixeldq": exposure.shape[2:]}
+    flags = {each: np.zeros(shape, np.int32) for each, shape in shapes.items()}
+    flags[name][..., 3, 4] = value
+    lazy = {each: in_blocks(array, 16, 48) for each, array in flags.items()}
+    fit = lazily(in_blocks(exposure.data, 16, 48), readnoise=5.0, gain=2.0, group_time=3.0, **lazy)
+    with pytest.raises(ValueError, match=rf"{name}: expected flags between 0 and {top}; got "):
+        fit.compute()
 
 
 def test_blocks_that_part_ramps_are_put_together_with_a_warning(simulation):

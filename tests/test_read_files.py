@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from astropy import units
 from astropy.io import fits
 
 from rampfit_numba import Exposure, RampFileError, count_reads, estimate_readnoise, fit_ramps, fit_reads, read_reads
@@ -70,6 +71,45 @@ class TestLayouts:
         exposure = read_reads(path, frame_time=2.0)
         assert_reads(exposure, reads)
         assert exposure.data.dtype.newbyteorder("=") == dtype
+
+    @pytest.mark.parametrize(
+        ("stored", "cards", "dtype"),
+        [
+            (np.uint8, {"BZERO": 128}, np.float32),  # 128 to 383
+            (np.uint8, {"BZERO": -128}, np.int8),  # FITS's signed bytes
+            (np.uint8, {"BSCALE": 2}, np.float32),
+            (np.uint8, {"BLANK": 3}, np.float32),
+            (np.uint8, {}, np.uint8),
+            (np.int16, {"BZERO": 32768}, np.uint16),
+            (np.int16, {"BZERO": 32768, "BLANK": 3}, np.float32),
+            (np.int16, {"BZERO": 100.5}, np.float32),
+            (np.int32, {"BZERO": 2147483648.0}, np.uint32),
+            (np.float64, {"BSCALE": 3.0}, np.float32),
+            (np.float64, {}, np.float64),
+        ],
+    )
+    @pytest.mark.parametrize("layout", ["a file a read", "an HDU a read"])
+    def test_reads_that_are_put_together_keep_their_values(self, tmp_path, stored, cards, dtype, layout):
+        numbers = (np.arange(N * 6 * 7).reshape(N, 6, 7) % 251).astype(stored)
+        hdus = []
+        for read in numbers:
+            hdu = fits.ImageHDU(read)
+            hdu.header.update(cards)
+            hdus.append(hdu)
+        raw = numbers.astype(float)
+        expected = raw * cards.get("BSCALE", 1) + cards.get("BZERO", 0)
+        expected[raw == cards.get("BLANK", np.nan)] = np.nan
+        if layout == "an HDU a read":
+            fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "x.fits")
+            paths = tmp_path / "x.fits"
+        else:
+            paths = [tmp_path / f"x_{number}.fits" for number in range(N)]
+            for path, hdu in zip(paths, hdus, strict=True):
+                fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+        data = read_reads(paths, frame_time=2.0).data
+        np.testing.assert_array_equal(data[0], expected.astype(dtype))
+        assert data.dtype == dtype
+        assert data.dtype.isnative
 
     def test_four_axes_and_several_ramps_in_a_stack(self, tmp_path):
         reads, _ = make_reads(3)
@@ -282,6 +322,66 @@ class TestProducts:
             assert 0.8 < pulls.std() < 1.2
             assert "saturated from 1300 DN" in str(found[0].header["HISTORY"]).replace("\n", " ")
 
+    def test_of_reads_in_electrons_are_in_electrons(self, tmp_path):
+        reads, rate = make_reads(2)
+        path = write(tmp_path / "x.fits", primary=reads * np.float32(2), BUNIT="electron")
+        options = {"frame_time": 2.0, "reads_per_ramp": N, "saturation": 2600}
+        products = fit_reads(path, 12.0, output_dir=tmp_path / "e", **options)
+        assert [product.name for product in products] == ["x_rate.fits", "x_rateints.fits"]
+        for product in products:
+            with fits.open(product) as found:
+                assert found["SCI"].header["BUNIT"] == found["ERR"].header["BUNIT"] == "electron/s"
+                assert np.nanmedian(found["SCI"].data / (2 * rate)) == pytest.approx(1, abs=0.05)
+                assert "saturated from 2600 electron" in str(found[0].header["HISTORY"]).replace("\n", " ")
+
+    @pytest.mark.parametrize("given", ["file", "primary", "Quantity"])
+    @pytest.mark.parametrize("reads_in", ["DN", "electron"])
+    def test_a_read_noise_in_electrons_is_that(self, tmp_path, given, reads_in):
+        reads, _ = make_reads()
+        gain = 2.0 if reads_in == "DN" else None
+        path = write(tmp_path / "x.fits", primary=reads, BUNIT=reads_in)
+        noise = np.full(IMAGE, 12.0)
+        readnoise = {
+            "file": lambda: write(tmp_path / "noise.fits", (noise, {"BUNIT": "electron"})),
+            "primary": lambda: write(tmp_path / "noise.fits", noise, BUNIT="ELECTRONS"),
+            "Quantity": lambda: noise * units.electron,
+        }[given]()
+        (found,) = fit_reads(path, readnoise, gain, frame_time=2.0, output_dir=tmp_path / "a")
+        (expected,) = fit_reads(path, 12.0 / (gain or 1), gain, frame_time=2.0, output_dir=tmp_path / "b")
+        for plane in ("SCI", "ERR", "VAR_RNOISE"):
+            np.testing.assert_array_equal(fits.getdata(found, plane), fits.getdata(expected, plane), err_msg=plane)
+
+    def test_references_in_another_unit_are_refused(self, tmp_path):
+        dn = write(tmp_path / "dn.fits", primary=make_reads()[0], BUNIT="ADU")
+        electrons = write(tmp_path / "e.fits", primary=make_reads()[0], BUNIT="e-")
+        volts, digital = (
+            write(tmp_path / f"{unit}.fits", (np.full(IMAGE, 12.0), {"BUNIT": unit, "EXTNAME": "NOISE"}))
+            for unit in ("uV", "DN")
+        )
+        options = {"frame_time": 2.0, "output_dir": tmp_path / "out"}
+        with pytest.raises(RampFileError, match=r"uV\.fits: BUNIT of extension NOISE: expected DN .*; got 'uV'"):
+            fit_reads(dn, volts, 2.0, **options)
+        with pytest.raises(RampFileError, match=r"DN\.fits: BUNIT of extension NOISE: expected electron/DN; got 'DN'"):
+            fit_reads(dn, digital, digital, **options)
+        with pytest.raises(
+            RampFileError,
+            match=r"DN\.fits: BUNIT of extension NOISE: expected electron, as that of the reads; got 'DN'",
+        ):
+            fit_reads(electrons, digital, **options)
+        with pytest.raises(ValueError, match=r"^readnoise: expected electron, since BUNIT says .*; got adu"):
+            fit_reads(electrons, 12.0 * units.adu, **options)
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("unit", ["", "e-/ADU", "electron/DN", "no unit"])
+    def test_gains_and_noises_of_files(self, tmp_path, unit):
+        path = write(tmp_path / "x.fits", primary=make_reads()[0])
+        cards = {"BUNIT": unit} if unit else {}
+        gain = write(tmp_path / "gain.fits", (np.full(IMAGE, 2.0), cards))
+        noise = write(tmp_path / "noise.fits", (np.full(IMAGE, 6.0), {"BUNIT": "DN"} if unit else {}))
+        (found,) = fit_reads(path, noise, gain, frame_time=2.0, output_dir=tmp_path / "a")
+        (expected,) = self.fit(path, tmp_path / "b")
+        np.testing.assert_array_equal(fits.getdata(found, "ERR"), fits.getdata(expected, "ERR"))
+
     def test_of_several_ramps(self, tmp_path):
         path = write(tmp_path / "x.fits", primary=make_reads(3)[0])
         products = self.fit(path, tmp_path, reads_per_ramp=N, name="y.fits")
@@ -421,6 +521,21 @@ class TestReadNoise:
             estimate_readnoise(Exposure.from_reads(bright[:3], frame_time=1.0), 1.0)
         with pytest.raises(TypeError, match="exposure: expected an Exposure; got ndarray"):
             estimate_readnoise(bright, 1.0)
+
+    def test_of_an_exposure_in_electrons(self):
+        """It needs the gain, which makes DN of them, and is then that of the same exposure in DN."""
+        generator = np.random.default_rng(4)
+        signal = np.cumsum(generator.poisson(20.0, (1, 12, 80, 90)), axis=1) / 5
+        reads = 1000 + signal + generator.normal(0, 6.0, signal.shape)
+        expected = estimate_readnoise(Exposure(reads, None, 2.0), 5.0)
+        assert expected == pytest.approx(6.0, rel=0.01)
+        gain = np.full((80, 90), 5.0)
+        gain[3, :20] = np.nan
+        for given in (5.0, gain):
+            found = estimate_readnoise(Exposure(reads * 5, None, 2.0, data_unit="electron"), given)
+            assert found == pytest.approx(expected, rel=1e-3)
+        with pytest.raises(ValueError, match=r"^gain: expected e-/DN, since the exposure is in electron; got None$"):
+            estimate_readnoise(Exposure(reads * 5, None, 2.0, data_unit="electron"))
 
 
 def test_rows_of_an_exposure():

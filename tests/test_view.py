@@ -227,12 +227,41 @@ class TestServer:
             view(exposure.data, fit)
         with pytest.raises(TypeError, match="fit: expected a RampFit; got Exposure"):
             view(exposure, exposure)
-        with pytest.raises(
-            ValueError, match=r"fit: expected one of this exposure, with rates of \(2, 8, 3, 7\)|\(2, 3, 7\)"
-        ):
-            view(Exposure(exposure.data[:, :, :3], None, 2.5), fit)
+        for other in (exposure.data[:, :, :3], exposure.data[:, :5], np.repeat(exposure.data, 2, axis=1)):
+            shape = ", ".join(map(str, other.shape))
+            with pytest.raises(
+                ValueError,
+                match=rf"^fit: expected one of this exposure, of shape \({shape}\); got one of \(2, 8, 6, 7\)$",
+            ):
+                view(Exposure(other, None, 2.5), fit)
         with pytest.raises(ValueError, match="its inputs are None"):
             view(exposure, dataclasses.replace(fit, inputs=None))
+
+    @pytest.mark.parametrize("given", ["caller's", "fit's", "copy"])
+    def test_an_exposure_in_electrons_is_shown_in_dn(self, fitted, given):
+        pytest.importorskip("bokeh")
+        from rampfit_numba import view
+
+        in_dn, expected = fitted
+        exposure = Exposure(in_dn.data * 2, in_dn.groupdq, 2.5, data_unit="electron")
+        fit = fit_ramps(exposure, 5.0, 2.0)
+        shown = {
+            "caller's": exposure,
+            "fit's": fit.inputs.exposure,
+            "copy": Exposure(in_dn.data.copy(), in_dn.groupdq, 2.5),
+        }
+        with view(shown[given], fit) as viewer:
+            subject = viewer._subject
+            assert subject.exposure is subject.fit.inputs.exposure
+            assert subject.exposure.data_unit == "DN"
+            planes = list_planes(subject.exposure, subject.fit)
+            for name in ("group", "last-group", "difference"):
+                assert planes[name].unit == "DN"
+            np.testing.assert_allclose(planes["group"].read(1, 3), in_dn.data[1, 3], rtol=1e-6)
+            np.testing.assert_allclose(planes["rate"].read(0, 0), expected.rate.data, rtol=1e-4)
+            slopes = subject.fit.segments(3, 1)["slope"]
+            np.testing.assert_allclose(slopes.value, expected.segments(3, 1)["slope"].value, rtol=1e-4)
+        assert exposure.data_unit == "electron"
 
     def test_a_port_that_is_taken_is_an_error(self, fitted, viewer):
         from rampfit_numba import view

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import threading
+import warnings
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 
 from rampfit_numba import RampFileError, dq, fit_file, fit_ramps
 from rampfit_numba.cli import main
@@ -254,3 +257,183 @@ def test_the_command_simulates_such_a_file(folder):
     assert [path.name for path in folder.iterdir()] == ["s_ima.fits"]
     assert main(["simulate", "t_ima.fits", "--like", "wfc3", "--shape", "2x6x30x32"]) == 2
     assert main(["simulate", "t_ima.fits", "--like", "wfc3", "--truth"]) == 2
+
+
+def flt_of(fit, ima, **options):
+    """Return SAMP and TIME of a calibrated image, by name."""
+    path = write_flt(fit, "written_flt.fits", ima=ima, gain=GAIN, overwrite=True, **options)
+    with fits.open(path) as flt:
+        return {name: flt[name].data.copy() for name in ("SAMP", "TIME", "SCI")}
+
+
+@pytest.mark.parametrize("algorithm", ["likely", "ols"])
+@pytest.mark.parametrize(("first", "last"), [(None, 4), (3, 6), (2, None), (None, None)])
+def test_reads_that_the_options_leave_out_are_not_used(algorithm, first, last):
+    simulated = simulate_ima(10, (24, 26), seed=3, hit_rate=0.0)
+    path = write_ima(simulated, "x_ima.fits")
+    exposure = read_ima(path)
+    options = {"algorithm": algorithm, "firstgroup": first, "lastgroup": last}
+    written = flt_of(
+        fitted(exposure, rejection_threshold=50.0, **options) if algorithm == "likely" else fitted(exposure, **options),
+        path,
+    )
+    first, last = first or 0, 9 if last is None else last
+    used = (exposure.groupdq[0] == 0).all(axis=0)[INNER]
+    assert used.any()
+    assert set(written["SAMP"][used].tolist()) == {last - first + 1}
+    np.testing.assert_allclose(written["TIME"][used], simulated.times[last] - simulated.times[first], rtol=1e-6)
+
+
+def test_samples_that_are_no_number_are_not_used():
+    simulated = simulate_ima(8, (24, 26), seed=1, hit_rate=0.0)
+    for version, row, value in ((3, 10, np.nan), (8, 11, np.inf), (1, 12, np.nan)):  # reads 5, 0 and 7
+        hdu = simulated.hdulist["SCI", version]
+        hdu.data = hdu.data.copy()
+        hdu.data[row, 12] = value
+    path = write_ima(simulated, "x_ima.fits")
+    written = flt_of(fitted(read_ima(path), rejection_threshold=50.0), path)
+    times = simulated.times
+    for row, reads, seconds in (
+        (10, 6, times[7] - times[6] + times[4]),
+        (11, 7, times[7] - times[1]),
+        (12, 7, times[6]),
+        (9, 8, times[7]),
+    ):
+        place = row - BORDER, 12 - BORDER
+        assert written["SCI"][place] != 0
+        assert written["SAMP"][place] == reads
+        assert written["TIME"][place] == pytest.approx(seconds, rel=1e-6)
+
+
+class PathLike:
+    """A path that is no Path."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __fspath__(self):
+        return str(self._path)
+
+
+@pytest.mark.parametrize("kind", [str, PathLike])
+@pytest.mark.parametrize("name", ["flat.fits", "flat.fits.gz"])
+def test_a_flat_is_read_from_a_file(kind, name, folder):
+    response = np.full((74, 74), 0.25, np.float32)
+    table = fits.BinTableHDU.from_columns([fits.Column("a", "J", array=np.arange(3))])  # has two axes as well
+    fits.HDUList([fits.PrimaryHDU(), table, fits.ImageHDU(response, name="SCI")]).writeto(folder / name)
+    simulated = simulate_ima(6, (74, 74), seed=7, flat=response, hit_rate=0.0)
+    path = write_ima(simulated, "x_ima.fits")
+    found, expected = read_ima(PathLike(path), flat=kind(name)), read_ima(path, flat=response)
+    np.testing.assert_array_equal(found.data, expected.data)
+    fit = fitted(found)
+    np.testing.assert_array_equal(flt_of(fit, path, flat=kind(name))["SCI"], flt_of(fit, path, flat=response)["SCI"])
+    fits.PrimaryHDU().writeto(folder / "none.fits")
+    with pytest.raises(RampFileError, match=r"none\.fits: holds no image; expected a flat field of shape \(74, 74\)"):
+        read_ima(path, flat="none.fits")
+    with pytest.raises(RampFileError, match=r"nowhere\.fits: no such file"):
+        read_ima(path, flat=kind("nowhere.fits"))
+    with pytest.raises(TypeError, match="flat: expected an array of real numbers; got dtype"):
+        read_ima(path, flat=[["a"]])
+
+
+def test_warnings_in_other_threads_stay_warnings():
+    """Which warnings are errors is global to a process."""
+    path = write_ima(simulate_ima(4, (24, 26)), "x_ima.fits")
+    started, done = threading.Event(), threading.Event()
+
+    def read_often():
+        try:
+            for _ in range(20):
+                read_ima(path, flat=np.ones((24, 26)))
+                started.set()
+        finally:
+            done.set()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = warnings.filters[:]
+        thread = threading.Thread(target=read_often)
+        thread.start()
+        seen = []
+        try:
+            while not done.is_set():
+                warnings.warn("of another file", AstropyWarning, stacklevel=1)
+                seen.append(warnings.filters[:] == before)
+        finally:
+            thread.join()
+    assert started.is_set()
+    assert all(seen)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h[0].header.set("NSAMP", "five"), "keyword NSAMP of the primary header must be an integer"),
+        (lambda h: h["DQ", 2].header.set("EXTVER", "x"), "EXTVER"),
+        (lambda h: setattr(h["DQ", 2], "data", np.full((24, 26), np.nan, np.float32)), "DQ, EXTVER 2: expected flags"),
+        (lambda h: h["DQ", 2].header.set("NPIX1", 10**9), "DQ, EXTVER 2: NPIX1, NPIX2: expected the size of an image"),
+        (lambda h: h["DQ", 2].header.set("PIXVALUE", "x"), "PIXVALUE of DQ, EXTVER 2: expected a number; got 'x'"),
+        (lambda h: setattr(h["SCI", 5], "data", np.zeros((2, 24, 26), np.float32)), "expected an image; got shape"),
+    ],
+)
+def test_headers_without_sense_are_named(change, message, folder):
+    def prepare(hdulist):
+        hdulist["DQ", 2].data = None
+        for key, value in (("PIXVALUE", 0), ("NPIX1", 26), ("NPIX2", 24)):
+            hdulist["DQ", 2].header[key] = value
+        change(hdulist)
+
+    with pytest.raises(RampFileError, match=message):
+        read_ima(changed(folder, prepare))
+
+
+@pytest.mark.parametrize("exclude_reads", [3, None, "35", b"3", 2.5, ["3"], [True]])
+def test_reads_to_leave_out_that_are_none_are_named(exclude_reads):
+    path = write_ima(simulate_ima(6, (24, 26)), "x_ima.fits")
+    with pytest.raises(TypeError, match=r"^exclude_reads: expected a sequence of numbers of reads; got "):
+        fit_file(path, exclude_reads=exclude_reads)
+
+
+@pytest.mark.parametrize(
+    "flatten",
+    ["yes", 1, 0, None, 1.0, slice(0, 5), (0, 5), (slice(0, 5),), (slice(0, 5), 3), (slice("a"), slice(3)),
+     (slice(0, 9, 0), slice(3)), np.ones((24, 26), bool)],
+)  # fmt: skip
+def test_a_region_to_flatten_that_is_none_is_named(flatten):
+    path = write_ima(simulate_ima(6, (24, 26)), "x_ima.fits")
+    with pytest.raises(TypeError, match=r"^flatten: expected True, False, or two slices, of rows and of columns; got "):
+        read_ima(path, flatten=flatten)
+
+
+def test_all_of_the_detector_is_flattened_or_some_of_it():
+    path = write_ima(simulate_ima(6, (24, 26), seed=4), "x_ima.fits")
+    whole = read_ima(path, flatten=True).data
+    np.testing.assert_array_equal(read_ima(path, flatten=np.True_).data, whole)
+    np.testing.assert_array_equal(read_ima(path, flatten=np.s_[:, :]).data, whole)
+    np.testing.assert_array_equal(read_ima(path, flatten=np.False_).data, read_ima(path).data)
+
+
+def test_a_sample_that_is_no_number_does_not_change_the_background(folder):
+    def lose(hdulist):
+        hdu = hdulist["SCI", 2]
+        hdu.data = hdu.data.copy()
+        hdu.data[10, 12] = np.nan
+
+    data = read_ima(changed(folder, lose), flatten=True).data
+    assert np.isnan(data).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("gain", "error", "message"),
+    [
+        (np.ones((3, 3)), ValueError, r"gain: expected a number or an array of shape \(24, 26\); got shape \(3, 3\)"),
+        (np.ones(26), ValueError, r"gain: expected a number or an array of shape \(24, 26\); got shape \(26,\)"),
+        ("2.35", TypeError, "gain: expected an array of real numbers; got dtype"),
+        (None, TypeError, "gain: expected an array of real numbers; got dtype object"),
+    ],
+)
+def test_a_gain_that_is_none_is_named(gain, error, message, folder):
+    path = write_ima(simulate_ima(6, (24, 26)), "x_ima.fits")
+    with pytest.raises(error, match=f"^{message}"):
+        write_flt(fitted(read_ima(path)), "x_flt.fits", ima=path, gain=gain)
+    assert not (folder / "x_flt.fits").exists()

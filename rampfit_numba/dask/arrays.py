@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 #: The axes of the arrays: integrations, groups, rows, columns, and coefficients of a polynomial.
 _AXES = {"data": "igyx", "groupdq": "igyx", "zeroframe": "iyx", "linearity": "cyx"}
 _IMAGE = "yx"
+#: Flags, and the types that they are kept in.
+_FLAGS = {"groupdq": np.uint8, "pixeldq": np.uint32}
 _FIT_OPTIONS = tuple(option.name for option in fields(FitOptions))
 _ONE_INTEGRATION = 3
 #: Bytes of the blocks that blocks of single groups or integrations are made into, at least.
@@ -198,7 +200,9 @@ def _stand_in(name: str, value: Any) -> Any:  # noqa: ANN401
         raise ValueError(f"{name}: expected a known shape; got {value.shape} (call its compute_chunk_sizes() before)")
     if value.dtype.kind == "O":
         raise TypeError(f"{name}: expected an array of real numbers; got dtype {value.dtype}")
-    return np.broadcast_to(np.ones((), value.dtype), value.shape)
+    # Flags of another type are checked, and converted, block by block: here that would take a whole array of them.
+    dtype = _FLAGS[name] if name in _FLAGS and value.dtype.kind in "iub" else value.dtype
+    return np.broadcast_to(np.ones((), dtype), value.shape)
 
 
 def _warn(exposure: Exposure, asked: FitOptions, chosen: FitOptions) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,32 +99,84 @@ def exposure_in(path: Path, dark_current_unit: str | None, scratch: Scratch | No
     found = tiles.scan(path, _KEPT, scratch)
     if unpacked := sum(hdu.nbytes for hdu in found if hdu.content is not None):
         log.info("%s: is compressed; %s of it are unpacked", path, size_text(unpacked))
+    return assemble(_PartsOfFile(path, path.name, found, scratch), dark_current_unit)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts(ABC):
+    """What an exposure is made of: HDUs of a file or of a list in memory, and how their data are had.
+
+    Attributes
+    ----------
+    path : Path
+        For messages.
+    filename : str
+        For the exposure's header.
+    found : sequence of Hdu
+    """
+
+    path: Path
+    filename: str
+    found: Sequence[hdus.Hdu]
+
+    @abstractmethod
+    def image(self, hdu: hdus.Hdu, *, flags: bool = False, large: bool = False) -> np.ndarray:
+        """Return the physical values of an image, which may be `large`; those of `flags` are integers."""
+
+    @abstractmethod
+    def table(self, hdu: hdus.Hdu) -> fits.FITS_rec:
+        """Return the rows of a table."""
+
+    @abstractmethod
+    def content(self, hdu: hdus.Hdu) -> bytes | bytearray:
+        """Return the data of a table as they are stored."""
+
+
+@dataclass(frozen=True, eq=False)
+class _PartsOfFile(Parts):
+    """Those of a file: where a large array that is compressed or scaled stands, `scratch` decides."""
+
+    scratch: Scratch | None
+
+    def image(self, hdu: hdus.Hdu, *, flags: bool = False, large: bool = False) -> np.ndarray:
+        return hdu_data.physical_image(self.path, hdu, flags=flags, scratch=self.scratch if large else None)
+
+    def table(self, hdu: hdus.Hdu) -> fits.FITS_rec:
+        return hdu_data.table(self.path, hdu)
+
+    def content(self, hdu: hdus.Hdu) -> bytes | bytearray:
+        return hdu_data.data_bytes(self.path, hdu)
+
+
+def assemble(parts: Parts, dark_current_unit: str | None = None) -> Exposure:
+    """Return the exposure that HDUs hold, by the rules that :func:`read_exposure` describes; raises as it does."""
+    path, found = parts.path, parts.found
     primary = found[0].header
     _refuse_superstripes(path, primary)
     sci, groupdq = _required(path, found, "SCI"), _required(path, found, "GROUPDQ")
     hdu_data.check_image(path, sci)
     _check_shapes(path, found, sci.shape)
 
-    keywords, read_times = Keywords(path, primary), _read_times(path, found)
+    keywords, read_times = Keywords(path, primary), _read_times(parts)
     implied = read_times is not None  # and needs no keyword
     try:
         return Exposure(
-            hdu_data.physical_image(path, sci, scratch=scratch),
-            hdu_data.physical_image(path, groupdq, flags=True, scratch=scratch),
+            parts.image(sci, large=True),
+            parts.image(groupdq, flags=True, large=True),
             keywords.number("TGROUP", "the time from group to group in s", optional=implied),
-            pixeldq=_optional(path, found, "PIXELDQ", flags=True),
+            pixeldq=_optional(parts, "PIXELDQ", flags=True),
             frame_time=keywords.number("TFRAME", "the time from frame to frame in s", optional=implied),
             nframes=keywords.frames("NFRAMES", optional=implied),
             groupgap=keywords.integer("GROUPGAP", 0),
             drop_frames1=keywords.integer("DRPFRMS1", 0),
             read_times=read_times,
-            average_dark_current=_optional(path, found, "AVDRKCUR"),
-            zeroframe=_optional(path, found, "ZEROFRAME", scratch=scratch),
+            average_dark_current=_optional(parts, "AVDRKCUR"),
+            zeroframe=_optional(parts, "ZEROFRAME", large=True),
             instrument=keywords.text("INSTRUME"),
             data_unit=hdus.text(sci.header, "BUNIT") or hdus.text(primary, "BUNIT") or None,
             dark_current_unit=_dark_current_unit(found, dark_current_unit),
             header=ExposureHeader(
-                primary, sci.header, _int_times(path, found), path.name, _tables(path, found), _left_out(found)
+                primary, sci.header, _int_times(parts), parts.filename, _tables(parts), _left_out(found)
             ),
         )
     except RampFileError:
@@ -188,12 +242,10 @@ def _check_shapes(path: Path, found: Sequence[hdus.Hdu], shape: tuple[int, ...])
             )
 
 
-def _optional(
-    path: Path, found: Sequence[hdus.Hdu], name: str, *, flags: bool = False, scratch: Scratch | None = None
-) -> np.ndarray | None:
-    hdu = hdus.find(found, name)
+def _optional(parts: Parts, name: str, *, flags: bool = False, large: bool = False) -> np.ndarray | None:
+    hdu = hdus.find(parts.found, name)
     # An extension without data is as good as none.
-    return hdu_data.physical_image(path, hdu, flags=flags, scratch=scratch) if hdu is not None and hdu.shape else None
+    return parts.image(hdu, flags=flags, large=large) if hdu is not None and hdu.shape else None
 
 
 def _dark_current_unit(found: Sequence[hdus.Hdu], stated: str | None) -> str | None:
@@ -201,9 +253,9 @@ def _dark_current_unit(found: Sequence[hdus.Hdu], stated: str | None) -> str | N
     return stated if stated is not None or hdu is None else hdus.text(hdu.header, "BUNIT") or None
 
 
-def _tables(path: Path, found: Sequence[hdus.Hdu]) -> tuple[CarriedTable, ...]:
+def _tables(parts: Parts) -> tuple[CarriedTable, ...]:
     """Return the tables that go on into the products, beside INT_TIMES."""
-    return tuple(CarriedTable(hdu.name, hdu.header, hdu_data.table(path, hdu)) for hdu in found if _goes_on(hdu))
+    return tuple(CarriedTable(hdu.name, hdu.header, parts.table(hdu)) for hdu in parts.found if _goes_on(hdu))
 
 
 def _goes_on(hdu: hdus.Hdu) -> bool:
@@ -216,9 +268,9 @@ def _left_out(found: Sequence[hdus.Hdu]) -> tuple[str, ...]:
     return tuple(hdu.name or "(no name)" for hdu in found[1:] if hdu.name not in _KEPT and not _goes_on(hdu))
 
 
-def _int_times(path: Path, found: Sequence[hdus.Hdu]) -> fits.FITS_rec | None:
-    hdu = hdus.find(found, "INT_TIMES")
-    return hdu_data.table(path, hdu) if hdu is not None and hdu.nbytes else None
+def _int_times(parts: Parts) -> fits.FITS_rec | None:
+    hdu = hdus.find(parts.found, "INT_TIMES")
+    return parts.table(hdu) if hdu is not None and hdu.nbytes else None
 
 
 class Keywords:
@@ -265,15 +317,15 @@ class Keywords:
         return hdus.keyword_value(self._path, self._primary, name, "the primary header")
 
 
-def _read_times(path: Path, found: Sequence[hdus.Hdu]) -> Any:  # noqa: ANN401  (what the file holds; Exposure checks it)
+def _read_times(parts: Parts) -> Any:  # noqa: ANN401  (what the file holds; Exposure checks it)
     """Return the explicit read times, which no FITS keyword holds, or None.
 
     The package asdf is asked only where the extension's text mentions some: most installations need not have it.
     """
-    hdu = hdus.find(found, "ASDF")
+    path, hdu = parts.path, hdus.find(parts.found, "ASDF")
     if hdu is None:
         return None
-    content = hdu_data.data_bytes(path, hdu)
+    content = parts.content(hdu)
     if all(match.group(1) for match in _READ_TIMES.finditer(content)):
         return None
     try:

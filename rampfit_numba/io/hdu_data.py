@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rampfit_numba.io.hdus import Hdu
     from rampfit_numba.io.scratch import Scratch
 
+_IMAGE = 2
 #: FITS allows no more in a table.
 _MOST_COLUMNS = 999
 
@@ -41,6 +42,11 @@ def check_image(path: Path, hdu: Hdu) -> None:
         raise RampFileError(f"{path}: extension {hdu.name} {hint}")
     if not hdu.nbytes:
         raise RampFileError(f"{path}: extension {hdu.name} holds no data")
+
+
+def holds_image(hdu: Hdu) -> bool:
+    """Tell whether an HDU holds an image of two axes or more."""
+    return len(hdu.shape) >= _IMAGE and hdu.nbytes > 0 and text(hdu.header, "XTENSION") in ("", "IMAGE")
 
 
 def image(path: Path, hdu: Hdu) -> np.ndarray:
@@ -98,20 +104,12 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
     RampFileError
         The HDU holds no binary table, or one without sense.
     """
-    if text(hdu.header, "XTENSION") != "BINTABLE":
-        raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
-    columns = keyword(path, hdu.header, "TFIELDS", f"extension {hdu.name}")
-    if not 0 <= columns <= _MOST_COLUMNS:  # astropy makes a list of so many
-        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood (TFIELDS = {columns})")
-    try:
-        for card in hdu.header.cards:
-            _ = card.value  # what cannot be parsed would be taken as it stands, as the name of a column for instance
+
+    def unpacked() -> fits.FITS_rec:
         whole = hdu.header.tostring().encode("ascii") + data_bytes(path, hdu)
-        rows = fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % BLOCK)).data
-        # Some descriptions without sense show only when the rows are written again, as they are with the products.
-        table_hdu(rows.copy()).writeto(io.BytesIO())
-    except Exception as error:  # astropy meets descriptions without sense in many ways
-        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
+        return fits.BinTableHDU.fromstring(whole + bytes(-len(whole) % BLOCK)).data
+
+    rows = checked_rows(path, hdu, unpacked)
     size, stated = rows.dtype.itemsize, hdu.header["NAXIS1"]
     if size != stated:  # astropy would read on behind the table
         raise RampFileError(
@@ -124,35 +122,94 @@ def table(path: Path, hdu: Hdu) -> fits.FITS_rec:
     return rows
 
 
-def physical_image(path: Path, hdu: Hdu, *, flags: bool = False, scratch: Scratch | None = None) -> np.ndarray:
+def checked_rows(path: Path, hdu: Hdu, read: Callable[[], fits.FITS_rec]) -> fits.FITS_rec:
+    """Return the rows that `read` finds in a binary table.
+
+    Raises
+    ------
+    RampFileError
+        The HDU holds no binary table, or one without sense.
+    """
+    if text(hdu.header, "XTENSION") != "BINTABLE":
+        raise RampFileError(f"{path}: extension {hdu.name} must be a binary table")
+    columns = keyword(path, hdu.header, "TFIELDS", f"extension {hdu.name}")
+    if not 0 <= columns <= _MOST_COLUMNS:  # astropy makes a list of so many
+        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood (TFIELDS = {columns})")
+    try:
+        for card in hdu.header.cards:
+            _ = card.value  # what cannot be parsed would be taken as it stands, as the name of a column for instance
+        rows = read()
+        # Some descriptions without sense show only when the rows are written again, as they are with the products.
+        table_hdu(rows.copy()).writeto(io.BytesIO())
+    except Exception as error:  # astropy meets descriptions without sense in many ways
+        raise RampFileError(f"{path}: extension {hdu.name} cannot be understood ({one_line(error)})") from error
+    return rows
+
+
+class _Scaling(NamedTuple):
+    """What makes physical values of the stored ones.
+
+    Attributes
+    ----------
+    scale, zero : float
+    blank : int or None
+    dtype : dtype
+        Of the physical values: the stored one where nothing is to be done.
+    """
+
+    scale: float
+    zero: float
+    blank: int | None
+    dtype: np.dtype[Any]
+
+
+def _scaling(path: Path, hdu: Hdu, *, flags: bool) -> _Scaling:
+    check_image(path, hdu)
+    stored = np.dtype(DTYPES[hdu.header["BITPIX"]])
+    scale, zero = (_number(path, hdu, name, default) for name, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
+    integer = stored.kind in "iu"
+    # FITS defines BLANK for integers alone.
+    blank = _blank(path, hdu) if integer and not flags else None
+    half = 1 << (8 * stored.itemsize - 1)
+    dtype: np.dtype[Any] = np.dtype(np.float32)
+    if scale == 1 and zero == 0 and blank is None:
+        dtype = stored
+    elif integer and scale == 1 and blank is None and zero == (-half if stored.kind == "u" else half):
+        dtype = np.dtype("i1") if stored.kind == "u" else np.dtype(f"=u{stored.itemsize}")
+    return _Scaling(scale, zero, blank, dtype)
+
+
+def physical_dtype(path: Path, hdu: Hdu) -> np.dtype[Any]:
+    """Return the type of the values that :func:`physical_image` returns; raises as it does."""
+    return _scaling(path, hdu, flags=False).dtype
+
+
+def physical_image(
+    path: Path, hdu: Hdu, *, flags: bool = False, scratch: Scratch | None = None, mapped: bool = True
+) -> np.ndarray:
     """Return an image's physical values: :func:`image` as it is where BSCALE, BZERO and BLANK do nothing.
 
     Integers stored with the offset that FITS uses for unsigned types (and for signed bytes) become these types, native;
     other scaled images become float32, with NaN for BLANK. With `flags` there is no BLANK: any value is a set of flags.
-    What is not :func:`image` stands in memory, or where there is a `scratch`, which decides, in a temporary file.
+    What is not :func:`image` stands in memory, or where there is a `scratch`, which decides, in a temporary file; so
+    does everything where nothing is to be `mapped`.
 
     Raises
     ------
     RampFileError
         As :func:`image`, or a scaling keyword is no number.
     """
-    check_image(path, hdu)
-    dtype = np.dtype(DTYPES[hdu.header["BITPIX"]])
-    scale, zero = (_number(path, hdu, name, default) for name, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
-    integer = dtype.kind in "iu"
-    # FITS defines BLANK for integers alone.
-    blank = _blank(path, hdu) if integer and not flags else None
-    if scale == 1 and zero == 0 and blank is None:
+    scale, zero, blank, dtype = _scaling(path, hdu, flags=flags)
+    stored = np.dtype(DTYPES[hdu.header["BITPIX"]])
+    if dtype == stored:
         # Flags wider than bytes will be converted to these.
-        return _copied(path, hdu, _same, dtype, scratch) if flags and dtype.itemsize > 1 else image(path, hdu)
-    half = 1 << (8 * dtype.itemsize - 1)
-    if integer and scale == 1 and blank is None and zero == (-half if dtype.kind == "u" else half):
-        unsigned = np.dtype(f"=u{dtype.itemsize}")
-        signed = np.dtype("i1") if dtype.kind == "u" else unsigned
+        copied = not mapped or (flags and dtype.itemsize > 1)
+        return _copied(path, hdu, _same, dtype, scratch) if copied else image(path, hdu)
+    if dtype.kind in "iu":
+        unsigned = np.dtype(f"=u{stored.itemsize}")
+        half = unsigned.type(1 << (8 * stored.itemsize - 1))
         # Adding half the range is flipping the highest bit.
-        return _copied(
-            path, hdu, lambda raw: (raw.astype(unsigned) ^ unsigned.type(half)).view(signed), signed, scratch
-        )
+        return _copied(path, hdu, lambda raw: (raw.astype(unsigned) ^ half).view(dtype), dtype, scratch)
 
     def scaled(raw: np.ndarray) -> np.ndarray:
         values = (raw * scale + zero).astype(np.float32)
@@ -160,7 +217,7 @@ def physical_image(path: Path, hdu: Hdu, *, flags: bool = False, scratch: Scratc
             values[raw == blank] = np.nan
         return values
 
-    return _copied(path, hdu, scaled, np.dtype(np.float32), scratch)
+    return _copied(path, hdu, scaled, dtype, scratch)
 
 
 def _same(raw: np.ndarray) -> np.ndarray:

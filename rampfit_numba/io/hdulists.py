@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.exposure import Exposure
-from rampfit_numba.exposure_header import ExposureHeader
-from rampfit_numba.io.exposures import ORIGINS, Keywords
+from rampfit_numba.checked_files import Stamp
+from rampfit_numba.io import hdu_data
+from rampfit_numba.io.exposures import Parts, assemble
+from rampfit_numba.io.hdus import DTYPES, Hdu, data_size, keyword_value, one_line
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
     from astropy.io import fits
+
+    from rampfit_numba.exposure import Exposure
 
 
 def exposure_from_hdulist(hdulist: fits.HDUList) -> Exposure:
@@ -24,8 +28,8 @@ def exposure_from_hdulist(hdulist: fits.HDUList) -> Exposure:
     Parameters
     ----------
     hdulist : astropy.io.fits.HDUList
-        With the extensions and keywords that :func:`rampfit_numba.read_exposure` reads. Explicit read times, which only
-        an ASDF extension holds, are not looked for. An open file must stay open while the exposure is used.
+        With the extensions and keywords that :func:`rampfit_numba.read_exposure` reads, and by its rules: the exposure
+        is the same, or refused for the same reason. An open file must stay open while the exposure is used.
 
     Returns
     -------
@@ -37,7 +41,7 @@ def exposure_from_hdulist(hdulist: fits.HDUList) -> Exposure:
     TypeError
         `hdulist` is no HDUList.
     RampFileError
-        An extension or a keyword is missing or unusable; the message says which.
+        An extension or a keyword is missing or unusable; the message says which, and why.
 
     Examples
     --------
@@ -49,39 +53,61 @@ def exposure_from_hdulist(hdulist: fits.HDUList) -> Exposure:
 
     if not isinstance(hdulist, fits.HDUList):
         raise TypeError(f"hdulist: expected an astropy HDUList; got {type(hdulist).__name__}")
-    where = Path(hdulist.filename() or "hdulist")
-    primary = hdulist[0].header
-    for name in ("SCI", "GROUPDQ"):
-        if name not in hdulist or hdulist[name].data is None:
-            raise RampFileError(f"{where}: extension {name} is missing, or without data; give one of the jump step")
-    keywords = Keywords(where, primary)
-    times = hdulist["INT_TIMES"].data if "INT_TIMES" in hdulist else None
-    try:
-        return Exposure(
-            hdulist["SCI"].data,
-            _flags(hdulist["GROUPDQ"].data),
-            keywords.number("TGROUP", "the time from group to group in s"),
-            pixeldq=_flags(_optional(hdulist, "PIXELDQ")),
-            frame_time=keywords.number("TFRAME", "the time from frame to frame in s"),
-            nframes=keywords.integer("NFRAMES"),
-            groupgap=keywords.integer("GROUPGAP", 0),
-            drop_frames1=keywords.integer("DRPFRMS1", 0),
-            average_dark_current=_optional(hdulist, "AVDRKCUR"),
-            zeroframe=_optional(hdulist, "ZEROFRAME"),
-            instrument=keywords.text("INSTRUME"),
-            header=ExposureHeader(primary, hdulist["SCI"].header, times, Path(hdulist.filename() or "").name),
+    path = Path(hdulist.filename() or "hdulist")
+    found = [_listed(path, hdu, first=not number) for number, hdu in enumerate(hdulist)]
+    if not found:
+        raise RampFileError(f"{path}: holds no HDU; give the list of a jump-step or ramp file")
+    return assemble(_PartsOfList(path, Path(hdulist.filename() or "").name, found))
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed(Hdu):
+    """An HDU in memory: astropy's, and what is known of it without its data."""
+
+    listed: Any = None
+
+
+def _listed(path: Path, hdu: Any, *, first: bool) -> _Listed:  # noqa: ANN401
+    name = "PRIMARY" if first else hdu.name.upper()
+    if hdu.is_image:  # compressed ones too, whatever their headers say
+        shape, nbytes = hdu.shape, hdu.size
+    else:
+        shape, nbytes = data_size(path, hdu.header, f"extension {name}")
+    return _Listed(name, hdu.header, shape, 0, nbytes, Stamp(0, None), listed=hdu)
+
+
+class _PartsOfList(Parts):
+    """Those of a list in memory: its arrays as they are."""
+
+    def image(self, hdu: Hdu, *, flags: bool = False, large: bool = False) -> np.ndarray:  # noqa: ARG002
+        hdu_data.check_image(self.path, hdu)
+        values = np.asarray(self._data(hdu))
+        # Astropy takes the cards away when it has scaled, or makes another type of it.
+        scaled = any(
+            keyword_value(self.path, hdu.header, card, f"extension {hdu.name}") not in (None, default)
+            for card, default in (("BSCALE", 1), ("BZERO", 0))
         )
-    except (TypeError, ValueError) as error:
-        if isinstance(error, RampFileError):
-            raise
-        argument, _, complaint = str(error).partition(": ")
-        raise RampFileError(f"{where}: {ORIGINS.get(argument, argument)}: {complaint}") from error
+        if scaled and values.dtype == np.dtype(DTYPES[hdu.header["BITPIX"]]):
+            raise RampFileError(
+                f"{self.path}: extension {hdu.name} holds values without their scale (BSCALE, BZERO); open the file "
+                "without do_not_scale_image_data"
+            )
+        if flags and values.dtype.kind == "f" and (values == np.rint(values)).all():
+            # Astropy gives those that FITS has to shift as floats where it was asked to (uint=False).
+            return values.astype(np.int64)
+        return values
 
+    def table(self, hdu: Hdu) -> fits.FITS_rec:
+        return hdu_data.checked_rows(self.path, hdu, lambda: self._data(hdu))
 
-def _optional(hdulist: fits.HDUList, name: str) -> Any:  # noqa: ANN401  (an array, or None)
-    return hdulist[name].data if name in hdulist else None
+    def content(self, hdu: Hdu) -> bytes:
+        return bytes(self._data(hdu).tobytes())
 
-
-def _flags(values: Any) -> Any:  # noqa: ANN401  (the same)
-    """Return flags as integers: astropy gives those that FITS has to shift as floats, in some of its versions."""
-    return values if values is None or values.dtype.kind in "iu" else np.asarray(values).astype(np.int64)
+    def _data(self, hdu: Hdu) -> Any:  # noqa: ANN401  (an array, or the rows of a table)
+        assert isinstance(hdu, _Listed)  # noqa: S101  (for mypy)
+        try:
+            return hdu.listed.data
+        except Exception as error:  # astropy meets descriptions without sense in many ways
+            raise RampFileError(
+                f"{self.path}: extension {hdu.name} cannot be understood ({one_line(error)})"
+            ) from error

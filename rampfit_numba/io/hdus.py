@@ -49,6 +49,23 @@ MOST_COMPRESSED = 1100
 DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
+class _Everything:
+    """All names there are."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
+
+
+#: What is to be kept of a compressed file where all of it is.
+EVERYTHING: Collection[str] = _Everything()
+
+
 @dataclass(frozen=True, eq=False)
 class Hdu:
     """One HDU: its header and where its data stand.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CARD = 80
+_INDICATOR = slice(8, 10)  # what says that a card has a value
 _VALUE = 30  # where a card's value ends, if it has the fixed format
 # FITS allows nothing else in headers, and astropy could not write it again.
 PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))  # noqa: PLR2004
@@ -74,6 +75,8 @@ def check_keywords(path: Path, content: bytes, start: int) -> None:
 @lru_cache(maxsize=1024)  # files of a programme share nearly all of these cards
 def _is_sound(card: bytes) -> bool:
     """Whether a card is text with a value; where SIMPLE is not T, a file is no FITS file."""
+    if card[_INDICATOR] != b"= ":  # for astropy, what follows is a text
+        return False
     try:
         value = fits.Card.fromstring(card).value
     except (ValueError, fits.VerifyError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from astropy.io import fits
 
 from rampfit_numba._version import __version__
+from rampfit_numba.units import DN_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,12 +48,15 @@ class Provenance:
         GAINFACT; None: the input's card stays as it is.
     history : sequence of str
         Lines for HISTORY, after the software's own.
+    rate_unit : str
+        BUNIT of rates: electron/s where a gain of 1 stands for reads in electrons.
     """
 
     readnoise_name: str = ""
     gain_name: str = ""
     gain_factor: float | None = None
     history: Sequence[str] = field(default=())
+    rate_unit: str = DN_PER_S
 
 
 def carried_cards(header: fits.Header) -> fits.Header:
@@ -95,6 +99,11 @@ class ProductHeaders:
         self._fit = fit
         self._provenance = provenance or Provenance()
         self._made: dict[tuple[bool, bool, bool], fits.Header] = {}
+
+    @property
+    def unit(self) -> tuple[str, str, str]:
+        """The card of the rates' unit."""
+        return "BUNIT", self._provenance.rate_unit, "physical units of the array values"
 
     @cached_property
     def science(self) -> fits.Header:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _IFU_TYPES = frozenset({"NRS_IFU", "MIR_MRS"})
 _IFU_LAMP_TYPES = frozenset({"NRS_AUTOWAVE", "NRS_LAMP"})
-_UNIT = ("BUNIT", "DN/s", "physical units of the array values")
 #: Tables with a row for each integration (or stripe of one): they go with the rates of these.
 _OF_INTEGRATIONS = frozenset({"INT_TIMES_STRIPE"})
 
@@ -210,10 +209,10 @@ def _text(header: fits.Header, key: str) -> str:
 
 def _rate_images(rate: Rate, headers: ProductHeaders) -> list[Image]:
     science = headers.science.copy()
-    science.update([_UNIT])
+    science.update([headers.unit])
     images = [
         Image("SCI", rate.data, science),
-        Image("ERR", rate.err, (_UNIT,)),
+        Image("ERR", rate.err, (headers.unit,)),
         Image("DQ", rate.dq),
         Image("VAR_POISSON", rate.var_poisson),
         Image("VAR_RNOISE", rate.var_rnoise),

@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.io import fits
 
+from rampfit_numba.checks import is_quantity
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.io import hdu_data, hdus, tiles
+from rampfit_numba.io.references import convert_reference
 from rampfit_numba.messages import RampFileError
+from rampfit_numba.units import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,19 +40,6 @@ _IMAGE, _STACK, _RAMPS = 2, 3, 4
 #: How far the times of two ramps of a stack may differ, as a part of the step between reads.
 _SAME_TIMES = 1e-3
 _NUMBERS = re.compile(r"(\d+)")
-
-
-class _All:
-    """What is to be kept of a compressed file: everything."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __iter__(self) -> Any:  # noqa: ANN401
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 @dataclass(frozen=True)
@@ -214,20 +204,54 @@ def read_map(value: Any, name: str, image: tuple[int, ...], *, naxes: int = _IMA
     """
     if not isinstance(value, str | os.PathLike):
         return value
-    path = Path(value)
-    images = [hdu for hdu in tiles.scan(path, _All()) if _holds_image(hdu)]
-    if not images:
+    found = _first_image(Path(value), name, image, naxes)
+    return np.asarray(hdu_data.physical_image(found.path, found.hdu))
+
+
+def read_reference_map(value: Any, name: str, exposure: Exposure) -> Any:  # noqa: ANN401
+    """Return read noise or gain for reads: what :func:`read_map` does, in the unit of the fit.
+
+    Parameters
+    ----------
+    value : path-like, number or array_like
+    name : {"readnoise", "gain"}
+    exposure : Exposure
+        Of reads; those in electrons have a read noise in electrons, and a gain of 1.
+
+    Returns
+    -------
+    float, ndarray or Quantity
+        Read noise in electrons, where a file says so, is a Quantity.
+
+    Raises
+    ------
+    RampFileError
+        The file cannot be used, or is in another unit.
+    """
+    if not isinstance(value, str | os.PathLike):
+        return value
+    found = _first_image(Path(value), name, exposure.shape[2:], _IMAGE)
+    unit = str(found.value("BUNIT") or "").strip()
+    values = np.asarray(hdu_data.physical_image(found.path, found.hdu))
+    converted = convert_reference(found.path, found.place, unit, values, name)
+    if name == "readnoise" and in_electrons(exposure) and is_known(unit) and not is_quantity(converted):
+        raise RampFileError(
+            f"{found.path}: BUNIT of {found.place}: expected electron, as that of the reads; got {unit!r}"
+        )
+    return converted
+
+
+def _first_image(path: Path, name: str, image: tuple[int, ...], naxes: int) -> _Image:
+    found = tiles.scan(path, hdus.EVERYTHING)
+    hdu = next((hdu for hdu in found if hdu_data.holds_image(hdu)), None)
+    if hdu is None:
         raise RampFileError(f"{path}: holds no image; give a FITS file with the {name}")
-    if len(images[0].shape) != naxes or images[0].shape[-2:] != image:
+    if len(hdu.shape) != naxes or hdu.shape[-2:] != image:
         wanted = f"{'ncoefficients x ' if naxes == _STACK else ''}{image[0]} rows x {image[1]} columns"
         raise RampFileError(
-            f"{path}: the image with the {name} must have {wanted}, as the reads; it has shape {images[0].shape}"
+            f"{path}: the image with the {name} must have {wanted}, as the reads; it has shape {hdu.shape}"
         )
-    return np.asarray(hdu_data.physical_image(path, images[0]))
-
-
-def _holds_image(hdu: hdus.Hdu) -> bool:
-    return len(hdu.shape) >= _IMAGE and hdu.nbytes > 0 and hdus.text(hdu.header, "XTENSION") in ("", "IMAGE")
+    return _Image(path, hdu, found[0].header)
 
 
 def _find_images(files: Sequence[Path], extname: str | None) -> list[_Image]:
@@ -290,8 +314,8 @@ def _images_of_one(path: Path, extname: str | None) -> list[_Image]:
 
 
 def _images_in(path: Path, extname: str | None) -> list[_Image]:
-    found = tiles.scan(path, _All())
-    images = [_Image(path, hdu, found[0].header) for hdu in found if _holds_image(hdu)]
+    found = tiles.scan(path, hdus.EVERYTHING)
+    images = [_Image(path, hdu, found[0].header) for hdu in found if hdu_data.holds_image(hdu)]
     wanted = images if extname is None else [im for im in images if fnmatch.fnmatch(im.hdu.name, extname.upper())]
     if wanted:
         return wanted
@@ -321,24 +345,11 @@ def _load(images: Sequence[_Image]) -> np.ndarray:
     if len(images) == 1:
         return hdu_data.physical_image(images[0].path, images[0].hdu)
     first = hdu_data.physical_image(images[0].path, images[0].hdu)
-    dtype = np.result_type(*(_native(image) for image in images))
+    dtype = np.result_type(*(hdu_data.physical_dtype(image.path, image.hdu) for image in images)).newbyteorder("=")
     stack = np.empty((len(images), *first.shape[-2:]), dtype)
     for read, image in zip(stack, images, strict=True):
         read[...] = hdu_data.physical_image(image.path, image.hdu).reshape(read.shape)
     return stack
-
-
-def _native(image: _Image) -> np.dtype[Any]:
-    """Return the type that an image's values have when they are read."""
-    bits = int(image.hdu.header["BITPIX"])
-    if bits < 0:
-        return np.dtype(f"f{-bits // 8}")
-    scale, zero = (image.hdu.header.get(name, default) for name, default in (("BSCALE", 1), ("BZERO", 0)))
-    if scale == 1 and zero == 0 and "BLANK" not in image.hdu.header:
-        return np.dtype("u1" if bits == 8 else f"i{bits // 8}")  # noqa: PLR2004
-    if scale == 1 and zero == 1 << (bits - 1) and "BLANK" not in image.hdu.header:
-        return np.dtype(f"u{bits // 8}")
-    return np.dtype(np.float32)
 
 
 def _ramp_times(images: Sequence[_Image], times: Sequence[float], keyword: str, options: dict[str, Any]) -> list[float]:

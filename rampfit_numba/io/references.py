@@ -192,7 +192,8 @@ def _from_file(path: Path, exposure: Exposure, name: str, files: ReferenceFiles 
             f"{values.shape}, not {(exposure.nrows, exposure.ncols)}; correct them, or give a {name} reference file of "
             "the same detector and readout mode"
         )
-    values = _converted(path, hdus.text(sci.header, "BUNIT") or hdus.text(primary, "BUNIT"), values, name)
+    unit = hdus.text(sci.header, "BUNIT") or hdus.text(primary, "BUNIT")
+    values = convert_reference(path, "extension SCI", unit, values, name)
     return ReferenceImage(values, path.name, _gain_factor(path, primary) if name == "gain" else None)
 
 
@@ -207,15 +208,37 @@ def _from_asdf(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
     return ReferenceImage(values, path.name)
 
 
-def _converted(path: Path, unit: str, values: np.ndarray, name: str) -> np.ndarray:
-    """Return the values of a reference in the unit of the fit, as far as BUNIT tells theirs."""
+def convert_reference(path: Path, place: str, unit: str, values: np.ndarray, name: str) -> np.ndarray:
+    """Return the values of a reference in the unit of the fit, as far as BUNIT tells theirs.
+
+    Parameters
+    ----------
+    path : Path
+    place : str
+        Where in the file the values are, for messages.
+    unit : str
+        BUNIT, empty where there is none.
+    values : ndarray
+    name : {"readnoise", "gain"}
+        What they are.
+
+    Returns
+    -------
+    ndarray
+        Read noise in electrons is a Quantity.
+
+    Raises
+    ------
+    RampFileError
+        The unit is one of something else.
+    """
     if not unit:
         return values
     try:
         found, factor = _UNITS[name](unit)
     except ValueError as error:
         if is_known(unit):
-            raise RampFileError(f"{path}: BUNIT of extension SCI: {error}; give a {name} reference file") from None
+            raise RampFileError(f"{path}: BUNIT of {place}: {error}; give a {name} reference file") from None
         log.warning("%s: BUNIT = %r is no unit that is known; taken as %s", path, unit, _MEANT[name])
         return values
     converted: np.ndarray = _in_unit(scaled(values, factor), found)

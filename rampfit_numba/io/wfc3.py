@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,15 +18,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.checks import as_array
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import ExposureHeader
-from rampfit_numba.io.hdus import one_line, scan
+from rampfit_numba.io import hdu_data, hdus, tiles
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from astropy.io import fits
+
+    from rampfit_numba.io.hdus import Hdu
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,12 @@ _UNITS = {
     "ELECTRONS": (True, False),
     "ELECTRONS/S": (True, True),
 }
-_PLANES = ("SCI", "ERR", "DQ", "SAMP", "TIME")
+#: Planes of a read that are looked at; it also has ERR, SAMP and TIME.
+_READ = frozenset({"SCI", "DQ"})
 _FEWEST_READS = 2
+_IMAGE = 2
+#: Rows or columns of a constant plane, at most: no detector has more.
+_LARGEST = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class _Ima:
 
 def is_ima(primary: fits.Header) -> bool:
     """Tell whether a primary header is that of a WFC3/IR file with several reads (IMA or RAW)."""
-    instrument, detector = (str(primary.get(key, "")).strip().upper() for key in ("INSTRUME", "DETECTOR"))
+    instrument, detector = (hdus.text(primary, key).upper() for key in ("INSTRUME", "DETECTOR"))
     return (instrument, detector) == ("WFC3", "IR") and "NSAMP" in primary
 
 
@@ -137,6 +143,7 @@ def read_ima(
     >>> exposure.shape
     (1, 7, 24, 24)
     """
+    region = _region(flatten)
     ima = _read(Path(path))
     log.info(
         "%s: WFC3/IR, %d reads in %s, gain %.3f e-/DN, exposed for %.1f s",
@@ -151,10 +158,11 @@ def read_ima(
         with np.errstate(invalid="ignore"):
             data *= response
         pixeldq[~(response > 0)] |= dq.DO_NOT_USE | dq.NO_FLAT_FIELD
-    if flatten is not False:
-        _flatten(data, ima.times, (groupdq == 0).all(axis=0) & (pixeldq == 0), flatten)
+    if region is not None:
+        usable = ((groupdq == 0) & np.isfinite(data)).all(axis=0) & (pixeldq == 0)
+        _flatten(data, ima.times, usable, region)
     dark = None
-    if _is_complete(ima.primary, "DARKCORR"):
+    if _is_complete(ima.path, ima.primary, "DARKCORR"):
         dark = np.full(data.shape[1:], DARK_CURRENT / ima.gain, np.float32)
     return Exposure(
         data[kept][None],
@@ -182,17 +190,14 @@ def read_flat(flat: Any, shape: tuple[int, int]) -> np.ndarray | None:  # noqa: 
     ------
     RampFileError
         The file cannot be read.
-    ValueError
-        The shape fits neither the detector nor the detector without its border.
+    TypeError, ValueError
+        It is no array of numbers, or its shape fits neither the detector nor the detector without its border.
     """
     if flat is None:
         return None
-    if isinstance(flat, str | Path):
-        with _opened(Path(flat)) as hdulist:
-            flat = next((hdu.data for hdu in hdulist if hdu.data is not None and hdu.data.ndim == len(shape)), None)
-        if flat is None:
-            raise RampFileError(f"flat: expected a file with an image of shape {shape}")
-    values = np.asarray(flat, np.float32)
+    if isinstance(flat, str | os.PathLike):
+        flat = _flat_in(Path(flat), shape)
+    values = np.asarray(as_array("flat", flat, ""), np.float32)
     inner = tuple(size - 2 * BORDER for size in shape)
     if values.shape == inner:
         return np.pad(values, BORDER, constant_values=1.0)
@@ -201,91 +206,85 @@ def read_flat(flat: Any, shape: tuple[int, int]) -> np.ndarray | None:  # noqa: 
     return values
 
 
+def _flat_in(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Return the first image of a file."""
+    found = tiles.scan(path, hdus.EVERYTHING)
+    image = next((hdu for hdu in found if hdu_data.holds_image(hdu) and len(hdu.shape) == len(shape)), None)
+    if image is None:
+        raise RampFileError(f"{path}: holds no image; expected a flat field of shape {shape}")
+    return hdu_data.physical_image(path, image, mapped=False)
+
+
 def _read(path: Path) -> _Ima:
-    with _opened(path) as hdulist:
-        primary = hdulist[0].header.copy()
-        _refuse_other_files(path, primary, hdulist)
-        _is_complete(primary, "DARKCORR")  # looked up again later: a card that makes no sense is refused here
-        found = {(hdu.name, hdu.ver): hdu for hdu in hdulist[1:]}
-        versions = sorted((ver for name, ver in found if name == "SCI"), reverse=True)
-        if versions != list(range(len(versions), 0, -1)) or len(versions) != primary["NSAMP"]:
-            raise RampFileError(
-                f"{path}: expected one SCI extension for each of the {primary['NSAMP']} reads (keyword NSAMP), EXTVER "
-                f"1 the last of them; got EXTVER {', '.join(map(str, sorted(versions)))}"
-            )
-        science = [found["SCI", version] for version in versions]
-        times = tuple(_number(path, hdu, "SAMPTIME") for hdu in science)
-        if any(after <= before for before, after in pairwise(times)):
-            raise RampFileError(
-                f"{path}: expected SAMPTIME to rise from the zeroth read (EXTVER {versions[0]}) to the last (EXTVER 1)"
-                f"; got {', '.join(f'{time:g}' for time in times)}"
-            )
-        units = {str(hdu.header.get("BUNIT", "")).strip().upper() for hdu in science}
-        if len(units) != 1 or not units <= set(_UNITS):
-            raise RampFileError(
-                f"{path}: BUNIT of SCI: expected one of {', '.join(_UNITS)} in all reads; got "
-                f"{', '.join(sorted(units))}"
-            )
-        shape = next((hdu.data.shape for hdu in science if hdu.data is not None), None)
-        shape = shape or (int(science[0].header.get("NPIX2", 0)), int(science[0].header.get("NPIX1", 0)))
-        if min(shape) <= 2 * BORDER:
-            raise RampFileError(f"{path}: expected images with {BORDER} reference pixels on each side; got {shape}")
-        data = np.stack([_plane(path, hdu, shape).astype(np.float32) for hdu in science])
-        bits = np.zeros(data.shape, np.uint16)
-        for number, version in enumerate(versions):
-            if ("DQ", version) in found:
-                bits[number] = _plane(path, found["DQ", version], shape).astype(np.int64).astype(np.uint16)
-        (unit,) = units
-        return _Ima(path, primary, science[-1].header.copy(), data, bits, times, unit, mean_gain(path, primary))
+    hdulist = tiles.scan(path, _READ)
+    primary = hdulist[0].header
+    _refuse_other_files(path, primary, hdulist)
+    _is_complete(path, primary, "DARKCORR")  # looked up again later: a card that makes no sense is refused here
+    found = {(hdu.name, _version(path, hdu)): hdu for hdu in hdulist[1:] if hdu.name in _READ}
+    versions = sorted((ver for name, ver in found if name == "SCI"), reverse=True)
+    nsamp = hdus.keyword(path, primary, "NSAMP", "the primary header")
+    if versions != list(range(len(versions), 0, -1)) or len(versions) != nsamp:
+        raise RampFileError(
+            f"{path}: expected one SCI extension for each of the {nsamp} reads (keyword NSAMP), EXTVER "
+            f"1 the last of them; got EXTVER {', '.join(map(str, sorted(versions)))}"
+        )
+    science = [found["SCI", version] for version in versions]
+    times = tuple(_number(path, hdu, "SAMPTIME") for hdu in science)
+    if any(after <= before for before, after in pairwise(times)):
+        raise RampFileError(
+            f"{path}: expected SAMPTIME to rise from the zeroth read (EXTVER {versions[0]}) to the last (EXTVER 1)"
+            f"; got {', '.join(f'{time:g}' for time in times)}"
+        )
+    units = {hdus.text(hdu.header, "BUNIT").upper() for hdu in science}
+    if len(units) != 1 or not units <= set(_UNITS):
+        raise RampFileError(
+            f"{path}: BUNIT of SCI: expected one of {', '.join(_UNITS)} in all reads; got {', '.join(sorted(units))}"
+        )
+    nrows, ncols = shape = _shape(path, science)
+    if min(shape) <= 2 * BORDER:
+        raise RampFileError(f"{path}: expected images with {BORDER} reference pixels on each side; got {shape}")
+    data = np.empty((len(science), nrows, ncols), np.float32)
+    bits = np.zeros(data.shape, np.uint16)
+    for number, (version, hdu) in enumerate(zip(versions, science, strict=True)):
+        data[number] = _plane(path, hdu, shape)
+        if ("DQ", version) in found:
+            bits[number] = _bits(path, found["DQ", version], shape)
+    (unit,) = units
+    return _Ima(path, primary, science[-1].header, data, bits, times, unit, mean_gain(path, primary))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[fits.HDUList]:
-    """Open a FITS file; whatever astropy complains about, also as a warning, is a damaged file."""
-    from astropy.io import fits
-    from astropy.utils.exceptions import AstropyWarning
-
-    if not os.path.isfile(path):  # noqa: PTH113  (of a name that no file can have, too)
-        what = "is a directory" if os.path.isdir(path) else "no such file"  # noqa: PTH112  (the same)
-        raise RampFileError(f"{path}: {what}")
-    # Headers that claim more than the file holds are refused here: astropy asks for two billion axes one by one.
-    scan(path, ())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", AstropyWarning)
-        try:
-            # Opened here: astropy leaves a file open that it complains about.
-            with path.open("rb") as file, fits.open(file, memmap=False, lazy_load_hdus=False) as hdulist:
-                yield hdulist
-        except RampFileError:
-            raise
-        except Exception as error:  # astropy raises classes of all kinds where headers make no sense
-            raise RampFileError(
-                f"{path}: cannot be read as FITS, or is damaged ({type(error).__name__}: {one_line(error)})"
-            ) from error
+def _place(hdu: Hdu) -> str:
+    return f"{hdu.name}, EXTVER {hdus.text(hdu.header, 'EXTVER') or 1}"
 
 
-def _refuse_other_files(path: Path, primary: fits.Header, hdulist: fits.HDUList) -> None:
+def _version(path: Path, hdu: Hdu) -> int:
+    return hdus.keyword(path, hdu.header, "EXTVER", f"extension {hdu.name}", 1)
+
+
+def _refuse_other_files(path: Path, primary: fits.Header, hdulist: Sequence[Hdu]) -> None:
     if not is_ima(primary):
-        got = "/".join(str(primary.get(key, "?")) for key in ("INSTRUME", "DETECTOR"))
+        got = "/".join(hdus.text(primary, key) or "?" for key in ("INSTRUME", "DETECTOR"))
         raise RampFileError(f"{path}: expected a WFC3/IR file with NSAMP reads; got one of {got}")
     if sum(hdu.name == "SCI" for hdu in hdulist) < _FEWEST_READS:
         raise RampFileError(f"{path}: holds one image, its reads are gone; give the _ima.fits file")
     for switch, what in (("ZOFFCORR", "the zeroth read is subtracted"), ("NLINCORR", "linear")):
-        if not _is_complete(primary, switch):
+        if not _is_complete(path, primary, switch):
             raise RampFileError(
-                f"{path}: {switch}: expected COMPLETE ({what}); got {primary.get(switch, 'no such keyword')}; run "
-                f"calwf3 with {switch} = PERFORM, and give its _ima.fits"
+                f"{path}: {switch}: expected COMPLETE ({what}); got "
+                f"{hdus.text(primary, switch) or 'no such keyword'}; run calwf3 with {switch} = PERFORM, and give its "
+                "_ima.fits"
             )
 
 
-def _is_complete(primary: fits.Header, switch: str) -> bool:
-    return str(primary.get(switch, "")).strip().upper() == "COMPLETE"
+def _is_complete(path: Path, primary: fits.Header, switch: str) -> bool:
+    value = hdus.keyword_value(path, primary, switch, "the primary header")
+    return str(value).strip().upper() == "COMPLETE"
 
 
-def _number(path: Path, hdu: fits.ImageHDU, key: str) -> float:
-    value = hdu.header.get(key)
+def _number(path: Path, hdu: Hdu, key: str) -> float:
+    value = hdus.keyword_value(path, hdu.header, key, f"extension {_place(hdu)}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise RampFileError(f"{path}: keyword {key} of SCI, EXTVER {hdu.ver}: expected a number; got {value!r}")
+        raise RampFileError(f"{path}: keyword {key} of {_place(hdu)}: expected a number; got {value!r}")
     return float(value)
 
 
@@ -297,32 +296,66 @@ def mean_gain(path: Path, primary: fits.Header) -> float:
     RampFileError
         A keyword of ATODGNA to ATODGND is missing, or no positive number.
     """
-    gains = [primary.get(f"ATODGN{amplifier}") for amplifier in "ABCD"]
-    if not all(isinstance(gain, int | float) and np.isfinite(gain) and gain > 0 for gain in gains):
+    gains = [hdus.keyword_value(path, primary, f"ATODGN{amplifier}", "the primary header") for amplifier in "ABCD"]
+    numbers = [float(gain) for gain in gains if isinstance(gain, int | float) and np.isfinite(gain) and gain > 0]
+    if len(numbers) < len(gains):
         raise RampFileError(f"{path}: keywords ATODGNA to ATODGND: expected four gains in e-/DN; got {gains}")
-    return float(np.mean(gains))
+    return float(np.mean(numbers))
 
 
-def _plane(path: Path, hdu: fits.ImageHDU, shape: tuple[int, int]) -> np.ndarray:
+def _shape(path: Path, science: Sequence[Hdu]) -> tuple[int, int]:
+    """Return the shape of the first image, or of what is constant where there is none."""
+    image = next((hdu for hdu in science if hdu.shape), None)
+    if image is None:
+        return _size_of_constant(path, science[0], (0, 0))
+    hdu_data.check_image(path, image)
+    if len(image.shape) != _IMAGE:
+        raise RampFileError(f"{path}: {_place(image)}: expected an image; got shape {image.shape}")
+    nrows, ncols = image.shape
+    return nrows, ncols
+
+
+def _size_of_constant(path: Path, hdu: Hdu, default: tuple[int, int]) -> tuple[int, int]:
+    nrows, ncols = (
+        hdus.keyword(path, hdu.header, key, f"extension {_place(hdu)}", size)
+        for key, size in zip(("NPIX2", "NPIX1"), default, strict=True)
+    )
+    if max(nrows, ncols) > _LARGEST:
+        raise RampFileError(f"{path}: {_place(hdu)}: NPIX1, NPIX2: expected the size of an image; got {ncols}, {nrows}")
+    return nrows, ncols
+
+
+def _plane(path: Path, hdu: Hdu, shape: tuple[int, int], *, flags: bool = False) -> np.ndarray:
     """Return a plane, which is stored as one value (PIXVALUE) where it is constant."""
-    if hdu.data is not None:
-        if hdu.data.shape != shape:
-            raise RampFileError(f"{path}: {hdu.name}, EXTVER {hdu.ver}: expected shape {shape}; got {hdu.data.shape}")
-        return np.asarray(hdu.data)
-    size = (hdu.header.get("NPIX2", shape[0]), hdu.header.get("NPIX1", shape[1]))
-    if size != shape or "PIXVALUE" not in hdu.header:
+    if hdu.shape:
+        if hdu.shape != shape:
+            raise RampFileError(f"{path}: {_place(hdu)}: expected shape {shape}; got {hdu.shape}")
+        return hdu_data.physical_image(path, hdu, flags=flags, mapped=False)
+    size = _size_of_constant(path, hdu, shape)
+    value = hdus.keyword_value(path, hdu.header, "PIXVALUE", f"extension {_place(hdu)}")
+    if size != shape or value is None:
         raise RampFileError(
-            f"{path}: {hdu.name}, EXTVER {hdu.ver}: expected an image of shape {shape}, or PIXVALUE with NPIX1 and "
-            f"NPIX2; got PIXVALUE {hdu.header.get('PIXVALUE')} for shape {size}"
+            f"{path}: {_place(hdu)}: expected an image of shape {shape}, or PIXVALUE with NPIX1 and NPIX2; got "
+            f"PIXVALUE {value} for shape {size}"
         )
-    return np.full(shape, hdu.header["PIXVALUE"])
+    return np.full(shape, _number(path, hdu, "PIXVALUE"))
 
 
-def _kept_reads(excluded: Sequence[int], nreads: int) -> list[int]:
+def _bits(path: Path, hdu: Hdu, shape: tuple[int, int]) -> np.ndarray:
+    """Return WFC3's flags (uint16), which are stored as signed integers."""
+    values = _plane(path, hdu, shape, flags=True)
+    if values.dtype.kind == "f" and not (np.abs(values) < 1 << 16).all():
+        raise RampFileError(f"{path}: {_place(hdu)}: expected flags of 16 bits; got other values")
+    return values.astype(np.int64).astype(np.uint16)
+
+
+def _kept_reads(excluded: Any, nreads: int) -> list[int]:  # noqa: ANN401
+    if isinstance(excluded, str | bytes) or not isinstance(excluded, Iterable):
+        raise TypeError(f"exclude_reads: expected a sequence of numbers of reads; got {excluded!r}")
     out = set()
     for read in excluded:
         if isinstance(read, bool) or not isinstance(read, int | np.integer):
-            raise TypeError(f"exclude_reads: expected numbers of reads; got {read!r}")
+            raise TypeError(f"exclude_reads: expected a sequence of numbers of reads; got {read!r} among them")
         if not 0 <= read < nreads:
             raise ValueError(f"exclude_reads: expected numbers from 0 to {nreads - 1}; got {read}")
         out.add(int(read))
@@ -337,7 +370,8 @@ def _in_counts(ima: _Ima) -> np.ndarray:
     factor = np.ones(len(ima.times)) / (ima.gain if electrons else 1.0)
     if per_second:
         factor *= np.asarray(ima.times)
-    return np.asarray(ima.data * factor[:, None, None].astype(np.float32), np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):  # samples that are no numbers stay such
+        return np.asarray(ima.data * factor[:, None, None].astype(np.float32), np.float32)
 
 
 def _group_flags(bits: np.ndarray, good_bits: int) -> np.ndarray:
@@ -352,12 +386,27 @@ def _border_flags(shape: tuple[int, int]) -> np.ndarray:
     return pixeldq
 
 
-def _flatten(data: np.ndarray, times: Sequence[float], usable: np.ndarray, region: Any) -> None:  # noqa: ANN401  (True or two slices)
+def _region(flatten: Any) -> tuple[slice, slice] | None:  # noqa: ANN401
+    """Return the rows and columns whose background is to be flattened; None for no flattening."""
+    if isinstance(flatten, bool | np.bool_):
+        return (slice(None), slice(None)) if flatten else None
+    if isinstance(flatten, tuple) and len(flatten) == _IMAGE and all(map(_is_slice, flatten)):
+        rows, columns = flatten
+        return rows, columns
+    raise TypeError(f"flatten: expected True, False, or two slices, of rows and of columns; got {flatten!r}")
+
+
+def _is_slice(part: object) -> bool:
+    if not isinstance(part, slice) or part.step == 0:
+        return False
+    return all(bound is None or isinstance(bound, int | np.integer) for bound in (part.start, part.stop, part.step))
+
+
+def _flatten(data: np.ndarray, times: Sequence[float], usable: np.ndarray, region: tuple[slice, slice]) -> None:
     """Bring the median rate since the zeroth read of every read to that of the last one, in place."""
-    if region is not True:
-        inside = np.zeros_like(usable)
-        inside[region] = True
-        usable &= inside
+    inside = np.zeros_like(usable)
+    inside[region] = True
+    usable &= inside
     if not usable.any():
         raise ValueError("flatten: expected a region with pixels that are usable in all reads; got none")
     level = [

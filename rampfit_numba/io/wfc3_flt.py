@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.algorithms.groups import usable_groups
+from rampfit_numba.checks import as_array
 from rampfit_numba.io.outputs import check_outputs
 from rampfit_numba.io.product_headers import carried_cards, history_lines
 from rampfit_numba.io.product_parts import image_hdu
@@ -73,8 +75,8 @@ def write_flt(
     ------
     RampFileError
         The file exists, or cannot be written; `ima` cannot be read.
-    ValueError
-        The fit has another shape than the file, or more than one integration.
+    TypeError, ValueError
+        An argument is unusable; the fit has another shape than the file, or more than one integration.
 
     Examples
     --------
@@ -90,7 +92,7 @@ def write_flt(
     if fit.rateints.data.shape[0] != 1 or shape != bits.shape[1:]:
         raise ValueError(f"fit: expected one integration of shape {bits.shape[1:]}, as {ima} has; got {shape}")
     response = read_flat(flat, (shape[0], shape[1]))
-    factor = np.broadcast_to(np.asarray(gain, np.float64), shape)
+    factor = _image("gain", gain, (shape[0], shape[1]))
     if response is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = factor / response
@@ -111,17 +113,28 @@ def write_flt(
     return path
 
 
+def _image(name: str, value: Any, shape: tuple[int, int]) -> np.ndarray:  # noqa: ANN401
+    """Return a number or an image as an image."""
+    values = as_array(name, value, "electron / DN")
+    if values.shape not in ((), shape):
+        raise ValueError(f"{name}: expected a number or an array of shape {shape}; got shape {values.shape}")
+    return np.broadcast_to(values.astype(np.float64), shape)
+
+
 def _used(fit: RampFit) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of reads used and the seconds between them, per pixel.
 
-    A jump costs the difference that ends with its read; an unusable read costs those on either side.
+    A jump costs the difference that ends with its read; an unusable read costs those on either side. So does one that
+    the options leave out.
     """
     if fit.inputs is None:
         raise ValueError("fit: expected one that keeps its inputs; got one without")
     exposure = fit.inputs.exposure
     times = np.array([group[0] for group in exposure.read_times or ()])
     flags = exposure.groupdq[0] if fit.groupdq is None else fit.groupdq[0]
-    bad = (flags & (dq.DO_NOT_USE | dq.SATURATED)) > 0
+    bad = ((flags & (dq.DO_NOT_USE | dq.SATURATED)) > 0) | ~np.isfinite(exposure.data[0])
+    first, last = usable_groups(fit.options, exposure.ngroups)
+    bad[:first], bad[last + 1 :] = True, True
     usable = ~(bad[1:] | bad[:-1] | ((flags[1:] & dq.JUMP_DET) > 0))
     seconds = np.tensordot(np.diff(times), usable, axes=1)
     count = usable.sum(axis=0)

@@ -110,7 +110,8 @@ def view(exposure: Exposure, fit: RampFit, *, browser: bool = False, port: int =
     Parameters
     ----------
     exposure : Exposure
-        Pixels of an exposure in a file are read from there when they are looked at.
+        Pixels of an exposure in a file are read from there when they are looked at; one in electrons is first divided
+        by the gain of the fit, in memory.
     fit : RampFit
         Its fit.
     browser : bool
@@ -146,12 +147,13 @@ def view(exposure: Exposure, fit: RampFit, *, browser: bool = False, port: int =
         raise TypeError(f"exposure: expected an Exposure; got {type(exposure).__name__}")
     if not isinstance(fit, RampFit):
         raise TypeError(f"fit: expected a RampFit; got {type(fit).__name__}")
-    cube = exposure.nints, exposure.nrows, exposure.ncols
-    if fit.rateints.data.shape != cube:
-        raise ValueError(f"fit: expected one of this exposure, with rates of {cube}; got {fit.rateints.data.shape}")
     if fit.inputs is None:
         raise ValueError("fit: expected one that knows what was fitted; its inputs are None (fit the exposure again)")
-    if fit.inputs.exposure is not exposure:
+    fitted = fit.inputs.exposure
+    if fitted.shape != exposure.shape:
+        raise ValueError(f"fit: expected one of this exposure, of shape {exposure.shape}; got one of {fitted.shape}")
+    exposure = exposure.in_dn(fit.inputs.gain)  # as the fit is
+    if fitted is not exposure:
         fit = replace(fit, inputs=replace(fit.inputs, exposure=exposure))
     name = exposure.header.filename if exposure.header is not None else ""
     viewer = Viewer(Subject(exposure, fit, name or "Exposure"), port=port, stay=not browser)
