@@ -76,6 +76,11 @@ def count_reads(exposure: Exposure, fit: RampFit, *, maximum_cores: str | int = 
     cube = (exposure.nints, *exposure.shape[2:])
     if fit.rateints.data.shape != cube:
         raise ValueError(f"fit: expected one of this exposure, shape {cube}; got shape {fit.rateints.data.shape}")
+    if fit.inputs is not None and fit.inputs.exposure.ngroups != exposure.ngroups:
+        raise ValueError(
+            f"fit: expected one of this exposure, of {exposure.ngroups} groups; got one of "
+            f"{fit.inputs.exposure.ngroups} groups"
+        )
     flags = exposure.groupdq if fit.groupdq is None else fit.groupdq
     corrections = exposure.corrections
     planes: tuple[Any, ...] = ()

@@ -261,5 +261,7 @@ def test_reads_used_are_counted(algorithm):
     np.testing.assert_array_equal(found.rate, found.rateints.sum(axis=0))
     with pytest.raises(ValueError, match="fit: expected one of this exposure"):
         count_reads(Exposure(data[:1], None, 1.0), fit)
+    with pytest.raises(ValueError, match=r"^fit: expected one of this exposure, of \d+ groups; got one of \d+ groups$"):
+        count_reads(Exposure(data[:, 1:], None, 1.0), fit)
     with pytest.raises(TypeError, match="fit: expected RampFit"):
         count_reads(exposure, exposure)

@@ -429,7 +429,7 @@ def test_a_sample_that_is_no_number_does_not_change_the_background(folder):
         (np.ones((3, 3)), ValueError, r"gain: expected a number or an array of shape \(24, 26\); got shape \(3, 3\)"),
         (np.ones(26), ValueError, r"gain: expected a number or an array of shape \(24, 26\); got shape \(26,\)"),
         ("2.35", TypeError, "gain: expected an array of real numbers; got dtype"),
-        (None, TypeError, "gain: expected an array of real numbers; got dtype object"),
+        (None, TypeError, "gain: expected a number or an array of numbers; got None"),
     ],
 )
 def test_a_gain_that_is_none_is_named(gain, error, message, folder):
