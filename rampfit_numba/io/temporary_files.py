@@ -49,6 +49,8 @@ class TemporaryFile:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        #: What the file has taken the place of must stay.
+        self.old_is_needed = False
         self._held: int | None = None
         self._lived = time.monotonic()
         self._choose_names()
@@ -100,10 +102,24 @@ class TemporaryFile:
             with contextlib.suppress(OSError):  # there is time for another one
                 os.utime(self.path)  # what somebody has removed stays so
 
+    def keep_old(self) -> Path | None:
+        """Let stay what the file has taken the place of, and return its name: one that is not swept, if it can have it.
+
+        None: there is nothing.
+        """
+        if not os.path.lexists(self.old):
+            return None
+        kept = self.old.with_suffix(".kept")
+        try:
+            self.old.rename(kept)
+        except OSError:
+            return self.old
+        return kept
+
     def remove(self) -> None:
-        """Let go of the file, and remove whatever has not been given another name."""
+        """Let go of the file, and remove whatever has not been given another name, but for what is needed."""
         # In a folder that cannot be written, removing what is not there fails too: not what is to be told.
-        for path in (self.path, self.old):
+        for path in (self.path,) if self.old_is_needed else (self.path, self.old):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
         if self._held is not None:
