@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -108,8 +109,9 @@ def check_log_file(chosen: argparse.Namespace) -> None:
     try:
         if path.is_file() and any(isinstance(file, Path) and file.exists() and file.samefile(path) for file in files):
             chosen.parser.error(f"argument --log-file: {path} is one of the files to work on")
-        with path.open("a", encoding="utf-8"):
-            pass
+        # A pipe that nobody reads would be waited for.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
+        os.close(os.open(path, flags, 0o666))
     except OSError as error:
         chosen.parser.error(f"argument --log-file: {path}: cannot be written ({error.strerror or error})")
 

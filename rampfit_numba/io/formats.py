@@ -167,6 +167,8 @@ def find_format(path: Path) -> Format:
     import zlib
 
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return FORMATS[-1]
         with path.open("rb") as file:
             start = file.read(_START)
         if start.startswith(b"\x1f\x8b"):

@@ -178,6 +178,8 @@ def _check_output(path: Path, protected: Inputs, *, overwrite: bool) -> Path:
         raise RampFileError(f"{path}: would overwrite the input {file}; choose another output_dir or name")
     if path.is_dir():
         raise RampFileError(f"{path}: is a directory; choose another output_dir or name")
+    if path.exists() and not path.is_file():
+        raise RampFileError(f"{path}: is no regular file; choose another output_dir or name")
     if path.is_symlink() and not path.exists():
         raise RampFileError(f"{path}: is a link to {path.readlink()}, which does not exist; remove it")
     if path.exists() and not overwrite:

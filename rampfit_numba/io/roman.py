@@ -40,6 +40,8 @@ COPIED = (
 def is_asdf(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file is one of ASDF, by its first bytes; False where it cannot be read."""
     try:
+        if not Path(path).is_file():  # a pipe would be waited for
+            return False
         with Path(path).open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
     except OSError:
@@ -198,7 +200,8 @@ def plain_asdf() -> Iterator[ModuleType]:
 def _opened(path: Path) -> Iterator[dict[str, Any]]:
     """Open a file and give its tree below "roman"; whatever asdf complains about becomes a RampFileError."""
     if not os.path.isfile(path):  # noqa: PTH113  (of a name that no file can have, too)
-        what = "is a directory" if os.path.isdir(path) else "no such file"  # noqa: PTH112  (the same)
+        there = "is a directory" if os.path.isdir(path) else "is no regular file"  # noqa: PTH112  (the same)
+        what = there if os.path.exists(path) else "no such file"  # noqa: PTH110  (the same)
         raise RampFileError(f"{path}: {what}; give an ASDF file")
     with plain_asdf() as asdf:
         try:

@@ -163,6 +163,8 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
 
     if is_asdf(path):
         return _read_roman_rate(path, integration)
+    if not os.path.isfile(path):  # noqa: PTH113  (of a name as it was given)
+        find_format(Path(path)).read(Path(path))  # says what it is; a pipe would be waited for
     try:
         with fits.open(path, memmap=False) as hdus:
             if "SCI" not in hdus or "GROUPDQ" in hdus:
