@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import unicodedata
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
@@ -12,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba._version import __version__
-from rampfit_numba.checks import check_unit
+from rampfit_numba.checks import check_path, check_unit
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.files.clients import client_of
+from rampfit_numba.files.results import FilesOfFits
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.outputs import Inputs
+from rampfit_numba.io.places import one_name, place_of
 from rampfit_numba.io.reference_files import ReferenceFiles
 from rampfit_numba.io.reference_names import check_file
 from rampfit_numba.io.references import ReferenceImage, reference_for, resolve_reference
@@ -85,8 +86,13 @@ class Job:
         gain: Any,  # noqa: ANN401
         destination: Destination,
         options: dict[str, Any],
+        *,
+        on_fit: Callable[[FittedFile], None] | None = None,
+        skip_existing: bool = False,
     ) -> Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
+        if on_fit is not None and not callable(on_fit):
+            raise TypeError(f"on_fit: expected a function or None; got {on_fit!r}")
         formats = {path: find_format(path) for path in files}
         _check_options(options)
         _check_paths(formats, {"readnoise": readnoise, "gain": gain})
@@ -108,6 +114,8 @@ class Job:
             replace(destination, inputs=inputs),
             options,
             formats,
+            on_fit,
+            skip_existing,
         )
         job.refuse_same_products(files)
 
@@ -158,20 +166,24 @@ class Job:
     def check_table(self, path: Path) -> None:
         """Refuse a table of the files that could not be written, or would stand in the place of another file."""
         check_outputs([path], overwrite=self.destination.overwrite, inputs=self.destination.inputs)
-        products = {product.absolute() for file in self.formats for product in self._planned(file).values()}
-        if path.absolute() in products:
+        if place_of(path) in {place_of(output) for file in self.formats for output in self._outputs(file)}:
             raise ValueError(printable(f"summary: expected the name of no product; got {path}"))
 
-    def _planned(self, path: Path) -> dict[str, Path]:
+    def _outputs(self, path: Path) -> list[Path]:
+        """Return what will be written of a file: its products, and what is made of its fit."""
         kind = self.formats[path]
-        return kind.paths(path, self.destination, FitOptions(**self.fit_options(kind)))
+        products = kind.paths(path, self.destination, FitOptions(**self.fit_options(kind))).values()
+        return [*products, *(self.on_fit.products(path) if isinstance(self.on_fit, FilesOfFits) else ())]
 
     def refuse_same_products(self, files: Sequence[Path]) -> None:
         """Refuse files that would be written to the same product, or to the same one where case makes no difference."""
-        sources: dict[tuple[Path, str], tuple[Path, str]] = {}
+        sources: dict[tuple[str, str], tuple[Path, str]] = {}
+        folders: dict[Path, str] = {}
         for path in files:
-            for product in self._planned(path).values():
-                place = product.parent, unicodedata.normalize("NFC", product.name).casefold()
+            for product in self._outputs(path):
+                if product.parent not in folders:
+                    folders[product.parent] = place_of(product.parent)
+                place = folders[product.parent], one_name(product.name)
                 if place not in sources:
                     sources[place] = path, product.name
                     continue
@@ -228,5 +240,5 @@ def make_destination(
     output_dir: str | os.PathLike[str] | None, *, overwrite: bool, save_jumps: bool, names: tuple[str, str]
 ) -> Destination:
     """Return where the products go; `names` are those of rateints and the optional product."""
-    folder = Path.cwd() if output_dir is None else Path(output_dir)
+    folder = Path.cwd() if output_dir is None else check_path("output_dir", output_dir)
     return Destination(folder, overwrite, *names, save_jumps=save_jumps)

@@ -64,6 +64,8 @@ def product_paths(
 
     Raises
     ------
+    TypeError
+        A name to use is no string.
     ValueError
         A name contains a folder, or is empty without its ending and suffix.
 
@@ -73,6 +75,8 @@ def product_paths(
     'out/jw01_nrca1_rate.fits'
     """
     for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
+        if not isinstance(name, str):
+            raise TypeError(f"{argument}: expected a string; got {name!r}")
         if Path(name).name != name:
             raise ValueError(
                 f"{argument}: expected a file name without a folder (output_dir is for that); got {name!r}"

@@ -158,8 +158,8 @@ class WholeFile:
         try:
             yield
         except FileExistsError as error:
-            message = f"{self.path}: has come to exist in the meantime; nothing was written"
-            raise RampFileError(message) from error
+            kept = "nothing was written" if self._kept == NOTHING else self._kept
+            raise RampFileError(f"{self.path}: has come to exist in the meantime; {kept}") from error
         except OSError as error:
             # Windows replaces no file that somebody has open.
             in_use = isinstance(error, PermissionError) and self.path.exists()
@@ -209,6 +209,8 @@ class WholeFile:
         try:
             os.link(self._temporary.path, self.path)  # unlike a renaming, this fails where the file exists by now
         except FileExistsError:
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self.path)) from None
             raise
         except OSError:
             if self.path.exists():
