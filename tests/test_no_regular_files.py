@@ -48,6 +48,7 @@ def exposure_file(tmp_path):
         ["fit", "pipe.fits", "x_jump.fits", *REFERENCES],
         ["fit", "x_jump.fits", "--readnoise", "pipe.fits", "--gain", "2"],
         ["fit", "x_jump.fits", "--readnoise", "10", "--gain", "pipe.fits"],
+        ["fit", "x_jump.fits", *REFERENCES, "--flat", "pipe.fits"],
         ["report", "pipe.fits", *REFERENCES],
         ["plot", "ramp", "pipe.fits", "1", "1", *REFERENCES],
         ["plot", "rate", "pipe.fits"],

@@ -245,8 +245,7 @@ def rows_on_cluster(path: Path, job: Job, client: Any) -> Job:  # noqa: ANN401
 def job_of_one(path: Path, job: Job) -> Job:
     """Return the job of one file without the paths of all others: that none is its product was found out here."""
     one = job.for_file(path)
-    references = [reference for reference in job.references.values() if isinstance(reference, Path)]
-    return replace(one, destination=replace(one.destination, inputs=(path, *references)), on_fit=job.on_fit)
+    return replace(one, destination=replace(one.destination, inputs=(path, *_named_files(job))), on_fit=job.on_fit)
 
 
 def _named_files(job: Job) -> list[Path]:

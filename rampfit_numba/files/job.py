@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from concurrent.futures import Executor
 from contextlib import nullcontext
@@ -29,7 +30,6 @@ from rampfit_numba.registry import find_algorithm
 from rampfit_numba.units import rate_unit
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
@@ -48,6 +48,7 @@ _OF_FOLDERS = ("", "..")
 _reading = threading.Lock()
 #: Those of single kinds of files.
 _FORMAT_OPTIONS = tuple(name for kind in FORMATS for name in kind.own_options)
+_PATH_OPTIONS = tuple(name for kind in FORMATS for name in kind.path_options)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ class Job:
             name: None if reference is None else resolve_reference(reference, name)
             for name, reference in (("readnoise", readnoise), ("gain", gain))
         }
-        inputs = Inputs((*files, *(reference for reference in references.values() if isinstance(reference, Path))))
+        options = options | _paths_in(options)
+        named = (value for value in (*references.values(), *options.values()) if isinstance(value, Path))
+        inputs = Inputs((*files, *named))
         job = cls(
             references,
             replace(destination, inputs=inputs),
@@ -217,6 +220,15 @@ def _check_paths(formats: dict[Path, Format], references: dict[str, Any]) -> Non
                 f"{name}: expected a reference file or a number, since {formats[needing[0]].name} files like "
                 f"{printable(str(needing[0]))} do not tell it; got none"
             )
+
+
+def _paths_in(options: dict[str, Any]) -> dict[str, Path]:
+    """Return the options that name a file as paths, by which whoever runs the job knows them; refuse what is none."""
+    given = {name: value for name in _PATH_OPTIONS if isinstance(value := options.get(name), str | os.PathLike)}
+    paths = {name: check_path(name, value) for name, value in given.items()}
+    for path in paths.values():
+        check_file(path)
+    return paths
 
 
 def _check_options(options: dict[str, Any]) -> None:
