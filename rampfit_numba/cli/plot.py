@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,8 +104,8 @@ def _check(chosen: argparse.Namespace) -> None:
         )
     if chosen.output is not None and chosen.output.suffix.lower() not in _FORMATS:
         chosen.parser.error(f"--output: expected a file ending in {', '.join(_FORMATS)}; got {chosen.output}")
-    if not chosen.dpi > 0:
-        chosen.parser.error(f"--dpi: expected a number above 0; got {chosen.dpi}")
+    if not (chosen.dpi > 0 and math.isfinite(chosen.dpi)):
+        chosen.parser.error(f"--dpi: expected a finite number above 0; got {chosen.dpi}")
     if chosen.kind != "ramp" and chosen.integration is not None and len(chosen.integration) > 1:
         chosen.parser.error(f"--integration: {chosen.kind} shows one integration; got {len(chosen.integration)}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,8 @@ from rampfit_numba.cli.fit_arguments import add_chisq, add_groups_and_threshold,
 from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
+    import argparse
+
     from rampfit_numba.cli.arguments import Parser, Subparsers
 
 
@@ -89,9 +90,11 @@ def run(chosen: argparse.Namespace) -> int:
     given = vars(chosen)
     options = {name: given[name] for name in READING_OPTIONS if name in given} | fit_keywords(chosen)
     if chosen.pedestal not in (None, "first"):
-        try:
-            options["pedestal"] = reference(chosen.pedestal)
-        except argparse.ArgumentTypeError as error:
+        from rampfit_numba.io.reference_names import number_or_path
+
+        try:  # a bias may be any number
+            options["pedestal"] = number_or_path(chosen.pedestal)
+        except ValueError as error:
             chosen.parser.error(f"argument --pedestal: {error}")
     try:
         _check_products(chosen, options.get("pedestal"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.jumps import count_kinds, find_jumps
-from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax
+from rampfit_numba.plot.sources import as_fit, check_integration, matplotlib_module, name_of, new_ax
 from rampfit_numba.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 
 if TYPE_CHECKING:
@@ -194,8 +194,7 @@ def plot_pulls(fit: RampFit, truth: ArrayLike, *, integration: int | None = None
     """
     fit = as_fit(fit)
     nints, *image = fit.rateints.data.shape
-    if integration is not None and not 0 <= integration < nints:
-        raise ValueError(f"integration: expected a number from 0 to {nints - 1}; got {integration}")
+    check_integration(integration, nints)
     planes = fit.rate if integration is None else fit.rateints
     at = () if integration is None else (integration,)
     expected = np.asarray(truth, np.float64)
