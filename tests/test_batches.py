@@ -803,3 +803,12 @@ def test_wrong_arguments_are_refused_by_name_before_anything_is_fitted(tmp_path,
 def test_what_is_no_path_is_told_by_name(path, function):
     with pytest.raises(TypeError, match=f"^path: expected a path; got {path!r}$"):
         function(path, 10.0, 2.0)
+
+
+@pytest.mark.parametrize("argument", ["output_dir", "summary"])
+def test_what_no_file_can_be_called_is_told_by_name(tmp_path, monkeypatch, argument):
+    monkeypatch.chdir(tmp_path)
+    files = write(tmp_path, "a")
+    with pytest.raises(ValueError, match=rf"^{argument}: expected a name that a \w+ can have; got 'a\\x00b'$"):
+        fit_files(files, 10.0, 2.0, **{argument: "a\0b"})
+    assert listing(tmp_path) == ["a_jump.fits"]

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from rampfit_numba import RampFileError, read_exposure, write_products
+from rampfit_numba import RampFileError, read_exposure, read_roman, simulate_exposure, write_products
 from rampfit_numba.io import product_parts, temporary_files
 from rampfit_numba.io.fits import check_outputs, product_paths
 from rampfit_numba.io.temporary_files import sweep
+from rampfit_numba.report import report_path, write_report
+from rampfit_numba.simulate import write_simulation
 from tests.make_files import PLANES, SHAPE, header_of, listing, ramp_hdulist, save, some_fit
 
 
@@ -107,6 +109,27 @@ class TestNames:
     def test_name_that_is_too_long(self, folder):
         with pytest.raises(RampFileError, match=r"cannot be written \(File name too long\)"):
             write_products(some_fit(), folder, "x" * 250)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"x"], ids=str)
+@pytest.mark.parametrize(
+    ("argument", "function"),
+    [
+        ("path", read_exposure),
+        ("path", read_roman),
+        ("path", lambda wrong: write_simulation(simulate_exposure(1, 4, 8, 8), wrong)),
+        ("path", lambda wrong: write_report(some_fit(), wrong)),
+        ("source", report_path),
+        ("folder", lambda wrong: report_path("x.fits", wrong)),
+        ("output_dir", lambda wrong: write_products(some_fit(), wrong, "x_jump.fits")),
+        ("basename", lambda wrong: write_products(some_fit(), "out", wrong)),
+    ],
+)
+def test_what_is_no_path_is_told_by_name(tmp_path, monkeypatch, argument, function, wrong):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match=f"^{argument}: expected a path; got {wrong!r}$"):
+        function(wrong)
+    assert listing(tmp_path) == []
 
 
 class TestOutputs:

@@ -270,6 +270,14 @@ def test_an_integration_is_an_integer(fit, wrong):
             draw_one(fit, integration=wrong)
 
 
+@pytest.mark.parametrize("wrong", ["18", True, np.inf, np.nan, 0, -1, [3]], ids=repr)
+def test_widths_and_shares_are_finite_numbers(fit, wrong):
+    with pytest.raises(ValueError, match=r"^pixel_size: expected a width above 0, in micrometres; got"):
+        plot.plot_jumps(fit, pixel_size=wrong)
+    with pytest.raises(ValueError, match=r"^percent: expected a number above 0, up to 100; got"):
+        plot.plot_rate(fit, percent=wrong)
+
+
 def test_integers_of_numpy_are_integers(fit):
     figure = plot.plot_ramp(fit, np.int64(2), np.uint8(3), integrations=np.array([1, 2], np.uint8))
     assert "column 2, row 3" in figure.get_suptitle()

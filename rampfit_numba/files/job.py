@@ -168,6 +168,8 @@ class Job:
 
     def check_table(self, path: Path) -> None:
         """Refuse a table of the files that could not be written, or would stand in the place of another file."""
+        if "\0" in str(path):
+            raise ValueError(f"summary: expected a name that a file can have; got {str(path)!r}")
         check_outputs([path], overwrite=self.destination.overwrite, inputs=self.destination.inputs)
         if place_of(path) in {place_of(output) for file in self.formats for output in self._outputs(file)}:
             raise ValueError(printable(f"summary: expected the name of no product; got {path}"))
@@ -253,4 +255,6 @@ def make_destination(
 ) -> Destination:
     """Return where the products go; `names` are those of rateints and the optional product."""
     folder = Path.cwd() if output_dir is None else check_path("output_dir", output_dir)
+    if "\0" in str(folder):
+        raise ValueError(f"output_dir: expected a name that a folder can have; got {str(folder)!r}")
     return Destination(folder, overwrite, *names, save_jumps=save_jumps)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.engine.memory import size_text
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import CarriedTable, ExposureHeader
@@ -20,6 +20,7 @@ from rampfit_numba.messages import RampFileError, how_to_install
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     from astropy.io import fits
 
@@ -89,7 +90,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
     >>> exposure.shape
     (2, 8, 16, 16)
     """
-    return exposure_in(Path(path), dark_current_unit)
+    return exposure_in(check_path("path", path), dark_current_unit)
 
 
 def exposure_in(path: Path, dark_current_unit: str | None, scratch: Scratch | None = None) -> Exposure:

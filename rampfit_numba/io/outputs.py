@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.io.product_headers import Provenance
 from rampfit_numba.io.products import build_products
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep_once
@@ -83,18 +84,16 @@ def product_paths(
             )
         if not name.isprintable():
             raise ValueError(f"{argument}: expected a file name without control characters; got {name!r}")
-    if os.fspath(basename) and not Path(basename).name:
+    folder, base = check_path("output_dir", output_dir), check_path("basename", basename).name
+    if os.fspath(basename) and not base:
         raise ValueError(f"basename: expected a file name; got the folder {os.fspath(basename)!r}")
-    names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
+    names = {"rate": base, "rateints": int_name or base}
     if save_opt:
-        names[optional] = opt_name or Path(basename).name
+        names[optional] = opt_name or base
     if save_jumps:
-        names["jumps"] = Path(basename).name
+        names["jumps"] = base
     given = {"rateints": "int_name" if int_name else "", optional: "opt_name" if opt_name else ""}
-    return {
-        kind: Path(output_dir) / f"{_base(name, given.get(kind) or 'basename')}_{kind}.fits"
-        for kind, name in names.items()
-    }
+    return {kind: folder / f"{_base(name, given.get(kind) or 'basename')}_{kind}.fits" for kind, name in names.items()}
 
 
 def _base(name: str, argument: str) -> str:

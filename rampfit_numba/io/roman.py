@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.io.asdf_trees import RefusedError, asdf_alone, check_asdf
 from rampfit_numba.messages import RampFileError, how_to_install
@@ -75,7 +76,7 @@ def read_roman(path: str | os.PathLike[str]) -> Exposure:
     >>> exposure.shape
     (1, 5, 20, 24)
     """
-    path = Path(path)
+    path = check_path("path", path)
     with _opened(path) as roman:
         meta = _meta(path, roman)
         _check_kind(path, roman, meta)

@@ -15,7 +15,16 @@ from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.nddata import celestial_wcs
 from rampfit_numba.io.roman import is_asdf, read_rate_image
 from rampfit_numba.mapped_arrays import as_file_array
-from rampfit_numba.plot.sources import as_fit, check_integration, matplotlib_module, name_of, new_ax, new_figure, plain
+from rampfit_numba.plot.sources import (
+    as_fit,
+    check_integration,
+    is_number,
+    matplotlib_module,
+    name_of,
+    new_ax,
+    new_figure,
+    plain,
+)
 from rampfit_numba.plot.style import VERMILION
 
 if TYPE_CHECKING:
@@ -101,7 +110,7 @@ def plot_rate(
     """
     if stretch not in STRETCHES:
         raise ValueError(f"stretch: expected one of {', '.join(map(repr, STRETCHES))}; got {stretch!r}")
-    if not 0 < percent <= 100:  # noqa: PLR2004
+    if not (is_number(percent) and 0 < percent <= 100):  # noqa: PLR2004
         raise ValueError(f"percent: expected a number above 0, up to 100; got {percent!r}")
     images, header, name = _images(source, readnoise, gain, integration, options)
     nrows, ncols = images[0].values.shape

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from importlib import import_module
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,11 @@ def check_integration(value: Any, nints: int) -> None:  # noqa: ANN401
 def is_integer(value: object) -> bool:
     """Tell whether a value is one integer; a truth value is none."""
     return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is one finite number; a truth value is none."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
 
 
 def new_figure(figure: Figure | None, size: tuple[float, float], layout: str = "constrained") -> Figure:
