@@ -2,7 +2,8 @@
 
 Who writes one holds a lock on it (``flock``), which the system lets go of with the process, whatever way that ends. So
 a file that nobody holds has been left behind. A lock need not be seen by other machines that share the folder, and some
-file systems have none: what comes from there must also have lain untouched for a day.
+file systems have none: what comes from there must also have lain untouched for a day. What a failure could not put back
+(``.kept``) is never swept.
 """
 
 from __future__ import annotations
