@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from itertools import pairwise
 from numbers import Integral, Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -187,6 +189,17 @@ def check_plane(name: str, plane: np.ndarray | None, shape: tuple[int, ...], mea
     if plane.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, the {meaning}; got {plane.shape}")
     return plane
+
+
+def check_path(name: str, value: Any) -> Path:  # noqa: ANN401
+    """Return a path, whether it is a text or anything path-like."""
+    try:
+        path = os.fspath(value)
+    except TypeError:
+        path = None
+    if not isinstance(path, str):
+        raise TypeError(f"{name}: expected a path; got {value!r}")
+    return Path(path)
 
 
 def check_count(name: str, value: Any, least: int) -> int:  # noqa: ANN401

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from unittest.mock import Mock
@@ -27,9 +28,11 @@ from rampfit_numba import Exposure, RampFileError, dq, fit_file, fit_files, fit_
 from rampfit_numba.cli import main
 from rampfit_numba.files import Job, batch, fit_one, fitting, lanes, plan, processes, tables
 from rampfit_numba.files.job import make_destination
+from rampfit_numba.files.results import FilesOfFits
 from rampfit_numba.io import temporary_files
 from rampfit_numba.progress import Stopped
 from rampfit_numba.progress import job as progress_job
+from rampfit_numba.report import report_path
 from rampfit_numba.simulate.roman import simulate_roman, write_roman_simulation
 from rampfit_numba.simulate.wfc3 import simulate_ima, write_ima
 from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
@@ -696,3 +699,116 @@ class TestSummary:
         with pytest.raises(ValueError, match=r"summary|would overwrite|exists|directory"):
             fit_files(files, 10.0, 2.0, output_dir="out", summary=name)
         assert Path("there.csv").stat().st_size == 0
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("link/a_rate.fits", "./out/../out/a_rate.fits", "out/A_RATE.fits", "link/b_rateints.fits"),
+            *("out/a_jump_report.html", "link/B_jump_report.html", "to_a_rate.fits"),
+        ],
+    )
+    @pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"skip_existing": True}], ids=str)
+    def test_takes_no_products_place_whatever_it_is_called(self, tmp_path, monkeypatch, name, options):
+        monkeypatch.chdir(tmp_path)
+        files = write(tmp_path, "ab")
+        Path("link").symlink_to("out")
+        if options:
+            Path("out").mkdir()
+            Path("out/a_rate.fits").write_text("old")
+        Path("to_a_rate.fits").symlink_to("out/a_rate.fits")
+        before = listing(tmp_path)
+        monkeypatch.setattr(batch, "fit_in_lanes", lambda *_args, **_options: pytest.fail("a file was fitted"))
+        reports = Reports(Path("out"), overwrite=bool(options))
+        with pytest.raises(ValueError, match=r"summary: expected the name of no product; got|is a link to"):
+            fit_files(files, 10.0, 2.0, output_dir="out", summary=name, on_fit=reports, **options)
+        assert listing(tmp_path) == before
+
+    @pytest.mark.parametrize("stops", [False, True])
+    def test_replaces_no_file_that_came_to_exist_meanwhile(self, tmp_path, monkeypatch, caplog, stops):
+        monkeypatch.chdir(tmp_path)
+        files = write(tmp_path, "ab")
+
+        def fit(*arguments, **options):
+            Path("all.csv").write_text("somebody's")
+            if stops:
+                raise KeyboardInterrupt
+            return fit_ramps(*arguments, **options)
+
+        monkeypatch.setattr(fitting, "fit_ramps", fit)
+        with pytest.raises(KeyboardInterrupt if stops else tables.TableError) as caught:
+            fit_files(files, 10.0, 2.0, output_dir="out", summary="all.csv")
+        told = caplog.text if stops else str(caught.value)
+        assert "all.csv: has come to exist in the meantime; products are kept" in told
+        assert Path("all.csv").read_text() == "somebody's"
+        if not stops:
+            assert len(listing(tmp_path / "out")) == 4
+            fit_files(files, 10.0, 2.0, output_dir="out", summary="all.csv", skip_existing=True)
+            assert [row["status"] for row in records("all.csv")] == ["skipped"] * 2
+
+
+@dataclass(frozen=True)
+class Reports(FilesOfFits):
+    """Reports, but for what is in them."""
+
+    def check(self):
+        """Need nothing."""
+
+    def products(self, path):
+        return (report_path(path, self.folder),)
+
+    def __call__(self, fitted):
+        (path,) = self.products(fitted.path)
+        path.write_text("a report")
+
+
+def test_no_two_files_have_the_same_report(tmp_path, monkeypatch):
+    """Their products have other names."""
+    monkeypatch.chdir(tmp_path)
+    (ramp, gain, noise) = write_roman_simulation(simulate_roman(5, 20, 24), tmp_path / "x_linearity.asdf")
+    other = save(ramp_hdulist(), tmp_path / "x_linearity.fits")
+    with pytest.raises(
+        ValueError, match=r"paths: \S*asdf and \S*fits would both be written to x_linearity_report.html"
+    ):
+        fit_files([ramp, other], noise, gain, on_fit=Reports(tmp_path / "out", overwrite=False))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"on_fit": "x"}, "on_fit: expected a function or None; got 'x'"),
+        ({"paths": ["a_jump.fits", None]}, "paths: expected a path; got None"),
+        ({"paths": [b"a_jump.fits"]}, "paths: expected a path; got b'a_jump.fits'"),
+        ({"paths": None}, "paths: expected several paths; got None"),
+        ({"paths": b"a_jump.fits"}, "paths: expected several paths; got one, b'a_jump.fits' (fit_file is for one)"),
+        ({"output_dir": 5}, "output_dir: expected a path; got 5"),
+        ({"summary": 5}, "summary: expected a path; got 5"),
+        ({"paths": ["a_jump.fits"], "int_name": 5}, "int_name: expected a string; got 5"),
+        ({"opt_name": None}, "opt_name: expected a string; got None"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_refused_by_name_before_anything_is_fitted(tmp_path, monkeypatch, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "ab")
+    monkeypatch.setattr(batch, "fit_in_lanes", lambda *_args, **_options: pytest.fail("a file was fitted"))
+    given = {"paths": ["a_jump.fits", "b_jump.fits"], "readnoise": 10.0, "gain": 2.0} | arguments
+    with pytest.raises(TypeError, match=f"^{re.escape(told)}$"):
+        fit_files(given.pop("paths"), given.pop("readnoise"), given.pop("gain"), **given)
+    assert listing(tmp_path) == ["a_jump.fits", "b_jump.fits"]
+
+
+@pytest.mark.parametrize("path", [None, 5, b"a_jump.fits"], ids=str)
+@pytest.mark.parametrize("function", [fit_file, fitting.read_and_fit])
+def test_what_is_no_path_is_told_by_name(path, function):
+    with pytest.raises(TypeError, match=f"^path: expected a path; got {path!r}$"):
+        function(path, 10.0, 2.0)
+
+
+@pytest.mark.parametrize("argument", ["output_dir", "summary"])
+def test_what_no_file_can_be_called_is_told_by_name(tmp_path, monkeypatch, argument):
+    monkeypatch.chdir(tmp_path)
+    files = write(tmp_path, "a")
+    with pytest.raises(ValueError, match=rf"^{argument}: expected a name that a \w+ can have; got 'a\\x00b'$"):
+        fit_files(files, 10.0, 2.0, **{argument: "a\0b"})
+    assert listing(tmp_path) == ["a_jump.fits"]

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from rampfit_numba.cli import main
 from rampfit_numba.files import batch, clients, cluster
 from rampfit_numba.files.job import Job, make_destination
 from rampfit_numba.simulate import write_simulation
+from rampfit_numba.simulate.wfc3 import simulate_ima, write_ima
 from tests.clusters import PYTHONPATH, Cluster
 
 pytestmark = pytest.mark.dask
@@ -448,6 +450,70 @@ def test_what_a_lost_worker_has_left_is_replaced_and_what_was_there_before_is_no
     assert result.error is None
     assert [product.name for product in result] == ["e00_rate.fits", "e00_rateints.fits"]
     assert len(half.read_bytes()) == len(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_flat_field_is_found_by_workers_of_other_folders(client, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    files = [write_ima(simulate_ima(5, (24, 26), seed=seed), f"{seed}_ima.fits") for seed in (1, 2)]
+    fits.writeto("flat.fits", np.full((24, 26), 0.5, np.float32))
+    expected = [product for result in fit_files(files, flat=kind("flat.fits"), output_dir="here") for product in result]
+    fit_files(files, flat=kind("flat.fits"), output_dir="there", executor=client)
+    assert_same_products(expected, tmp_path / "there")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_flat_field_is_one_of_the_files_of_a_job(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    path = write_ima(simulate_ima(5, (24, 26), seed=1), tmp_path / "1_ima.fits")
+    fits.writeto("flat.fits", np.full((24, 26), 0.5, np.float32))
+    job = cluster._absolute(job_for(path, tmp_path, flat=kind("flat.fits")))
+    assert cluster._named_files(job) == [tmp_path / "flat.fits"]
+    assert tmp_path / "flat.fits" in cluster.job_of_one(path, job).destination.inputs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [fit_file, lambda path, **options: fit_files([path], **options)[0]])
+def test_a_single_file_that_is_not_there_is_told_as_everywhere(client, tmp_path, how):
+    path = tmp_path / "missing_jump.fits"
+    with pytest.raises(RampFileError, match=r"missing_jump\.fits: no such file") as there:
+        how(path, **REFERENCES, output_dir=tmp_path / "out", executor=client)
+    with pytest.raises(RampFileError) as here:
+        how(path, **REFERENCES, output_dir=tmp_path / "out")
+    assert str(there.value) == str(here.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_single_file_that_fails_is_noted(client, files, tmp_path, monkeypatch):
+    """What is wrong with the cluster is raised all the same: no file can be fitted."""
+    options = {**REFERENCES, "output_dir": tmp_path / "out", "on_error": "continue", "executor": client}
+    (result,) = fit_files([tmp_path / "missing_jump.fits"], **options, summary=tmp_path / "all.csv")
+    assert result.status == "failed"
+    assert "missing_jump.fits: no such file" in (tmp_path / "all.csv").read_text()
+    unseen = RampFileError("executor: Dask workers must see all files")
+    with monkeypatch.context() as context:
+        context.setattr(cluster, "check_files", Mock(side_effect=unseen))
+        (result,) = fit_files(files[:1], **options)
+    assert result.error is unseen
+    with monkeypatch.context() as context:
+        context.setattr(cluster, "check_cluster", Mock(side_effect=RuntimeError("executor: nobody is there")))
+        with pytest.raises(RuntimeError, match="nobody is there"):
+            fit_files(files[:1], **options)
+
+
+@pytest.mark.parametrize("asked", ["none", "NONE", " None"])
+def test_rows_are_shared_out_however_none_is_written(files, tmp_path, asked):
+    class Five(Elsewhere):
+        def get_executor(self, **_):
+            return None
+
+    five = Five(lambda function, *arguments: function(*arguments))
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(cluster, "check_cluster", lambda _: None)
+        job = cluster.rows_on_cluster(files[0], job_for(files[0], tmp_path, maximum_cores=asked), five)
+    assert job.options["maximum_cores"] == 10  # two for each thread
 
 
 @pytest.mark.slow

@@ -31,6 +31,18 @@ TESTS = {
         "test_cli.py::test_existing_products_are_kept_unless_asked",
         "test_few_resources.py::test_a_link_to_nothing_is_refused_before_the_fit",
     ],
+    "a product, report, picture or table would": [
+        "test_cli.py::test_no_input_is_overwritten_by_the_product_of_another",
+        "test_batches.py::test_takes_no_products_place_whatever_it_is_called",
+        "test_protected_inputs.py::test_of_a_report",
+        "test_protected_inputs.py::test_of_a_picture",
+        "test_protected_inputs.py::test_of_the_table",
+    ],
+    "an input or an output is a pipe": [
+        "test_no_regular_files.py::test_no_command_waits_for_a_pipe",
+        "test_no_regular_files.py::test_no_output_takes_the_place_of_a_pipe_or_a_device",
+    ],
+    "a product cannot be replaced": ["test_outputs.py::test_what_cannot_be_put_back_is_kept_and_named"],
     "names or headers with characters": ["test_texts_of_others.py::test_of_the_command"],
     "Ctrl-C (exit status 130), SIGTERM (143), a closed terminal (129)": [
         "test_cli.py::test_control_c_and_termination_end_everything",

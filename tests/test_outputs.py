@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import threading
+import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from rampfit_numba import RampFileError, read_exposure, write_products
-from rampfit_numba.io import product_parts
+from rampfit_numba import RampFileError, read_exposure, read_roman, simulate_exposure, write_products
+from rampfit_numba.io import product_parts, temporary_files
 from rampfit_numba.io.fits import check_outputs, product_paths
+from rampfit_numba.io.temporary_files import sweep
+from rampfit_numba.report import report_path, write_report
+from rampfit_numba.simulate import write_simulation
 from tests.make_files import PLANES, SHAPE, header_of, listing, ramp_hdulist, save, some_fit
 
 
@@ -103,6 +109,27 @@ class TestNames:
     def test_name_that_is_too_long(self, folder):
         with pytest.raises(RampFileError, match=r"cannot be written \(File name too long\)"):
             write_products(some_fit(), folder, "x" * 250)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"x"], ids=str)
+@pytest.mark.parametrize(
+    ("argument", "function"),
+    [
+        ("path", read_exposure),
+        ("path", read_roman),
+        ("path", lambda wrong: write_simulation(simulate_exposure(1, 4, 8, 8), wrong)),
+        ("path", lambda wrong: write_report(some_fit(), wrong)),
+        ("source", report_path),
+        ("folder", lambda wrong: report_path("x.fits", wrong)),
+        ("output_dir", lambda wrong: write_products(some_fit(), wrong, "x_jump.fits")),
+        ("basename", lambda wrong: write_products(some_fit(), "out", wrong)),
+    ],
+)
+def test_what_is_no_path_is_told_by_name(tmp_path, monkeypatch, argument, function, wrong):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match=f"^{argument}: expected a path; got {wrong!r}$"):
+        function(wrong)
+    assert listing(tmp_path) == []
 
 
 class TestOutputs:
@@ -246,6 +273,68 @@ class TestFailures:
         monkeypatch.setattr(os, "replace", interrupted(os.replace))
         monkeypatch.setattr(os, "link", interrupted(os.link))
         self.check(folder, before, KeyboardInterrupt if error is KeyboardInterrupt else RampFileError)
+
+    @pytest.mark.parametrize("error", [PermissionError, KeyboardInterrupt])
+    @pytest.mark.parametrize("stuck", [{"x_rate.fits"}, {"x_rate.fits", "x_rateints.fits"}], ids=len)
+    @pytest.mark.parametrize("renaming", [True, False], ids=["renaming", "no-renaming"])
+    def test_what_cannot_be_put_back_is_kept_and_named(  # noqa: PLR0917  (fixtures)
+        self, folder, monkeypatch, caplog, error, stuck, renaming
+    ):
+        """From some moment on nothing can be renamed: the third file gets no name, and some have theirs for good."""
+        names = [f"x_{kind}.fits" for kind in ("rate", "rateints", "fitopt")]
+        for name in names:
+            (folder / name).write_text(f"old {name}")
+        replace = os.replace
+
+        def fail(source, target):
+            if Path(source).suffix == ".tmp" and Path(target).name == names[2]:
+                raise error(errno.EACCES, "Permission denied")
+            if Path(source).suffix == ".old" and Path(target).name in stuck:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", fail)
+        if not renaming:
+            monkeypatch.setattr(os, "rename", Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+        with pytest.raises((RampFileError, KeyboardInterrupt)) as caught:
+            write_products(some_fit(segments=1), folder, "x_jump.fits", overwrite=True)
+        if error is PermissionError:
+            told = str(caught.value)
+            assert told.startswith(f"{folder / names[2]}: cannot be written (Permission denied")
+        else:
+            (told,) = caught.value.__notes__
+            assert told in caplog.text
+        for name in names:
+            text = (folder / name).read_bytes()[:100]
+            assert (text != f"old {name}".encode()) == (name in stuck)
+        for name in stuck:
+            place = rf"{folder / name}: could not be put back \(Permission denied\); what was there is ([^\s;]+)"
+            found = re.search(place, told)
+            assert Path(found[1]).read_text() == f"old {name}"
+        assert len(listing(folder)) == len(names) + len(stuck)
+        later = time.time() + 400 * 86400
+        monkeypatch.setattr(temporary_files.time, "time", lambda: later)
+        assert bool(sweep(folder)) != renaming
+
+    def test_what_cannot_be_taken_away_again_is_named(self, folder, monkeypatch):
+        unlink, link = Path.unlink, os.link
+
+        def fail(source, target):
+            if Path(target).name == "x_rateints.fits":
+                raise FileExistsError(errno.EEXIST, "File exists")
+            link(source, target)
+
+        def stay(path, **options):
+            if path.suffix == ".fits":
+                raise PermissionError(errno.EACCES, "Permission denied")
+            unlink(path, **options)
+
+        monkeypatch.setattr(os, "link", fail)
+        monkeypatch.setattr(Path, "unlink", stay)
+        told = r"x_rate\.fits: could not be taken away again \(Permission denied\)$"
+        with pytest.raises(RampFileError, match=r"x_rateints\.fits: has come to exist .*" + told):
+            write_products(some_fit(), folder, "x_jump.fits")
+        assert listing(folder) == ["x_rate.fits"]
 
     def test_output_that_comes_to_exist_meanwhile(self, folder, monkeypatch):
         sync, names = os.fsync, iter(["x_rateints.fits"])

@@ -242,6 +242,53 @@ def test_hostile_names_are_text():
     assert r"\$\frac" in figure.get_suptitle()
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "error", "told"),
+    [
+        (2.7, 3, TypeError, "x: expected an integer, or several; got 2.7"),
+        (2, 3.9, TypeError, "y: expected an integer, or several; got 3.9"),
+        (2.0, 3, TypeError, "x: expected an integer, or several; got 2.0"),
+        ("2", 3, TypeError, "x: expected an integer, or several; got '2'"),
+        (True, 3, TypeError, "x: expected an integer, or several; got True"),
+        (None, 3, TypeError, "x: expected an integer, or several; got None"),
+        (99, 3, ValueError, "x: expected a column from 0 to 15; got 99"),
+        ([2, 3], 3, ValueError, "x, y: expected one pixel; got 2"),
+        ([], 3, ValueError, "x, y: expected one pixel; got 0"),
+    ],
+    ids=str,
+)
+def test_a_pixel_is_one_that_there_is(fit, x, y, error, told):
+    with pytest.raises(error, match=f"^{re.escape(told)}$"):
+        plot.plot_ramp(fit, x, y)
+
+
+@pytest.mark.parametrize("wrong", [0.9, 1.0, "1", True, np.bool_(True), [1], None], ids=repr)
+def test_an_integration_is_an_integer(fit, wrong):
+    for given in ([wrong], [1, wrong]) if isinstance(wrong, list) or wrong is None else (wrong, [wrong], [1, wrong]):
+        with pytest.raises(TypeError, match=r"^integrations: expected an integer, or several; got"):
+            plot.plot_ramp(fit, 2, 3, integrations=given)
+    if wrong is None:
+        return
+    for draw_one in (plot.plot_rate, plot.plot_dq, lambda fit, **one: plot.plot_pulls(fit, fit.rate.data, **one)):
+        with pytest.raises(TypeError, match=r"^integration: expected an integer; got"):
+            draw_one(fit, integration=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["18", True, np.inf, np.nan, 0, -1, [3]], ids=repr)
+def test_widths_and_shares_are_finite_numbers(fit, wrong):
+    with pytest.raises(ValueError, match=r"^pixel_size: expected a width above 0, in micrometres; got"):
+        plot.plot_jumps(fit, pixel_size=wrong)
+    with pytest.raises(ValueError, match=r"^percent: expected a number above 0, up to 100; got"):
+        plot.plot_rate(fit, percent=wrong)
+
+
+def test_integers_of_numpy_are_integers(fit):
+    figure = plot.plot_ramp(fit, np.int64(2), np.uint8(3), integrations=np.array([1, 2], np.uint8))
+    assert "column 2, row 3" in figure.get_suptitle()
+    titles = [ax.get_title() for ax in plot.plot_rate(fit, integration=np.int16(1)).axes]
+    assert any("rate of integration 1" in title for title in titles)
+
+
 # ---------------------------------------------------------------------------------------------------------- plot_rate
 @pytest.fixture(scope="module")
 def fit():
@@ -437,6 +484,15 @@ def test_files_are_fitted_as_fit_file_fits_them(tmp_path, monkeypatch):
     assert (options.algorithm, options.readnoise_kind, options.rejection_threshold) == ("likely", "single", 4.5)
 
 
+def test_an_integration_of_a_file_is_an_integer(fit, tmp_path):
+    rateints = write_products(fit, tmp_path, "x_jump.fits")[1]
+    for wrong in (0.9, True, "1"):
+        with pytest.raises(TypeError, match=f"^integration: expected an integer; got {wrong!r}$"):
+            plot.plot_rate(rateints, integration=wrong)
+    with pytest.raises(ValueError, match=r"^integration: expected a number from 0 to 2; got 3"):
+        plot.plot_rate(rateints, integration=3)
+
+
 def test_a_rate_takes_no_options_of_a_fit(tmp_path, monkeypatch, capsys):
     from rampfit_numba import fit_file
     from rampfit_numba.cli import main
@@ -476,6 +532,7 @@ def test_command_draws_to_png_pdf_and_svg(tmp_path, monkeypatch, capsys):
         (["ramp", "demo_jump.fits", "3", "4", "-o", "b.png"], "readnoise: expected"),
         (["rate", "demo_jump.fits", *references, "-o", "b.gif"], "--output: expected a file ending in"),
         (["rate", "demo_jump.fits", *references, "-o", "rate.png"], "exists"),
+        (["rate", "demo_jump.fits", *references, "-o", "b.png", "--dpi", "inf"], "--dpi: expected a finite number"),
     ):
         assert main(["plot", *words]) == 2
         assert complaint in capsys.readouterr().err

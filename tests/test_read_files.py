@@ -455,9 +455,25 @@ class TestCommand:
         fit = fit_ramps(exposure, 8.4, 2.0, algorithm="likely_joint", rejection_threshold=5.0)
         np.testing.assert_allclose(fits.getdata(tmp_path / "out" / "x_rate.fits", "SCI"), fit.rate.data, rtol=1e-6)
 
+    @pytest.mark.parametrize("level", ["-100", "0", "2.5", "-2.5"])
+    def test_a_bias_can_be_any_number(self, tmp_path, level):
+        path = write(tmp_path / "x.fits", primary=make_reads()[0])
+        options = f"--readnoise 6 --gain 2 --frame-time 2 --linearity {tmp_path}/lin.fits --pedestal {level}"
+        write(tmp_path / "lin.fits", np.stack([np.zeros(IMAGE), np.ones(IMAGE), np.full(IMAGE, 1e-7)]))
+        assert self.run(path, *options.split(), "--output-dir", tmp_path / "out") == 0
+        options = {"frame_time": 2.0, "linearity": tmp_path / "lin.fits", "pedestal": float(level)}
+        (expected,) = fit_reads(path, 6.0, 2.0, output_dir=tmp_path / "here", **options)
+        np.testing.assert_array_equal(fits.getdata(tmp_path / "out" / "x_rate.fits"), fits.getdata(expected))
+
     @pytest.mark.parametrize(
         ("options", "status", "message"),
         [
+            (
+                "--readnoise 6 --gain 2 --frame-time 2 --pedestal nan",
+                2,
+                "--pedestal: expected a finite number; got nan",
+            ),
+            ("--readnoise 6 --gain 2 --frame-time 2 --pedestal=-inf", 2, "--pedestal: expected a finite number"),
             ("--gain 2 --frame-time 2", 2, "the following arguments are required: --readnoise"),
             ("--readnoise 6 --frame-time 2", 2, "--gain: expected a number, an array or a file"),
             ("--readnoise 6 --gain 2", 2, "--frame-time: expected it, or read_times (--read-times), or time_keyword"),

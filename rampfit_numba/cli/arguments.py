@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from rampfit_numba.io.places import place_of
 from rampfit_numba.messages import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     Subparsers = argparse._SubParsersAction[Any]  # noqa: SLF001  (its only name)
+
+
+#: Arguments that name what is written.
+_WRITTEN = ("output", "output_dir", "folder", "summary", "log_file")
 
 
 class Parser(argparse.ArgumentParser):
@@ -98,20 +104,36 @@ def add_shape(parser: Parser, told: str, default: str | None = None) -> None:
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the random numbers (default: 0)")
 
 
+def input_files(chosen: argparse.Namespace) -> list[Path]:
+    """Return the files that a command is to read: none of its outputs may take their place."""
+    return _files(chosen, but=_WRITTEN)
+
+
+def _files(chosen: argparse.Namespace, but: tuple[str, ...]) -> list[Path]:
+    """Return what arguments name as files, or as folders, whichever of them is there."""
+    given = [value for name, value in vars(chosen).items() if name not in but]
+    files = [file for value in given for file in (value if isinstance(value, list) else [value])]
+    return [file for file in files if isinstance(file, Path)]
+
+
 def check_log_file(chosen: argparse.Namespace) -> None:
     """Refuse a log file that cannot be written, or that is one of the other files; complains as a parser does."""
     path: Path | None = chosen.log_file
     if path is None:
         return
-    given = [value for name, value in vars(chosen).items() if name != "log_file" and value is not None]
-    files = [file for value in given for file in (value if isinstance(value, list) else [value])]
     try:
-        if path.is_file() and any(isinstance(file, Path) and file.exists() and file.samefile(path) for file in files):
+        if any(_are_one(file, path) for file in _files(chosen, but=("log_file",))):
             chosen.parser.error(f"argument --log-file: {path} is one of the files to work on")
-        with path.open("a", encoding="utf-8"):
-            pass
+        # A pipe that nobody reads would be waited for.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
+        os.close(os.open(path, flags, 0o666))
     except OSError as error:
         chosen.parser.error(f"argument --log-file: {path}: cannot be written ({error.strerror or error})")
+
+
+def _are_one(file: Path, log: Path) -> bool:
+    """Tell whether a file is the log, or will be when both are there."""
+    return place_of(file) == place_of(log) or (log.is_file() and file.exists() and file.samefile(log))
 
 
 def _maximum_cores(text: str) -> str:

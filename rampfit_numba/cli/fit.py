@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba.cli import collector
-from rampfit_numba.cli.arguments import new_parser
+from rampfit_numba.cli.arguments import input_files, new_parser
 from rampfit_numba.cli.console import log_failure
 from rampfit_numba.cli.fit_arguments import add_fit_options, add_references, as_typed, fit_keywords
 from rampfit_numba.cli.report import command_line
@@ -144,7 +144,8 @@ def _reports(chosen: argparse.Namespace) -> FilesOfFits:
     overwrite = chosen.overwrite or chosen.skip_existing
     reports = ReportsOfFits(chosen.output_dir or Path(), overwrite, command_line())
     reports.check()
-    check_outputs([report for file in chosen.files for report in reports.products(file)], overwrite=reports.overwrite)
+    paths = [report for file in chosen.files for report in reports.products(file)]
+    check_outputs(paths, overwrite=reports.overwrite, inputs=input_files(chosen))
     return reports
 
 

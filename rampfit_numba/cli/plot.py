@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rampfit_numba.cli.arguments import Parser, new_parser
+from rampfit_numba.cli.arguments import Parser, input_files, new_parser
 from rampfit_numba.cli.fit_arguments import add_fit_options, add_references, as_typed, fit_keywords
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ def run(chosen: argparse.Namespace) -> int:
     _check(chosen)
     from rampfit_numba.messages import RampFileError
     from rampfit_numba.plot.sources import matplotlib_module
-    from rampfit_numba.plot.writing import picture_path, write_figure
+    from rampfit_numba.plot.writing import check_picture, picture_path, write_figure
 
     pyplot = matplotlib_module("pyplot")
     path = picture_path(chosen.output, chosen.file, chosen.kind, interactive=_has_screen(pyplot))
     if path is not None and path.exists() and not chosen.overwrite:
         chosen.parser.error(f"--output: {path} exists (--overwrite replaces it)")
+    if path is not None:
+        check_picture(path, inputs=input_files(chosen))
     try:
         figure = _draw(chosen)
     except RampFileError:
@@ -85,7 +88,7 @@ def run(chosen: argparse.Namespace) -> int:
     if path is None:
         pyplot.show()
     else:
-        write_figure(figure, path, dpi=chosen.dpi)
+        write_figure(figure, path, dpi=chosen.dpi, overwrite=chosen.overwrite)
         log.info("Saved %s", path)
     return 0
 
@@ -101,8 +104,8 @@ def _check(chosen: argparse.Namespace) -> None:
         )
     if chosen.output is not None and chosen.output.suffix.lower() not in _FORMATS:
         chosen.parser.error(f"--output: expected a file ending in {', '.join(_FORMATS)}; got {chosen.output}")
-    if not chosen.dpi > 0:
-        chosen.parser.error(f"--dpi: expected a number above 0; got {chosen.dpi}")
+    if not (chosen.dpi > 0 and math.isfinite(chosen.dpi)):
+        chosen.parser.error(f"--dpi: expected a finite number above 0; got {chosen.dpi}")
     if chosen.kind != "ramp" and chosen.integration is not None and len(chosen.integration) > 1:
         chosen.parser.error(f"--integration: {chosen.kind} shows one integration; got {len(chosen.integration)}")
 

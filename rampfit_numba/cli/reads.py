@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.cli.arguments import add_workers, new_parser
+from rampfit_numba.cli.arguments import add_workers, input_files, new_parser
 from rampfit_numba.cli.fit_arguments import add_chisq, add_groups_and_threshold, as_typed, fit_keywords, reference
 from rampfit_numba.registry import describe_names
 
 if TYPE_CHECKING:
+    import argparse
+
     from rampfit_numba.cli.arguments import Parser, Subparsers
 
 
@@ -89,11 +90,14 @@ def run(chosen: argparse.Namespace) -> int:
     given = vars(chosen)
     options = {name: given[name] for name in READING_OPTIONS if name in given} | fit_keywords(chosen)
     if chosen.pedestal not in (None, "first"):
-        try:
-            options["pedestal"] = reference(chosen.pedestal)
-        except argparse.ArgumentTypeError as error:
+        from rampfit_numba.io.reference_names import number_or_path
+
+        try:  # a bias may be any number
+            options["pedestal"] = number_or_path(chosen.pedestal)
+        except ValueError as error:
             chosen.parser.error(f"argument --pedestal: {error}")
     try:
+        _check_products(chosen, options.get("pedestal"))
         fit_reads(
             chosen.files,
             chosen.readnoise,
@@ -109,3 +113,18 @@ def run(chosen: argparse.Namespace) -> int:
     except (TypeError, ValueError) as error:
         chosen.parser.error(as_typed(error, chosen))
     return 0
+
+
+def _check_products(chosen: argparse.Namespace, pedestal: Path | float | str | None) -> None:
+    """Refuse products that would take the place of what reads are corrected with.
+
+    After which of the files they are called is known when these are read.
+    """
+    from rampfit_numba.io.outputs import check_outputs, product_paths
+
+    named = [chosen.name] if chosen.name else chosen.files
+    paths = {path for name in named for path in product_paths(name, chosen.output_dir or Path()).values()}
+    corrections = [file for file in input_files(chosen) if file not in chosen.files]
+    if isinstance(pedestal, Path):
+        corrections.append(pedestal)
+    check_outputs([path for path in paths if path.exists()], overwrite=True, inputs=corrections)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.cli.arguments import new_parser
+from rampfit_numba.cli.arguments import input_files, new_parser
 from rampfit_numba.cli.console import log_failure, one_line, recorded_warnings
 from rampfit_numba.cli.fit_arguments import add_fit_options, add_references, as_typed, fit_keywords
 
@@ -50,6 +50,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Write the reports, and of several an index; return 1 if one failed, else 0."""
     from rampfit_numba.files import read_and_fit
     from rampfit_numba.io.outputs import check_outputs
+    from rampfit_numba.io.places import place_of
     from rampfit_numba.io.whole_files import write_all
     from rampfit_numba.messages import RampFileError
     from rampfit_numba.report import IndexLine, check_extra, render_index, report_path
@@ -61,9 +62,10 @@ def run(chosen: argparse.Namespace) -> int:
     paths = [report_path(file, folder) for file in chosen.files]
     if not several and chosen.output is not None:
         paths = [chosen.output]
-    if len({*paths, index}) <= len(chosen.files) and several:
+    if several and len({place_of(path) for path in (*paths, index)}) <= len(chosen.files):
         chosen.parser.error("FILE: two of the files would have the same report; report on them one by one")
-    check_outputs([*paths, *([index] if several else [])], overwrite=chosen.overwrite, inputs=chosen.files)
+    outputs = [*paths, *([index] if several else [])]
+    check_outputs(outputs, overwrite=chosen.overwrite, inputs=input_files(chosen))
     lines: list[IndexLine] = []
     for file, path in zip(chosen.files, paths, strict=True):
         try:

@@ -10,8 +10,9 @@ from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.clients import client_of
 from rampfit_numba.files.cluster import fit_on_cluster, rows_on_cluster
 from rampfit_numba.files.lanes import fit_in_lanes
-from rampfit_numba.files.plan import make_plan
+from rampfit_numba.files.plan import file_size, make_plan
 from rampfit_numba.files.processes import NoWorkersError, fit_in_processes
+from rampfit_numba.files.results import FileResult
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.progress import job as progress_job
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rampfit_numba.files.job import Job
-    from rampfit_numba.files.results import FileResult
 
 log = logging.getLogger(__package__)
 
@@ -56,8 +56,13 @@ class Batch:
 
     def _fit_here(self) -> None:
         """Fit a single file, in this thread and with the bar of its rows."""
-        job = self._job if self._client is None else rows_on_cluster(self._files[0], self._job, self._client)
-        outcome = attempt(self._files[0], job)
+        (path,) = self._files
+        try:
+            job = self._job if self._client is None else rows_on_cluster(path, self._job, self._client)
+        except RampFileError as error:  # of this file; a cluster that cannot be used is no failure of a file
+            self._take(0, Outcome(FileResult(path, error=error)))
+            return
+        outcome = attempt(path, job)
         assert outcome is not None  # noqa: S101  (there is nobody to stop it)
         self._take(0, outcome)
 
@@ -75,7 +80,7 @@ class Batch:
 
     def _fit_many(self) -> None:
         files = list(enumerate(self._files))
-        sizes = [_size(path) for path in self._files]
+        sizes = [file_size(path) for path in self._files]
         how: dict[str, Any] = {"announce": self._announce, "stop_at_error": self._on_error == "raise"}
         shown = bool(self._job.options.get("progress"))
         if self._client is not None:
@@ -114,10 +119,3 @@ class Batch:
         else:
             of_a_file = isinstance(result.error, RampFileError)  # its message begins with the file
             log.error("%s", result.error if of_a_file else f"{result.path}: {result.error}")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # told when its turn comes
-        return 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.engine.interrupts import interrupts_not_lost
 from rampfit_numba.files.batch import Batch
 from rampfit_numba.files.clients import client_of
@@ -97,11 +96,12 @@ def fit_file(
     ['demo_rate.fits', 'demo_rateints.fits']
     """
     destination = make_destination(output_dir, overwrite=overwrite, save_jumps=save_jumps, names=(int_name, opt_name))
-    job = Job.checked([Path(path)], readnoise, gain, destination, options | {"max_memory": max_memory})
+    file = check_path("path", path)
+    job = Job.checked([file], readnoise, gain, destination, options | {"max_memory": max_memory})
     if (client := client_of(options.get("executor"))) is not None:
-        job = rows_on_cluster(Path(path), job, client)
+        job = rows_on_cluster(file, job, client)
     with interrupts_not_lost():
-        return fit_one(Path(path), job)
+        return fit_one(file, job)
 
 
 def fit_files(
@@ -184,31 +184,34 @@ def fit_files(
     >>> [result.path for result in results if result.error]
     []
     """
-    if isinstance(paths, str | os.PathLike):
+    if isinstance(paths, str | bytes | os.PathLike):
         raise TypeError(f"paths: expected several paths; got one, {os.fspath(paths)!r} (fit_file is for one)")
+    if not hasattr(paths, "__iter__"):
+        raise TypeError(f"paths: expected several paths; got {paths!r}")
     if on_error not in ("raise", "continue") and not callable(on_error):
         raise ValueError(f"on_error: expected 'raise', 'continue' or a function; got {on_error!r}")
-    files = [Path(path) for path in paths]
+    files = [check_path("paths", path) for path in paths]
+    table = None if summary is None else check_path("summary", summary)
     here = on_fit is not None and not isinstance(on_fit, FilesOfFits)
     if here and len(files) > 1 and client_of(options.get("executor")) is not None:
         raise ValueError("on_fit: expected None with a Dask client, whose workers keep the fits of several files")
     replacing = overwrite or skip_existing
     destination = make_destination(output_dir, overwrite=replacing, save_jumps=save_jumps, names=(int_name, opt_name))
-    job = Job.checked(files, readnoise, gain, destination, options | {"max_memory": max_memory})
-    job = replace(job, on_fit=on_fit, skip_existing=skip_existing)
+    options |= {"max_memory": max_memory}
+    job = Job.checked(files, readnoise, gain, destination, options, on_fit=on_fit, skip_existing=skip_existing)
 
-    if summary is not None:
-        job.check_table(Path(summary))
+    if table is not None:
+        job.check_table(table)
     batch = Batch(files, job, on_error)
     try:
         results = batch.run()
     except BaseException:
-        if summary is not None:
+        if table is not None:
             try:
-                write_table(Path(summary), files, batch.results)
+                write_table(table, files, batch.results, overwrite=replacing)
             except TableError as error:  # what stopped the job is what is to be known
                 log.error("%s", error)  # noqa: TRY400
         raise
-    if summary is not None:
-        write_table(Path(summary), files, results)
+    if table is not None:
+        write_table(table, files, results, overwrite=replacing)
     return results

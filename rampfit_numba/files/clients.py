@@ -106,8 +106,9 @@ def check_files(client: Any, files: Sequence[Path], named: Sequence[Path], mark:
     RampFileError
         A worker does not see a folder or a file, or sees another one of that name, or cannot write.
     """
-    looked_at = [*named, *{path.parent: path for path in files if path.exists()}.values()]
-    sizes = {path: path.stat().st_size for path in looked_at if path.exists()}
+    # What cannot be looked at here is told when its turn comes.
+    looked_at = [*named, *{path.parent: path for path in files if _is_there(path)}.values()]
+    sizes = {path: path.stat().st_size for path in looked_at if _is_there(path)}
     complaints = _answers(client, _what_is_missing, sizes, mark)
     found = {worker: str(complaint) for worker, complaint in complaints.items() if complaint}
     if found:
@@ -115,6 +116,10 @@ def check_files(client: Any, files: Sequence[Path], named: Sequence[Path], mark:
             "executor: Dask workers must see all files and folders under the same names, on a file system that they "
             f"share: {_listed(found)}"
         )
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110  (of a folder that may not be searched, too)
 
 
 def _answers(client: Any, function: Callable[..., object], *arguments: object) -> dict[str, object]:  # noqa: ANN401

@@ -17,6 +17,7 @@ from rampfit_numba.engine.executors import OnSharedFiles
 from rampfit_numba.engine.interrupts import raise_lost
 from rampfit_numba.files.attempts import Outcome, attempt
 from rampfit_numba.files.clients import check_cluster, check_files, check_workers, differences_of, versions_here
+from rampfit_numba.files.plan import file_size
 from rampfit_numba.files.processes import portable
 from rampfit_numba.files.records import has_record, make_record
 from rampfit_numba.files.results import FileResult, FilesOfFits
@@ -236,7 +237,8 @@ def rows_on_cluster(path: Path, job: Job, client: Any) -> Job:  # noqa: ANN401
     check_files(client, [path.absolute()], _named_files(_absolute(job)))
     threads = sum(client.nthreads().values())
     asked = job.options.get("maximum_cores", "none")
-    slices = max(2 * threads, path.stat().st_size // _SLICE_BYTES, 1) if asked == "none" else asked
+    is_none = isinstance(asked, str) and asked.strip().lower() == "none"
+    slices = max(2 * threads, file_size(path) // _SLICE_BYTES, 1) if is_none else asked
     log.info("%s: its rows are fitted by %d threads of %d Dask workers", path, threads, len(client.nthreads()))
     executor = OnSharedFiles(client.get_executor(pure=False))
     return replace(job, options=job.options | {"executor": executor, "maximum_cores": slices})
@@ -245,8 +247,7 @@ def rows_on_cluster(path: Path, job: Job, client: Any) -> Job:  # noqa: ANN401
 def job_of_one(path: Path, job: Job) -> Job:
     """Return the job of one file without the paths of all others: that none is its product was found out here."""
     one = job.for_file(path)
-    references = [reference for reference in job.references.values() if isinstance(reference, Path)]
-    return replace(one, destination=replace(one.destination, inputs=(path, *references)), on_fit=job.on_fit)
+    return replace(one, destination=replace(one.destination, inputs=(path, *_named_files(job))), on_fit=job.on_fit)
 
 
 def _named_files(job: Job) -> list[Path]:

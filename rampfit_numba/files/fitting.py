@@ -13,6 +13,7 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.api import fit_ramps
+from rampfit_numba.checks import check_path
 from rampfit_numba.files.job import RUN_OPTIONS, Job
 from rampfit_numba.files.large import fit_if_large, memory_for_unpacked
 from rampfit_numba.files.records import is_up_to_date, make_record
@@ -44,7 +45,7 @@ def read_and_fit(
     **options: Any,  # noqa: ANN401
 ) -> FittedFile:
     """Fit the exposure in a file, and write nothing; parameters, and what is raised, are those of :func:`fit_file`."""
-    path = Path(path)
+    path = check_path("path", path)
     job = Job.checked([path], readnoise, gain, Destination(Path.cwd()), options)
     kind = job.formats[path]
     begin = time.perf_counter()

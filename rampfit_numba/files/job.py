@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
-import unicodedata
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rampfit_numba._version import __version__
-from rampfit_numba.checks import check_unit
+from rampfit_numba.checks import check_path, check_unit
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.files.clients import client_of
+from rampfit_numba.files.results import FilesOfFits
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.outputs import Inputs
+from rampfit_numba.io.places import one_name, place_of
 from rampfit_numba.io.reference_files import ReferenceFiles
 from rampfit_numba.io.reference_names import check_file
 from rampfit_numba.io.references import ReferenceImage, reference_for, resolve_reference
@@ -28,7 +30,6 @@ from rampfit_numba.registry import find_algorithm
 from rampfit_numba.units import rate_unit
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
@@ -47,6 +48,7 @@ _OF_FOLDERS = ("", "..")
 _reading = threading.Lock()
 #: Those of single kinds of files.
 _FORMAT_OPTIONS = tuple(name for kind in FORMATS for name in kind.own_options)
+_PATH_OPTIONS = tuple(name for kind in FORMATS for name in kind.path_options)
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,13 @@ class Job:
         gain: Any,  # noqa: ANN401
         destination: Destination,
         options: dict[str, Any],
+        *,
+        on_fit: Callable[[FittedFile], None] | None = None,
+        skip_existing: bool = False,
     ) -> Job:
         """Check the arguments of fit_file and fit_files; raises as they say."""
+        if on_fit is not None and not callable(on_fit):
+            raise TypeError(f"on_fit: expected a function or None; got {on_fit!r}")
         formats = {path: find_format(path) for path in files}
         _check_options(options)
         _check_paths(formats, {"readnoise": readnoise, "gain": gain})
@@ -102,12 +109,16 @@ class Job:
             name: None if reference is None else resolve_reference(reference, name)
             for name, reference in (("readnoise", readnoise), ("gain", gain))
         }
-        inputs = Inputs((*files, *(reference for reference in references.values() if isinstance(reference, Path))))
+        options = options | _paths_in(options)
+        named = (value for value in (*references.values(), *options.values()) if isinstance(value, Path))
+        inputs = Inputs((*files, *named))
         job = cls(
             references,
             replace(destination, inputs=inputs),
             options,
             formats,
+            on_fit,
+            skip_existing,
         )
         job.refuse_same_products(files)
 
@@ -157,21 +168,27 @@ class Job:
 
     def check_table(self, path: Path) -> None:
         """Refuse a table of the files that could not be written, or would stand in the place of another file."""
+        if "\0" in str(path):
+            raise ValueError(f"summary: expected a name that a file can have; got {str(path)!r}")
         check_outputs([path], overwrite=self.destination.overwrite, inputs=self.destination.inputs)
-        products = {product.absolute() for file in self.formats for product in self._planned(file).values()}
-        if path.absolute() in products:
+        if place_of(path) in {place_of(output) for file in self.formats for output in self._outputs(file)}:
             raise ValueError(printable(f"summary: expected the name of no product; got {path}"))
 
-    def _planned(self, path: Path) -> dict[str, Path]:
+    def _outputs(self, path: Path) -> list[Path]:
+        """Return what will be written of a file: its products, and what is made of its fit."""
         kind = self.formats[path]
-        return kind.paths(path, self.destination, FitOptions(**self.fit_options(kind)))
+        products = kind.paths(path, self.destination, FitOptions(**self.fit_options(kind))).values()
+        return [*products, *(self.on_fit.products(path) if isinstance(self.on_fit, FilesOfFits) else ())]
 
     def refuse_same_products(self, files: Sequence[Path]) -> None:
         """Refuse files that would be written to the same product, or to the same one where case makes no difference."""
-        sources: dict[tuple[Path, str], tuple[Path, str]] = {}
+        sources: dict[tuple[str, str], tuple[Path, str]] = {}
+        folders: dict[Path, str] = {}
         for path in files:
-            for product in self._planned(path).values():
-                place = product.parent, unicodedata.normalize("NFC", product.name).casefold()
+            for product in self._outputs(path):
+                if product.parent not in folders:
+                    folders[product.parent] = place_of(product.parent)
+                place = folders[product.parent], one_name(product.name)
                 if place not in sources:
                     sources[place] = path, product.name
                     continue
@@ -207,6 +224,15 @@ def _check_paths(formats: dict[Path, Format], references: dict[str, Any]) -> Non
             )
 
 
+def _paths_in(options: dict[str, Any]) -> dict[str, Path]:
+    """Return the options that name a file as paths, by which whoever runs the job knows them; refuse what is none."""
+    given = {name: value for name in _PATH_OPTIONS if isinstance(value := options.get(name), str | os.PathLike)}
+    paths = {name: check_path(name, value) for name, value in given.items()}
+    for path in paths.values():
+        check_file(path)
+    return paths
+
+
 def _check_options(options: dict[str, Any]) -> None:
     """Refuse names that no option has, and how a fit cannot be run."""
     known = (*_FIT_OPTIONS, *RUN_OPTIONS, *_FORMAT_OPTIONS)
@@ -228,5 +254,7 @@ def make_destination(
     output_dir: str | os.PathLike[str] | None, *, overwrite: bool, save_jumps: bool, names: tuple[str, str]
 ) -> Destination:
     """Return where the products go; `names` are those of rateints and the optional product."""
-    folder = Path.cwd() if output_dir is None else Path(output_dir)
+    folder = Path.cwd() if output_dir is None else check_path("output_dir", output_dir)
+    if "\0" in str(folder):
+        raise ValueError(f"output_dir: expected a name that a folder can have; got {str(folder)!r}")
     return Destination(folder, overwrite, *names, save_jumps=save_jumps)

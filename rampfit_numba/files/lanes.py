@@ -20,6 +20,7 @@ from rampfit_numba.engine.arrivals import Arrivals, cancel_all
 from rampfit_numba.engine.executors import reading_ahead
 from rampfit_numba.engine.interrupts import interrupts_later, leave_signals_to_others
 from rampfit_numba.files.attempts import attempt
+from rampfit_numba.files.plan import file_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -83,7 +84,7 @@ def fit_in_lanes(
     lanes = min(at_once + _AHEAD_AND_BEHIND, len(files))
     # What libraries do to the filters of warnings in one lane, another one could undo in the wrong order.
     with warnings.catch_warnings(), ThreadPoolExecutor(lanes, "rampfit-lane", leave_signals_to_others) as threads:
-        waiting = deque((turn, number, path, _size(path)) for turn, (number, path) in enumerate(files))
+        waiting = deque((turn, number, path, file_size(path)) for turn, (number, path) in enumerate(files))
         running: dict[Future[Outcome | None], tuple[int, int, int]] = {}
         arrivals = Arrivals()
         try:
@@ -190,10 +191,3 @@ class _Turns:
                 self._next += 1
             self._passed = {other for other in self._passed if other > self._next}
             self._changed.notify_all()
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # told when its turn comes
-        return 0

@@ -13,6 +13,7 @@ from rampfit_numba.engine.pool import pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 # One worker's time (bench_files.py): what 2x20x1024x1032 (212 MB) take beside what any file takes; the latter, which
 # 1x5x64x64 take and which holds Python's lock, for which threads wait; and what it takes until worker processes have
@@ -82,3 +83,11 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
     wanted = executor or ("threads" if one_each or in_threads <= in_processes else "processes")
     kind = "threads" if fits_wanted or usable_kind(wanted, workers) != "processes" else "processes"
     return Plan(workers, kind, budget)
+
+
+def file_size(path: Path) -> int:
+    """Return the bytes of a file; 0 of one that cannot be looked at, which is told when its turn comes."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # a name that no file can have
+        return 0

@@ -92,6 +92,8 @@ def _digest_of_file(path: str, *_: int) -> str:
 def _identity_of_exposure(path: Path) -> tuple[str, ...]:
     """Return what tells an exposure's file; nothing of a file that cannot be read: reading it says why."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return (path.name,)
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             ends = file.read(_ENDS)

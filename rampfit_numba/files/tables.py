@@ -39,7 +39,9 @@ class TableError(RampFileError):
         return type(self), (str(self), self.results)
 
 
-def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult | None]) -> None:
+def write_table(
+    path: Path, files: Sequence[Path], results: Sequence[FileResult | None], *, overwrite: bool = False
+) -> None:
     r"""Write a row for each file, whole or not at all; files without a result are "not done".
 
     Columns are those of :class:`rampfit_numba.FileResult`. Warnings are parted by semicolons, and so are products. What
@@ -49,7 +51,7 @@ def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult 
     Raises
     ------
     TableError
-        The file cannot be written.
+        The file cannot be written, or exists (without `overwrite`): nobody knows whose it is.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -57,7 +59,7 @@ def write_table(path: Path, files: Sequence[Path], results: Sequence[FileResult 
     for file, result in zip(files, results, strict=True):
         rows.writerow([_name(file), *_cells(result)])
     try:
-        write_all([(path, text.getvalue().encode())], overwrite=True, kept="products are kept")
+        write_all([(path, text.getvalue().encode())], overwrite=overwrite, kept="products are kept")
     except RampFileError as error:
         raise TableError(str(error), results) from error
 

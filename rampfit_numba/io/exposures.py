@@ -7,11 +7,11 @@ import logging
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.engine.memory import size_text
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import CarriedTable, ExposureHeader
@@ -22,6 +22,7 @@ from rampfit_numba.messages import RampFileError, how_to_install
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     from astropy.io import fits
 
@@ -91,7 +92,7 @@ def read_exposure(path: str | os.PathLike[str], *, dark_current_unit: str | None
     >>> exposure.shape
     (2, 8, 16, 16)
     """
-    return exposure_in(Path(path), dark_current_unit)
+    return exposure_in(check_path("path", path), dark_current_unit)
 
 
 def exposure_in(path: Path, dark_current_unit: str | None, scratch: Scratch | None = None) -> Exposure:

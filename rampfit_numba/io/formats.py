@@ -73,6 +73,8 @@ class Format:
         What a search for jumps takes if nothing is said.
     own_options : tuple of str
         Options of reading and writing that only this kind has.
+    path_options : tuple of str
+        Those of them that name a file, where they are texts or paths.
     tables_jumps : bool
         It can have a table of the jumps among its products.
     by_sections : bool
@@ -91,6 +93,7 @@ class Format:
     readnoise_kind: str = "cds"
     rejection_threshold: float | None = None
     own_options: tuple[str, ...] = ()
+    path_options: tuple[str, ...] = ()
     brings_references: bool = False
     tables_jumps: bool = False
     by_sections: bool = False
@@ -152,6 +155,7 @@ FORMATS: Final = (
         "wfc3_files",
         algorithm="likely",
         own_options=("flat", "exclude_reads", "flatten"),
+        path_options=("flat",),
         brings_references=True,
         alone=True,
     ),
@@ -167,6 +171,8 @@ def find_format(path: Path) -> Format:
     import zlib
 
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return FORMATS[-1]
         with path.open("rb") as file:
             start = file.read(_START)
         if start.startswith(b"\x1f\x8b"):

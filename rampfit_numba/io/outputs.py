@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.io.product_headers import Provenance
 from rampfit_numba.io.products import build_products
 from rampfit_numba.io.temporary_files import TemporaryFile, sweep_once
@@ -64,6 +65,8 @@ def product_paths(
 
     Raises
     ------
+    TypeError
+        A name to use is no string.
     ValueError
         A name contains a folder, or is empty without its ending and suffix.
 
@@ -73,24 +76,24 @@ def product_paths(
     'out/jw01_nrca1_rate.fits'
     """
     for argument, name in (("int_name", int_name), ("opt_name", opt_name)):
+        if not isinstance(name, str):
+            raise TypeError(f"{argument}: expected a string; got {name!r}")
         if Path(name).name != name:
             raise ValueError(
                 f"{argument}: expected a file name without a folder (output_dir is for that); got {name!r}"
             )
         if not name.isprintable():
             raise ValueError(f"{argument}: expected a file name without control characters; got {name!r}")
-    if os.fspath(basename) and not Path(basename).name:
+    folder, base = check_path("output_dir", output_dir), check_path("basename", basename).name
+    if os.fspath(basename) and not base:
         raise ValueError(f"basename: expected a file name; got the folder {os.fspath(basename)!r}")
-    names = {"rate": Path(basename).name, "rateints": int_name or Path(basename).name}
+    names = {"rate": base, "rateints": int_name or base}
     if save_opt:
-        names[optional] = opt_name or Path(basename).name
+        names[optional] = opt_name or base
     if save_jumps:
-        names["jumps"] = Path(basename).name
+        names["jumps"] = base
     given = {"rateints": "int_name" if int_name else "", optional: "opt_name" if opt_name else ""}
-    return {
-        kind: Path(output_dir) / f"{_base(name, given.get(kind) or 'basename')}_{kind}.fits"
-        for kind, name in names.items()
-    }
+    return {kind: folder / f"{_base(name, given.get(kind) or 'basename')}_{kind}.fits" for kind, name in names.items()}
 
 
 def _base(name: str, argument: str) -> str:
@@ -178,6 +181,8 @@ def _check_output(path: Path, protected: Inputs, *, overwrite: bool) -> Path:
         raise RampFileError(f"{path}: would overwrite the input {file}; choose another output_dir or name")
     if path.is_dir():
         raise RampFileError(f"{path}: is a directory; choose another output_dir or name")
+    if path.exists() and not path.is_file():
+        raise RampFileError(f"{path}: is no regular file; choose another output_dir or name")
     if path.is_symlink() and not path.exists():
         raise RampFileError(f"{path}: is a link to {path.readlink()}, which does not exist; remove it")
     if path.exists() and not overwrite:

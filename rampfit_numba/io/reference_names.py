@@ -73,15 +73,16 @@ def check_number(value: float) -> None:
 
 
 def _why_no_file(text: str) -> str:
-    """Return why no file has this name, an empty string where there is one."""
+    """Return why no file has this name, an empty string where there is one; a pipe or a device is none."""
     try:
-        return _DIRECTORY if stat.S_ISDIR(Path(text).stat().st_mode) else ""
+        mode = Path(text).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return "no such file"
     except OSError as error:
         return f"cannot be the name of a file, or not be read ({error.strerror or error})"
     except ValueError:  # a zero byte
         return "cannot be the name of a file"
+    return _DIRECTORY if stat.S_ISDIR(mode) else "" if stat.S_ISREG(mode) else "is no regular file"
 
 
 def _shown(text: str) -> str:

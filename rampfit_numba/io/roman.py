@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.io.asdf_trees import RefusedError, asdf_alone, check_asdf
 from rampfit_numba.messages import RampFileError, how_to_install
@@ -40,6 +41,8 @@ COPIED = (
 def is_asdf(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file is one of ASDF, by its first bytes; False where it cannot be read."""
     try:
+        if not Path(path).is_file():  # a pipe would be waited for
+            return False
         with Path(path).open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
     except OSError:
@@ -73,7 +76,7 @@ def read_roman(path: str | os.PathLike[str]) -> Exposure:
     >>> exposure.shape
     (1, 5, 20, 24)
     """
-    path = Path(path)
+    path = check_path("path", path)
     with _opened(path) as roman:
         meta = _meta(path, roman)
         _check_kind(path, roman, meta)
@@ -198,7 +201,8 @@ def plain_asdf() -> Iterator[ModuleType]:
 def _opened(path: Path) -> Iterator[dict[str, Any]]:
     """Open a file and give its tree below "roman"; whatever asdf complains about becomes a RampFileError."""
     if not os.path.isfile(path):  # noqa: PTH113  (of a name that no file can have, too)
-        what = "is a directory" if os.path.isdir(path) else "no such file"  # noqa: PTH112  (the same)
+        there = "is a directory" if os.path.isdir(path) else "is no regular file"  # noqa: PTH112  (the same)
+        what = there if os.path.exists(path) else "no such file"  # noqa: PTH110  (the same)
         raise RampFileError(f"{path}: {what}; give an ASDF file")
     with plain_asdf() as asdf:
         try:

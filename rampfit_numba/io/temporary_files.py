@@ -2,7 +2,8 @@
 
 Who writes one holds a lock on it (``flock``), which the system lets go of with the process, whatever way that ends. So
 a file that nobody holds has been left behind. A lock need not be seen by other machines that share the folder, and some
-file systems have none: what comes from there must also have lain untouched for a day.
+file systems have none: what comes from there must also have lain untouched for a day. What a failure could not put back
+(``.kept``) is never swept.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class TemporaryFile:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        #: What the file has taken the place of must stay.
+        self.old_is_needed = False
         self._held: int | None = None
         self._lived = time.monotonic()
         self._choose_names()
@@ -100,10 +103,24 @@ class TemporaryFile:
             with contextlib.suppress(OSError):  # there is time for another one
                 os.utime(self.path)  # what somebody has removed stays so
 
+    def keep_old(self) -> Path | None:
+        """Let stay what the file has taken the place of, and return its name: one that is not swept, if it can have it.
+
+        None: there is nothing.
+        """
+        if not os.path.lexists(self.old):
+            return None
+        kept = self.old.with_suffix(".kept")
+        try:
+            self.old.rename(kept)
+        except OSError:
+            return self.old
+        return kept
+
     def remove(self) -> None:
-        """Let go of the file, and remove whatever has not been given another name."""
+        """Let go of the file, and remove whatever has not been given another name, but for what is needed."""
         # In a folder that cannot be written, removing what is not there fails too: not what is to be told.
-        for path in (self.path, self.old):
+        for path in (self.path,) if self.old_is_needed else (self.path, self.old):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
         if self._held is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import logging
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
             """Write it whole."""
 
 
+log = logging.getLogger(__name__)
+
 _BLOCK = 2880
 # Higher levels take half as much time again, and make ramps with their noise smaller by 1 % only.
 _GZIP_LEVEL = 1
@@ -40,8 +43,8 @@ def write_all(
     """Write several files, all of them or none, each under its name only when it is whole and on disk.
 
     Names that end in .gz are compressed. Whatever stops it, an interrupt included, what was there before is there again
-    and nothing else. Of two processes that write the same file at once each puts a whole one there, and the last one's
-    stays.
+    and nothing else; what the system refuses to put back is kept under another name, which the complaint tells. Of two
+    processes that write the same file at once each puts a whole one there, and the last one's stays.
 
     Raises
     ------
@@ -93,16 +96,36 @@ def written_together(
         for writing in {writing.path.parent: writing for writing in writings}.values():
             with writing.telling():
                 _sync_folder(writing.path.parent)
-    except BaseException:
-        # Old products beside new ones would be worse than none.
         for writing in writings:
-            writing.undo()
+            writing.settle()
+    except BaseException as error:
+        # Old products beside new ones would be worse than none.
+        _put_back(writings, error)
+        for writing in writings:
             writing.clean()
         remove_folders(made)
         raise
     finally:
         for writing in writings:
             writing.clean()
+
+
+def _put_back(writings: Sequence[WholeFile], error: BaseException) -> None:
+    """Put back what was there before each file; the error that made it necessary tells of what that was impossible."""
+    complaints = []
+    for writing in writings:
+        try:
+            writing.undo()
+        except BaseException as obstacle:  # noqa: BLE001  (the others are put back, whatever comes: Ctrl-C once more)
+            complaints += writing.keep(obstacle)
+    if not complaints:
+        return
+    told = "; ".join(complaints)
+    if isinstance(error, RampFileError):
+        error.args = (f"{error}; {told}",)
+    else:
+        error.add_note(told)
+        log.error("%s", told)
 
 
 def make_folder(folder: Path) -> list[Path]:
@@ -135,8 +158,8 @@ class WholeFile:
         try:
             yield
         except FileExistsError as error:
-            message = f"{self.path}: has come to exist in the meantime; nothing was written"
-            raise RampFileError(message) from error
+            kept = "nothing was written" if self._kept == NOTHING else self._kept
+            raise RampFileError(f"{self.path}: has come to exist in the meantime; {kept}") from error
         except OSError as error:
             # Windows replaces no file that somebody has open.
             in_use = isinstance(error, PermissionError) and self.path.exists()
@@ -186,11 +209,17 @@ class WholeFile:
         try:
             os.link(self._temporary.path, self.path)  # unlike a renaming, this fails where the file exists by now
         except FileExistsError:
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self.path)) from None
             raise
         except OSError:
             if self.path.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path)) from None
             self._temporary.path.replace(self.path)
+
+    def settle(self) -> None:
+        """Give up what was there before: all files have their names."""
+        self._placing = False
 
     def undo(self) -> None:
         """Put back what was there before."""
@@ -199,16 +228,28 @@ class WholeFile:
                 self._temporary.old.replace(self.path)
         elif self._placing and self.path.exists() and self._is_placed():
             self.path.unlink()
+        self._placing = False
+
+    def keep(self, obstacle: BaseException) -> list[str]:
+        """Keep what was there before where :meth:`undo` has failed; return what there is to tell of it."""
+        reason = getattr(obstacle, "strerror", None) or str(obstacle) or type(obstacle).__name__
+        if (kept := self._temporary.keep_old()) is not None:
+            return [f"{self.path}: could not be put back ({reason}); what was there is {kept}"]
+        with contextlib.suppress(OSError):
+            if not (self.path.exists() and self._is_placed()):
+                return []
+        return [f"{self.path}: could not be taken away again ({reason})"]
 
     def _is_placed(self) -> bool:
         return not self._temporary.path.exists() or self.path.samefile(self._temporary.path)
 
     def clean(self) -> None:
-        """Leave nothing under a temporary name."""
+        """Leave nothing under a temporary name, but for what was there before and has not been put back."""
         if self._file is not None:
             with contextlib.suppress(OSError):  # of a full disk, which has been told
                 self._file.close()
             self._file = None
+        self._temporary.old_is_needed = self._placing
         self._temporary.remove()
 
 

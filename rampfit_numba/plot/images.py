@@ -15,7 +15,16 @@ from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.nddata import celestial_wcs
 from rampfit_numba.io.roman import is_asdf, read_rate_image
 from rampfit_numba.mapped_arrays import as_file_array
-from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax, new_figure, plain
+from rampfit_numba.plot.sources import (
+    as_fit,
+    check_integration,
+    is_number,
+    matplotlib_module,
+    name_of,
+    new_ax,
+    new_figure,
+    plain,
+)
 from rampfit_numba.plot.style import VERMILION
 
 if TYPE_CHECKING:
@@ -101,7 +110,7 @@ def plot_rate(
     """
     if stretch not in STRETCHES:
         raise ValueError(f"stretch: expected one of {', '.join(map(repr, STRETCHES))}; got {stretch!r}")
-    if not 0 < percent <= 100:  # noqa: PLR2004
+    if not (is_number(percent) and 0 < percent <= 100):  # noqa: PLR2004
         raise ValueError(f"percent: expected a number above 0, up to 100; got {percent!r}")
     images, header, name = _images(source, readnoise, gain, integration, options)
     nrows, ncols = images[0].values.shape
@@ -134,8 +143,7 @@ def _images(
             return rate
     fit = as_fit(source, readnoise, gain, **options)
     nints = fit.rateints.data.shape[0]
-    if integration is not None and not 0 <= integration < nints:
-        raise ValueError(f"integration: expected a number from 0 to {nints - 1}; got {integration}")
+    check_integration(integration, nints)
     chosen = fit.rate if integration is None else fit.rateints
     at = () if integration is None else (integration,)
     title = "rate" if integration is None else f"rate of integration {integration}"
@@ -163,6 +171,8 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
 
     if is_asdf(path):
         return _read_roman_rate(path, integration)
+    if not os.path.isfile(path):  # noqa: PTH113  (of a name as it was given)
+        find_format(Path(path)).read(Path(path))  # says what it is; a pipe would be waited for
     try:
         with fits.open(path, memmap=False) as hdus:
             if "SCI" not in hdus or "GROUPDQ" in hdus:
@@ -177,9 +187,8 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
         return None
     title = "rate"
     if values.ndim == 3:  # noqa: PLR2004  (rateints)
+        check_integration(integration, len(values))
         i = integration or 0
-        if not 0 <= i < len(values):
-            raise ValueError(f"integration: expected a number from 0 to {len(values) - 1}; got {i}")
         values, flags, title = values[i], None if flags is None else flags[i], f"rate of integration {i}"
     if values.ndim != 2:  # noqa: PLR2004
         return None

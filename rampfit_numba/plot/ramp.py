@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.pixel_ramps import inputs_of, pixel_positions
 from rampfit_numba.plot.ramp_panel import Panel, draw_ramp, draw_residuals, with_error, write_beside
-from rampfit_numba.plot.sources import as_fit, name_of, new_figure
+from rampfit_numba.plot.sources import as_fit, is_integer, name_of, new_figure
 from rampfit_numba.plot.style import FONT, SAMPLES
 from rampfit_numba.segments import find_samples, find_segments
 
@@ -77,7 +78,8 @@ def plot_ramp(
     >>> figure.savefig("ramp.pdf")
     """
     fit = as_fit(source, readnoise, gain, **options)
-    segments, samples = (_columns(find(fit, int(x), int(y))) for find in (find_segments, find_samples))
+    x, y = _pixel(fit, x, y)
+    segments, samples = (_columns(find(fit, x, y)) for find in (find_segments, find_samples))
     nints = fit.rateints.data.shape[0]
     chosen = _choose(integrations, nints, segments)
     ncols = min(len(chosen), 2)
@@ -86,9 +88,7 @@ def plot_ramp(
     grid = figure.add_gridspec(nrows, ncols)
     kinds: dict[str, Any] = {}
     for number, i in enumerate(chosen):
-        panel = Panel(
-            fit, int(x), int(y), i, _of(samples, i), _of(segments, i), is_lowest=number >= len(chosen) - ncols
-        )
+        panel = Panel(fit, x, y, i, _of(samples, i), _of(segments, i), is_lowest=number >= len(chosen) - ncols)
         cell = grid[number // ncols, number % ncols].subgridspec(2, 2, height_ratios=(3, 1.1), width_ratios=(2.5, 1))
         above = figure.add_subplot(cell[0, 0])
         below = figure.add_subplot(cell[1, 0], sharex=above)
@@ -106,8 +106,16 @@ def plot_ramp(
         fontsize=FONT + 0.5,
         frameon=False,
     )
-    figure.suptitle(_title(fit, int(x), int(y), len(chosen), nints), fontsize=10)
+    figure.suptitle(_title(fit, x, y, len(chosen), nints), fontsize=10)
     return figure
+
+
+def _pixel(fit: RampFit, x: int, y: int) -> tuple[int, int]:
+    """Return column and row of a pixel, which is one that there is."""
+    rows, columns = pixel_positions(inputs_of(fit).exposure, x, y)
+    if rows.size != 1:
+        raise ValueError(f"x, y: expected one pixel; got {rows.size}")
+    return int(columns[0]), int(rows[0])
 
 
 def _columns(table: Any) -> Columns:  # noqa: ANN401  (a QTable)
@@ -130,9 +138,12 @@ def _choose(integrations: int | Sequence[int] | None, nints: int, segments: Colu
         spread = sorted(set(between) - set(eventful))
         places = np.linspace(0, len(spread) - 1, _MOST_PANELS - len(eventful))
         return sorted({*eventful, *(spread[round(place)] for place in places)})
-    chosen = [int(i) for i in np.atleast_1d(np.asarray(integrations))]
-    if not chosen:
+    given = [integrations] if isinstance(integrations, str) or not np.iterable(integrations) else list(integrations)
+    if not given:
         raise ValueError("integrations: expected at least one; got none")
+    if not all(map(is_integer, given)):
+        raise TypeError(f"integrations: expected an integer, or several; got {integrations!r}")
+    chosen = [int(i) for i in given]
     for i in chosen:
         if not 0 <= i < nints:
             raise ValueError(f"integrations: expected numbers from 0 to {nints - 1}; got {i}")

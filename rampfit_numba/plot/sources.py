@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from importlib import import_module
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.exposure import Exposure
@@ -73,6 +77,32 @@ def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any)
 
 def _brings_references(source: Exposure | str | os.PathLike[str]) -> bool:
     return not isinstance(source, Exposure) and find_format(Path(source)).brings_references
+
+
+def check_integration(value: Any, nints: int) -> None:  # noqa: ANN401
+    """Refuse what is not the number of an integration, and not None either.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The message says what was expected.
+    """
+    if value is None:
+        return
+    if not is_integer(value):
+        raise TypeError(f"integration: expected an integer; got {value!r}")
+    if not 0 <= value < nints:
+        raise ValueError(f"integration: expected a number from 0 to {nints - 1}; got {value}")
+
+
+def is_integer(value: object) -> bool:
+    """Tell whether a value is one integer; a truth value is none."""
+    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is one finite number; a truth value is none."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
 
 
 def new_figure(figure: Figure | None, size: tuple[float, float], layout: str = "constrained") -> Figure:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rampfit_numba.jumps import count_kinds, find_jumps
-from rampfit_numba.plot.sources import as_fit, matplotlib_module, name_of, new_ax
+from rampfit_numba.plot.sources import as_fit, check_integration, is_number, matplotlib_module, name_of, new_ax
 from rampfit_numba.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def plot_jumps(
     --------
     >>> ax = plot_jumps("demo_jump.fits", readnoise=14.0, gain=1.8, pixel_size=18.0)
     """
-    if pixel_size is not None and not pixel_size > 0:
+    if pixel_size is not None and not (is_number(pixel_size) and pixel_size > 0):
         raise ValueError(f"pixel_size: expected a width above 0, in micrometres; got {pixel_size!r}")
     fit = as_fit(source, readnoise, gain, **options)
     table = find_jumps(fit)
@@ -194,8 +194,7 @@ def plot_pulls(fit: RampFit, truth: ArrayLike, *, integration: int | None = None
     """
     fit = as_fit(fit)
     nints, *image = fit.rateints.data.shape
-    if integration is not None and not 0 <= integration < nints:
-        raise ValueError(f"integration: expected a number from 0 to {nints - 1}; got {integration}")
+    check_integration(integration, nints)
     planes = fit.rate if integration is None else fit.rateints
     at = () if integration is None else (integration,)
     expected = np.asarray(truth, np.float64)

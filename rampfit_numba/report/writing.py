@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.io.outputs import check_outputs
 from rampfit_numba.io.whole_files import write_all
 from rampfit_numba.report.page import render_report
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from rampfit_numba.report.content import Content, RunFacts
     from rampfit_numba.result import RampFit
@@ -39,7 +40,8 @@ def report_path(source: str | os.PathLike[str], folder: str | os.PathLike[str] =
     >>> report_path("data/jw01_nrca1_jump.fits", "out").as_posix()
     'out/jw01_nrca1_jump_report.html'
     """
-    return Path(folder) / f"{_ENDING.sub('', Path(source).name)}_report.html"
+    name = _ENDING.sub("", check_path("source", source).name)
+    return check_path("folder", folder) / f"{name}_report.html"
 
 
 def write_report(
@@ -81,7 +83,7 @@ def write_report(
     >>> fit = fit_ramps(simulation.exposure, simulation.readnoise, simulation.gain)
     >>> content = write_report(fit, "demo_report.html")
     """
-    path = Path(path)
+    path = check_path("path", path)
     check_outputs([path], overwrite=overwrite)
     page, content = render_report(fit, facts)
     write_all([(path, page.encode("utf-8", "replace"))], overwrite=overwrite)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.simulate.headers import reference_header, truth_headers
 from rampfit_numba.simulate.raw_files import reads_hdulist
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from astropy.io import fits
 
@@ -55,7 +56,7 @@ def simulation_paths(path: str | os.PathLike[str], *, overwrite: bool = True, tr
     """
     from rampfit_numba.io.outputs import check_outputs
 
-    path = Path(path)
+    path = check_path("path", path)
     ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), "")
     base = path.name.removesuffix(ending).removesuffix("_jump")
     if not ending or not base:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rampfit_numba import dq
+from rampfit_numba.checks import check_path
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.simulate.ramps import simulate_exposure
 from rampfit_numba.simulate.roman_headers import RAMP_TAG, REFERENCE_TAGS, ramp_meta, reference_meta
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
     from typing import BinaryIO
 
 #: Time of a read in s.
@@ -144,7 +145,7 @@ def roman_paths(path: str | os.PathLike[str], *, overwrite: bool = True) -> tupl
     """
     from rampfit_numba.io.outputs import check_outputs
 
-    path = Path(path)
+    path = check_path("path", path)
     base = path.name.removesuffix(".asdf").removesuffix("_linearity")
     if path.suffix != ".asdf" or not base:
         raise RampFileError(f"{path}: expected a name like demo_linearity.asdf")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rampfit_numba.checks import check_path
 from rampfit_numba.io.wfc3 import BORDER, COSMIC_RAY, DARK_CURRENT, READNOISE_CDS, SATURATED
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     from astropy.io import fits
 
@@ -168,7 +169,7 @@ def write_ima(simulated: SimulatedIma, path: str | os.PathLike[str], *, overwrit
     from rampfit_numba.io.outputs import check_outputs
     from rampfit_numba.io.whole_files import write_all
 
-    path = Path(path)
+    path = check_path("path", path)
     check_outputs([path], overwrite=overwrite)
     simulated.hdulist[0].header["FILENAME"] = path.name
     simulated.hdulist[0].header["ROOTNAME"] = path.name.partition("_ima")[0]
