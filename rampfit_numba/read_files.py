@@ -18,6 +18,7 @@ from rampfit_numba.io.read_products import write_read_products
 from rampfit_numba.io.reads import in_electrons, read_reads, read_reference_map
 from rampfit_numba.io.references import resolve_reference
 from rampfit_numba.options import FitOptions
+from rampfit_numba.registry import ALGORITHMS
 from rampfit_numba.units import DN, DN_PER_S, ELECTRON, ELECTRON_PER_S, signal_unit
 from rampfit_numba.used_reads import count_reads
 
@@ -103,7 +104,7 @@ def fit_reads(
         if option not in known:
             raise TypeError(f"{option}: unknown option; expected some of {', '.join(known)}")
     fitting = {option: value for option, value in options.items() if option in _FITTING}
-    FitOptions(algorithm=algorithm, readnoise_kind=readnoise_kind, **fitting)
+    asked = FitOptions(algorithm=algorithm, readnoise_kind=readnoise_kind, **fitting)
     references = {"readnoise": resolve_reference(readnoise, "readnoise")}
     if gain is not None:
         references["gain"] = resolve_reference(gain, "gain")
@@ -119,6 +120,12 @@ def fit_reads(
     check_outputs(planned.values(), overwrite=overwrite, inputs=inputs)
 
     _describe(exposure)
+    if not ALGORITHMS[asked.algorithm].finds_jumps:
+        log.warning(
+            "%s: nobody has flagged jumps, and %r takes hits for signal; 'likely' searches for them itself",
+            files[0],
+            asked.algorithm,
+        )
     conversion = _gain(exposure, references.get("gain"))
     _check_noise_unit(exposure, readnoise)
     noise = read_reference_map(references["readnoise"], "readnoise", exposure)

@@ -126,6 +126,16 @@ def test_command_warns_of_skipped_steps(capsys):
     assert "WARNING - x_ramp.fits: SKIPPED in the header: S_JUMP, the jump step" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("algorithm", ["ols", "likely"])
+def test_command_warns_of_ramps_that_bend(algorithm, capsys):
+    save(ramp_hdulist(keywords=KEYWORDS | {"S_LINEAR": "SKIPPED"}), Path("x_ramp.fits"))
+    assert main(["x_ramp.fits", *REFERENCES, "--algorithm", algorithm]) == 0
+    assert "WARNING - x_ramp.fits: SKIPPED in the header: S_LINEAR, the linearity step" in capsys.readouterr().err
+    save(ramp_hdulist(keywords=KEYWORDS | {"S_LINEAR": "COMPLETE"}), Path("y_ramp.fits"))
+    assert main(["y_ramp.fits", *REFERENCES, "--algorithm", algorithm]) == 0
+    assert "S_LINEAR" not in capsys.readouterr().err
+
+
 # ----------------------------------------------------------------------------------------------------- range of groups
 class TestRangeOfGroups:
     RAMP = 50.0 * np.arange(12).reshape(1, 12, 1, 1)

@@ -493,6 +493,21 @@ def test_an_integration_of_a_file_is_an_integer(fit, tmp_path):
         plot.plot_rate(rateints, integration=3)
 
 
+def test_what_is_no_rate_and_no_exposure_is_told(tmp_path, monkeypatch, capsys):
+    """Before references are asked for, which would not help."""
+    from rampfit_numba import fit_file
+    from rampfit_numba.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "x_jump.fits", "--shape", "1x6x16x16", "--quiet"]) == 0
+    rate = fit_file("x_jump.fits", 10.0, 2.0)[0]
+    assert main(["plot", "rate", "x_gain.fits", "-o", "a.png"]) == 1
+    assert "x_gain.fits: is a GAIN reference file; give a rate" in capsys.readouterr().err
+    assert main(["plot", "jumps", str(rate), "-o", "b.png"]) == 1
+    assert "its ramps are gone" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.png"))
+
+
 def test_a_rate_takes_no_options_of_a_fit(tmp_path, monkeypatch, capsys):
     from rampfit_numba import fit_file
     from rampfit_numba.cli import main

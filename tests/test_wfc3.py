@@ -259,6 +259,13 @@ def test_the_command_simulates_such_a_file(folder):
     assert main(["simulate", "t_ima.fits", "--like", "wfc3", "--truth"]) == 2
 
 
+@pytest.mark.parametrize(("algorithm", "warns"), [("ols", True), ("likely", False)])
+def test_a_fit_that_relies_on_flags_of_jumps_warns(capsys, algorithm, warns):
+    write_ima(simulate_ima(6, (24, 26), seed=9), "w_ima.fits")
+    assert main(["w_ima.fits", "--algorithm", algorithm]) == 0
+    assert ("jumps are not flagged in files of WFC3/IR, and 'ols' takes hits" in capsys.readouterr().err) is warns
+
+
 def flt_of(fit, ima, **options):
     """Return SAMP and TIME of a calibrated image, by name."""
     path = write_flt(fit, "written_flt.fits", ima=ima, gain=GAIN, overwrite=True, **options)

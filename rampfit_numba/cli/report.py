@@ -56,6 +56,8 @@ def run(chosen: argparse.Namespace) -> int:
     from rampfit_numba.report import IndexLine, check_extra, render_index, report_path
 
     check_extra()  # before the fits, not after
+    if chosen.output is not None and chosen.output.suffix.lower() not in {".html", ".htm"}:
+        chosen.parser.error(f"--output: expected a name ending in .html; got {chosen.output}")
     several = len(chosen.files) > 1
     index = chosen.output or Path("index.html")
     folder = index.parent if several else Path()

@@ -20,6 +20,7 @@ from rampfit_numba.files.records import is_up_to_date, make_record
 from rampfit_numba.files.results import FileResult, FilesOfFits, FittedFile
 from rampfit_numba.files.warned import warnings_of_this_file
 from rampfit_numba.io.formats import Destination
+from rampfit_numba.io.hdus import text
 from rampfit_numba.io.scratch import Scratch
 from rampfit_numba.options import FitOptions
 from rampfit_numba.progress import FilePart
@@ -181,10 +182,12 @@ def _references(exposure: Exposure, kind: Format, job: Job) -> dict[str, Referen
 
 def _describe(path: Path, exposure: Exposure, references: dict[str, ReferenceImage], job: Job) -> None:
     """Log what will be fitted, with which references."""
-    options = FitOptions(**job.fit_options(job.formats[path])).for_groups(exposure.ngroups)
+    options = FitOptions(**job.fit_options(job.formats[path]))
+    options = options.for_groups(exposure.ngroups, even=exposure.evenly_read)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
+    _remark_on_steps(path, exposure, job.formats[path], options)
     _remark_on_units(path, exposure, options)
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)
@@ -200,6 +203,24 @@ def _fit_exposure(exposure: Exposure, references: dict[str, ReferenceImage], kin
 
 def _fitted(path: Path, fit: RampFit, references: dict[str, ReferenceImage], seconds: float) -> FittedFile:
     return FittedFile(path, fit, references["readnoise"].source, references["gain"].source, seconds)
+
+
+def _remark_on_steps(path: Path, exposure: Exposure, kind: Format, options: FitOptions) -> None:
+    """Warn where what a fit relies on was not done before."""
+    algorithm = ALGORITHMS[options.algorithm]
+    if not (kind.flags_jumps or algorithm.finds_jumps):
+        log.warning(
+            "%s: jumps are not flagged in files of %s, and %r takes hits for signal; 'likely' searches for them itself",
+            path,
+            kind.name,
+            algorithm.name,
+        )
+    if exposure.header is not None and text(exposure.header.primary, "S_LINEAR").upper() == "SKIPPED":
+        log.warning(
+            "%s: SKIPPED in the header: S_LINEAR, the linearity step; ramps that bend have rates that are too low, and "
+            "a search for jumps flags groups of them",
+            path,
+        )
 
 
 def _remark_on_units(path: Path, exposure: Exposure, options: FitOptions) -> None:

@@ -85,6 +85,8 @@ class Format:
         shown).
     brings_references : bool
         The file or its instrument tells read noise and gain, so that they need not be given.
+    flags_jumps : bool
+        Somebody has flagged the jumps in its files, before they are fitted.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Format:
     own_options: tuple[str, ...] = ()
     path_options: tuple[str, ...] = ()
     brings_references: bool = False
+    flags_jumps: bool = True
     tables_jumps: bool = False
     by_sections: bool = False
     alone: bool = False
@@ -149,7 +152,15 @@ class Format:
 
 #: In the order in which they are asked; the last one takes what no other knows, and says what is wrong with it.
 FORMATS: Final = (
-    Format("Roman", "roman_files", algorithm="likely", readnoise_kind="single", rejection_threshold=4.5, alone=True),
+    Format(
+        "Roman",
+        "roman_files",
+        algorithm="likely",
+        readnoise_kind="single",
+        rejection_threshold=4.5,
+        alone=True,
+        flags_jumps=False,
+    ),
     Format(
         "WFC3/IR",
         "wfc3_files",
@@ -157,7 +168,7 @@ FORMATS: Final = (
         own_options=("flat", "exclude_reads", "flatten"),
         path_options=("flat",),
         brings_references=True,
-        alone=True,
+        flags_jumps=False,
     ),
     Format("JWST", "jwst_files", own_options=("dark_current_unit",), tables_jumps=True, by_sections=True),
 )

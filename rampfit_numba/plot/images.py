@@ -11,10 +11,12 @@ import numpy as np
 from rampfit_numba import dq
 from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.file_arrays import take_plane
+from rampfit_numba.io import hdus
 from rampfit_numba.io.formats import find_format
 from rampfit_numba.io.nddata import celestial_wcs
 from rampfit_numba.io.roman import is_asdf, read_rate_image
 from rampfit_numba.mapped_arrays import as_file_array
+from rampfit_numba.messages import RampFileError
 from rampfit_numba.plot.sources import (
     as_fit,
     check_integration,
@@ -174,13 +176,17 @@ def _read_rate(path: str, integration: int | None) -> tuple[list[_Image], Any, s
     if not os.path.isfile(path):  # noqa: PTH113  (of a name as it was given)
         find_format(Path(path)).read(Path(path))  # says what it is; a pipe would be waited for
     try:
-        with fits.open(path, memmap=False) as hdus:
-            if "SCI" not in hdus or "GROUPDQ" in hdus:
+        with fits.open(path, memmap=False) as opened:
+            if "SCI" not in opened or "GROUPDQ" in opened:
                 return None
-            sci = hdus["SCI"]
+            if kind := hdus.text(opened[0].header, "REFTYPE"):
+                raise RampFileError(
+                    f"{path}: is a {kind} reference file; give a rate, or an exposure after the jump step"
+                )
+            sci = opened["SCI"]
             values = np.asarray(sci.data, np.float32)
-            flags = np.asarray(hdus["DQ"].data, np.uint32) if "DQ" in hdus else None
-            header, name = ExposureHeader(hdus[0].header, sci.header), os.path.basename(path)  # noqa: PTH119  (of a name as it was given)
+            flags = np.asarray(opened["DQ"].data, np.uint32) if "DQ" in opened else None
+            header, name = ExposureHeader(opened[0].header, sci.header), os.path.basename(path)  # noqa: PTH119  (of a name as it was given)
             unit = str(sci.header.get("BUNIT", "DN/s"))
     except OSError:  # no FITS file: perhaps an exposure; what is none, reading it says as a fit does
         find_format(Path(path)).read(Path(path))

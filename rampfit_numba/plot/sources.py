@@ -68,6 +68,8 @@ def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any)
         raise TypeError(f"source: expected a RampFit, an Exposure or a path; got {type(source).__name__}")
     for name, reference in (("readnoise", readnoise), ("gain", gain)):
         if reference is None and not _brings_references(source):
+            if not isinstance(source, Exposure):
+                find_format(Path(source)).read(Path(source))  # what is no exposure needs no reference, and says so
             raise TypeError(f"{name}: expected a number, an image or a file, to fit the exposure with; got none")
     if not isinstance(source, Exposure):
         return read_and_fit(source, readnoise, gain, **options).fit
