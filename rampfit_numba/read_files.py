@@ -113,7 +113,9 @@ def fit_reads(
     files = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
     exposure = read_reads(files, **{option: value for option, value in options.items() if option in READING_OPTIONS})
     assert exposure.header is not None  # noqa: S101  (read_reads gives one)
-    inputs = (*files, *(reference for reference in references.values() if isinstance(reference, Path)))
+    maps = (options.get(option) for option in ("saturation", "pedestal", "linearity"))
+    named = (Path(value) for value in maps if isinstance(value, str | os.PathLike) and value != "first")
+    inputs = (*files, *named, *(reference for reference in references.values() if isinstance(reference, Path)))
     planned = product_paths(name or exposure.header.filename, Path.cwd() if output_dir is None else output_dir)
     if exposure.nints == 1:
         del planned["rateints"]

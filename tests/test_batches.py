@@ -590,7 +590,7 @@ class TestInterrupted:
 
     def test_a_second_one_does_not_keep_the_first_from_cleaning_up(self, tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
-        files = write(tmp_path, "abcd")
+        files = write(tmp_path, "abcdefgh")  # more than can be done by the time the second one is told
         callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))
         cleaned = []
 

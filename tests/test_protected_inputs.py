@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from rampfit_numba import RampFileError, fit_file
+from rampfit_numba import RampFileError, fit_file, fit_reads
 from rampfit_numba.cli import main
 from rampfit_numba.simulate import simulate_exposure, write_simulation
 from rampfit_numba.simulate.wfc3 import simulate_ima, write_ima
@@ -37,15 +37,22 @@ def refused(folder, words, capsys, told="would overwrite the input"):
 @pytest.mark.parametrize(
     "words",
     [
-        *(["demo_jump.fits", "-o", name] for name in ("demo_readnoise.fits", "link/demo_gain.fits", "demo_jump.fits")),
-        *(["demo_jump.fits", "other_jump.fits", "-o", name] for name in ("demo_readnoise.fits", "demo_gain.fits")),
+        *(["demo_jump.html", "-o", name] for name in ("demo_readnoise.html", "link/demo_gain.html", "demo_jump.html")),
+        *(["demo_jump.html", "other_jump.fits", "-o", name] for name in ("demo_readnoise.html", "demo_gain.html")),
     ],
     ids=" ".join,
 )
 def test_of_a_report(folder, words, capsys):
+    """Whatever the inputs are called: a report's name ends in .html."""
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
-    refused(folder, ["report", *words, *REFERENCES, "--overwrite"], capsys)
+    for name in ("demo_jump", "demo_readnoise", "demo_gain"):
+        (folder / f"{name}.fits").rename(folder / f"{name}.html")
+    references = ["--readnoise", "demo_readnoise.html", "--gain", "demo_gain.html"]
+    refused(folder, ["report", *words, *references, "--overwrite"], capsys)
+    refused(
+        folder, ["report", "other_jump.fits", *references, "-o", "x.txt"], capsys, "expected a name ending in .html"
+    )
 
 
 @pytest.mark.parametrize("option", ["--overwrite", "--skip-existing"])
@@ -81,6 +88,9 @@ def test_of_reads(folder, option, name, capsys):
     given = {"readnoise": "10", "gain": "2", "frame-time": "2", option: own}
     words = [f"--{key}={value}" for key, value in given.items()]
     refused(folder, ["reads", "r.fits", *words, "--overwrite", f"--name={name}"], capsys)
+    if option not in ("gain", "readnoise"):
+        with pytest.raises(RampFileError, match="would overwrite the input"):
+            fit_reads("r.fits", 10, 2, frame_time=2, name=name, overwrite=True, **{option: own})
 
 
 @pytest.mark.parametrize("kind", [str, None])
