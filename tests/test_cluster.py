@@ -495,8 +495,8 @@ def test_a_single_file_that_fails_is_noted(client, files, tmp_path, monkeypatch)
     unseen = RampFileError("executor: Dask workers must see all files")
     with monkeypatch.context() as context:
         context.setattr(cluster, "check_files", Mock(side_effect=unseen))
-        (result,) = fit_files(files[:1], **options)
-    assert result.error is unseen
+        with pytest.raises(RampFileError, match="must see all files"):
+            fit_files(files[:1], **options)
     with monkeypatch.context() as context:
         context.setattr(cluster, "check_cluster", Mock(side_effect=RuntimeError("executor: nobody is there")))
         with pytest.raises(RuntimeError, match="nobody is there"):

@@ -354,6 +354,19 @@ def test_the_command(ramp, simulation):
     assert run("simulate", "--like", "roman", "s_jump.fits", "--shape", "1x6x40x44")[0] == 1
 
 
+def test_few_resultants_are_fitted_without_advice_that_nobody_can_follow(tmp_path, monkeypatch, capsys):
+    from rampfit_numba.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    path = write_roman_simulation(simulate_roman(3, 16, 16, seed=2), "few_linearity.asdf")[0]
+    assert main([str(path), "--readnoise", "10", "--gain", "2"]) == 0
+    assert "takes hits for signal" not in capsys.readouterr().err
+    assert main([str(path), "--readnoise", "10", "--gain", "2", "--algorithm", "ols", "--overwrite"]) == 0
+    assert (
+        "few_linearity.asdf: jumps are not flagged in files of Roman, and 'ols' takes hits" in capsys.readouterr().err
+    )
+
+
 def test_pictures_of_an_image(ramp):
     """The rate and the flags of a rate image are drawn as they stand, and nothing else is taken for one."""
     pytest.importorskip("matplotlib")

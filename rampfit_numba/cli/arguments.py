@@ -122,7 +122,7 @@ def check_log_file(chosen: argparse.Namespace) -> None:
     if path is None:
         return
     try:
-        if any(_are_one(file, path) for file in _files(chosen, but=("log_file",))):
+        if _is_one_of(path, _files(chosen, but=("log_file",))):
             chosen.parser.error(f"argument --log-file: {path} is one of the files to work on")
         # A pipe that nobody reads would be waited for.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
@@ -131,9 +131,12 @@ def check_log_file(chosen: argparse.Namespace) -> None:
         chosen.parser.error(f"argument --log-file: {path}: cannot be written ({error.strerror or error})")
 
 
-def _are_one(file: Path, log: Path) -> bool:
-    """Tell whether a file is the log, or will be when both are there."""
-    return place_of(file) == place_of(log) or (log.is_file() and file.exists() and file.samefile(log))
+def _is_one_of(log: Path, files: list[Path]) -> bool:
+    """Tell whether the log is one of some files, or will be when both are there."""
+    if log.is_file() and any(file.exists() and file.samefile(log) for file in files):
+        return True
+    place = place_of(log)
+    return any(place_of(file) == place for file in files if not file.exists())
 
 
 def _maximum_cores(text: str) -> str:

@@ -124,7 +124,8 @@ def _check_products(chosen: argparse.Namespace, pedestal: Path | float | str | N
 
     named = [chosen.name] if chosen.name else chosen.files
     paths = {path for name in named for path in product_paths(name, chosen.output_dir or Path()).values()}
-    corrections = [file for file in input_files(chosen) if file not in chosen.files]
+    given = set(chosen.files)
+    corrections = [file for file in input_files(chosen) if file not in given]
     if isinstance(pedestal, Path):
         corrections.append(pedestal)
     check_outputs([path for path in paths if path.exists()], overwrite=True, inputs=corrections)

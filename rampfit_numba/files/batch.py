@@ -12,7 +12,6 @@ from rampfit_numba.files.cluster import fit_on_cluster, rows_on_cluster
 from rampfit_numba.files.lanes import fit_in_lanes
 from rampfit_numba.files.plan import file_size, make_plan
 from rampfit_numba.files.processes import NoWorkersError, fit_in_processes
-from rampfit_numba.files.results import FileResult
 from rampfit_numba.messages import RampFileError
 from rampfit_numba.progress import job as progress_job
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rampfit_numba.files.job import Job
+    from rampfit_numba.files.results import FileResult
 
 log = logging.getLogger(__package__)
 
@@ -57,11 +57,8 @@ class Batch:
     def _fit_here(self) -> None:
         """Fit a single file, in this thread and with the bar of its rows."""
         (path,) = self._files
-        try:
-            job = self._job if self._client is None else rows_on_cluster(path, self._job, self._client)
-        except RampFileError as error:  # of this file; a cluster that cannot be used is no failure of a file
-            self._take(0, Outcome(FileResult(path, error=error)))
-            return
+        # A cluster that cannot be used is no failure of a file.
+        job = self._job if self._client is None else rows_on_cluster(path, self._job, self._client)
         outcome = attempt(path, job)
         assert outcome is not None  # noqa: S101  (there is nobody to stop it)
         self._take(0, outcome)

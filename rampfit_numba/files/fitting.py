@@ -182,12 +182,12 @@ def _references(exposure: Exposure, kind: Format, job: Job) -> dict[str, Referen
 
 def _describe(path: Path, exposure: Exposure, references: dict[str, ReferenceImage], job: Job) -> None:
     """Log what will be fitted, with which references."""
-    options = FitOptions(**job.fit_options(job.formats[path]))
-    options = options.for_groups(exposure.ngroups, even=exposure.evenly_read)
+    asked = FitOptions(**job.fit_options(job.formats[path]))
+    options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     instrument = f"{exposure.instrument}, " if exposure.instrument else ""
     size = f"{exposure.nrows} rows x {exposure.ncols} columns"
     log.info("%s: %s%s, %d integration(s) of %d group(s)", path, instrument, size, exposure.nints, exposure.ngroups)
-    _remark_on_steps(path, exposure, job.formats[path], options)
+    _remark_on_steps(path, exposure, job.formats[path], asked)
     _remark_on_units(path, exposure, options)
     for name, reference in references.items():
         log.info("Using %s reference: %s", name.upper(), reference.source)

@@ -20,7 +20,7 @@ from rampfit_numba.files.results import FilesOfFits
 from rampfit_numba.io.fits import check_outputs
 from rampfit_numba.io.formats import FORMATS, Destination, find_format
 from rampfit_numba.io.outputs import Inputs
-from rampfit_numba.io.places import one_name, place_of
+from rampfit_numba.io.places import Places
 from rampfit_numba.io.reference_files import ReferenceFiles
 from rampfit_numba.io.reference_names import check_file
 from rampfit_numba.io.references import ReferenceImage, reference_for, resolve_reference
@@ -171,7 +171,9 @@ class Job:
         if "\0" in str(path):
             raise ValueError(f"summary: expected a name that a file can have; got {str(path)!r}")
         check_outputs([path], overwrite=self.destination.overwrite, inputs=self.destination.inputs)
-        if place_of(path) in {place_of(output) for file in self.formats for output in self._outputs(file)}:
+        places = Places()
+        outputs = {places.of(output) for file in self.formats for output in self._outputs(file)}
+        if outputs & {places.of(path), places.of(Path(os.path.realpath(path)))}:
             raise ValueError(printable(f"summary: expected the name of no product; got {path}"))
 
     def _outputs(self, path: Path) -> list[Path]:
@@ -183,12 +185,10 @@ class Job:
     def refuse_same_products(self, files: Sequence[Path]) -> None:
         """Refuse files that would be written to the same product, or to the same one where case makes no difference."""
         sources: dict[tuple[str, str], tuple[Path, str]] = {}
-        folders: dict[Path, str] = {}
+        places = Places()
         for path in files:
             for product in self._outputs(path):
-                if product.parent not in folders:
-                    folders[product.parent] = place_of(product.parent)
-                place = folders[product.parent], one_name(product.name)
+                place = places.of(product)
                 if place not in sources:
                     sources[place] = path, product.name
                     continue

@@ -189,6 +189,13 @@ def assemble(parts: Parts, dark_current_unit: str | None = None) -> Exposure:
         raise RampFileError(f"{path}: {ORIGINS.get(argument, argument)}: {complaint}") from error
 
 
+def check_exposure(path: Path) -> None:
+    """Refuse a FITS file that holds no exposure of JWST's, from its headers alone; raises as :func:`read_exposure`."""
+    found = tiles.scan(path, ())
+    for name in ("SCI", "GROUPDQ"):
+        _required(path, found, name)
+
+
 def _required(path: Path, found: Sequence[hdus.Hdu], name: str) -> hdus.Hdu:
     model = hdus.text(found[0].header, "DATAMODL")
     hdu = hdus.find(found, name)

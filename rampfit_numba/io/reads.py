@@ -23,7 +23,7 @@ from rampfit_numba.exposure_header import ExposureHeader
 from rampfit_numba.io import hdu_data, hdus, tiles
 from rampfit_numba.io.references import convert_reference
 from rampfit_numba.messages import RampFileError
-from rampfit_numba.units import is_known
+from rampfit_numba.units import ELECTRON, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -233,7 +233,8 @@ def read_reference_map(value: Any, name: str, exposure: Exposure) -> Any:  # noq
     found = _first_image(Path(value), name, exposure.shape[2:], _IMAGE)
     unit = str(found.value("BUNIT") or "").strip()
     values = np.asarray(hdu_data.physical_image(found.path, found.hdu))
-    converted = convert_reference(found.path, found.place, unit, values, name)
+    meant = ELECTRON if name == "readnoise" and in_electrons(exposure) else ""
+    converted = convert_reference(found.path, found.place, unit, values, name, meant)
     if name == "readnoise" and in_electrons(exposure) and is_known(unit) and not is_quantity(converted):
         raise RampFileError(
             f"{found.path}: BUNIT of {found.place}: expected electron, as that of the reads; got {unit!r}"

@@ -208,7 +208,9 @@ def _from_asdf(path: Path, exposure: Exposure, name: str) -> ReferenceImage:
     return ReferenceImage(values, path.name)
 
 
-def convert_reference(path: Path, place: str, unit: str, values: np.ndarray, name: str) -> np.ndarray:
+def convert_reference(  # noqa: PLR0917  (a reference, and what its file says)
+    path: Path, place: str, unit: str, values: np.ndarray, name: str, meant: str = ""
+) -> np.ndarray:
     """Return the values of a reference in the unit of the fit, as far as BUNIT tells theirs.
 
     Parameters
@@ -221,6 +223,8 @@ def convert_reference(path: Path, place: str, unit: str, values: np.ndarray, nam
     values : ndarray
     name : {"readnoise", "gain"}
         What they are.
+    meant : str
+        Their unit where BUNIT tells none; empty: that of the pipeline's references.
 
     Returns
     -------
@@ -239,7 +243,7 @@ def convert_reference(path: Path, place: str, unit: str, values: np.ndarray, nam
     except ValueError as error:
         if is_known(unit):
             raise RampFileError(f"{path}: BUNIT of {place}: {error}; give a {name} reference file") from None
-        log.warning("%s: BUNIT = %r is no unit that is known; taken as %s", path, unit, _MEANT[name])
+        log.warning("%s: BUNIT = %r is no unit that is known; taken as %s", path, unit, meant or _MEANT[name])
         return values
     converted: np.ndarray = _in_unit(scaled(values, factor), found)
     return converted

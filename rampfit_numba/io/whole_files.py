@@ -10,8 +10,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rampfit_numba.engine.interrupts import interrupts_later
 from rampfit_numba.io.temporary_files import TemporaryFile
-from rampfit_numba.messages import RampFileError, remedy
+from rampfit_numba.messages import RampFileError, printable, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,6 +84,7 @@ def written_together(
     """
     writings = [WholeFile(path, kept) for path in paths]
     made: list[Path] = []
+    done = False
     try:
         for writing in writings:
             with writing.telling():
@@ -96,18 +98,19 @@ def written_together(
         for writing in {writing.path.parent: writing for writing in writings}.values():
             with writing.telling():
                 _sync_folder(writing.path.parent)
-        for writing in writings:
-            writing.settle()
+        done = True
     except BaseException as error:
+        done = False
         # Old products beside new ones would be worse than none.
-        _put_back(writings, error)
+        with interrupts_later():
+            _put_back(writings, error)
         for writing in writings:
             writing.clean()
         remove_folders(made)
         raise
     finally:
         for writing in writings:
-            writing.clean()
+            writing.clean(settled=done)
 
 
 def _put_back(writings: Sequence[WholeFile], error: BaseException) -> None:
@@ -116,11 +119,11 @@ def _put_back(writings: Sequence[WholeFile], error: BaseException) -> None:
     for writing in writings:
         try:
             writing.undo()
-        except BaseException as obstacle:  # noqa: BLE001  (the others are put back, whatever comes: Ctrl-C once more)
+        except Exception as obstacle:  # noqa: BLE001  (the others are put back, whatever comes)
             complaints += writing.keep(obstacle)
     if not complaints:
         return
-    told = "; ".join(complaints)
+    told = printable("; ".join(complaints))
     if isinstance(error, RampFileError):
         error.args = (f"{error}; {told}",)
     else:
@@ -217,10 +220,6 @@ class WholeFile:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path)) from None
             self._temporary.path.replace(self.path)
 
-    def settle(self) -> None:
-        """Give up what was there before: all files have their names."""
-        self._placing = False
-
     def undo(self) -> None:
         """Put back what was there before."""
         if self._temporary.old.exists():
@@ -230,7 +229,7 @@ class WholeFile:
             self.path.unlink()
         self._placing = False
 
-    def keep(self, obstacle: BaseException) -> list[str]:
+    def keep(self, obstacle: Exception) -> list[str]:
         """Keep what was there before where :meth:`undo` has failed; return what there is to tell of it."""
         reason = getattr(obstacle, "strerror", None) or str(obstacle) or type(obstacle).__name__
         if (kept := self._temporary.keep_old()) is not None:
@@ -243,13 +242,13 @@ class WholeFile:
     def _is_placed(self) -> bool:
         return not self._temporary.path.exists() or self.path.samefile(self._temporary.path)
 
-    def clean(self) -> None:
-        """Leave nothing under a temporary name, but for what was there before and has not been put back."""
+    def clean(self, *, settled: bool = False) -> None:
+        """Leave nothing under a temporary name, but for what was there before, unless all files are `settled`."""
         if self._file is not None:
             with contextlib.suppress(OSError):  # of a full disk, which has been told
                 self._file.close()
             self._file = None
-        self._temporary.old_is_needed = self._placing
+        self._temporary.old_is_needed = self._placing and not settled
         self._temporary.remove()
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from rampfit_numba.api import fit_ramps
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.files import read_and_fit
-from rampfit_numba.io.formats import find_format
+from rampfit_numba.io.exposures import check_exposure
+from rampfit_numba.io.formats import FORMATS, find_format
 from rampfit_numba.io.references import read_reference
 from rampfit_numba.messages import how_to_install
 from rampfit_numba.result import RampFit
@@ -66,19 +67,16 @@ def as_fit(source: Any, readnoise: Any = None, gain: Any = None, **options: Any)
         return source
     if not isinstance(source, Exposure | str | os.PathLike):
         raise TypeError(f"source: expected a RampFit, an Exposure or a path; got {type(source).__name__}")
+    kind = None if isinstance(source, Exposure) else find_format(Path(source))
     for name, reference in (("readnoise", readnoise), ("gain", gain)):
-        if reference is None and not _brings_references(source):
-            if not isinstance(source, Exposure):
-                find_format(Path(source)).read(Path(source))  # what is no exposure needs no reference, and says so
+        if reference is None and not (kind is not None and kind.brings_references):
+            if kind is FORMATS[-1] and not isinstance(source, Exposure):
+                check_exposure(Path(source))  # what is none needs no reference
             raise TypeError(f"{name}: expected a number, an image or a file, to fit the exposure with; got none")
     if not isinstance(source, Exposure):
         return read_and_fit(source, readnoise, gain, **options).fit
     found = (read_reference(value, source, name).data for name, value in (("readnoise", readnoise), ("gain", gain)))
     return fit_ramps(source, *found, **options)
-
-
-def _brings_references(source: Exposure | str | os.PathLike[str]) -> bool:
-    return not isinstance(source, Exposure) and find_format(Path(source)).brings_references
 
 
 def check_integration(value: Any, nints: int) -> None:  # noqa: ANN401
