@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rampfit_numba.cli.arguments import add_workers, input_files, new_parser
+from rampfit_numba.cli.arguments import add_workers, new_parser
 from rampfit_numba.cli.fit_arguments import add_chisq, add_groups_and_threshold, as_typed, fit_keywords, reference
 from rampfit_numba.registry import describe_names
 
@@ -97,7 +97,6 @@ def run(chosen: argparse.Namespace) -> int:
         except ValueError as error:
             chosen.parser.error(f"argument --pedestal: {error}")
     try:
-        _check_products(chosen, options.get("pedestal"))
         fit_reads(
             chosen.files,
             chosen.readnoise,
@@ -113,19 +112,3 @@ def run(chosen: argparse.Namespace) -> int:
     except (TypeError, ValueError) as error:
         chosen.parser.error(as_typed(error, chosen))
     return 0
-
-
-def _check_products(chosen: argparse.Namespace, pedestal: Path | float | str | None) -> None:
-    """Refuse products that would take the place of what reads are corrected with.
-
-    After which of the files they are called is known when these are read.
-    """
-    from rampfit_numba.io.outputs import check_outputs, product_paths
-
-    named = [chosen.name] if chosen.name else chosen.files
-    paths = {path for name in named for path in product_paths(name, chosen.output_dir or Path()).values()}
-    given = set(chosen.files)
-    corrections = [file for file in input_files(chosen) if file not in given]
-    if isinstance(pedestal, Path):
-        corrections.append(pedestal)
-    check_outputs([path for path in paths if path.exists()], overwrite=True, inputs=corrections)

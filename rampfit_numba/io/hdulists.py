@@ -29,7 +29,8 @@ def exposure_from_hdulist(hdulist: fits.HDUList) -> Exposure:
     ----------
     hdulist : astropy.io.fits.HDUList
         With the extensions and keywords that :func:`rampfit_numba.read_exposure` reads, and by its rules: the exposure
-        is the same, or refused for the same reason. An open file must stay open while the exposure is used.
+        is the same, or refused for the same reason. (Flags with a BLANK are refused: astropy has made NaN of it.) An
+        open file must stay open while the exposure is used.
 
     Returns
     -------

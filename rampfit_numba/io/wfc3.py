@@ -21,7 +21,7 @@ from rampfit_numba import dq
 from rampfit_numba.checks import as_array
 from rampfit_numba.exposure import Exposure
 from rampfit_numba.exposure_header import ExposureHeader
-from rampfit_numba.io import hdu_data, hdus, tiles
+from rampfit_numba.io import hdu_data, hdus, tiles, wfc3_hdus
 from rampfit_numba.messages import RampFileError
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ _UNITS = {
 #: Planes of a read that are looked at; it also has ERR, SAMP and TIME.
 _READ = frozenset({"SCI", "DQ"})
 _FEWEST_READS = 2
-_IMAGE = 2
-#: Rows or columns of a constant plane, at most: no detector has more.
-_LARGEST = 1 << 14
+_AXES = 2
 
 
 @dataclass(frozen=True)
@@ -220,7 +218,7 @@ def _read(path: Path) -> _Ima:
     primary = hdulist[0].header
     _refuse_other_files(path, primary, hdulist)
     _is_complete(path, primary, "DARKCORR")  # looked up again later: a card that makes no sense is refused here
-    found = {(hdu.name, _version(path, hdu)): hdu for hdu in hdulist[1:] if hdu.name in _READ}
+    found = {(hdu.name, wfc3_hdus.version(path, hdu)): hdu for hdu in hdulist[1:] if hdu.name in _READ}
     versions = sorted((ver for name, ver in found if name == "SCI"), reverse=True)
     nsamp = hdus.keyword(path, primary, "NSAMP", "the primary header")
     if versions != list(range(len(versions), 0, -1)) or len(versions) != nsamp:
@@ -229,7 +227,7 @@ def _read(path: Path) -> _Ima:
             f"1 the last of them; got EXTVER {', '.join(map(str, sorted(versions)))}"
         )
     science = [found["SCI", version] for version in versions]
-    times = tuple(_number(path, hdu, "SAMPTIME") for hdu in science)
+    times = tuple(wfc3_hdus.number(path, hdu, "SAMPTIME") for hdu in science)
     if any(after <= before for before, after in pairwise(times)):
         raise RampFileError(
             f"{path}: expected SAMPTIME to rise from the zeroth read (EXTVER {versions[0]}) to the last (EXTVER 1)"
@@ -240,25 +238,17 @@ def _read(path: Path) -> _Ima:
         raise RampFileError(
             f"{path}: BUNIT of SCI: expected one of {', '.join(_UNITS)} in all reads; got {', '.join(sorted(units))}"
         )
-    nrows, ncols = shape = _shape(path, science)
+    nrows, ncols = shape = wfc3_hdus.shape_of_reads(path, science)
     if min(shape) <= 2 * BORDER:
         raise RampFileError(f"{path}: expected images with {BORDER} reference pixels on each side; got {shape}")
     data = np.empty((len(science), nrows, ncols), np.float32)
     bits = np.zeros(data.shape, np.uint16)
     for number, (version, hdu) in enumerate(zip(versions, science, strict=True)):
-        data[number] = _plane(path, hdu, shape)
+        data[number] = wfc3_hdus.plane(path, hdu, shape)
         if ("DQ", version) in found:
-            bits[number] = _bits(path, found["DQ", version], shape)
+            bits[number] = wfc3_hdus.flags(path, found["DQ", version], shape)
     (unit,) = units
     return _Ima(path, primary, science[-1].header, data, bits, times, unit, mean_gain(path, primary))
-
-
-def _place(hdu: Hdu) -> str:
-    return f"{hdu.name}, EXTVER {hdus.text(hdu.header, 'EXTVER') or 1}"
-
-
-def _version(path: Path, hdu: Hdu) -> int:
-    return hdus.keyword(path, hdu.header, "EXTVER", f"extension {hdu.name}", 1)
 
 
 def _refuse_other_files(path: Path, primary: fits.Header, hdulist: Sequence[Hdu]) -> None:
@@ -281,13 +271,6 @@ def _is_complete(path: Path, primary: fits.Header, switch: str) -> bool:
     return str(value).strip().upper() == "COMPLETE"
 
 
-def _number(path: Path, hdu: Hdu, key: str) -> float:
-    value = hdus.keyword_value(path, hdu.header, key, f"extension {_place(hdu)}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise RampFileError(f"{path}: keyword {key} of {_place(hdu)}: expected a number; got {value!r}")
-    return float(value)
-
-
 def mean_gain(path: Path, primary: fits.Header) -> float:
     """Return the gain in e-/DN: the mean of the four amplifiers, which calwf3 multiplies by.
 
@@ -301,52 +284,6 @@ def mean_gain(path: Path, primary: fits.Header) -> float:
     if len(numbers) < len(gains):
         raise RampFileError(f"{path}: keywords ATODGNA to ATODGND: expected four gains in e-/DN; got {gains}")
     return float(np.mean(numbers))
-
-
-def _shape(path: Path, science: Sequence[Hdu]) -> tuple[int, int]:
-    """Return the shape of the first image, or of what is constant where there is none."""
-    image = next((hdu for hdu in science if hdu.shape), None)
-    if image is None:
-        return _size_of_constant(path, science[0], (0, 0))
-    hdu_data.check_image(path, image)
-    if len(image.shape) != _IMAGE:
-        raise RampFileError(f"{path}: {_place(image)}: expected an image; got shape {image.shape}")
-    nrows, ncols = image.shape
-    return nrows, ncols
-
-
-def _size_of_constant(path: Path, hdu: Hdu, default: tuple[int, int]) -> tuple[int, int]:
-    nrows, ncols = (
-        hdus.keyword(path, hdu.header, key, f"extension {_place(hdu)}", size)
-        for key, size in zip(("NPIX2", "NPIX1"), default, strict=True)
-    )
-    if max(nrows, ncols) > _LARGEST:
-        raise RampFileError(f"{path}: {_place(hdu)}: NPIX1, NPIX2: expected the size of an image; got {ncols}, {nrows}")
-    return nrows, ncols
-
-
-def _plane(path: Path, hdu: Hdu, shape: tuple[int, int], *, flags: bool = False) -> np.ndarray:
-    """Return a plane, which is stored as one value (PIXVALUE) where it is constant."""
-    if hdu.shape:
-        if hdu.shape != shape:
-            raise RampFileError(f"{path}: {_place(hdu)}: expected shape {shape}; got {hdu.shape}")
-        return hdu_data.physical_image(path, hdu, flags=flags, mapped=False)
-    size = _size_of_constant(path, hdu, shape)
-    value = hdus.keyword_value(path, hdu.header, "PIXVALUE", f"extension {_place(hdu)}")
-    if size != shape or value is None:
-        raise RampFileError(
-            f"{path}: {_place(hdu)}: expected an image of shape {shape}, or PIXVALUE with NPIX1 and NPIX2; got "
-            f"PIXVALUE {value} for shape {size}"
-        )
-    return np.full(shape, _number(path, hdu, "PIXVALUE"))
-
-
-def _bits(path: Path, hdu: Hdu, shape: tuple[int, int]) -> np.ndarray:
-    """Return WFC3's flags (uint16), which are stored as signed integers."""
-    values = _plane(path, hdu, shape, flags=True)
-    if values.dtype.kind == "f" and not (np.abs(values) < 1 << 16).all():
-        raise RampFileError(f"{path}: {_place(hdu)}: expected flags of 16 bits; got other values")
-    return values.astype(np.int64).astype(np.uint16)
 
 
 def _kept_reads(excluded: Any, nreads: int) -> list[int]:  # noqa: ANN401
@@ -390,7 +327,7 @@ def _region(flatten: Any) -> tuple[slice, slice] | None:  # noqa: ANN401
     """Return the rows and columns whose background is to be flattened; None for no flattening."""
     if isinstance(flatten, bool | np.bool_):
         return (slice(None), slice(None)) if flatten else None
-    if isinstance(flatten, tuple) and len(flatten) == _IMAGE and all(map(_is_slice, flatten)):
+    if isinstance(flatten, tuple) and len(flatten) == _AXES and all(map(_is_slice, flatten)):
         rows, columns = flatten
         return rows, columns
     raise TypeError(f"flatten: expected True, False, or two slices, of rows and of columns; got {flatten!r}")
