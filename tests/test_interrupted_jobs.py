@@ -25,10 +25,30 @@ SCRIPT = Path(__file__).resolve().parents[1] / "bench" / "faults" / "interrupts.
 
 @pytest.mark.parametrize("words", [[], ["--", "--maximum-cores", "2", "--executor", "processes"]])
 def test_nothing_is_lost(words):
-    command = [sys.executable, str(SCRIPT), "--files", "12", "--interrupts", "2", *words]
+    command = [sys.executable, str(SCRIPT), "--files", "24", "--interrupts", "2", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("24 of 24 products right after 2 interrupts in 3 runs")
+    assert re.match("48 of 48 products right after 2 interrupts in [0-9]+ runs; .* status 0", done.stdout)
+
+
+#: The first interrupt comes when the run has done all, as on a busy computer.
+LATE = """
+import sys
+import interrupts
+
+waits = [lambda job, output, process: process.wait(), interrupts._Job.wait_for_more]
+interrupts._Job.wait_for_more = lambda *given: waits.pop(0)(*given) if len(waits) > 1 else waits[0](*given)
+sys.exit(interrupts.main())
+"""
+
+
+def test_a_job_that_was_done_before_its_interrupt_is_begun_anew():
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([PACKAGE_FOLDER, str(SCRIPT.parent)])}
+    command = [sys.executable, "-c", LATE, "--files", "24", "--interrupts", "1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = re.match("48 of 48 products right after 1 interrupts in ([0-9]+) runs; .* status 0", done.stdout)
+    assert int(runs[1]) >= 3  # one that was done, one that was interrupted, one that did the rest
 
 
 #: Ends a run without a chance to clean up, when the products of one file have their names, and one of another.
