@@ -117,9 +117,9 @@ def fit_ramps(
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
-        Where the slices are fitted when there is more than one worker; None: processes, or threads on systems where
-        processes cannot share memory without copies (macOS, Windows). With an Executor `maximum_cores` only sets the
-        number of slices. The results are the same to the bit.
+        Where the slices are fitted when there is more than one worker; None: threads, which copy no array and start at
+        once. On systems where processes cannot share memory without copies (macOS, Windows), threads in any case. With
+        an Executor `maximum_cores` only sets the number of slices. The results are the same to the bit.
     progress : bool
         Show a progress bar: on standard error, or as a widget in a notebook.
     out : RampFit, optional

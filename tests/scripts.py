@@ -20,6 +20,9 @@ PACKAGE_FOLDER = str(Path(rampfit_numba.__file__).parents[1])
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (not a temporary file of ours: we look for what is left there)
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
 
+#: Two workers of either kind, as options of a fit.
+TWO_WORKERS = [{"maximum_cores": 2, "executor": kind} for kind in ("threads", "processes")]
+
 PREAMBLE = """
     import os, signal, sys, threading, time
     import loky

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, RampFitWarning, fit_ramps
-from tests.scripts import LINUX
+from tests.scripts import LINUX, TWO_WORKERS
 
 SHAPE = (2, 40, 16, 32)
 CHANGE = """
@@ -55,8 +55,8 @@ except ValueError as error:
 
 
 @LINUX
-@pytest.mark.parametrize("cores", ["none", 2])
-def test_file_that_is_rewritten_while_it_is_fitted_ends_no_process(tmp_path, cores):
+@pytest.mark.parametrize("workers", [{}, *TWO_WORKERS], ids=str)
+def test_file_that_is_rewritten_while_it_is_fitted_ends_no_process(tmp_path, workers):
     """Same inode, same size: the times tell, and where they do not, the content."""
     code = f"""
 import threading, time
@@ -68,7 +68,7 @@ old, new = np.zeros(shape, "u1"), np.zeros(shape, "u1")
 new[:, 2::2] = 4
 old.tofile("flags.dat")
 flags = np.memmap("flags.dat", "u1", "r", 0, shape)
-fit_ramps(Exposure(data[:, :, :8], flags[:, :, :8], 2.5), 14.0, 5.5, save_opt=True, maximum_cores={cores!r})
+fit_ramps(Exposure(data[:, :, :8], flags[:, :, :8], 2.5), 14.0, 5.5, save_opt=True, **{workers})
 
 def rewrite(pause):
     time.sleep(pause)
@@ -82,7 +82,7 @@ for pause in (0.0, 0.005, 0.01, 0.02, 0.03, 0.05):
     thread = threading.Thread(target=rewrite, args=(pause,))
     thread.start()
     try:
-        fit_ramps(Exposure(data, flags, 2.5), 14.0, 5.5, save_opt=True, maximum_cores={cores!r})
+        fit_ramps(Exposure(data, flags, 2.5), 14.0, 5.5, save_opt=True, **{workers})
         outcomes.add("fitted")
     except ValueError as error:
         outcomes.add("changed" if "was changed while it was read" in str(error) else str(error).split(":")[0])

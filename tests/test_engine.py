@@ -145,6 +145,15 @@ def four_cores(monkeypatch):
 
 
 @pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize("maximum_cores", ["half", "all", 3, "4"])
+def test_nobody_starts_processes_who_did_not_ask_for_them(maximum_cores, monkeypatch):
+    """Threads copy no array, and are there at once."""
+    monkeypatch.setattr("rampfit_numba.engine.processes.pool.take", lambda _: pytest.fail("workers are started"))
+    case = random_case(5)
+    same_bits(run_engine(case, maximum_cores=maximum_cores), run_engine(case, maximum_cores="none"))
+
+
+@pytest.mark.usefixtures("four_cores")
 @pytest.mark.parametrize("executor", ["processes", "threads", None])
 @pytest.mark.parametrize("seed", [5, 6, 7])
 def test_executors_give_the_same_bits(executor, seed):

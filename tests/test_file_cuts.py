@@ -12,7 +12,7 @@ import pytest
 from rampfit_numba import Exposure, fit_ramps, mapped_arrays
 from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.mapped_arrays import as_file_array
-from tests.scripts import LINUX
+from tests.scripts import LINUX, TWO_WORKERS
 
 pytestmark = LINUX
 
@@ -76,14 +76,14 @@ def test_columns_of_a_table(tmp_path):
     np.testing.assert_array_equal(found, table["sample"])
 
 
-@pytest.mark.parametrize("cores", ["none", 2])
+@pytest.mark.parametrize("workers", [{}, *TWO_WORKERS], ids=str)
 @pytest.mark.parametrize("cut", CUTS)
-def test_parts_are_fitted_as_their_copies(mapped_ramps, cut, cores):
+def test_parts_are_fitted_as_their_copies(mapped_ramps, cut, workers):
     mapping, ramps = mapped_ramps
     if ramps[CUTS[cut]].shape[1] < 2:
         pytest.fail("the fit needs groups")
     fit, expected = (
-        fit_ramps(Exposure(array[CUTS[cut]], None, 2.5), 14.0, 5.5, maximum_cores=cores) for array in (mapping, ramps)
+        fit_ramps(Exposure(array[CUTS[cut]], None, 2.5), 14.0, 5.5, **workers) for array in (mapping, ramps)
     )
     for name, plane in vars(expected.rateints).items():
         np.testing.assert_array_equal(getattr(fit.rateints, name), plane)
@@ -101,15 +101,15 @@ np.ones(shape, ">f4").tofile("ramps.dat")
 mapping = np.memmap("ramps.dat", ">f4", "r", 0, shape)
 exposure = Exposure(mapping[np.s_[{str(CUTS[cut]).replace("Ellipsis", "...")}]], None, 2.5, data_unit="{unit}")
 os.truncate("ramps.dat", 4096)
-for cores in ("none", 2):
+for workers in ({{}}, *{TWO_WORKERS}):
     try:
-        fit_ramps(exposure, 14.0, 5.5, maximum_cores=cores)
+        fit_ramps(exposure, 14.0, 5.5, **workers)
     except RampFileError as error:
         print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("ramps.dat: ended early: it was truncated while it was read") == 2
+    assert done.stdout.count("ramps.dat: ended early: it was truncated while it was read") == 3
 
 
 def test_file_that_was_replaced_is_not_read(mapped_ramps, tmp_path):

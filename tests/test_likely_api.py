@@ -22,6 +22,7 @@ from rampfit_numba import (
     read_exposure,
     read_reference,
 )
+from tests.scripts import TWO_WORKERS
 from tests.sizes import INTERPRETED, fewer
 
 JUMP, SATURATED, DO_NOT_USE, NO_GAIN_VALUE = 4, 2, 1, 1 << 19
@@ -249,12 +250,12 @@ def replaced(exposure, **changes):
 
 # ----------------------------------------------------------------------------------------------------------------- out
 @BOTH
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [{}, *TWO_WORKERS], ids=str)
 def test_out_is_overwritten(algorithm, workers):
     exposure, noise, gain = everything()
     expected = quietly(exposure, noise, gain, algorithm=algorithm)
     earlier = quietly(exposure_of(simulated()[0]), NOISE, GAIN, algorithm=algorithm)
-    fit = quietly(exposure, noise, gain, algorithm=algorithm, out=earlier, maximum_cores=workers)
+    fit = quietly(exposure, noise, gain, algorithm=algorithm, out=earlier, **workers)
     assert_same(expected, fit)
     for name, plane in planes(fit).items():
         assert plane is planes(earlier)[name]

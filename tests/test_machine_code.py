@@ -173,7 +173,7 @@ def test_files_that_are_removed_are_made_again(base):
 def test_a_full_disk_costs_the_cache_not_the_fit(base):
     """And worker processes, which would each compile, are not started."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    assert usable_kind(None, 2) == "processes"
+    assert usable_kind("processes", 2) == "processes"
     usable_places()
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
     try:
@@ -184,7 +184,7 @@ def test_a_full_disk_costs_the_cache_not_the_fit(base):
     assert "it cannot be written (File too large)" in problem
     assert not [path for path in base.rglob("*") if path.is_file()]
     assert not everything_kept()
-    assert usable_kind(None, 2) == "threads"
+    assert usable_kind("processes", 2) == "threads"
 
 
 def test_an_interrupt_while_code_is_written_leaves_nothing(base, monkeypatch):
@@ -316,7 +316,7 @@ def test_nowhere_to_write_is_no_failure(base, monkeypatch):
     monkeypatch.setattr(places, "temporary_base", lambda: None)
     assert call() == (True, [])
     assert not everything_kept()
-    assert usable_kind(None, 2) == "threads"
+    assert usable_kind("processes", 2) == "threads"
     assert not is_warm("ols")
 
 

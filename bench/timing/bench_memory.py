@@ -123,14 +123,14 @@ def commands(path: Path, folder: Path, jwst: str) -> dict[str, list[str]]:
     found = {
         "rampfit FILE": rampfit,
         "rampfit FILE --save-opt": [*rampfit, "--save-opt"],
-        "rampfit FILE --maximum-cores 2 --executor threads": [
+        "rampfit FILE --maximum-cores 2": [*rampfit, "--maximum-cores", "2"],
+        "rampfit FILE --maximum-cores 2 --executor processes": [
             *rampfit,
             "--maximum-cores",
             "2",
             "--executor",
-            "threads",
+            "processes",
         ],
-        "rampfit FILE --maximum-cores 2": [*rampfit, "--maximum-cores", "2"],
         "stcal, one core": [sys.executable, *child, "reference", str(path), "none"],
         "stcal, its pool of 2": [sys.executable, *child, "reference", str(path), "2"],
     }

@@ -108,7 +108,7 @@ def main() -> None:
             ("2000x6x64x512 reading alone", 2000, "reading", {}),
             ("2000x6x64x512 file, one worker", 2000, "file", {}),
             ("2000x6x64x512 file, 2 threads", 2000, "file", two_threads),
-            ("2000x6x64x512 file, 2 processes", 2000, "file", {"maximum_cores": 2}),
+            ("2000x6x64x512 file, 2 processes", 2000, "file", {"maximum_cores": 2, "executor": "processes"}),
             ("2000x6x64x512 file, max_memory 256 MiB", 2000, "file", {"max_memory": "256 MiB"}),
             ("4000x6x64x512 file, max_memory 256 MiB", 4000, "file", {"max_memory": "256 MiB"}),
             *(

@@ -87,8 +87,7 @@ def add_workers(group: Any) -> None:  # noqa: ANN401  (argparse names its groups
     group.add_argument(
         "--executor",
         choices=("processes", "threads"),
-        help="what the workers are (default: processes, or threads where these share no memory; of several files the "
-        "faster of the two)",
+        help="what the workers are (default: threads; of several files the faster of the two)",
     )
 
 

@@ -95,7 +95,7 @@ def run_rows(
     workers : int
         How many slices run at once; 1 runs here, unless `executor` is an Executor.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
-        Where more than one worker runs; None: processes. On systems that have no memory without a name for them to
+        Where more than one worker runs; None: threads. On systems that have no memory without a name for processes to
         share, threads in any case.
     progress : bool or FilePart
         Show a bar, or move that of a job, which can also stop.
@@ -158,7 +158,7 @@ def usable_kind(executor: str | Executor | None, workers: int) -> str:
         return "elsewhere"
     if workers == 1:
         return "here"
-    if executor == "threads" or (executor is None and not shared.available()):
+    if executor != "processes":
         return "threads"
     if obstacle := _no_processes():
         log.info("%s: the slices are fitted in threads", obstacle)
