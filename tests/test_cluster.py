@@ -271,6 +271,8 @@ def test_ctrl_c_cancels_what_waits_and_says_what_is_done(files, tmp_path):
     try:
         for _ in range(2):
             own.add_worker(gate.folder)
+        with distributed.Client(scheduler_file=str(own.file), timeout=200, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=200)  # the command's own patience is that of users
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
             said = ""
             for line in process.stderr:
@@ -573,6 +575,7 @@ def test_two_clients_at_once_write_each_product_once(started, client, files, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("client")  # which waits for the workers
 def test_reports_are_made_by_the_workers(started, files, tmp_path, monkeypatch, caplog):
     pytest.importorskip("jinja2", reason="needs the extra report")
     monkeypatch.chdir(tmp_path)
