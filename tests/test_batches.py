@@ -621,6 +621,7 @@ class TestInterrupted:
 
     def test_a_second_one_does_not_keep_the_first_from_cleaning_up(self, tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+        monkeypatch.setattr("rampfit_numba.engine.interrupts.PATIENCE", 600.0)  # however late it is
         files, told = write(tmp_path, "abcdefgh"), tmp_path / "told"
         let_wait(monkeypatch, files[1], told)  # or all could be done before the second one is told
         callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))

@@ -512,7 +512,9 @@ def test_a_second_signal_does_not_keep_the_first_from_cleaning_up(files, tmp_pat
     code = """
 import os, sys, time
 from rampfit_numba.cli import main
+from rampfit_numba.engine import interrupts
 from rampfit_numba.io.temporary_files import TemporaryFile
+interrupts.PATIENCE = 600.0  # however late the second one is sent
 remove = TemporaryFile.remove
 
 def write(_):
