@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 _STEP = 0.2
 #: The bar is so full when the expected time has passed; what remains is for the unexpected.
 _AT_EXPECTED = 0.9
+#: And never fuller than this before the end: 99 % is not yet 100 %, however it is rounded.
+_FULLEST = 0.99
 #: Seconds that one kind of kernels takes on a quiet machine of today, where nothing tells how long it took here.
 _LIKELY_SECONDS = 8.0
 #: Seconds after which nobody waits for another process any more.
@@ -227,7 +229,7 @@ def _fraction(time_over_expected: float) -> float:
     """Return how full the bar is: in proportion at first, never full."""
     if time_over_expected <= 1:
         return _AT_EXPECTED * time_over_expected
-    return 1 - (1 - _AT_EXPECTED) * math.exp(-_AT_EXPECTED * (time_over_expected - 1))
+    return _FULLEST - (_FULLEST - _AT_EXPECTED) * math.exp(-_AT_EXPECTED * (time_over_expected - 1))
 
 
 def _log_is_set_up() -> bool:

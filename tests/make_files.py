@@ -7,6 +7,7 @@ import gzip
 import importlib
 import io
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,19 @@ def save(hdulist, path):
     content = to_bytes(hdulist)
     path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
     return path
+
+
+def wait_for_another_time(path):
+    """Wait until what is written from now on has another time than a file.
+
+    The clock of file systems moves some hundred times a second; a small file is read and fitted in less than that.
+    """
+    probe = path.with_name("time")
+    while not probe.exists() or probe.stat().st_ctime_ns <= path.stat().st_ctime_ns:
+        probe.unlink(missing_ok=True)
+        time.sleep(0.001)
+        probe.touch()
+    probe.unlink()
 
 
 def some_fit(header=None, shape=SHAPE, *, segments=None, jumps=0, seed=3):

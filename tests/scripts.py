@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="proc
 TWO_WORKERS = [{"maximum_cores": 2, "executor": kind} for kind in ("threads", "processes")]
 
 PREAMBLE = """
-    import os, signal, sys, threading, time
+    import itertools, os, signal, sys, threading, time
     import loky
     loky.cpu_count = lambda *_, **__: 2  # two workers on any machine
     import numpy as np
@@ -61,7 +62,10 @@ WARM_WORKERS = """
         return sorted(found)
 
     fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="processes")
-    workers = find_workers()
+    end = time.monotonic() + 100
+    while len(workers := find_workers()) < 2:  # one may have done all, while the other one is only about to begin
+        assert time.monotonic() < end, workers
+        time.sleep(0.01)
     assert len(workers) == 2, workers
 """
 
@@ -153,9 +157,10 @@ class Script:
     def kill(self):
         """End every process that carries the mark."""
         for process in self.alive():
-            os.kill(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(process, signal.SIGKILL)
 
-    def leaves_nothing(self, timeout=20):
+    def leaves_nothing(self, timeout=60):
         """Check that no process and no shared memory outlives the script."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,23 +40,30 @@ AT_LOCKS = """
         return bits(fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor=EXECUTOR))
 
     def interrupted(last):
-        Locks.count, Locks.last = 0, last
-        try:
-            assert fit() == wanted
-        except KeyboardInterrupt:
-            return True
-        finally:
-            Locks.last, came = 0, Locks.count >= last
-        return None if not came else False  # which slices are fitted here, and so how many locks, differs
+        for _ in range(20):  # which slices are fitted here, and so how many locks, differs: once more where it was none
+            Locks.count, Locks.last = 0, last
+            try:
+                assert fit() == wanted
+            except KeyboardInterrupt:
+                return True
+            finally:
+                Locks.last, came = 0, Locks.count >= last
+            if came:
+                return False
+        return None
+
+    def count_locks():
+        Locks.count = 0
+        fit()
+        return Locks.count
 
     faulthandler.dump_traceback_later(120, exit=True)
     wanted = fit()
-    Locks.count = 0
-    fit()
-    count = Locks.count
+    count = min(count_locks() for _ in range(5))
     assert count > 5
     found = []
     for last in range(1, count + 1, max(1, count // MOST)):
+        faulthandler.dump_traceback_later(120, exit=True)  # from now on: a machine may be busy for long
         found.append(interrupted(last))
         assert fit() == wanted
     print(False not in found and found.count(True) > len(found) / 2, flush=True)
@@ -65,10 +71,11 @@ AT_LOCKS = """
 
 
 @LINUX
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("executor", "most"), [("threads", 1000), ("processes", 8)])
 def test_an_interrupt_at_a_lock_leaves_it_free(executor, most, tmp_path):
     script = started(tmp_path, PREAMBLE, f"EXECUTOR, MOST = {executor!r}, {most}", AT_LOCKS)
-    assert finished(script) == "True\n"
+    assert finished(script, timeout=800) == "True\n"
 
 
 AT_CANCEL = """
@@ -177,9 +184,10 @@ def test_futures_are_cancelled_in_one_place():
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no signals of threads")
 def test_threads_of_the_caller_hear_signals_after_a_fit():
     """As do the processes that they start."""
+    both = threading.Barrier(2, timeout=60)  # neither thread has two of them
 
     def blocked():
-        time.sleep(0.05)  # so that both have one
+        both.wait()
         return signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
     data = np.cumsum(np.random.default_rng(1).poisson(60.0, (1, 5, 16, 8)), axis=1).astype(np.float32)
@@ -230,7 +238,6 @@ def test_the_end_of_all_is_waited_for_whatever_was_taken_from_the_queue():
         arrivals = Arrivals(futures)
         arrivals._ended.get()  # as an interrupt does, behind which nobody knows of it
         threading.Timer(0.2, over.set).start()
-        start = time.monotonic()
         arrivals.wait_for_all()
         assert all(future.done() for future in futures)
-        assert time.monotonic() - start < 30
+        assert futures[0].result() is True  # it was let go: nobody waited until it gave up

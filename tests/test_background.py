@@ -143,20 +143,28 @@ def test_a_call_has_ended_when_the_block_has():
     assert work.done == [1, 2]
 
 
-def test_an_interrupt_while_one_waits_does_not_leave_the_call_behind():
+def test_an_interrupt_while_one_waits_does_not_leave_the_call_behind(monkeypatch):
     """Python takes a thread for ended where Ctrl-C comes to who waits for it."""
-    work = Work()
+    work, join, waits = Work(), Background._join, []
+
+    def waiting(background):
+        waits.append(background)
+        if len(waits) == 1:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:  # the signal has come: not before that is the call let go on
+            threading.Timer(0.4, work.begin.set).start()
+        join(background)
 
     def interrupted():
         with Background("x") as background:
             background.start(work)
-            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-            threading.Timer(0.5, work.begin.set).start()
             background.wait()
 
+    monkeypatch.setattr(Background, "_join", waiting)
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert work.done == [1]
+    assert len(waits) == 2
 
 
 def test_what_a_call_was_given_is_free_when_it_has_ended():

@@ -38,7 +38,7 @@ from rampfit_numba.simulate.wfc3 import simulate_ima, write_ima
 from tests.make_files import listing, ramp_hdulist, reference_hdulist, save
 
 #: So long a test waits for what would come at once.
-LONG = 20.0
+LONG = 60.0
 
 
 @pytest.fixture
@@ -340,6 +340,26 @@ def test_fits_that_are_wanted_here_are_made_here():
 TWO = {"maximum_cores": 2, "executor": "processes"}
 
 
+def let_wait(monkeypatch, behind, told):
+    """Let the files behind one wait, in threads and in worker processes, until another file is there.
+
+    A worker that starts late, or is not let run, would else have its file done as the last one.
+    """
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+    def waiting(real):
+        def wait(path, *others):
+            end = time.monotonic() + LONG
+            while path.name > behind.name and not told.exists() and time.monotonic() < end:
+                time.sleep(0.01)
+            return real(path, *others)
+
+        return wait
+
+    monkeypatch.setattr(processes, "_work", waiting(processes._work))
+    monkeypatch.setattr(lanes, "attempt", waiting(lanes.attempt))
+
+
 class TestProcesses:
     def test_give_what_one_worker_gives(self, tmp_path, caplog):
         files = write(tmp_path, "abcde")
@@ -394,12 +414,14 @@ class TestProcesses:
         (tmp_path / "temporary").mkdir()
         files = write(tmp_path, "abcdefgh")
         files[1].write_text("no FITS file")
+        let_wait(monkeypatch, files[1], tmp_path / "told")
         failed = []
 
         def empty(result):
             for mark in (tmp_path / "temporary").iterdir():
                 mark.unlink()
             failed.append(result)
+            (tmp_path / "told").touch()
 
         results = fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=empty, **TWO)
         assert [result.path for result in results] == files
@@ -414,6 +436,7 @@ class TestProcesses:
         (tmp_path / "temporary").mkdir()
         files = write(tmp_path, "abcdef")
         files[1].write_text("no FITS file")
+        let_wait(monkeypatch, files[1], tmp_path / "told")
         times = []
 
         def make_old(_):
@@ -423,6 +446,7 @@ class TestProcesses:
             monkeypatch.setattr(
                 processes.TemporaryFile, "live", lambda file: (real(file), times.append(file.path.stat().st_mtime))
             )
+            (tmp_path / "told").touch()
 
         fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=make_old, **TWO)
         assert len(times) > 1
@@ -581,8 +605,15 @@ class TestInterrupted:
         files = write(tmp_path, "abcdefghijklmnop")
         callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))
         files[2].write_text("no FITS file")
+        told = tmp_path / "told"
+        let_wait(monkeypatch, files[2], told)
+
+        def interrupt(_):
+            told.touch()
+            callback()
+
         with pytest.raises(KeyboardInterrupt):
-            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=lambda _: callback(), **options)
+            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=interrupt, **options)
         assert "Exception ignored" in capfd.readouterr().err  # else the signal was not where it was to be
         assert "go on with skip_existing=True" in caplog.text
         assert len(listing(tmp_path / "out")) < 30
@@ -590,7 +621,9 @@ class TestInterrupted:
 
     def test_a_second_one_does_not_keep_the_first_from_cleaning_up(self, tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
-        files = write(tmp_path, "abcdefgh")  # more than can be done by the time the second one is told
+        monkeypatch.setattr("rampfit_numba.engine.interrupts.PATIENCE", 600.0)  # however late it is
+        files, told = write(tmp_path, "abcdefgh"), tmp_path / "told"
+        let_wait(monkeypatch, files[1], told)  # or all could be done before the second one is told
         callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))
         cleaned = []
 
@@ -601,8 +634,13 @@ class TestInterrupted:
 
         monkeypatch.setattr("rampfit_numba.progress.Job.stop", clean)
         files[1].write_text("no FITS file")
+
+        def interrupt(_):
+            told.touch()
+            callback()
+
         with pytest.raises(KeyboardInterrupt):
-            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=lambda _: callback())
+            fit_files(files, 10.0, 2.0, output_dir=tmp_path / "out", on_error=interrupt)
         assert cleaned
 
     def test_what_runs_is_stopped_at_the_next_rows(self):

@@ -58,7 +58,7 @@ def recorded(monkeypatch):
 
 def run(*words, **options):
     return subprocess.run(
-        [sys.executable, "-W", "error", *words], capture_output=True, text=True, timeout=120, check=False, **options
+        [sys.executable, "-W", "error", *words], capture_output=True, text=True, timeout=250, check=False, **options
     )
 
 
@@ -420,15 +420,26 @@ def test_interruption_has_its_status(files, folder, monkeypatch, capsys):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_control_c_and_termination_end_everything(tmp_path, delay, words, number):
     # 72 million samples a file: the first delay meets the kernels' or the workers' start, the second the workers' fits.
+    # However late the signal comes, half of the files are still to be done: these are read when the job is stopped.
     code = """
-import sys
+import sys, threading
 import numpy as np
 from rampfit_numba import Exposure
 from rampfit_numba.io import jwst_files
 from rampfit_numba.cli import main
+from rampfit_numba.progress import Job
 data = np.broadcast_to(np.float32(1), (30, 60, 200, 200))
 flags = np.broadcast_to(np.uint8(0), data.shape)
-jwst_files.exposure_in = lambda path, *_: print("reading\\n", end="", flush=True) or Exposure(data, flags, 3.0)
+stopped, stop = threading.Event(), Job.stop
+
+def read(path, *_):
+    print("reading\\n", end="", flush=True)
+    if int(path.name.partition("_")[0]) >= 45:
+        stopped.wait(100)
+    return Exposure(data, flags, 3.0)
+
+jwst_files.exposure_in = read
+Job.stop = lambda *arguments, **options: stopped.set() or stop(*arguments, **options)
 sys.exit(main(sys.argv[1:]))
 """
     many = [f"{i}_jump.fits" for i in range(100)]
@@ -451,7 +462,7 @@ sys.exit(main(sys.argv[1:]))
     assert names(tmp_path) == sorted(f"{number}_{kind}.fits" for number in done for kind in ("rate", "rateints"))
     assert f"Interrupted: {len(done)} of 100 files are done; go on with skip_existing=True (--skip-existing)" in printed
     # The whole session is gone, workers included, at once or as soon as they have noticed.
-    for _ in range(100):
+    for _ in range(600):
         try:
             os.killpg(process.pid, 0)
         except ProcessLookupError:
@@ -501,11 +512,14 @@ def test_a_second_signal_does_not_keep_the_first_from_cleaning_up(files, tmp_pat
     code = """
 import os, sys, time
 from rampfit_numba.cli import main
+from rampfit_numba.engine import interrupts
 from rampfit_numba.io.temporary_files import TemporaryFile
+interrupts.PATIENCE = 600.0  # however late the second one is sent
 remove = TemporaryFile.remove
 
 def write(_):
-    TemporaryFile.remove = lambda file: print("cleaning", flush=True) or time.sleep(0.5) or remove(file)
+    # What is read is there when the second signal was sent.
+    TemporaryFile.remove = lambda file: print("cleaning", flush=True) or (sys.stdin.read(), remove(file))
     print("writing", flush=True)
     for _ in range(600):
         time.sleep(0.1)
@@ -515,6 +529,7 @@ sys.exit(main(sys.argv[1:]))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(files[0]), *references(files)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -534,13 +549,14 @@ sys.exit(main(sys.argv[1:]))
 def test_control_c_is_not_heard_when_all_is_done(files, tmp_path):
     """Python would show a traceback of the end of the workers, and of a run that has succeeded."""
     code = """
-import atexit, sys, time
+import atexit, sys
 from rampfit_numba.cli import main
-atexit.register(lambda: print("ending", flush=True) or time.sleep(0.5))
+atexit.register(lambda: print("ending", flush=True) or sys.stdin.read())  # until the signal was sent
 sys.exit(main())
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(files[0]), *references(files), "--quiet"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

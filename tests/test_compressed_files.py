@@ -16,7 +16,16 @@ import rampfit_numba.sections
 from rampfit_numba import RampFileError, fit_file, fit_files, read_exposure, read_reads, read_reference
 from rampfit_numba.cli import main
 from rampfit_numba.io import scratch
-from tests.make_files import compressed_by_tiles, listing, ramp_hdulist, ramp_refused, reference_hdulist, save, to_bytes
+from tests.make_files import (
+    compressed_by_tiles,
+    listing,
+    ramp_hdulist,
+    ramp_refused,
+    reference_hdulist,
+    save,
+    to_bytes,
+    wait_for_another_time,
+)
 
 SHAPE = (4, 5, 9, 21)
 #: What tells products of one name and another, and of one time and another.
@@ -232,6 +241,7 @@ def test_both_ways_at_once_are_refused(tmp_path):
 
 def test_a_file_that_changes_while_it_is_unpacked_is_refused(tmp_path, monkeypatch):
     path = save(compressed_by_tiles(ramp_hdulist()), tmp_path / "x_jump.fits.fz")
+    wait_for_another_time(path)
     decompress = fits.CompImageHDU.section.fget
     content = path.read_bytes()
 

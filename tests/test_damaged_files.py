@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from rampfit_numba import Exposure, RampFileError, RampFitWarning, fit_ramps, read_exposure, read_reference
 from rampfit_numba.io import hdus
-from tests.make_files import ramp_hdulist, reference_hdulist, save, to_bytes
+from tests.make_files import ramp_hdulist, reference_hdulist, save, to_bytes, wait_for_another_time
 from tests.scripts import LINUX
 
 SHAPE = (2, 5, 6, 7)
@@ -233,6 +233,7 @@ def test_a_file_that_was_changed_in_place_is_refused(tmp_path, kind):
     fit_ramps(exposure, 12.0, 2.0, maximum_cores=cores, executor=executor)
     status = path.stat()
     content = path.read_bytes()
+    wait_for_another_time(path)
     with path.open("r+b") as file:
         file.write(content)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as rsync does: the time of the change tells
@@ -248,6 +249,7 @@ def test_a_change_at_the_very_end_is_noticed(tmp_path, monkeypatch):
 
     path = tmp_path / "x.fits"
     save(ramp_hdulist(SHAPE), path)
+    wait_for_another_time(path)
     run = executors.run_chunks
 
     def run_and_change(*arguments):

@@ -15,6 +15,7 @@ import pytest
 from rampfit_numba import Exposure, RampFitWarning, fit_ramps, simulate_exposure
 from rampfit_numba.reads import ReadCorrections
 from tests.cases import run_engine, with_usable_range
+from tests.clusters import Cluster
 from tests.random_exposures import random_case
 
 pytestmark = pytest.mark.dask
@@ -222,17 +223,26 @@ def test_schedulers_of_one_machine_give_the_same_bits(scheduler, simulation):
     assert_same_bits(expected, fit.compute(scheduler=scheduler, num_workers=2))
 
 
-def test_arrays_and_results_in_a_clusters_memory_are_used_from_there(simulation):
+def test_arrays_and_results_in_a_clusters_memory_are_used_from_there(simulation, tmp_path):
+    # A cluster of processes: where making a worker's folder takes a second, Dask warns, which is an error in this one.
     distributed = pytest.importorskip("distributed", reason="needs the extra dask")
     whole = simulation.exposure
     expected = fit_ramps(whole, simulation.readnoise, simulation.gain, save_opt=True)
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster), dask.config.set(scheduler=None):
-        times = {name: getattr(whole, name) for name in TIMES} | {"header": whole.header}
-        data, flags = (in_blocks(array, 20, 24).persist() for array in (whole.data, whole.groupdq))
-        planes = {"pixeldq": whole.pixeldq, "average_dark_current": whole.average_dark_current}
-        fit = lazily(data, flags, simulation.readnoise, simulation.gain, **planes, **times, save_opt=True)
-        assert_same_bits(expected, fit.persist().compute())
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.add_worker(threads=2)
+        with (
+            distributed.Client(scheduler_file=str(cluster.file), timeout=200) as client,
+            dask.config.set(scheduler=None),
+        ):
+            client.wait_for_workers(1, timeout=200)
+            times = {name: getattr(whole, name) for name in TIMES} | {"header": whole.header}
+            data, flags = (in_blocks(array, 20, 24).persist() for array in (whole.data, whole.groupdq))
+            planes = {"pixeldq": whole.pixeldq, "average_dark_current": whole.average_dark_current}
+            fit = lazily(data, flags, simulation.readnoise, simulation.gain, **planes, **times, save_opt=True)
+            assert_same_bits(expected, fit.persist().compute())
+    finally:
+        cluster.close()
 
 
 def test_tasks_take_no_array_along():

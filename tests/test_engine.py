@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from rampfit_numba import Exposure, fit_ramps
+from rampfit_numba.engine import executors
+from rampfit_numba.engine.arrivals import cancel_all
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows
 from rampfit_numba.engine.interrupts import without_interrupts
@@ -256,8 +258,13 @@ def test_this_thread_is_one_of_the_workers():
 
 
 @pytest.mark.parametrize("fails", ["here", "there"])
-def test_a_failure_in_any_thread_is_raised(fails):
+def test_a_failure_in_any_thread_is_raised(fails, monkeypatch):
     here, both, begun = threading.current_thread(), threading.Barrier(2, timeout=60), []
+    cancelled = threading.Event()
+
+    def cancel(futures):
+        cancel_all(futures)
+        cancelled.set()
 
     def task(*_):
         begun.append(threading.current_thread())
@@ -265,8 +272,12 @@ def test_a_failure_in_any_thread_is_raised(fails):
             both.wait()
         if (threading.current_thread() is here) is (fails == "here"):
             raise ValueError(fails)
-        time.sleep(0.5)  # the failure is seen meanwhile, and what is left is cancelled
+        if fails == "here":
+            assert cancelled.wait(60)  # what is left is, while the others go on
+        else:
+            time.sleep(0.5)  # the failure is seen when what is done here is done
 
+    monkeypatch.setattr(executors, "cancel_all", cancel)
     with pytest.raises(ValueError, match=f"^{fails}$"):
         run_in_two_threads(task)
     assert 2 <= len(begun) <= 4
@@ -343,16 +354,16 @@ def test_the_pool_is_reused(tmp_path):
 @pytest.mark.parametrize("executor", ["processes", "threads"])
 def test_interrupt_leaves_nothing(executor, to_all, tmp_path):
     code = f"""
-        for turn in range(100000):
+        for turn in itertools.count():
             fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="{executor}")
             if turn == 3:
                 print("running", flush=True)
     """
     script = started(tmp_path, PREAMBLE, code)
     script.wait_for("running")
-    time.sleep(0.2)
+    time.sleep(0.2)  # at some time or other
     (os.killpg if to_all else os.kill)(script.process.pid, signal.SIGINT)  # a terminal signals the whole group
-    _, errors = script.end(30)
+    _, errors = script.end(100)
     assert script.process.returncode in (-signal.SIGINT, 130, 1), errors
     assert "KeyboardInterrupt" in errors
     script.leaves_nothing()
@@ -361,22 +372,29 @@ def test_interrupt_leaves_nothing(executor, to_all, tmp_path):
 @LINUX
 def test_an_interrupt_that_another_thread_gets_does_not_cut_off_the_start_of_workers():
     ready, over, reached = threading.Event(), threading.Event(), []
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
     other = threading.Thread(target=lambda: (ready.set(), over.wait(60)))
     other.start()
 
     def starting():
         with without_interrupts():
             os.kill(os.getpid(), signal.SIGINT)  # blocked in this thread
-            time.sleep(0.2)
+            assert os.read(reading, 1) == bytes([signal.SIGINT])  # Python has it from the other one
+            time.sleep(0.01)  # time enough to handle it, were that done at once
             reached.append("the end")
 
+    before = signal.set_wakeup_fd(writing)
     try:
         ready.wait(60)
         with pytest.raises(KeyboardInterrupt):
             starting()
     finally:
+        signal.set_wakeup_fd(before)
         over.set()
         other.join()
+        os.close(reading)
+        os.close(writing)
     assert reached == ["the end"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -437,7 +455,7 @@ def test_interrupt_in_a_callback_of_python_is_not_lost(tmp_path):
         print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
     """
     script = started(tmp_path, PREAMBLE, code)
-    output, errors = script.end(60)
+    output, errors = script.end(200)
     assert output.splitlines() == ["first", "second", "True"]
     assert "Exception ignored" in errors  # else the signal was not where it was to be
 
@@ -445,13 +463,20 @@ def test_interrupt_in_a_callback_of_python_is_not_lost(tmp_path):
 @LINUX
 def test_interrupt_while_workers_hang(tmp_path):
     code = """
-        print("stopped", flush=True)
+        from rampfit_numba.engine.arrivals import Arrivals
+
+        wait = Arrivals.next
+
+        def waiting(arrivals):
+            print("waiting", flush=True)
+            return wait(arrivals)
+
+        Arrivals.next = waiting
         fit_ramps(exposure, 12.0, 2.0, maximum_cores=2, executor="processes")
     """
     script = started(tmp_path, PREAMBLE, WARM_WORKERS, STOPPED_WORKERS, code)
-    script.wait_for("stopped")
-    time.sleep(0.5)
+    script.wait_for("waiting")
     os.kill(script.process.pid, signal.SIGINT)
-    _, errors = script.end(30)
+    _, errors = script.end(100)
     assert "KeyboardInterrupt" in errors
     script.leaves_nothing()

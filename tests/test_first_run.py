@@ -50,13 +50,15 @@ def terminal(monkeypatch):
 
 @pytest.mark.usefixtures("base")
 def test_the_first_run_says_what_happens_and_how_long_it_is_likely_to_take(terminal, base):
+    start = time.perf_counter()
     compile_or_load("ols", "'ols'", lambda: time.sleep(0.2))
+    most = time.perf_counter() - start
     first, last = terminal.getvalue().splitlines()
     assert first.startswith("rampfit_numba: Compiling the kernels for 'ols', once for this machine: about 8 s")
     assert first.endswith(f"; the code is kept in {places.usable_places()[0].folder}")
     seconds = (base / "ols.seconds").read_text(encoding="ascii").strip()
     assert last == f"rampfit_numba: Compiled in {seconds} s"
-    assert 0.2 <= float(seconds) < 2
+    assert 0.2 <= float(seconds) <= most + 0.1  # it is rounded
 
 
 def test_the_next_run_is_silent_and_the_next_version_knows_the_time(base, terminal):
@@ -113,10 +115,18 @@ def percentages(shown):
     return [int(number) for number in re.findall(r"(\d+)%", shown.getvalue())]
 
 
+def wait_for(condition):
+    """Wait until something is so: it is, however long a busy machine takes for it."""
+    end = time.monotonic() + 100
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_the_bar_moves_while_the_block_runs_and_ends_full(terminal):
     threads = threading.active_count()
-    with moving_bar(1.0, "Compiling", shown=True):
-        time.sleep(1.1)
+    with moving_bar(20.0, "Compiling", shown=True):
+        wait_for(lambda: len(set(percentages(terminal))) >= 4)
     seen = percentages(terminal)
     assert seen == sorted(seen)
     assert len(set(seen)) >= 4
@@ -126,11 +136,16 @@ def test_the_bar_moves_while_the_block_runs_and_ends_full(terminal):
 
 def test_the_bar_goes_on_when_it_takes_longer_and_ends_after_a_failure(terminal):
     with pytest.raises(RuntimeError, match="spoilt"), moving_bar(0.2, "Compiling", shown=True):  # noqa: PT012
-        time.sleep(0.9)
+        wait_for(lambda: percentages(terminal)[-1] > 90)
         raise RuntimeError("spoilt")
     seen = percentages(terminal)
     assert 90 < seen[-1] < 100
     assert not [thread for thread in threading.enumerate() if thread.name == "rampfit-bar"]
+
+
+@pytest.mark.parametrize("time_over_expected", [0.5, 1.0, 4.5, 10.0, 1e6])
+def test_a_bar_says_100_only_at_the_end(time_over_expected):
+    assert float(f"{100 * first_run._fraction(time_over_expected):.0f}") < 100
 
 
 def test_no_bar_where_none_was_asked_for(terminal):
@@ -142,16 +157,15 @@ def test_no_bar_where_none_was_asked_for(terminal):
 @pytest.mark.usefixtures("base")
 def test_who_waits_for_another_process_says_so_and_does_not_compile(terminal):
     """Two processes in two threads: the lock is of the open file, not of the process."""
-    compiled = []
+    begun = threading.Event()
 
     def compile_one():
-        compiled.append(True)
-        time.sleep(1.0)
+        begun.set()
+        wait_for(lambda: "waiting for it" in terminal.getvalue())
 
     other = threading.Thread(target=compile_or_load, args=("ols", "'ols'", compile_one))
     other.start()
-    while not compiled:
-        time.sleep(0.01)
+    assert begun.wait(60)
     loads = []
     compile_or_load("ols", "'ols'", lambda: loads.append(True))
     other.join()

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,8 @@ _REFERENCES = ("--readnoise", "12", "--gain", "2")
 _FILES, _SHAPE = 8, (2, 8, 128, 256)
 _PRODUCTS = 2
 _END = 300.0
+#: The command, which says first that Python itself has begun: that knows no order in which it ends.
+_COMMAND = "print(flush=True); import runpy; runpy.run_module('rampfit_numba', run_name='__main__', alter_sys=True)"
 
 
 def main() -> int:
@@ -176,15 +179,18 @@ class Trial:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
         name, _, value = self._mark.partition("=")
-        return subprocess.Popen(  # noqa: S603  (our own command)
-            [sys.executable, "-m", "rampfit_numba", *self._inputs, *_REFERENCES, *self._words, *more],
+        process = subprocess.Popen(  # noqa: S603  (our own command)
+            [sys.executable, "-c", _COMMAND, *self._inputs, *_REFERENCES, *self._words, *more],
             cwd=self._out,
             env=os.environ | {name: value, "TMPDIR": str(self._temporary)},
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
+        assert process.stdout is not None  # for mypy
+        process.stdout.readline()
+        return process
 
     def _products(self) -> dict[str, bytes]:
         found = {}
@@ -204,13 +210,14 @@ class Trial:
 
     def _wrong_processes(self) -> list[str]:
         """Return the processes that there are a while after the end, and end them."""
-        end = time.monotonic() + 20.0
+        end = time.monotonic() + 60.0
         while left := self._processes():
             if time.monotonic() > end:
                 break
             time.sleep(0.02)
         for number in left:
-            os.kill(number, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         return [f"process {number}" for number in left]
 
     def _wrong_files(self) -> list[str]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
+from contextlib import suppress
 from itertools import cycle, islice, product
 from pathlib import Path
 
@@ -104,7 +106,7 @@ def take_stock() -> dict[str, float]:
         "semaphores": maps.count("/dev/shm/"),  # noqa: S108  (looked for, not used)
         "threads": len(tasks),
         "children": len(children),
-        "shm": sum(str(os.getpid()) in name for name in names),
+        "shm": sum(str(os.getpid()) in re.findall(r"\d+", name) for name in names),
         "idle_seconds": round(sum(map(idle_seconds, children)), 2),
     }
 
@@ -120,10 +122,11 @@ def children_of(task: Path) -> list[str]:
 def idle_seconds(process: str) -> float:
     """Return the processor time of a worker's threads but its first one, which fits: those of BLAS among them."""
     found = 0.0
-    for task in Path(f"/proc/{process}/task").iterdir():
-        if task.name != process:
-            times = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
-            found += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    with suppress(OSError):  # it has ended
+        for task in Path(f"/proc/{process}/task").iterdir():
+            if task.name != process:
+                times = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+                found += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
     return found
 
 
