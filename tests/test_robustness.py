@@ -342,7 +342,6 @@ THREE_AT_ONCE = """
 
 @LINUX
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_cold_starts_at_once(tmp_path):
     """One process compiles into the new folder, which NUMBA_CACHE_DIR names; the others wait, and say so."""
     cache, elsewhere = tmp_path / "cache", tmp_path / "elsewhere"
