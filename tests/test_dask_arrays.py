@@ -226,7 +226,7 @@ def test_arrays_and_results_in_a_clusters_memory_are_used_from_there(simulation)
     distributed = pytest.importorskip("distributed", reason="needs the extra dask")
     whole = simulation.exposure
     expected = fit_ramps(whole, simulation.readnoise, simulation.gain, save_opt=True)
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": "127.0.0.1:0"}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster), dask.config.set(scheduler=None):
         times = {name: getattr(whole, name) for name in TIMES} | {"header": whole.header}
         data, flags = (in_blocks(array, 20, 24).persist() for array in (whole.data, whole.groupdq))
