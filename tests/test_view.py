@@ -269,6 +269,27 @@ class TestServer:
         with pytest.raises(OSError, match="in use"):
             view(*fitted, port=int(viewer.url.split(":")[2].split("/")[0]))
 
+    def test_a_server_that_starts_slowly_is_waited_for(self, monkeypatch):
+        """Its address would be that of no port."""
+        pytest.importorskip("bokeh")
+        from rampfit_numba.view import server as server_module
+        from rampfit_numba.view.server import ViewServer
+
+        create_server = server_module.socket.create_server
+
+        def create_slowly(*args):
+            time.sleep(0.5)
+            return create_server(*args)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(server_module, "_PATIENCE", 0.1)
+            patched.setattr(server_module.socket, "create_server", create_slowly)
+            server = ViewServer(lambda _: None, stay=True)
+        try:
+            assert not server.url.startswith("http://127.0.0.1:0/")
+        finally:
+            server.close()
+
     @pytest.mark.parametrize(("patience", "ends"), [(1000.0, False), (0.1, True)])
     def test_a_page_that_is_slow_to_load_does_not_end_the_server_soon(self, monkeypatch, patience, ends):
         """Bokeh forgets a page that was asked for and is not connected yet; when it is, Bokeh makes it anew."""

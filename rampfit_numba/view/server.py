@@ -23,7 +23,7 @@ _LOOPBACK = "127.0.0.1"
 _LIFETIME, _CHECK = 4000, 500
 #: How long, in s, one that was asked for may take to be shown: a busy machine loads and draws it for that long.
 _LOADING = 60.0
-#: Seconds to wait for a server to start or to end; and, at the end, for what its pages have not been told.
+#: Seconds to wait for a server to end; and, at the end, for what its pages have not been told.
 _PATIENCE, _FAREWELL = 30.0, 10.0
 
 
@@ -60,7 +60,8 @@ class ViewServer:
         started = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=[started], name="rampfit view", daemon=True)
         self._thread.start()
-        started.wait(_PATIENCE)
+        while not started.wait(1.0):  # however long a busy machine takes; Ctrl-C ends that
+            pass
         if self._failure is not None:
             raise self._failure
 
