@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_PATIENCE = 200_000  # ms: on a busy machine a page takes many times as long to load as on a quiet one
 _ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -36,7 +37,7 @@ def launched():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS), timeout=_PATIENCE)
         try:
             yield browser
         finally:
@@ -48,7 +49,7 @@ class Tab:
 
     def __init__(self, browser, url="", *, width=1400, height=1000, scheme="light"):
         self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        self.context.set_default_timeout(60_000)
+        self.context.set_default_timeout(_PATIENCE)
         self.page = self.context.new_page()
         self.complaints = []
         self.foreign = []
@@ -74,7 +75,7 @@ class Tab:
 
     def wait(self, condition, argument=None):
         """Wait until an expression of JavaScript is true."""
-        self.page.wait_for_function(condition, arg=argument, timeout=60_000)
+        self.page.wait_for_function(condition, arg=argument, timeout=_PATIENCE)
 
     def close(self):
         self.context.close()

@@ -47,7 +47,7 @@ def command(tmp_path, monkeypatch, offline_crds):
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=200,
+            timeout=600,
         )
         assert done.returncode == code, done.stdout
         return done.stdout

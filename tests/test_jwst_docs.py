@@ -14,7 +14,6 @@ pytestmark = [pytest.mark.jwst]
 PAGE = ROOT / "docs" / "jwst.md"
 
 
-@pytest.mark.timeout(600)
 def test_every_block_runs(tmp_path):
     assert [kind for kind, _ in blocks_of(PAGE)].count("python") >= 4
     printed = run_page(PAGE, tmp_path, warnings="error::RuntimeWarning")

@@ -301,7 +301,7 @@ def test_interrupt(exposure, executor):
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, executor], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    guard = threading.Timer(120, process.kill)
+    guard = threading.Timer(280, process.kill)
     guard.start()
     assert process.stdout.readline() == "fitting\n"
     process.send_signal(signal.SIGINT)

@@ -8,6 +8,7 @@ import resource
 import shutil
 import stat
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -335,21 +336,33 @@ def test_notes_tell_what_is_complete_and_what_it_took(base):
 
 
 # --------------------------------------------------------------------------------------------------------------- lock
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 @pytest.mark.usefixtures("base")
 def test_one_compiles_while_the_others_wait():
-    order, said = [], []
+    """The first one has the lock, and has said who it is, before the others come, and until they have looked."""
+    order, said, inside = [], [], threading.Event()
 
     def compile_something(number):
-        with compiling_alone("ols", 60, said.append) as held:
+        with compiling_alone("ols", 250, said.append) as held:
             assert held is Held.OURS
             order.append(number)
+            inside.set()
+            wait_for(lambda: len(said) == 2)
             time.sleep(0.3)
             order.append(number)
 
     with ThreadPoolExecutor(3) as threads:
-        list(threads.map(compile_something, range(3)))
+        first = threads.submit(compile_something, 0)
+        assert inside.wait(60)
+        list(threads.map(compile_something, range(1, 3)))
+        first.result()
     assert order[::2] == order[1::2]  # never two at once
-    assert said
+    assert len(said) == 2
     assert set(said) == {f"process {os.getpid()} on {alone.socket.gethostname()}"}
 
 
@@ -364,12 +377,15 @@ def test_the_lock_of_a_dead_process_is_free(base, tmp_path):
     script = started(tmp_path, PREAMBLE, code, environment={"NUMBA_CACHE_DIR": str(base.parent)})
     script.wait_for("OURS")
     said = []
-    with compiling_alone("ols", 0.3, said.append) as held:
-        assert held is Held.GIVEN_UP  # a wait that ends
+    for patience in (0.3, 3.0, 30.0):  # a process that is held up for as long only looks once
+        with compiling_alone("ols", patience, said.append) as held:
+            assert held is Held.GIVEN_UP  # a wait that ends
+        if said:
+            break
     assert said[0].startswith("process ")
     script.kill()
     script.process.communicate()
-    with compiling_alone("ols", 30, said.append) as held:
+    with compiling_alone("ols", 100, said.append) as held:
         assert held is Held.OURS
 
 

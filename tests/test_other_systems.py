@@ -235,7 +235,7 @@ def test_an_interrupt_ends_workers_where_no_program_finds_processes(tmp_path):
     script.wait_for("running")
     time.sleep(0.2)
     os.killpg(script.process.pid, signal.SIGINT)
-    _, errors = script.end(30)
+    _, errors = script.end(100)
     assert "KeyboardInterrupt" in errors
     script.leaves_nothing()
 

@@ -29,7 +29,7 @@ ENVIRONMENT = os.environ | {
 def run(*arguments, cwd, code=0):
     """Run a new interpreter and return what it printed."""
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, *arguments], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == code, f"{shlex.join(arguments)}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -24,7 +24,6 @@ def _page(page):
     return pytest.param(page, id=name, marks=marks)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "page",
     [

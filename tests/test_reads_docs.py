@@ -27,7 +27,7 @@ def test_the_commands_run_and_find_the_truth(tmp_path):
         "PYTHONPATH": os.pathsep.join([str(Path(rampfit_numba.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
     script = "set -euo pipefail\n" + "".join(blocks)
-    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, check=True, timeout=250)  # noqa: S607
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, check=True, timeout=600)  # noqa: S607
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"demo_rate.fits", "numbers_rate.fits"}
     truth = fits.getdata(tmp_path / "demo_truth.fits", "RATE")
     with fits.open(tmp_path / "out" / "demo_rate.fits") as found:

@@ -72,7 +72,7 @@ def test_the_collector_of_garbage_waits_for_imports_and_no_longer(tmp_path):
     """
     assert main(["simulate", str(tmp_path / "x_jump.fits"), "--shape", "1x5x8x8", "--quiet"]) == 0
     script = started(tmp_path, code)
-    output, _ = script.end(100)
+    output, _ = script.end(280)
     lines = [line for line in output.splitlines() if not line.startswith("rampfit")]
     assert lines == ["True True", "True True", "True True", "True"]
 

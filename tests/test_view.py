@@ -269,12 +269,61 @@ class TestServer:
         with pytest.raises(OSError, match="in use"):
             view(*fitted, port=int(viewer.url.split(":")[2].split("/")[0]))
 
-    def test_what_a_page_was_not_told_ends_with_the_server(self, recwarn, capfd):
+    def test_a_server_that_starts_slowly_is_waited_for(self, monkeypatch):
+        """Its address would be that of no port."""
+        pytest.importorskip("bokeh")
+        from rampfit_numba.view import server as server_module
+        from rampfit_numba.view.server import ViewServer
+
+        create_server = server_module.socket.create_server
+
+        def create_slowly(*args):
+            time.sleep(0.5)
+            return create_server(*args)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(server_module, "_PATIENCE", 0.1)
+            patched.setattr(server_module.socket, "create_server", create_slowly)
+            server = ViewServer(lambda _: None, stay=True)
+        try:
+            assert not server.url.startswith("http://127.0.0.1:0/")
+        finally:
+            server.close()
+
+    @pytest.mark.parametrize(("patience", "ends"), [(1000.0, False), (0.1, True)])
+    def test_a_page_that_is_slow_to_load_does_not_end_the_server_soon(self, monkeypatch, patience, ends):
+        """Bokeh forgets a page that was asked for and is not connected yet; when it is, Bokeh makes it anew."""
+        pytest.importorskip("bokeh")
+        from bokeh.client import pull_session
+
+        from rampfit_numba.view import server as server_module
+        from rampfit_numba.view.server import ViewServer
+
+        for name, value in (("_LIFETIME", 100), ("_CHECK", 50), ("_LOADING", patience)):
+            monkeypatch.setattr(server_module, name, value)
+        server = ViewServer(lambda _: None)
+        try:
+            with urllib.request.urlopen(server.url) as page:  # noqa: S310  (our own server)
+                assert page.status == 200
+            while server._tabs:
+                time.sleep(0.01)
+            assert server.wait(100 if ends else 1) is ends
+            if not ends:
+                pull_session(url=server.url).close()
+        finally:
+            server.close()
+
+    def test_what_a_page_was_not_told_ends_with_the_server(self, recwarn, capfd, monkeypatch):
+        """At once: what it would wait for otherwise takes longer here than anybody waits for its end."""
         pytest.importorskip("bokeh")
         from bokeh.client import pull_session
         from bokeh.models import Div
 
+        from rampfit_numba.view import server as server_module
         from rampfit_numba.view.server import ViewServer
+
+        monkeypatch.setattr(server_module, "_FAREWELL", 10_000.0)
+        monkeypatch.setattr(server_module, "_PATIENCE", 100.0)
 
         def build(document):
             texts = [Div() for _ in range(8)]
@@ -291,16 +340,14 @@ class TestServer:
         server = ViewServer(build, stay=True)
         try:
             page = pull_session(url=server.url)  # reads no more after that
-            number = None
-            while number != len(told):  # until more is to be sent than the system takes
+            number = 0
+            while not told or number != len(told):  # until more is to be sent than the system takes
                 number = len(told)
                 time.sleep(1.0)
             assert page.connected
         finally:
-            begin = time.monotonic()
             server.close()
         assert not server.running
-        assert time.monotonic() - begin < 5
         del page
         gc.collect()
         assert [str(warning.message) for warning in recwarn] == []  # a coroutine that was never awaited, say

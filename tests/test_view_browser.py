@@ -283,7 +283,7 @@ def test_the_last_tab_ends_the_viewer_that_opened_it(browser, exposure, monkeypa
     tab.wait(READY)
     assert not viewer.wait(6)
     tab.close()
-    assert viewer.wait(30)
+    assert viewer.wait(100)
 
 
 def test_an_ended_viewer_says_so(browser, exposure):

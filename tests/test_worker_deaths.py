@@ -10,13 +10,17 @@ LOGGED = """
     import logging
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(levelname)s %(message)s")
 """
-# Before the fit begins a second time no worker can have finished, since those that were there are stopped.
+# Before the fit begins a second time no worker can have finished, since those that were there are stopped. They are not
+# killed before something was sent to them: a worker that is idle when it is killed is nobody's loss.
 KILL = """
-    def kill():
-        time.sleep(0.5)
+    from rampfit_numba.engine.pool import pool
+
+    def kill(sent=pool._executor._pending_work_items):
+        while not sent:
+            time.sleep(0.01)
         for worker in workers{which}:
             os.kill(worker, signal.SIGKILL)
-    threading.Thread(target=kill).start()
+    threading.Thread(target=kill, daemon=True).start()
 """
 
 
@@ -33,7 +37,10 @@ def test_what_a_killed_worker_left_is_fitted_once_more(tmp_path, which):
 
 @LINUX
 def test_what_was_done_before_a_worker_was_killed_is_kept(tmp_path):
-    """The bar goes to its end, and never beyond."""
+    """The bar goes to its end, and never beyond.
+
+    The worker is killed when this process knows of the first three slices, however slow the other worker is.
+    """
     code = """
         import collections
         from pathlib import Path
@@ -43,8 +50,9 @@ def test_what_was_done_before_a_worker_was_killed_is_kept(tmp_path):
         done, moved = [], []
 
         def task(inputs, outputs):
-            time.sleep(0.1)
             if inputs.rows[0, 0] == 5 and not os.path.exists("killed"):
+                while not all(os.path.exists(f"moved_{number}") for number in range(3)):
+                    time.sleep(0.01)
                 Path("killed").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             outputs.rows[...] = inputs.rows * 2
@@ -52,7 +60,12 @@ def test_what_was_done_before_a_worker_was_killed_is_kept(tmp_path):
             return int(inputs.rows[0, 0])
 
         parts = [(Arrays(np.full((1, 4), float(n))), Arrays(np.zeros((1, 4)))) for n in range(8)]
-        results = processes.run_in_processes(task, parts, 2, moved.append, lambda: None)
+
+        def move(number):
+            moved.append(number)
+            Path(f"moved_{number}").touch()
+
+        results = processes.run_in_processes(task, parts, 2, move, lambda: None)
         print([result for result, in results], sorted(moved) == list(range(8)))
         print(all((outputs.rows == 2 * inputs.rows).all() for inputs, outputs in parts))
         print([len(list(Path().glob(f"done_*_{number}"))) for number in range(3)])
@@ -63,8 +76,12 @@ def test_what_was_done_before_a_worker_was_killed_is_kept(tmp_path):
 
 @LINUX
 def test_a_second_death_is_an_error_that_names_remedies_and_the_next_fit_works(tmp_path):
+    """No worker ends its task before it is killed, however late that is."""
     code = """
-    stop = threading.Event()
+    from rampfit_numba.engine import transfer
+
+    run_shared, stop = transfer.run_shared, threading.Event()
+    transfer.run_shared = lambda *_: time.sleep(1000)
 
     def kill():
         while not stop.wait(0.01):
@@ -82,6 +99,7 @@ def test_a_second_death_is_an_error_that_names_remedies_and_the_next_fit_works(t
         print("error", error, flush=True)
     stop.set()
     killer.join()
+    transfer.run_shared = run_shared
     """
     lines = finished(started(tmp_path, PREAMBLE, WARM_WORKERS, STOPPED_WORKERS, code, FIT)).splitlines()
     assert lines[0].startswith("error a worker process was killed twice (")

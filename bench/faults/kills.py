@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import loky
@@ -62,7 +63,11 @@ def workers() -> list[int]:
     """Return the worker processes of this one."""
     found = []
     for task in Path("/proc/self/task").iterdir():
-        for child in (task / "children").read_text(encoding="ascii").split():
+        try:
+            children = (task / "children").read_text(encoding="ascii").split()
+        except OSError:  # the thread has ended
+            continue
+        for child in children:
             try:
                 if b"popen_loky" in Path(f"/proc/{child}/cmdline").read_bytes():
                     found.append(int(child))
@@ -74,7 +79,8 @@ def workers() -> list[int]:
 def kill(chance: random.Random) -> None:
     """Kill one of them."""
     if there := workers():
-        os.kill(chance.choice(there), signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(chance.choice(there), signal.SIGKILL)
 
 
 if __name__ == "__main__":

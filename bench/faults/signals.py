@@ -43,7 +43,8 @@ REACHES = ("group", "process")
 _REFERENCES = ("--readnoise", "12", "--gain", "2")
 _FILES, _SHAPE = 8, (2, 8, 128, 256)
 _PRODUCTS = 2
-_END = 300.0
+#: Seconds until a run must have ended, and until all of its processes must be gone; idle workers wait for 120 s.
+_END, _GONE = 300.0, 60.0
 #: The command, which says first that Python itself has begun: that knows no order in which it ends.
 _COMMAND = "print(flush=True); import runpy; runpy.run_module('rampfit_numba', run_name='__main__', alter_sys=True)"
 
@@ -210,7 +211,7 @@ class Trial:
 
     def _wrong_processes(self) -> list[str]:
         """Return the processes that there are a while after the end, and end them."""
-        end = time.monotonic() + 60.0
+        end = time.monotonic() + _GONE
         while left := self._processes():
             if time.monotonic() > end:
                 break

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from itertools import cycle, islice, product
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 from astropy.io import fits
 from lines import say
 
-from rampfit_numba import Exposure, fit_files, fit_ramps
+from rampfit_numba import Exposure, fit_files, fit_ramps, warm_up
 
 loky.cpu_count = lambda *_, **__: 2  # two workers on any machine
 SHAPES = ((1, 6, 64, 64), (3, 9, 40, 130), (2, 12, 128, 96))
@@ -27,6 +28,7 @@ KINDS = (("none", None), (2, "threads"), (2, "processes"))
 ALGORITHMS = ("ols", "likely")
 _HIT = 0.01  # share of samples
 _FILES = 4
+_PATIENCE = 20.0  # s in which what comes and goes, as a thread does, must have gone
 #: What may be more at the end than after the first quarter: MiB of memory that is not shared, things with a number, and
 #: seconds that threads of the workers took which fit nothing. One thread comes and goes: the timer that lets memory go.
 GROWTH = {"memory": 24.0, "descriptors": 0, "semaphores": 0, "threads": 1, "children": 0, "shm": 0, "idle_seconds": 1.0}
@@ -52,6 +54,8 @@ def soak(count: int, folder: Path) -> int:
     # Shapes come in the same turn with every kind and algorithm, so that a quarter has seen all of them.
     turns = cycle(product(ALGORITHMS, KINDS, enumerate(inputs)))
     after = max(len(ALGORITHMS) * len(KINDS) * len(inputs), count // 4)
+    # What waits for another call must not wait for a compilation meanwhile: on a busy machine it would be let go.
+    warm_up(ALGORITHMS)
     bits: dict[tuple[str, int], bytes] = {}
     early: dict[str, float] = {}
     for number, (algorithm, (cores, executor), (which, item)) in enumerate(islice(turns, count), 1):
@@ -66,8 +70,13 @@ def soak(count: int, folder: Path) -> int:
             early = take_stock()
         if number in {after, count} or number % 100 == 0:
             say(f"{number:5} fits: " + ", ".join(f"{name} {value:g}" for name, value in take_stock().items()))
-    late = take_stock()
-    grown = [name for name, allowed in GROWTH.items() if late[name] > early.get(name, late[name]) + allowed]
+    end = time.monotonic() + _PATIENCE
+    while True:
+        late = take_stock()
+        grown = [name for name, allowed in GROWTH.items() if late[name] > early.get(name, late[name]) + allowed]
+        if not grown or time.monotonic() > end:
+            break
+        time.sleep(0.2)
     say(f"grown: {', '.join(grown)}" if grown else "nothing has grown")
     return 1 if grown else 0
 
@@ -106,7 +115,7 @@ def take_stock() -> dict[str, float]:
         "semaphores": maps.count("/dev/shm/"),  # noqa: S108  (looked for, not used)
         "threads": len(tasks),
         "children": len(children),
-        "shm": sum(str(os.getpid()) in re.findall(r"\d+", name) for name in names),
+        "shm": sum(os.getpid() in map(int, re.findall(r"\b\d+\b", name)) for name in names),
         "idle_seconds": round(sum(map(idle_seconds, children)), 2),
     }
 
@@ -122,11 +131,12 @@ def children_of(task: Path) -> list[str]:
 def idle_seconds(process: str) -> float:
     """Return the processor time of a worker's threads but its first one, which fits: those of BLAS among them."""
     found = 0.0
-    with suppress(OSError):  # it has ended
+    with suppress(OSError):  # the process has ended
         for task in Path(f"/proc/{process}/task").iterdir():
             if task.name != process:
-                times = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
-                found += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+                with suppress(OSError):  # the thread has ended
+                    times = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+                    found += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
     return found
 
 

@@ -7,6 +7,7 @@ import logging
 import secrets
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ log = logging.getLogger(__name__)
 _LOOPBACK = "127.0.0.1"
 #: How long, in ms, a page may be gone until that counts as closed: one that is loaded anew is back before.
 _LIFETIME, _CHECK = 4000, 500
-#: Seconds to wait for a server to start or to end; and, at the end, for what its pages have not been told.
+#: How long, in s, one that was asked for may take to be shown: a busy machine loads and draws it for that long.
+_LOADING = 60.0
+#: Seconds to wait for a server to end; and, at the end, for what its pages have not been told.
 _PATIENCE, _FAREWELL = 30.0, 10.0
 
 
@@ -46,6 +49,9 @@ class ViewServer:
         self._build = build
         self._stay = stay
         self._tabs: set[str] = set()
+        # Pages that were shown; and those that were not, and that Bokeh has forgotten while they were loaded.
+        self._shown: set[str] = set()
+        self._loading: set[str] = set()
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         # Other users of the machine can reach the port, too; they do not know this.
@@ -54,7 +60,8 @@ class ViewServer:
         started = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=[started], name="rampfit view", daemon=True)
         self._thread.start()
-        started.wait(_PATIENCE)
+        while not started.wait(1.0):  # however long a busy machine takes; Ctrl-C ends that
+            pass
         if self._failure is not None:
             raise self._failure
 
@@ -134,10 +141,25 @@ class ViewServer:
         context = document.session_context
         if context is not None:
             self._tabs.add(context.id)
+            document.on_event("document_ready", partial(self._show, context.id))
         document.on_session_destroyed(self._forget)
         self._build(document)
 
+    def _show(self, page: str, _: object) -> None:
+        self._shown.add(page)
+        self._loading.discard(page)
+
     def _forget(self, context: SessionContext) -> None:
         self._tabs.discard(context.id)
-        if not self._tabs and not self._stay:
+        if context.id not in self._shown:
+            self._loading.add(context.id)
+            self._loop.call_later(_LOADING, self._give_up, context.id)
+        self._stop_without_tabs()
+
+    def _give_up(self, page: str) -> None:
+        self._loading.discard(page)
+        self._stop_without_tabs()
+
+    def _stop_without_tabs(self) -> None:
+        if not self._tabs and not self._loading and not self._stay:
             self._stop.set()
