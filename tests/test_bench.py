@@ -26,7 +26,10 @@ ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join([str(Path(rampfit_numba.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
 }
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmarks read /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmarks read /proc"),
+    pytest.mark.timeout(900),  # they start many processes, or compile
+]
 
 
 def run(script, *arguments, cwd, code=0):
