@@ -7,6 +7,7 @@ import mmap
 import os
 import time
 
+import loky
 import numpy as np
 import pytest
 
@@ -21,6 +22,11 @@ from tests.scripts import LINUX
 KINDS = [("none", None), (2, "threads"), (2, "processes")]
 IDS = ["serial", "threads", "processes"]
 SHAPE = (2, 4, 400, 700)  # planes of more than a mebibyte
+
+
+@pytest.fixture(autouse=True)
+def _two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loky, "cpu_count", lambda *_, **__: 2)  # on any machine
 
 
 def exposure_of(slope: float) -> Exposure:
