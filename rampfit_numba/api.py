@@ -115,7 +115,8 @@ def fit_ramps(
         rate and rateints. The likelihood fits always do. For ``"ols"`` only with optimal weights, the pipeline's errors
         and evenly spaced groups.
     maximum_cores : str or int
-        ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number.
+        ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number: so
+        many workers at most, and where `executor` is None no more than an exposure of this size is worth.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
         Where the slices are fitted when there is more than one worker; None: threads, which copy no array and start at
         once. On systems where processes cannot share memory without copies (macOS, Windows), threads in any case. With
@@ -183,7 +184,7 @@ def fit_ramps(
     if not isinstance(executor, Executor) and executor not in (None, "processes", "threads"):
         raise ValueError(f"executor: expected None, 'processes', 'threads' or an Executor; got {executor!r}")
     noise, electrons = noise_and_gain(readnoise, gain, exposure, options)
-    workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
+    workers = workers_for(exposure, maximum_cores, executor)
     allocator = shared_allocator if usable_kind(executor, workers) == "processes" else private_allocator
     results = allocate_results(exposure.shape, options, out, allocator)
     if out is not None:
@@ -289,6 +290,13 @@ def plan_fit(
     if exposure.corrections is not None:
         corrections.make_ready()
     return exposure, method, plan
+
+
+def workers_for(exposure: Exposure, maximum_cores: str | int, executor: str | Executor | None) -> int:
+    """Return how many workers share out the rows of an exposure; see :func:`fit_ramps`."""
+    nbytes = exposure.data.nbytes + (0 if exposure.groupdq is None else exposure.groupdq.nbytes)
+    limited = not isinstance(executor, Executor)
+    return count_workers(maximum_cores, exposure.nrows, limited=limited, nbytes=nbytes if executor is None else None)
 
 
 def warn_of_nothing(reason: str, *, only_nan: bool) -> None:

@@ -18,7 +18,7 @@ from rampfit_numba.engine.arrivals import cancel_all
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import run_rows
 from rampfit_numba.engine.interrupts import without_interrupts
-from rampfit_numba.engine.slices import row_slices
+from rampfit_numba.engine.slices import paying_slices, row_slices
 from tests.cases import plain, run_engine
 from tests.random_exposures import random_case
 from tests.scripts import FIT, LINUX, PREAMBLE, STOPPED_WORKERS, WARM_WORKERS, finished, started
@@ -155,6 +155,33 @@ def test_nobody_starts_processes_who_did_not_ask_for_them(maximum_cores, monkeyp
     same_bits(run_engine(case, maximum_cores=maximum_cores), run_engine(case, maximum_cores="none"))
 
 
+@pytest.mark.parametrize(("mib", "slices"), [(0, 1), (7, 1), (8, 2), (200, 10), (20_000, 100)])
+def test_slices_that_pay_grow_with_the_root_of_the_size(mib, slices):
+    nbytes = mib << 20
+    assert paying_slices(nbytes) == slices
+    assert count_workers("all", 1024, 64, nbytes=nbytes) == min(slices, 64)
+    assert count_workers(2, 1024, 64, nbytes=nbytes) == min(slices, 2)
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_no_more_threads_are_started_than_an_exposure_is_worth(monkeypatch):
+    started = []
+    real = executors._run_in_threads
+
+    def note(task, inputs, outputs, slices, workers, *others):
+        started.append((workers, len(slices)))
+        return real(task, inputs, outputs, slices, workers, *others)
+
+    monkeypatch.setattr(executors, "_run_in_threads", note)
+    sample = np.float32(1)
+    for nrows in (64, 900):
+        exposure = Exposure(np.broadcast_to(sample, (1, 20, nrows, 250)), None, 3.0)
+        fit_ramps(exposure, 12.0, 2.0, maximum_cores="all")
+    assert started == [(3, 3)]  # of 1.6 MB none, of 22.5 MB three of four
+    fit_ramps(Exposure(*ramps(8), 3.0), 12.0, 2.0, maximum_cores=3, executor="threads")
+    assert started[1:] == [(3, 3)]  # whoever insists has them
+
+
 @pytest.mark.usefixtures("four_cores")
 @pytest.mark.parametrize("executor", ["processes", "threads", None])
 @pytest.mark.parametrize("seed", [5, 6, 7])
@@ -218,7 +245,9 @@ class Rows(NamedTuple):
 
 
 def run_in_two_threads(task, nrows=8):
-    return run_rows(task, Rows(np.zeros((nrows, 3))), None, nrows=nrows, workers=2, executor="threads")
+    """Four slices, which no fewer bytes are cut into."""
+    rows = np.broadcast_to(0.0, (nrows, 600_000))
+    return run_rows(task, Rows(rows), None, nrows=nrows, workers=2, executor="threads")
 
 
 def test_what_cannot_be_sent_leaves_nothing_behind():
@@ -252,7 +281,7 @@ def test_this_thread_is_one_of_the_workers():
             both.wait()
         return inputs.rows.shape
 
-    assert run_in_two_threads(task) == [(2, 3)] * 4
+    assert run_in_two_threads(task) == [(2, 600_000)] * 4
     assert len(set(workers)) == 2
     assert threading.current_thread() in workers
 

@@ -2,7 +2,7 @@
 
 Steady state: whole calls in one process whose pool is warm; from the file, a call opens it too. First result: from the
 start of a fresh interpreter (with the machine code cached) to the end of its first fit, loading of arrays not counted.
-The file is in the page cache.
+The file is in the page cache. Small exposures: what workers cost where there is little to share out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from common import (
     CHILDREN,
     STANDARD,
     Contender,
+    Exposed,
     Times,
     check_same,
     duration,
@@ -34,6 +35,9 @@ from shared import Table
 SOURCES = ("arrays", "file")
 KINDS = ("threads", "processes")
 ONE = "one worker"
+SMALL = ((1, 5, 64, 64), (2, 20, 128, 128), (2, 20, 256, 256), (2, 20, 512, 512), (2, 20, 1024, 1032))
+#: More workers than there are on most machines: what is measured is what they cost.
+MANY = 64
 
 
 class ReferenceServer:
@@ -121,6 +125,48 @@ def first_results(path: Path, workers: int, repeats: int) -> dict[str, Times]:
     return interleave(contenders, repeats)
 
 
+def small_exposures(repeats: int, *, quick: bool) -> Table:
+    """Time exposures that are worth few workers by one, two and many, and by many that are insisted on."""
+    import loky
+
+    from rampfit_numba import fit_ramps
+
+    real, rows = loky.cpu_count, []
+    for shape in SMALL[:2] if quick else SMALL:
+        simulation = Exposed("small", "one ramp in 100 hit", shape).simulate()
+
+        def fit(cores: int, executor: str | None, simulation: Any = simulation) -> Any:  # noqa: ANN401
+            loky.cpu_count = (lambda *_, **__: MANY) if cores == MANY else real
+            try:
+                return fit_ramps(
+                    simulation.exposure,
+                    simulation.readnoise,
+                    simulation.gain,
+                    maximum_cores=cores,
+                    executor=executor,
+                )
+            finally:
+                loky.cpu_count = real
+
+        contenders = [
+            Contender(ONE, lambda fit=fit: fit(1, None)),
+            Contender("2", lambda fit=fit: fit(2, None)),
+            Contender(str(MANY), lambda fit=fit: fit(MANY, None)),
+            Contender("insisted on", lambda fit=fit: fit(MANY, "threads")),
+        ]
+        first, *others = (warm_up([contender])[contender.name] for contender in contenders)
+        for other in others:
+            check_same(first, other)
+        times = interleave(contenders, repeats * 4)
+        rows.append([shape_text(shape), *(found.text(unit="ms") for found in times.values())])
+    columns = ["", ONE, "maximum_cores=2", f"maximum_cores={MANY}", f'maximum_cores={MANY}, executor="threads"']
+    note = (
+        f"The package is told of {MANY} cores where it is asked for {MANY}: the last two columns say what workers "
+        "cost, not what so many cores bring. All results were compared bit for bit."
+    )
+    return Table("Small exposures, arrays: ms, minimum (median)", columns, rows, note=note)
+
+
 def _baseline(name: str) -> str:
     """Return whose time a contender's is compared with."""
     if name.startswith("stcal"):
@@ -175,6 +221,7 @@ def main() -> None:
         "All of this package's results were compared bit for bit. Loading arrays from the file into memory is not "
         "counted, opening the file in the rows named so is."
     )
+    report.tables.append(small_exposures(arguments.repeats, quick=arguments.quick))
     report.finish()
 
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 import re
 from numbers import Integral
 
+from rampfit_numba.engine.slices import paying_slices
+
 _SHARES = {"quarter": 4, "half": 2, "all": 1}
 
 
-def count_workers(maximum_cores: str | int, nrows: int, available: int | None = None, *, limited: bool = True) -> int:
+def count_workers(
+    maximum_cores: str | int,
+    nrows: int,
+    available: int | None = None,
+    *,
+    limited: bool = True,
+    nbytes: int | None = None,
+) -> int:
     """Return the number of workers.
 
     Parameters
@@ -21,6 +30,8 @@ def count_workers(maximum_cores: str | int, nrows: int, available: int | None = 
         Cores that this process may use; None asks the system, affinity and container limits included.
     limited : bool
         No more workers than cores; not so where the work is done elsewhere.
+    nbytes : int, optional
+        Of what threads are to share out: no more of them than bring something. None: as many as are asked for.
 
     Returns
     -------
@@ -51,4 +62,5 @@ def count_workers(maximum_cores: str | int, nrows: int, available: int | None = 
 
         available = cpu_count()
     wanted = available // _SHARES[word] if word in _SHARES else int(word)
-    return max(1, min(wanted, nrows, available if limited else wanted))
+    useful = wanted if nbytes is None else paying_slices(nbytes)
+    return max(1, min(wanted, nrows, useful, available if limited else wanted))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rampfit_numba.api import fit_ramps
+from rampfit_numba.api import fit_ramps, workers_for
 from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.messages import RampFitWarning
 from rampfit_numba.registry import ALGORITHMS, find_algorithm
@@ -188,7 +188,8 @@ def fit_exposure(
     """
     log.info("Number of groups per integration: %d", exposure.ngroups)
     log.info("Number of integrations: %d", exposure.nints)
-    log.info("Number of multiprocessing slices: %d", count_workers(maximum_cores, exposure.nrows))
+    kind = None if executor == "threads" else executor  # no more threads than bring something
+    log.info("Number of multiprocessing slices: %d", workers_for(exposure, maximum_cores, kind))
     if is_likelihood(options) and exposure.read_times is not None:
         log.debug("Using explicit read times")
     with logged_warnings(but="no ramp can be fitted"), _relayed():  # which is told below
@@ -197,7 +198,7 @@ def fit_exposure(
             readnoise,
             gain,
             maximum_cores=maximum_cores,
-            executor=executor,
+            executor=kind,
             progress=progress,
             **asdict(options),
         )

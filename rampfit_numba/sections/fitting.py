@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,9 @@ import numpy as np
 
 from rampfit_numba import dq
 from rampfit_numba.allocation import allocate_fitopt, allocate_results
-from rampfit_numba.api import anything_fitted, noise_and_gain, plan_fit, warn_of_nothing
+from rampfit_numba.api import anything_fitted, noise_and_gain, plan_fit, warn_of_nothing, workers_for
 from rampfit_numba.engine.background import Background, read_ahead
 from rampfit_numba.engine.chunks import expect_files
-from rampfit_numba.engine.cores import count_workers
 from rampfit_numba.engine.executors import OnSharedFiles, check_files, run_rows, usable_kind
 from rampfit_numba.engine.memory import size_text
 from rampfit_numba.engine.memory_pool import private_allocator
@@ -38,6 +36,7 @@ from rampfit_numba.segments import kept_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from rampfit_numba.algorithms.method import Method, Plan, Results
@@ -127,7 +126,7 @@ def fit_by_sections(
     asked.check_groups(exposure.ngroups)
     options = asked.for_groups(exposure.ngroups, even=exposure.evenly_read)
     noise, electrons = noise_and_gain(readnoise, gain, exposure, options)
-    workers = count_workers(maximum_cores, exposure.nrows, limited=not isinstance(executor, Executor))
+    workers = workers_for(exposure, maximum_cores, executor)
     if usable_kind(executor, workers) != "elsewhere" and workers > (
         held := workers_held(exposure, options, max_memory)
     ):
