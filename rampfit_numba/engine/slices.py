@@ -10,7 +10,7 @@ import numpy as np
 
 Arrays = TypeVar("Arrays", bound=tuple[Any, ...] | None)
 
-#: Bytes of data and flags that are fitted in the time that a slice costs in Python, about: 0.4 ms
+#: Bytes of data and flags that are fitted in the time that a slice costs in Python, about half a millisecond
 #: (`bench_workers.py`, the table of small exposures).
 _BYTES = 2 << 20
 
