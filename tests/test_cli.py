@@ -794,9 +794,10 @@ def test_simulated_names_beyond_ascii():
     assert fits.getval("\u00fc_gain.fits", "FILENAME") == "u_gain.fits"
 
 
-@pytest.mark.parametrize("cores", ["none", "2"])
-def test_closed_standard_error(files, folder, cores):
-    words = [sys.executable, "-m", "rampfit_numba", str(files[0]), *references(files), "--maximum-cores", cores]
+@pytest.mark.parametrize("executor", [None, "threads", "processes"])
+def test_closed_standard_error(files, folder, executor):
+    words = [sys.executable, "-m", "rampfit_numba", str(files[0]), *references(files)]
+    words += ["--maximum-cores", "2", "--executor", executor] if executor else []
     done = subprocess.run(["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *words], timeout=120, check=False)
     assert done.returncode == 0
     assert names(folder) == ["star_rate.fits", "star_rateints.fits"]

@@ -28,6 +28,7 @@ require_pipeline()
 from jwst import ramp_fitting  # noqa: E402
 from stdatamodels.jwst import datamodels  # noqa: E402
 
+from rampfit_numba.engine import executors  # noqa: E402
 from rampfit_numba.jwst import RampFitStep  # noqa: E402
 
 pytestmark = [pytest.mark.jwst, pytest.mark.usefixtures("offline_crds")]
@@ -220,7 +221,11 @@ def test_group_range(tmp_path, parameters):
     compare(some_case(instrument="MIRI"), tmp_path, **parameters)
 
 
-def test_workers_and_executors_give_equal_bits(tmp_path):
+def test_workers_and_executors_give_equal_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr("loky.cpu_count", lambda *_, **__: 2)
+    monkeypatch.setattr("rampfit_numba.engine.cores.paying_slices", lambda _: 2)  # this exposure is worth one
+    kinds, run = [], executors._run_in_threads
+    monkeypatch.setattr(executors, "_run_in_threads", lambda *given: kinds.append(given[4]) or run(*given))
     case = some_case((2, 12, 40, 50))
     model = ramp_model(case)
     references = reference_models(case, model)
@@ -228,6 +233,7 @@ def test_workers_and_executors_give_equal_bits(tmp_path):
     products = [
         run_ours(model, references, tmp_path / str(number), **parameters) for number, parameters in enumerate(runs)
     ]
+    assert kinds == [2, 2] * 2  # segments are counted, then fitted, by threads in two runs of four
     first = planes_of(*products[0])
     for product in products[1:]:
         other = planes_of(*product)

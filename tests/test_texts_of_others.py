@@ -69,6 +69,9 @@ def test_log_lines_can_be_printed_whoever_listens(name):
     assert stream.getvalue() == f"Saved {SHOWN}\nSaved x.fits\n"
 
 
+TWO = ["--maximum-cores", "2"]
+
+
 @POSIX
 class TestNamesOfFiles:
     @pytest.fixture
@@ -77,7 +80,9 @@ class TestNamesOfFiles:
         monkeypatch.chdir(tmp_path)
         return save(ramp_hdulist(), Path(NAME))
 
-    @pytest.mark.parametrize("words", [[], ["--verbose"], ["--maximum-cores", "2"], ["--summary", "\x1b[2J.csv"]])
+    @pytest.mark.parametrize(
+        "words", [[], ["--verbose"], TWO, [*TWO, "--executor", "processes"], ["--summary", "\x1b[2J.csv"]]
+    )
     def test_of_the_command(self, file, capsys, words):
         """Fitted, then refused since the products exist, then damaged."""
         save(ramp_hdulist(), Path("b_jump.fits"))
