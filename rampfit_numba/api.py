@@ -116,7 +116,7 @@ def fit_ramps(
         and evenly spaced groups.
     maximum_cores : str or int
         ``"none"`` (one), ``"quarter"``, ``"half"``, ``"all"`` of the cores that this process may use, or a number: so
-        many workers at most, and where `executor` is None no more than an exposure of this size is worth.
+        many workers at most; where `executor` is None no more than one for each 16 MiB of data and flags.
     executor : {"processes", "threads"} or concurrent.futures.Executor, optional
         Where the slices are fitted when there is more than one worker; None: threads, which copy no array and start at
         once. On systems where processes cannot share memory without copies (macOS, Windows), threads in any case. With

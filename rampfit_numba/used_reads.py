@@ -90,7 +90,7 @@ def count_reads(exposure: Exposure, fit: RampFit, *, maximum_cores: str | int = 
     first_used, last_used = usable_groups(fit.options, exposure.ngroups)
     task = partial(count_used_rows, first_used=first_used, last_used=last_used, rules=read_rules(exposure.corrections))
     nreads = np.empty(cube, np.int16)
-    workers = count_workers(maximum_cores, exposure.nrows)
+    workers = count_workers(maximum_cores, exposure.nrows, nbytes=exposure.data.nbytes + flags.nbytes)
     run_rows(task, inputs, UsedReads(nreads), nrows=exposure.nrows, workers=workers, executor="threads")
     fitted = np.isfinite(fit.rateints.data)
     np.copyto(nreads, np.maximum(nreads, 1), where=fitted)

@@ -71,7 +71,6 @@ AT_LOCKS = """
 
 
 @LINUX
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("executor", "most"), [("threads", 1000), ("processes", 8)])
 def test_an_interrupt_at_a_lock_leaves_it_free(executor, most, tmp_path):
     script = started(tmp_path, PREAMBLE, f"EXECUTOR, MOST = {executor!r}, {most}", AT_LOCKS)

@@ -271,7 +271,14 @@ def test_files_are_fitted_at_once_where_that_is_faster(sizes, options, says, mon
 def test_no_worker_is_left_without_a_file(monkeypatch, count, files):
     monkeypatch.setattr("loky.cpu_count", lambda: 8)
     monkeypatch.setattr(plan.pool, "runs", lambda _: False)
-    assert plan.make_plan([10**7] * count, {"maximum_cores": "all", "max_memory": 10**9}).files == files
+    assert plan.make_plan([2 * 10**8] * count, {"maximum_cores": "all", "max_memory": 10**10}).files == files
+
+
+@pytest.mark.parametrize(("count", "cores", "files"), [(1, 64, 1), (3, 2, 2), (100, 64, 64), (5, 64, 5), (100, 1, 1)])
+def test_files_that_are_too_small_to_share_out_are_fitted_at_once(monkeypatch, count, cores, files):
+    monkeypatch.setattr("loky.cpu_count", lambda: cores)
+    monkeypatch.setattr(plan.pool, "runs", lambda _: False)
+    assert plan.make_plan([5 << 20] * count, {"maximum_cores": "all", "max_memory": 10**10}).files == files
 
 
 def test_workers_that_run_already_need_not_be_started(monkeypatch):

@@ -28,7 +28,7 @@ ENVIRONMENT = os.environ | {
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmarks read /proc"),
-    pytest.mark.timeout(900),  # they start many processes, or compile
+    # they start many processes, or compile
 ]
 
 

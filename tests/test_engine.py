@@ -15,10 +15,10 @@ import pytest
 from rampfit_numba import Exposure, fit_ramps
 from rampfit_numba.engine import executors
 from rampfit_numba.engine.arrivals import cancel_all
-from rampfit_numba.engine.cores import count_workers
-from rampfit_numba.engine.executors import run_rows
+from rampfit_numba.engine.cores import count_workers, threads_worth
+from rampfit_numba.engine.executors import run_rows, usable_kind
 from rampfit_numba.engine.interrupts import without_interrupts
-from rampfit_numba.engine.slices import paying_slices, row_slices
+from rampfit_numba.engine.slices import row_slices
 from tests.cases import plain, run_engine
 from tests.random_exposures import random_case
 from tests.scripts import FIT, LINUX, PREAMBLE, STOPPED_WORKERS, WARM_WORKERS, finished, started
@@ -110,7 +110,7 @@ def test_cores_heed_affinity(tmp_path):
     code = """
         import os
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        from rampfit_numba.engine.cores import count_workers
+        from rampfit_numba.engine.cores import count_workers, threads_worth
         print(count_workers("all", 1024), count_workers(7, 1024))
     """
     assert finished(started(tmp_path, code)).split() == ["1", "1"]
@@ -150,17 +150,27 @@ def four_cores(monkeypatch):
 @pytest.mark.parametrize("maximum_cores", ["half", "all", 3, "4"])
 def test_nobody_starts_processes_who_did_not_ask_for_them(maximum_cores, monkeypatch):
     """Threads copy no array, and are there at once."""
+    kinds = []
     monkeypatch.setattr("rampfit_numba.engine.processes.pool.take", lambda _: pytest.fail("workers are started"))
-    case = random_case(5)
-    same_bits(run_engine(case, maximum_cores=maximum_cores), run_engine(case, maximum_cores="none"))
+    monkeypatch.setattr(executors, "usable_kind", lambda *given: kinds.append(usable_kind(*given)) or kinds[-1])
+    exposure = Exposure(np.broadcast_to(np.float32(1), (1, 20, 2100, 250)), None, 3.0)
+    fit_ramps(exposure, 12.0, 2.0, maximum_cores=maximum_cores)
+    assert kinds == ["threads"]
 
 
-@pytest.mark.parametrize(("mib", "slices"), [(0, 1), (7, 1), (8, 2), (200, 10), (20_000, 100)])
-def test_slices_that_pay_grow_with_the_root_of_the_size(mib, slices):
+@pytest.mark.parametrize(("mib", "threads"), [(0, 1), (31, 1), (32, 2), (202, 12), (20_000, 1250)])
+def test_every_thread_has_some_work(mib, threads):
     nbytes = mib << 20
-    assert paying_slices(nbytes) == slices
-    assert count_workers("all", 1024, 64, nbytes=nbytes) == min(slices, 64)
-    assert count_workers(2, 1024, 64, nbytes=nbytes) == min(slices, 2)
+    assert threads_worth(nbytes) == threads
+    assert count_workers("all", 1024, 64, nbytes=nbytes) == min(threads, 64)
+    assert count_workers(2, 1024, 64, nbytes=nbytes) == min(threads, 2)
+    assert count_workers("all", 1, 64, nbytes=nbytes) == 1
+
+
+def test_cores_are_not_counted_for_one_worker(monkeypatch):
+    """Nor is loky imported, which takes longer than such a fit."""
+    monkeypatch.setattr("loky.cpu_count", lambda: pytest.fail("cores are counted"))
+    assert count_workers("all", 1024, nbytes=1 << 20) == count_workers(8, 1) == count_workers("none", 1024) == 1
 
 
 @pytest.mark.usefixtures("four_cores")
@@ -174,12 +184,12 @@ def test_no_more_threads_are_started_than_an_exposure_is_worth(monkeypatch):
 
     monkeypatch.setattr(executors, "_run_in_threads", note)
     sample = np.float32(1)
-    for nrows in (64, 900):
+    for nrows in (64, 2100):
         exposure = Exposure(np.broadcast_to(sample, (1, 20, nrows, 250)), None, 3.0)
         fit_ramps(exposure, 12.0, 2.0, maximum_cores="all")
-    assert started == [(3, 3)]  # of 1.6 MB none, of 22.5 MB three of four
+    assert started == [(3, 6)]  # of 1.6 MB none, of 52 MB three of four
     fit_ramps(Exposure(*ramps(8), 3.0), 12.0, 2.0, maximum_cores=3, executor="threads")
-    assert started[1:] == [(3, 3)]  # whoever insists has them
+    assert started[1:] == [(3, 6)]  # whoever insists has them
 
 
 @pytest.mark.usefixtures("four_cores")
@@ -245,9 +255,7 @@ class Rows(NamedTuple):
 
 
 def run_in_two_threads(task, nrows=8):
-    """Four slices, which no fewer bytes are cut into."""
-    rows = np.broadcast_to(0.0, (nrows, 600_000))
-    return run_rows(task, Rows(rows), None, nrows=nrows, workers=2, executor="threads")
+    return run_rows(task, Rows(np.zeros((nrows, 3))), None, nrows=nrows, workers=2, executor="threads")
 
 
 def test_what_cannot_be_sent_leaves_nothing_behind():
@@ -281,7 +289,7 @@ def test_this_thread_is_one_of_the_workers():
             both.wait()
         return inputs.rows.shape
 
-    assert run_in_two_threads(task) == [(2, 600_000)] * 4
+    assert run_in_two_threads(task) == [(2, 3)] * 4
     assert len(set(workers)) == 2
     assert threading.current_thread() in workers
 
@@ -341,7 +349,9 @@ def test_progress_changes_nothing_but_the_screen(executor, maximum_cores, capfd)
 
 
 @pytest.mark.usefixtures("four_cores")
-@pytest.mark.parametrize("options", [{}, {"maximum_cores": 3, "executor": "threads"}, {"maximum_cores": 3}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, *({"maximum_cores": 3, "executor": kind} for kind in ("threads", "processes"))], ids=str
+)
 def test_out_is_filled(options):
     exposure = Exposure(*ramps(30), 3.0)
     wanted = fit_ramps(exposure, 12.0, 2.0)

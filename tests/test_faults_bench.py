@@ -13,7 +13,7 @@ from tests.scripts import LINUX, PACKAGE_FOLDER
 
 FAULTS = Path(__file__).parents[1] / "bench" / "faults"
 
-pytestmark = [LINUX, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [LINUX, pytest.mark.slow]
 
 
 def run(name, *words, cwd):

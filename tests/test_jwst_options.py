@@ -142,7 +142,7 @@ def test_hooks(exposure):
 @pytest.mark.parametrize("cores", ["none", "one", "quarter", "half", "all", "1", "2", 2, 1, None])
 @pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_maximum_cores(exposure, cores, executor, monkeypatch):
-    monkeypatch.setattr("rampfit_numba.engine.cores.paying_slices", lambda _: 64)  # this exposure is worth one
+    monkeypatch.setattr("rampfit_numba.engine.cores.threads_worth", lambda _: 64)  # this exposure is worth one
     rate, _ = RampFitStep.call("jw01_jump.fits", maximum_cores=cores, executor=executor, **exposure)
     plain, _ = ramp_fitting.RampFitStep.call("jw01_jump.fits", **exposure)
     np.testing.assert_allclose(rate.data, plain.data, rtol=1e-5)
@@ -281,7 +281,7 @@ from rampfit_numba import api
 from rampfit_numba.engine import cores
 from rampfit_numba.jwst import RampFitStep
 
-cores.paying_slices = lambda _: 2  # the exposure is worth one
+cores.threads_worth = lambda _: 2  # the exposure is worth one
 before = api.run_rows
 def slow(*arguments, **others):
     while True:

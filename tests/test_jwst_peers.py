@@ -16,7 +16,7 @@ from tests.pipeline import require_pipeline
 
 require_pipeline()
 
-pytestmark = [pytest.mark.jwst, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.jwst, pytest.mark.slow]
 
 HERE = Path(__file__).resolve().parent
 STCAL = ("test_ramp_fitting.py", "test_ramp_fitting_cases.py", "test_ramp_fitting_likely_fit.py")

@@ -223,7 +223,7 @@ def test_group_range(tmp_path, parameters):
 
 def test_workers_and_executors_give_equal_bits(tmp_path, monkeypatch):
     monkeypatch.setattr("loky.cpu_count", lambda *_, **__: 2)
-    monkeypatch.setattr("rampfit_numba.engine.cores.paying_slices", lambda _: 2)  # this exposure is worth one
+    monkeypatch.setattr("rampfit_numba.engine.cores.threads_worth", lambda _: 2)  # this exposure is worth one
     kinds, run = [], executors._run_in_threads
     monkeypatch.setattr(executors, "_run_in_threads", lambda *given: kinds.append(given[4]) or run(*given))
     case = some_case((2, 12, 40, 50))

@@ -32,7 +32,7 @@ def test_without_anonymous_shared_memory_slices_run_in_threads(monkeypatch):
     assert usable_kind("processes", 1) == "here"
 
 
-@pytest.mark.parametrize("executor", [None, "processes"])
+@pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_without_anonymous_shared_memory_nothing_goes_through_a_pipe(monkeypatch, executor):
     monkeypatch.delattr(os, "memfd_create", raising=False)
     monkeypatch.setattr("loky.cpu_count", lambda *_, **__: 2)
@@ -54,7 +54,8 @@ FIT_FILES = """
     names = ("rate", "rateints", "fitopt")
     fit = ["s_jump.fits", "--readnoise", "s_readnoise.fits", "--gain", "s_gain.fits", "--save-opt", "--overwrite"]
     assert main(["simulate", "s_jump.fits", "--shape", "2x8x64x64", "--seed", "3", "--quiet"]) == 0
-    for options in ([], ["--maximum-cores", "2"], ["--maximum-cores", "2", "--executor", "processes"]):
+    two = ["--maximum-cores", "2", "--executor"]
+    for options in ([], [*two, "threads"], [*two, "processes"]):
         assert main([*fit, "--quiet", *options]) == 0
         data = read_exposure("s_jump.fits")  # what is mapped is no obstacle to writing
         from astropy.io import fits

@@ -278,7 +278,7 @@ class TestServer:
         create_server = server_module.socket.create_server
 
         def create_slowly(*args):
-            time.sleep(0.5)
+            time.sleep(1.5)  # longer than it is waited for at a time
             return create_server(*args)
 
         with monkeypatch.context() as patched:

@@ -276,6 +276,7 @@ def test_the_last_tab_ends_the_viewer_that_opened_it(browser, exposure, monkeypa
 
     asked = []
     monkeypatch.setattr("webbrowser.open", asked.append)
+    monkeypatch.setattr("rampfit_numba.view.server._LOADING", 1000.0)  # it was shown, and is not waited for
     viewer = rampfit_numba.view(exposure, fit_ramps(exposure, 6.0, 2.0), browser=True)
     assert asked == [viewer.url]
     tab = opened(browser, viewer.url)

@@ -115,7 +115,7 @@ def take_stock() -> dict[str, float]:
         "semaphores": maps.count("/dev/shm/"),  # noqa: S108  (looked for, not used)
         "threads": len(tasks),
         "children": len(children),
-        "shm": sum(os.getpid() in map(int, re.findall(r"\b\d+\b", name)) for name in names),
+        "shm": sum(os.getpid() in map(int, re.findall(r"\d+", name)) for name in names),
         "idle_seconds": round(sum(map(idle_seconds, children)), 2),
     }
 

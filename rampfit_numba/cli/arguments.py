@@ -82,7 +82,7 @@ def add_workers(group: Any) -> None:  # noqa: ANN401  (argparse names its groups
         type=_maximum_cores,
         default="none",
         metavar="N",
-        help="none, quarter, half, all, or a number of cores (default: none, that is one)",
+        help="none, quarter, half, all, or a number of cores: so many workers at most (default: none, that is one)",
     )
     group.add_argument(
         "--executor",

@@ -5,9 +5,21 @@ from __future__ import annotations
 import re
 from numbers import Integral
 
-from rampfit_numba.engine.slices import paying_slices
-
 _SHARES = {"quarter": 4, "half": 2, "all": 1}
+#: Data and flags that are worth a thread: they are fitted in 3 ms by `ols`, and each thread costs half a millisecond in
+#: Python, where the others wait for it (`bench_workers.py`, the table of small exposures).
+_BYTES_PER_THREAD = 16 << 20
+
+
+def threads_worth(nbytes: int) -> int:
+    """Return how many threads an exposure of so many bytes is worth.
+
+    Examples
+    --------
+    >>> threads_worth(200 << 20)
+    12
+    """
+    return max(1, nbytes // _BYTES_PER_THREAD)
 
 
 def count_workers(
@@ -31,7 +43,8 @@ def count_workers(
     limited : bool
         No more workers than cores; not so where the work is done elsewhere.
     nbytes : int, optional
-        Of what threads are to share out: no more of them than bring something. None: as many as are asked for.
+        Data and flags of an exposure, where no more threads are wanted than these are worth. None: as many workers as
+        are asked for.
 
     Returns
     -------
@@ -56,11 +69,13 @@ def count_workers(
         return 1
     if word not in _SHARES and not (re.fullmatch(r"[0-9]+", word) and int(word) > 0):
         raise ValueError(f"{expected}; got {maximum_cores!r}")
-    if available is None:
+    most = nrows if nbytes is None else min(nrows, threads_worth(nbytes))
+    if available is None and most > 1:
         # Imported here: loky takes a tenth of a second, and one worker needs none of it.
         from loky import cpu_count
 
         available = cpu_count()
+    if available is None:
+        return 1
     wanted = available // _SHARES[word] if word in _SHARES else int(word)
-    useful = wanted if nbytes is None else paying_slices(nbytes)
-    return max(1, min(wanted, nrows, useful, available if limited else wanted))
+    return max(1, min(wanted, most, available if limited else wanted))

@@ -19,7 +19,7 @@ from rampfit_numba.engine.chunks import chunk_height, expect_files, run_chunks
 from rampfit_numba.engine.interrupts import interrupts_later, interrupts_not_lost, without_interrupts
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.processes import NoProcessesError, run_in_processes
-from rampfit_numba.engine.slices import paying_slices, row_slices, take_rows
+from rampfit_numba.engine.slices import row_slices, take_rows
 from rampfit_numba.file_arrays import FileArray
 from rampfit_numba.machine_code import everything_kept
 from rampfit_numba.progress import row_bar
@@ -188,10 +188,9 @@ def check_files(inputs: Any) -> None:  # noqa: ANN401
 def _slices_per_worker(inputs: Any, workers: int, kind: str, *, bar: bool) -> int:  # noqa: ANN401
     if kind == "here" and not bar:
         return 1
-    nbytes: int = sum(array.nbytes for array in inputs if array is not None)
+    share: int = sum(array.nbytes for array in inputs if array is not None) // workers
     fewest = 1 if kind == "here" else _FEWEST
-    wanted = min(max(fewest, nbytes // workers // (_STEP_BYTES if bar else _SLICE_BYTES)), _STEPS)
-    return min(wanted, max(1, paying_slices(nbytes) // workers)) if kind == "threads" else wanted
+    return min(max(fewest, share // (_STEP_BYTES if bar else _SLICE_BYTES)), _STEPS)
 
 
 def _run_here(  # noqa: PLR0917  (the state of run_rows)

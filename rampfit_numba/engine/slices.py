@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
 Arrays = TypeVar("Arrays", bound=tuple[Any, ...] | None)
-
-#: Bytes of data and flags that are fitted in the time that a slice costs in Python, about half a millisecond
-#: (`bench_workers.py`, the table of small exposures).
-_BYTES = 2 << 20
-
-
-def paying_slices(nbytes: int) -> int:
-    """Return into how many slices an exposure of so many bytes is cut for threads at most.
-
-    Threads fit side by side, but begin one after the other, under Python's lock: the fit of `nbytes` by n of them takes
-    ``nbytes / n + n * _BYTES``, in a unit of time, and that is least at the square root of their ratio.
-
-    Examples
-    --------
-    >>> paying_slices(200 << 20)
-    10
-    """
-    return max(1, math.isqrt(nbytes // _BYTES))
 
 
 def row_slices(nrows: int, count: int) -> list[slice]:

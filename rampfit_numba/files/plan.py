@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.engine.cores import count_workers, threads_worth
 from rampfit_numba.engine.executors import usable_kind
 from rampfit_numba.engine.memory import memory_budget
 from rampfit_numba.engine.pool import pool
@@ -55,9 +55,10 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
     """Return how files of these sizes, in bytes, are fitted fastest by the workers that `options` allow.
 
     Files at once need no handing over of arrays, and read and write at once as well; but there must be enough of them
-    that no worker is left without, or one of the same size for each, and they must fit into the budget together. An
-    executor of the caller's gets rows. Threads start at once, but hold each other up where files are small; processes
-    are worth it for many files, or where they run already.
+    that no worker is left without, or one of the same size for each, or they must be so small that more can be at work
+    on files than on the rows of one; and they must fit into the budget together. An executor of the caller's gets rows.
+    Threads start at once, but hold each other up where files are small; processes are worth it for many files, or where
+    they run already.
 
     Parameters
     ----------
@@ -74,6 +75,10 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
     # Processes would begin with the second file, when the first one is fitted.
     one_each = len(sizes) == workers and max(sizes) * workers <= _ALIKE * sum(sizes) and executor != "processes"
     enough = len(sizes) >= 2 * workers or one_each
+    if not enough and executor is None and sizes:
+        on_rows, on_files = min(workers, threads_worth(max(sizes))), min(workers, len(sizes))
+        enough = on_files > on_rows
+        workers = on_files if enough else workers
     if workers == 1 or isinstance(executor, Executor) or not enough or largest > budget:
         return Plan(1, "threads", budget)
     first, *others = (_LOCKED_SECONDS + _SECONDS_PER_BYTE * size for size in sizes)

@@ -74,7 +74,6 @@ class RampFitStep(pipeline.RampFitStep):  # type: ignore[misc]  # romancal ships
                 readnoise_kind="single",
                 rejection_threshold=self.rejection_threshold,
                 maximum_cores=self.maximum_cores or "none",
-                executor="threads",
             )
         if fit.nothing_to_fit:
             log.warning("No ramp can be fitted: %s", fit.nothing_to_fit)

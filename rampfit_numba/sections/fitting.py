@@ -16,6 +16,7 @@ from rampfit_numba.allocation import allocate_fitopt, allocate_results
 from rampfit_numba.api import anything_fitted, noise_and_gain, plan_fit, warn_of_nothing, workers_for
 from rampfit_numba.engine.background import Background, read_ahead
 from rampfit_numba.engine.chunks import expect_files
+from rampfit_numba.engine.cores import threads_worth
 from rampfit_numba.engine.executors import OnSharedFiles, check_files, run_rows, usable_kind
 from rampfit_numba.engine.memory import size_text
 from rampfit_numba.engine.memory_pool import private_allocator
@@ -280,12 +281,16 @@ class _Fit:
 
     def _run(self, task: Callable[..., Any], inputs: Any, outputs: Any, rows: slice, reading: int) -> list[Any]:  # noqa: ANN401
         height = rows.stop - rows.start
+        workers = min(self.workers, height)
+        if self.executor is None:  # as of an exposure of this size
+            nbytes = sum(array.nbytes for array in (inputs.data, inputs.groupdq) if array is not None)
+            workers = min(workers, threads_worth(nbytes))
         return run_rows(
             task,
             inputs,
             outputs,
             nrows=height,
-            workers=min(self.workers, height),
+            workers=workers,
             executor=self.executor,
             max_memory=reading,
         )

@@ -49,9 +49,9 @@ class ViewServer:
         self._build = build
         self._stay = stay
         self._tabs: set[str] = set()
-        # Pages that were shown; and those that were not, and that Bokeh has forgotten while they were loaded.
+        # Pages that were shown; and those that Bokeh has forgotten while they were loaded: how long each is waited for.
         self._shown: set[str] = set()
-        self._loading: set[str] = set()
+        self._loading: dict[str, asyncio.TimerHandle] = {}
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         # Other users of the machine can reach the port, too; they do not know this.
@@ -147,17 +147,23 @@ class ViewServer:
 
     def _show(self, page: str, _: object) -> None:
         self._shown.add(page)
-        self._loading.discard(page)
+        self._wait_no_more(page)
 
     def _forget(self, context: SessionContext) -> None:
         self._tabs.discard(context.id)
-        if context.id not in self._shown:
-            self._loading.add(context.id)
-            self._loop.call_later(_LOADING, self._give_up, context.id)
+        if context.id in self._shown:
+            self._shown.discard(context.id)
+        else:
+            self._wait_no_more(context.id)
+            self._loading[context.id] = self._loop.call_later(_LOADING, self._give_up, context.id)
         self._stop_without_tabs()
 
+    def _wait_no_more(self, page: str) -> None:
+        if timer := self._loading.pop(page, None):
+            timer.cancel()
+
     def _give_up(self, page: str) -> None:
-        self._loading.discard(page)
+        self._wait_no_more(page)
         self._stop_without_tabs()
 
     def _stop_without_tabs(self) -> None:
