@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import time
@@ -125,6 +126,21 @@ def test_products_have_the_same_bytes(series, tmp_path, options, budget):
 def test_workers_do_not_change_them(series, tmp_path, executor):
     whole, sections = fit_both(series, tmp_path, 40_000, maximum_cores=2, executor=executor, save_opt=True)
     assert sections == whole
+
+
+def test_a_section_gets_the_threads_that_it_is_worth(series, tmp_path, monkeypatch):
+    workers, run = [], rampfit_numba.sections.fitting.run_rows
+    monkeypatch.setattr(
+        "rampfit_numba.sections.fitting.run_rows",
+        lambda *given, **options: workers.append((options["nrows"], options["workers"])) or run(*given, **options),
+    )
+    monkeypatch.setattr("loky.cpu_count", lambda *_, **__: 8)
+    a_row = 5 * math.prod(SHAPE[:2]) * SHAPE[3]  # bytes
+    monkeypatch.setattr("rampfit_numba.engine.cores._BYTES_PER_THREAD", 2 * a_row)
+    whole, sections = fit_both(series, tmp_path, 40_000, maximum_cores="all")
+    assert sections == whole
+    assert workers
+    assert all(found == max(1, rows // 2) for rows, found in workers)
 
 
 def test_an_exposure_of_nothing_says_so_in_its_headers(series, tmp_path):

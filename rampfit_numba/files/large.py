@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rampfit_numba.api import noise_and_gain
-from rampfit_numba.engine.cores import count_workers
+from rampfit_numba.api import noise_and_gain, workers_for
 from rampfit_numba.engine.memory import memory_budget, size_text
 from rampfit_numba.files.job import RUN_OPTIONS
 from rampfit_numba.files.results import FilesOfFits
@@ -71,7 +70,7 @@ def fit_if_large(
     max_memory = memory_budget(job.options.get("max_memory"))
     run = {name: value for name, value in job.options.items() if name in RUN_OPTIONS and name != "max_memory"}
     here = not isinstance(run.get("executor"), Executor)
-    workers = count_workers(run.get("maximum_cores", "none"), exposure.nrows) if here else 0
+    workers = workers_for(exposure, run.get("maximum_cores", "none"), run.get("executor")) if here else 0
     needed = memory_needed(exposure, options, workers) + _converted_size(exposure)
     held = sum(a.nbytes for a in (exposure.data, exposure.groupdq) if not isinstance(a, np.memmap))
     kind = job.formats[path]
