@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # One worker's time (bench_files.py): what 2x20x1024x1032 (212 MB) take beside what any file takes; the latter, which
-# 1x5x64x64 take and which holds Python's lock, for which threads wait; and what it takes until worker processes have
-# started and loaded the machine code.
+# 1x5x64x64 take and which holds Python's lock, for which threads wait; how many times as long a file takes a worker
+# process, one of two (8.3 ms a file by both); and what it takes until these have started and loaded the machine code.
 _SECONDS_PER_BYTE = 0.5e-9
-_LOCKED_SECONDS = 0.014
+_LOCKED_SECONDS = 0.012
+_IN_A_PROCESS = 1.38
 _START_SECONDS = 0.8
 #: More than there are anywhere: rows of a file may have more workers than there are files.
 _MOST_WORKERS = 1 << 20
@@ -84,7 +85,7 @@ def make_plan(sizes: Sequence[int], options: dict[str, Any], *, fits_wanted: boo
     first, *others = (_LOCKED_SECONDS + _SECONDS_PER_BYTE * size for size in sizes)
     in_threads = max((first + sum(others)) / workers, _LOCKED_SECONDS * len(sizes))
     # The first file is fitted before the others, in this process.
-    in_processes = first + sum(others) / workers + (0 if pool.runs(workers) else _START_SECONDS)
+    in_processes = first + _IN_A_PROCESS * sum(others) / workers + (0 if pool.runs(workers) else _START_SECONDS)
     wanted = executor or ("threads" if one_each or in_threads <= in_processes else "processes")
     kind = "threads" if fits_wanted or usable_kind(wanted, workers) != "processes" else "processes"
     return Plan(workers, kind, budget)
