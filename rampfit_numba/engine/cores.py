@@ -6,8 +6,8 @@ import re
 from numbers import Integral
 
 _SHARES = {"quarter": 4, "half": 2, "all": 1}
-#: Data and flags that are worth a thread: they are fitted in 3 ms by `ols`, and each thread costs half a millisecond in
-#: Python, where the others wait for it (`bench_workers.py`, the table of small exposures).
+#: Data and flags that are worth a thread: they are fitted in 3 ms by `ols`, and each thread costs half a millisecond to
+#: one in Python, where the others wait for it (`bench_workers.py`, the table of small exposures).
 _BYTES_PER_THREAD = 16 << 20
 
 

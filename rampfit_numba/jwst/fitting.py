@@ -177,7 +177,7 @@ def fit_exposure(
     maximum_cores : str or int
         As :func:`known_cores` returns it.
     executor : str
-        ``"processes"`` or ``"threads"``.
+        ``"processes"``, or ``"threads"``, of which there are no more than the exposure is worth.
     progress : bool
         Show a progress bar on stderr.
 
